@@ -1,0 +1,185 @@
+"""The command `parzc`: run the notebooks, look at what is there, collect statistics, get labels, build the report."""
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from parzc_core import __version__, paths
+from parzc_core.config import PROFILES, profile
+from parzc_core.errors import ParzcError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Exit code 0: done; 1: not all succeeded; 2: bad input or something missing; 130: interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except ParzcError as error:
+        print(f"parzc: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("parzc: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    from parzc_core import dag, running
+
+    name = profile(options.profile).name
+    chosen = dag.select(options.names, dag.discover())
+    if options.dry_run:
+        for item, reason in running.plan(name, chosen).items():
+            if options.force and reason is None:
+                reason = "--force"
+            print(f"{item:32} {'up to date' if reason is None else f'would run ({reason})'}")
+        print(f"{dag.REPORT_TASK:32} would be built")
+        return 0
+    outcome = running.run(name, options.jobs, chosen, options.force)
+    print(outcome.overview())
+    return 1 if outcome.failed else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from parzc_core import dag, running
+
+    name = profile(options.profile).name
+    experiments = dag.discover()
+    reasons = running.plan(name, experiments)
+    lines = [("RESULT", "NOTEBOOK", "THERE", "ROWS BY ORIGIN", "MINUTES", "STATE")]
+    for item in experiments:
+        file = item.status_file(name)
+        last = json.loads(file.read_text()) if file.is_file() else {}
+        minutes = f"{last['minutes']:.1f}" if last else "-"
+        state = (
+            "failed" if last.get("status") == "failed" else "up to date" if reasons[item.name] is None else "to be run"
+        )
+        for made, product in zip(item.makes, item.products(name), strict=True):
+            there = "yes" if product.is_file() else "no"
+            lines.append((made, item.name, there, _origins(product), minutes, state))
+        if not item.makes:
+            lines.append(("-", item.name, "yes" if item.output(name).is_file() else "no", "-", minutes, state))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    print(f"profile {name}")
+    for line in lines:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    return 0
+
+
+def _origins(rows: Path) -> str:
+    """How many rows of a table's file are reproduced, recreated, quoted, unavailable."""
+    if rows.suffix != ".csv" or not rows.is_file():
+        return "-"
+    with rows.open(newline="", encoding="utf-8") as file:
+        counts = Counter(row["origin"] for row in csv.DictReader(file))
+    return ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items())) or "none"
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from parzc_core.collection import CollectionConfig, collect
+
+    config = CollectionConfig(
+        space=options.space,
+        dataset=options.dataset,
+        images=options.images,
+        cells=options.cells,
+        seed=options.seed,
+        init_seed=options.init_seed,
+        batch=options.batch,
+    )
+    folder = options.out or paths.STATISTICS / options.space / options.dataset
+    collect(config, folder, jobs=options.jobs, progress=True)
+    print(f"statistics of {options.cells} cells of {options.space} are in {folder}")
+    return 0
+
+
+def _data_fetch(options: argparse.Namespace) -> int:
+    from parzc_core import downloads
+
+    outcomes = downloads.fetch()
+    print(downloads.explain(outcomes))
+    return 1 if any(outcome.status in ("offline", "failed") for outcome in outcomes) else 0
+
+
+def _data_status(options: argparse.Namespace) -> int:
+    from parzc_core import data_status
+
+    if (said := data_status.status()) is not None:
+        print(said)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from parzc_core import report
+
+    print(f"report: {report.build(profile(options.profile).name)}")
+    return 0
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a whole number of at least 1")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="parzc",
+        description="Regenerates the tables and figures of ParZC and sets every number beside the paper's.",
+    )
+    parser.add_argument("--version", action="version", version=f"parzc {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, help: str, under: object = commands) -> argparse.ArgumentParser:
+        added = under.add_parser(name, help=help, description=help)  # type: ignore[attr-defined]
+        added.set_defaults(command=function)
+        return added
+
+    def with_profile(added: argparse.ArgumentParser) -> None:
+        sizes = "smoke: minutes, to see that all works; standard: every table; full: all splits; paper: printed sizes"
+        added.add_argument(
+            "--profile", default="standard", metavar="|".join(PROFILES), help=f"how much is run ({sizes})"
+        )
+
+    run = command("run", _run, "Run the notebooks that are not up to date, then build the report.")
+    run.add_argument("names", nargs="*", metavar="TABLE|FIGURE", help="such as table06, fig02 or explore; all without")
+    with_profile(run)
+    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes a notebook may use (1)")
+    run.add_argument("--dry-run", action="store_true", help="only list what would be run, and why")
+    run.add_argument("--force", action="store_true", help="run also what is up to date")
+
+    with_profile(
+        command("status", _status, "List each table and figure: whether it is there, its rows, minutes, state.")
+    )
+
+    collect = command(
+        "collect", _collect, "Compute the node statistics of a sample of a space; resumes where it stopped."
+    )
+    collect.add_argument("--space", default="nb201", help="search space (nb201)")
+    collect.add_argument("--dataset", default="cifar10", help="data set of the mini-batch (cifar10)")
+    collect.add_argument("--images", default="foolbox", help="foolbox, noise, or a folder of images (foolbox)")
+    collect.add_argument("--cells", type=_positive, default=3000, help="size of the random sample (3000)")
+    collect.add_argument("--seed", type=int, default=0, help="seed of the sample and of the images (0)")
+    collect.add_argument("--init-seed", type=int, default=0, help="seed of the networks' initial weights (0)")
+    collect.add_argument("--batch", type=_positive, default=16, help="images in the mini-batch (16)")
+    collect.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
+    collect.add_argument("--out", type=Path, metavar="FOLDER", help="where to (results/statistics/SPACE/DATASET)")
+
+    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Labels.")
+    actions = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    command(
+        "fetch", _data_fetch, "Download the labels that are not there yet, each checked against its sha256.", actions
+    )
+    command(
+        "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
+    )
+
+    with_profile(command("report", _report, "Build report/index.html from the results that are there."))
+    return parser

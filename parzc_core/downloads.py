@@ -1,0 +1,273 @@
+"""Pinned files: where each comes from, how it is recognised, whether it is here, and how it is fetched.
+
+A file is looked for in the folder that PARZC_DATA names, then in the cache. It is used only if its sha256 is the pinned
+one. `fetch` downloads what is missing; without a network it gives up within seconds and raises nothing.
+"""
+
+import hashlib
+import re
+import sys
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+
+from parzc_core import paths
+from parzc_core.errors import BadInput, CorruptDownload, UnknownName
+
+COMMAND = "parzc data fetch"
+# Offline costs one probe: name look-up, connection and answer together may take PROBE seconds, then all is skipped.
+# A network that dies after the probe costs at most SILENCE more. Both together stay under ten seconds.
+PROBE_SECONDS = 4.0
+SILENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """One published file that never changes.
+
+    name: path below PARZC_DATA and below the cache, "folder/file". url: its pinned address. sha256: 64 hex digits.
+    size: bytes. licence: of the repository it comes from. holds: what is in it. tables: the tables and figures that
+    gain by it. gain: what they gain.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    size: int
+    licence: str
+    holds: str
+    tables: tuple[str, ...]
+    gain: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", self.name) or ".." in self.name.split("/"):
+            raise BadInput(f"pinned file name {self.name!r}; expected a relative path, folder/file")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise BadInput(f"{self.name}: sha256 {self.sha256!r}; expected 64 lower-case hexadecimal digits")
+        if urlsplit(self.url).scheme not in ("http", "https") or self.size <= 0:
+            raise BadInput(f"{self.name}: got {self.url!r}, {self.size} bytes; expected http(s) and a positive size")
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people: repository and commit, or the address."""
+        if not self.url.startswith(_RAW):
+            return self.url
+        owner, repository, commit = urlsplit(self.url).path.split("/")[1:4]
+        return f"{owner}/{repository} @ {commit[:7]}"
+
+
+_RAW = "https://raw.githubusercontent.com"
+_OPTIPROXY = f"{_RAW}/blyucs/OptiProxy-NAS/c6676f6521f707bb65f4731756fb36f5bf1a8669/naslib/data"
+_FREEREA = f"{_RAW}/NiccoloCavagnero/FreeREA/9c2a726cd3adf526c43ae52a515a8fc5ea927fe7/cached_metrics/nats"
+_NB201_TABLES = (
+    "00_start_here",
+    "table01",
+    "table06",
+    "table08",
+    "fig02_05_importance",
+    "fig04_08_rank_correlation",
+    "fig06_tsne",
+    "explore",
+)
+
+
+def _v1_0(dataset: str, size: int, sha256: str) -> PinnedFile:
+    name = f"nb201_{dataset}_val_test_v1_0.pickle"
+    holds = f"NAS-Bench-201 v1.0, {dataset}: validation and test accuracy of 15,625 cells, 200 epochs, mean of the runs"
+    gain = "judged on test accuracy instead of validation accuracy"
+    url = f"{_OPTIPROXY}/{name}"
+    return PinnedFile(f"nasbench201/{name}", url, sha256, size, "Apache-2.0", holds, _NB201_TABLES, gain)
+
+
+def _nats(dataset: str, size: int, sha256: str) -> PinnedFile:
+    name = f"nasbench201/nats_{dataset}_accuracies.csv"
+    holds = f"NATS-Bench topology space, {dataset}: test accuracy of 15,625 cells, 200 epochs, mean of the runs"
+    gain = "judged on test accuracy where the v1.0 files are missing; a second set of labels where they are not"
+    return PinnedFile(name, f"{_FREEREA}/{dataset}/accuracies.csv", sha256, size, "MIT", holds, _NB201_TABLES, gain)
+
+
+# One line a file.
+FILES: tuple[PinnedFile, ...] = (
+    _v1_0("cifar10-valid", 2194204, "ef417539808724f56097fca1bdbf9a82f17bf5508fd327d00685321fd25d0dc0"),
+    _v1_0("cifar100", 2194199, "703a497a048375c50d5e66818e203e6ceca8f4e24083f80085dd74d838840925"),
+    _v1_0("ImageNet16-120", 2194205, "ec47895186f252f41015c914e7b511c47a834280a1c49b5b04d3d94ce548c29f"),
+    _nats("cifar10", 274605, "a41e06dbbd097df080ee6eb3eb8c6a92d589a0f53d51d66147155fcddbcacd2d"),
+    _nats("cifar100", 361050, "f6487d29eb75cfa40dd1741d7d77f36e935828613576f8ea2d838482f1e10169"),
+    _nats("ImageNet16-120", 368696, "b2c6c6b30cb9dd429106cdca913bf908680a4dc1d53199e062aa1ffae1a9bf9a"),
+)
+
+
+def pinned(name: str) -> PinnedFile:
+    """The registry's entry of that name. Raises UnknownName."""
+    for file in FILES:
+        if file.name == name:
+            return file
+    raise UnknownName.of("pinned file", name, (file.name for file in FILES))
+
+
+_checksums: dict[tuple[str, int, int], str] = {}
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file in hex; remembered as long as its size and modification time stay the same."""
+    state = path.stat()
+    key = (str(path), state.st_size, state.st_mtime_ns)
+    if key not in _checksums:
+        with open(path, "rb") as file:
+            _checksums[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _checksums[key]
+
+
+def places(file: PinnedFile) -> dict[str, Path]:
+    """Where the file may lie, in the order of looking: "PARZC_DATA" (if that is set to a folder), "cache"."""
+    mine = paths.data_folder()
+    return ({"PARZC_DATA": mine / file.name} if mine else {}) | {"cache": paths.cache_folder() / file.name}
+
+
+def locate(name: str) -> Path | None:
+    """Path of the verified file: in PARZC_DATA, else in the cache, else None.
+
+    Raises UnknownName; CorruptDownload if the file is there but its checksum is not the pinned one. The user's own file
+    is left alone; a bad file in the cache is removed, so that the next fetch gets it anew.
+    """
+    file = pinned(name)
+    for place, path in places(file).items():
+        if path.is_file():
+            _verify(path, file, mine=place == "cache")
+            return path
+    return None
+
+
+def _verify(path: Path, file: PinnedFile, mine: bool) -> None:
+    """Raises CorruptDownload unless this is the pinned file. mine: the project's own download, removed if it is bad."""
+    got, size = checksum(path), path.stat().st_size
+    if got == file.sha256:
+        return
+    remedy = f"it lies in PARZC_DATA: replace or remove it, then `{COMMAND}` gets it"
+    if mine:
+        path.unlink()
+        remedy = f"it was removed; get it again with `{COMMAND}`"
+    raise CorruptDownload(
+        f"{file.name} is not the pinned file: got sha256 {got} ({size:,} bytes), "
+        f"expected {file.sha256} ({file.size:,} bytes); {remedy}"
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """About one file. status: "present" (was here), "downloaded", "offline" or "failed"; reason: why."""
+
+    file: PinnedFile
+    status: str
+    reason: str = ""
+
+
+def fetch(names: Iterable[str] | None = None) -> list[Outcome]:
+    """Download the pinned files that are missing (all, or those named) into the cache; one Outcome each, in order.
+
+    A progress bar is shown on a terminal. A file appears whole and verified, or not at all. One short probe a host
+    decides whether there is a network; after the first connection failure the rest is skipped, so being offline costs
+    less than ten seconds in all and raises nothing: `explain` says what is missing and which command gets it later.
+    Raises UnknownName; CorruptDownload if what arrives (or lies in PARZC_DATA) is not the pinned file.
+    """
+    files = FILES if names is None else tuple(pinned(name) for name in names)
+    reachable: set[str] = set()
+    outcomes: list[Outcome] = []
+    trouble = ""
+    for file in files:
+        if _is_here(file):
+            outcomes.append(Outcome(file, "present"))
+            continue
+        host = urlsplit(file.url).netloc
+        if not trouble and host not in reachable:
+            trouble = _probe(file.url)
+            reachable.add(host)
+        if trouble:
+            outcomes.append(Outcome(file, "offline", trouble))
+            continue
+        try:
+            _download(file)
+            outcomes.append(Outcome(file, "downloaded"))
+        except requests.HTTPError as error:  # the host answers, but not with this file: the next may well be there
+            outcomes.append(Outcome(file, "failed", str(error)))
+        except requests.RequestException as error:
+            trouble = f"{host}: {_brief(error)}"
+            outcomes.append(Outcome(file, "offline", trouble))
+        except OSError as error:  # the disk: full, or not ours to write on
+            outcomes.append(Outcome(file, "failed", str(error)))
+    return outcomes
+
+
+def explain(outcomes: Iterable[Outcome]) -> str:
+    """A few lines for people: how many files are here, what is missing and why, and which command gets it later."""
+    outcomes = list(outcomes)
+    missing = [outcome for outcome in outcomes if outcome.status in ("offline", "failed")]
+    new = sum(outcome.status == "downloaded" for outcome in outcomes)
+    lines = [f"{len(outcomes) - len(missing)} of {len(outcomes)} pinned files are here ({new} downloaded now)."]
+    for outcome in missing:
+        lines.append(f"  missing: {outcome.file.name} ({outcome.file.size / 1e6:.1f} MB) - {outcome.reason}")
+    if missing:
+        lines.append(f"Get them later with `{COMMAND}`, or set PARZC_DATA to a folder that holds them.")
+        lines.append("The run goes on with what is here; its rows say which labels judged them.")
+    return "\n".join(lines)
+
+
+def _is_here(file: PinnedFile) -> bool:
+    """Verified and here. A bad copy in the cache is dropped on the way: it is about to be fetched again."""
+    try:
+        return locate(file.name) is not None
+    except CorruptDownload:
+        theirs = places(file).get("PARZC_DATA")
+        if theirs is not None and theirs.is_file():
+            raise
+        return False
+
+
+def _probe(url: str) -> str:
+    """Empty if the host answers anything at all; else what went wrong, after at most PROBE_SECONDS.
+
+    In a thread of its own, because no timeout covers the look-up of a name, and a host of many addresses tries each.
+    """
+    result = [f"{urlsplit(url).netloc}: no answer within {PROBE_SECONDS:g} seconds"]
+
+    def ask() -> None:
+        try:
+            requests.head(url, timeout=PROBE_SECONDS, allow_redirects=False)
+            result[0] = ""
+        except requests.RequestException as error:
+            result[0] = f"{urlsplit(url).netloc}: {_brief(error)}"
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return result[0]
+
+
+def _brief(error: Exception) -> str:
+    """The kind of a network error; its text is a page of nested objects."""
+    return {
+        "ConnectionError": "cannot connect (offline?)",
+        "ConnectTimeout": "cannot connect (offline?)",
+        "ProxyError": "the proxy does not let through",
+        "SSLError": "its certificate is not accepted",
+        "ReadTimeout": f"silent for {SILENCE_SECONDS:g} seconds",
+        "ChunkedEncodingError": "the connection broke off",
+    }.get(type(error).__name__, type(error).__name__)
+
+
+def _download(file: PinnedFile) -> None:
+    """Get one file into the cache under a temporary name; verify; rename."""
+    pooch.get_logger().setLevel("WARNING")
+    get = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=SILENCE_SECONDS)
+
+    def get_and_verify(url: str, output_file: str, _: object) -> None:
+        get(url, output_file, None)
+        _verify(Path(output_file), file, mine=True)
+
+    target = paths.cache_folder() / file.name
+    pooch.retrieve(file.url, f"sha256:{file.sha256}", target.name, target.parent, downloader=get_and_verify)

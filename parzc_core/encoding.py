@@ -1,0 +1,118 @@
+"""Node statistics -> the ranker's input (§3.2): the paper's encoding, and one in which every node keeps its place.
+
+paper: per architecture and proxy min-max scaled to [0, 1] over its nodes, in depth-first order, padded with zeros at the end,
+    proxies concatenated. A vector with all values equal (0/0 in the paper's formula) becomes 0.
+aligned: a node keeps its slot (stage, cell, edge), absent nodes are 0; signed log magnitude; every column standardised with
+    mean and spread of the training architectures alone, so nothing of the judged ones leaks in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from parzc_core.collector import NodeStatistics
+from parzc_core.errors import BadInput, UnknownName
+
+SCHEMES = ("paper", "aligned")
+PAPER_PROXIES = (
+    "synflow",
+    "snip",
+    "grad_norm",
+)  # three of the four in A.3: 294 inputs are 3 x 98 (see the paper's audit)
+FLOOR = 1e-12  # magnitudes below it count as zero in the logarithm
+
+
+@dataclass
+class Encoder:
+    """Fit on the training architectures, then transform any: list[NodeStatistics] -> float32[n, D], D = K x length.
+
+    scheme: "paper" or "aligned". proxies: K of the collected ones, None for the default of the scheme (`PAPER_PROXIES`).
+    slots: the space's node names, in order; None takes the names seen in `fit` (sorted by first appearance).
+    Learned: `slots_`, `mean_`, `scale_` (aligned); `length_` (nodes a proxy has room for).
+    """
+
+    scheme: str = "paper"
+    proxies: Sequence[str] | None = None
+    slots: Sequence[str] | None = None
+    slots_: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise UnknownName.of("encoding", self.scheme, SCHEMES)
+
+    def fit(self, statistics: Sequence[NodeStatistics]) -> "Encoder":
+        """Learn slots and, for "aligned", the standardisation. Raises BadInput for no statistics."""
+        if not statistics:
+            raise BadInput("got no statistics to encode; expected at least one architecture")
+        names = self.slots
+        if names is None:
+            names = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
+        self.slots_ = {name: i for i, name in enumerate(names)}
+        self.length_ = len(names) if self.slots is not None else max(len(s.nodes) for s in statistics)
+        if self.scheme == "aligned":
+            raw = self._aligned(statistics)
+            self.mean_ = raw.mean(axis=0)
+            spread = raw.std(axis=0)
+            self.scale_ = np.where(spread > 0, spread, 1.0)
+        return self
+
+    def transform(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
+        """float32[n, D]; values that are not finite become 0 after scaling. Raises BadInput for nodes without room."""
+        if self.scheme == "paper":
+            encoded = self._paper(statistics)
+        else:
+            encoded = (self._aligned(statistics) - self.mean_) / self.scale_
+        return np.nan_to_num(encoded, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+
+    def _rows(self, one: NodeStatistics) -> np.ndarray:
+        return np.stack([one.of(name) for name in (PAPER_PROXIES if self.proxies is None else self.proxies)])
+
+    def _paper(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
+        encoded = []
+        for one in statistics:
+            if len(one.nodes) > self.length_:
+                raise BadInput(
+                    f"got an architecture of {len(one.nodes)} nodes; the encoder was fitted for {self.length_}"
+                )
+            z = self._rows(one)
+            low, high = z.min(axis=1, keepdims=True), z.max(axis=1, keepdims=True)
+            scaled = np.divide(z - low, high - low, out=np.zeros_like(z), where=high > low)
+            encoded.append(np.pad(scaled, ((0, 0), (0, self.length_ - len(one.nodes)))).ravel())
+        return np.stack(encoded)
+
+    def _aligned(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
+        encoded = []
+        for one in statistics:
+            unknown = [name for name in one.nodes if name not in self.slots_]
+            if unknown:
+                raise BadInput(f"got node {unknown[0]!r}, which has no slot; give the space's own slots to the encoder")
+            z = self._rows(one)
+            row = np.zeros((len(z), len(self.slots_)))
+            row[:, [self.slots_[name] for name in one.nodes]] = signed_log(z)
+            encoded.append(row.ravel())
+        return np.stack(encoded)
+
+
+def signed_log(values: np.ndarray) -> np.ndarray:
+    """sign(v) (log10(|v| + floor) - log10(floor)): monotone, odd, 0 at 0; 1e46 and 1e-10 fit on one scale."""
+    return np.sign(values) * (np.log10(np.abs(values) + FLOOR) - np.log10(FLOOR))
+
+
+def encode(
+    statistics: Sequence[NodeStatistics],
+    scheme: str = "paper",
+    proxies: Sequence[str] | None = None,
+    train: Sequence[int] | np.ndarray | None = None,
+    slots: Sequence[str] | None = None,
+) -> np.ndarray:
+    """float32[n, D] of all `statistics`. train: positions that "aligned" standardises on; None uses all of them.
+
+    Raises UnknownName (scheme), BadInput (no statistics, a proxy that was not collected).
+    """
+    encoder = Encoder(scheme, proxies, slots)
+    if scheme == "aligned" and train is not None:
+        if slots is None:  # slots are names, not values: taking them from all architectures leaks nothing
+            encoder.slots = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
+        return encoder.fit([statistics[i] for i in train]).transform(statistics)
+    return encoder.fit(statistics).transform(statistics)

@@ -1,0 +1,167 @@
+"""MABN, the Mixer Architecture with Bayesian Network of §3.3: node statistics [n, D] -> ranking scores [n]."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops.layers.torch import Rearrange, Reduce
+from torch import nn
+
+from parzc_core.errors import BadInput, UnknownName
+
+MIXINGS = ("segment", "channel")
+
+
+class BayesianLinear(nn.Module):
+    """y = x W_b^T with W_b = mu + log(1 + e^rho) * eps, eps ~ N(0, I), drawn anew in each forward pass (§3.3).
+
+    (..., features_in) -> (..., features_out), no bias. In train mode, and inside `sampling(model)`, weights are drawn; in eval
+    mode the mean mu is used. rho starts at -5, a standard deviation of 0.0067.
+    """
+
+    def __init__(self, features_in: int, features_out: int, rho: float = -5.0):
+        super().__init__()
+        self.mu = nn.Parameter(torch.empty(features_out, features_in))
+        self.rho = nn.Parameter(torch.full((features_out, features_in), rho))
+        nn.init.kaiming_uniform_(self.mu, a=math.sqrt(5))
+        self.sampling = False
+
+    @property
+    def sigma(self) -> torch.Tensor:
+        """Standard deviation of each weight, log(1 + e^rho), [features_out, features_in]."""
+        return F.softplus(self.rho)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        drawn = self.training or self.sampling
+        return F.linear(x, self.mu + self.sigma * torch.randn_like(self.mu) if drawn else self.mu)
+
+
+@contextmanager
+def sampling(model: nn.Module) -> Iterator[None]:
+    """Inside, every BayesianLinear of the model draws its weights even in eval mode."""
+    layers = [module for module in model.modules() if isinstance(module, BayesianLinear)]
+    for layer in layers:
+        layer.sampling = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.sampling = False
+
+
+@dataclass(frozen=True)
+class MABNConfig:
+    """Sizes of a MABN.
+
+    input_dim: D, length of the encoded statistics.
+    projection: length of X' after the input projection; segment: size of one segment; S = projection / segment.
+    width: channels of a segment inside the mixer. depth: mixer blocks.
+    expansion: hidden size of the FFN across segments, times S; expansion_token: of the FFN within a segment, times width.
+    mixing: "segment", the FFN mixes across segments as the text has it; "channel", both FFNs act within a segment.
+    bayesian: False puts plain linear layers in place of the Bayesian ones (ablation of Table 6).
+    outputs: 1 gives scores [n]; more gives an embedding [n, outputs].
+    """
+
+    input_dim: int
+    projection: int = 256
+    segment: int = 16
+    width: int = 64
+    depth: int = 2
+    expansion: float = 4.0
+    expansion_token: float = 0.5
+    dropout: float = 0.18
+    mixing: str = "segment"
+    bayesian: bool = True
+    outputs: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("input_dim", "projection", "segment", "width", "depth", "outputs"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"got {name}={getattr(self, name)}; expected at least 1")
+        if self.projection % self.segment:
+            raise BadInput(
+                f"got projection={self.projection}, segment={self.segment}; expected a multiple of the segment"
+            )
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"got dropout={self.dropout}; expected a number in [0, 1)")
+        if self.mixing not in MIXINGS:
+            raise UnknownName.of("mixing", self.mixing, MIXINGS)
+
+
+SIZES: dict[str, dict[str, int]] = {
+    "tiny": {"projection": 64, "segment": 16, "width": 16, "depth": 1},  # smoke profile
+    "cpu": {"projection": 256, "segment": 16, "width": 64, "depth": 2},  # standard and full profiles
+    "public": {
+        "projection": 256,
+        "segment": 16,
+        "width": 512,
+        "depth": 4,
+    },  # the public implementation's, NB101 and NB201
+    "printed": {"projection": 752, "segment": 16, "width": 1600, "depth": 5},  # A.3: 47 segments of 16, five mixers
+}
+
+
+def linear(features_in: int, features_out: int, bayesian: bool) -> nn.Module:
+    """A Bayesian layer, or the plain one that stands in its place."""
+    return BayesianLinear(features_in, features_out) if bayesian else nn.Linear(features_in, features_out, bias=False)
+
+
+def feed_forward(features: int, expansion: float, dropout: float) -> nn.Sequential:
+    """Linear, ReLU, Dropout, Linear, Dropout on the last axis."""
+    hidden = max(1, round(features * expansion))
+    return nn.Sequential(
+        nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, features), nn.Dropout(dropout)
+    )
+
+
+class SegmentMixer(nn.Module):
+    """One mixer block, (n, S, width) -> (n, S, width): normalise, FFN across segments, transpose back, FFN within each.
+
+    X'_b = LayerNorm(X_b) on the transposed segments; X_seg = X'_b + FFN(X'_b); transposed once more; then combinations of
+    Linear, ReLU, Dropout (§3.3), here with a residual connection, without which blocks do not stack.
+    """
+
+    def __init__(self, segments: int, config: MABNConfig):
+        super().__init__()
+        across = config.mixing == "segment"
+        self.transpose = Rearrange("n s c -> n c s") if across else nn.Identity()
+        features = segments if across else config.width
+        self.norm = nn.LayerNorm(features)
+        self.mix = feed_forward(features, config.expansion if across else config.expansion_token, config.dropout)
+        self.transpose_back = Rearrange("n c s -> n s c") if across else nn.Identity()
+        self.norm_within = nn.LayerNorm(config.width)
+        self.within = feed_forward(config.width, config.expansion_token, config.dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.norm(self.transpose(x))  # (n, width, S)
+        h = h + self.mix(h)
+        h = self.transpose_back(h)  # (n, S, width)
+        return h + self.within(self.norm_within(h))
+
+
+class MABN(nn.Module):
+    """float32[n, D] -> [n] (or [n, outputs]): projection, Bayesian layer, mixer blocks, pooling, Bayesian layer."""
+
+    def __init__(self, config: MABNConfig):
+        super().__init__()
+        self.config = config
+        segments = config.projection // config.segment
+        self.project = nn.Linear(config.input_dim, config.projection)
+        self.split = Rearrange("n (s l) -> n s l", l=config.segment)
+        self.before = linear(config.segment, config.width, config.bayesian)
+        self.blocks = nn.Sequential(*(SegmentMixer(segments, config) for _ in range(config.depth)))
+        # The text pools N x S x L to N x S; where segments do not mix, they meet in the mean over them instead.
+        pooled_away, kept = ("c", "s") if config.mixing == "segment" else ("s", "c")
+        self.pool = Reduce(f"n s c -> n {kept}", "mean")
+        self.after = linear(segments if pooled_away == "c" else config.width, config.outputs, config.bayesian)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim != 2 or x.shape[1] != self.config.input_dim:
+            raise BadInput(f"got statistics of shape {tuple(x.shape)}; expected [n, {self.config.input_dim}]")
+        h = self.before(self.split(self.project(x)))  # (n, S, width)
+        h = self.pool(self.blocks(h))  # (n, S)
+        y = self.after(h)  # (n, outputs)
+        return y.squeeze(1) if self.config.outputs == 1 else y

@@ -1,0 +1,75 @@
+"""Rank correlation, top-k precision and bootstrap intervals. Correlations are signed and in percent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+
+from parzc_core.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """Agreement of a score with the truth, over the pairs where both are finite.
+
+    kendall: tau-b, spearman, pearson: in percent, NaN where one side is constant.
+    n: pairs used. not_finite: pairs left out because the score or the truth is NaN or infinite.
+    """
+
+    kendall: float
+    spearman: float
+    pearson: float
+    n: int
+    not_finite: int
+
+
+def _pairs(score: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    score, truth = np.asarray(score, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if score.shape != truth.shape or score.ndim != 1:
+        raise BadInput(f"got scores {score.shape} and truth {truth.shape}; expected the same [n]")
+    finite = np.isfinite(score) & np.isfinite(truth)
+    return score[finite], truth[finite], int((~finite).sum())
+
+
+def correlations(score: np.ndarray, truth: np.ndarray) -> Correlations:
+    """All three correlations of two arrays [n]. Raises BadInput for shapes that differ."""
+    x, y, left_out = _pairs(score, truth)
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Correlations(np.nan, np.nan, np.nan, len(x), left_out)
+    tau, rho, r = (f(x, y).statistic for f in (scipy.stats.kendalltau, scipy.stats.spearmanr, scipy.stats.pearsonr))
+    return Correlations(100 * float(tau), 100 * float(rho), 100 * float(r), len(x), left_out)
+
+
+def kendall(score: np.ndarray, truth: np.ndarray) -> float:
+    """Kendall's tau-b in percent."""
+    return correlations(score, truth).kendall
+
+
+def top_k_precision(score: np.ndarray, truth: np.ndarray, k: int) -> float:
+    """Percent of the k highest-scored that are among the k truly best (ties in the order given)."""
+    x, y, _ = _pairs(score, truth)
+    if not 0 < k <= len(x):
+        raise BadInput(f"got k={k}; expected 1 to {len(x)}, the number of finite scores")
+    best = [set(np.argsort(-values, kind="stable")[:k].tolist()) for values in (x, y)]
+    return 100.0 * len(best[0] & best[1]) / k
+
+
+def bootstrap_interval(
+    statistic: Callable[[np.ndarray, np.ndarray], float],
+    score: np.ndarray,
+    truth: np.ndarray,
+    resamples: int = 500,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % percentile interval of `statistic` over bootstrap resamples of the architectures (pairs drawn with replacement).
+
+    It says how far the number would move with another sample of architectures, not with another training.
+    """
+    x, y, _ = _pairs(score, truth)
+    if len(x) < 2:
+        return np.nan, np.nan
+    generator = np.random.default_rng(seed)
+    draws = [statistic(x[i], y[i]) for i in (generator.integers(0, len(x), len(x)) for _ in range(resamples))]
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return float(low), float(high)

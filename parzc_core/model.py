@@ -1,0 +1,102 @@
+"""The eight rankers of Table 6: NP, Mixer, BN and MLP, alone and together, one module for all of them (§3.3, A.4)."""
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from parzc_core.errors import BadInput
+from parzc_core.mabn import MABN, MABNConfig, linear
+from parzc_core.predictors.np import NP, NPConfig
+
+PARTS = ("NP", "Mixer", "BN", "MLP")
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a ranker reads of n architectures; a part that no branch needs may be None.
+
+    statistics: float32[n, D], encoded. adjacency: float32[n, N, N], operations: int64[n, N], of `spaces.Graph`.
+    """
+
+    statistics: np.ndarray | None = None
+    adjacency: np.ndarray | None = None
+    operations: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(next(part for part in (self.statistics, self.operations) if part is not None))
+
+    def __getitem__(self, rows: np.ndarray) -> "Inputs":
+        """The given architectures."""
+        parts = (self.statistics, self.adjacency, self.operations)
+        return Inputs(*(None if part is None else part[rows] for part in parts))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A ranker made of parts.
+
+    parts: of PARTS. "Mixer" with "BN" is MABN; "Mixer" alone has plain linear layers in place of the Bayesian ones; "BN" alone is
+        a perceptron of Bayesian layers, "MLP" one of plain layers. With "NP" beside another part the two embeddings are added
+        and a regressor of two fully connected layers scores the sum (A.4).
+    mabn: sizes of the statistics branch. operations: kinds of graph node, for NP. embedding: size of the summed embeddings.
+    """
+
+    parts: tuple[str, ...]
+    mabn: MABNConfig
+    operations: int = 7
+    embedding: int = 64
+
+    def __post_init__(self) -> None:
+        unknown = [part for part in self.parts if part not in PARTS]
+        if unknown or not self.parts or ("MLP" in self.parts and {"Mixer", "BN"} & set(self.parts)):
+            raise BadInput(f"got parts {self.parts}; expected some of {', '.join(PARTS)}, MLP not beside Mixer or BN")
+
+
+class Perceptron(nn.Module):
+    """float32[n, D] -> [n, outputs]: three layers as wide as MABN's projection, Bayesian or plain."""
+
+    def __init__(self, config: MABNConfig):
+        super().__init__()
+        sizes = (config.input_dim, config.projection, config.projection)
+        hidden = [
+            layer
+            for a, b in itertools.pairwise(sizes)
+            for layer in (linear(a, b, config.bayesian), nn.ReLU(), nn.Dropout(config.dropout))
+        ]
+        self.layers = nn.Sequential(*hidden, linear(sizes[-1], config.outputs, config.bayesian))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layers(x)
+        return y.squeeze(1) if y.shape[1] == 1 else y
+
+
+class Model(nn.Module):
+    """Inputs as tensors -> scores [n]."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        others = set(config.parts) - {"NP"}
+        outputs = config.embedding if "NP" in config.parts and others else 1
+        sizes = replace(config.mabn, bayesian="BN" in config.parts, outputs=outputs)
+        self.graph = NP(NPConfig(config.operations, outputs=outputs)) if "NP" in config.parts else None
+        self.statistics: nn.Module | None = None
+        if others:
+            self.statistics = MABN(sizes) if "Mixer" in config.parts else Perceptron(sizes)
+        half = config.embedding // 2
+        self.regressor = nn.Sequential(nn.Linear(config.embedding, half), nn.ReLU(), nn.Linear(half, 1))
+
+    def forward(
+        self, statistics: torch.Tensor | None, adjacency: torch.Tensor | None, operations: torch.Tensor | None
+    ) -> torch.Tensor:
+        branches = []
+        if self.statistics is not None:
+            branches.append(self.statistics(statistics))
+        if self.graph is not None:
+            branches.append(self.graph(adjacency, operations))
+        if len(branches) == 1:
+            return branches[0]
+        return self.regressor(branches[0] + branches[1]).squeeze(1)  # H = H^(z) + H^(p)

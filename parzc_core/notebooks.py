@@ -1,0 +1,189 @@
+"""Run one notebook with parameters, in its own process: `python -m parzc_core.notebooks SOURCE OUTPUT key=value ...`
+
+The output appears whole or not at all: papermill writes under a temporary name beside it, and only a notebook that ran
+to its end takes the output's name, with its HTML page beside it. A notebook that fails leaves the former output as it
+was, and its own cells, with the traceback, in `<output stem>.failed.ipynb`.
+"""
+
+import argparse
+import ast
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from parzc_core.errors import BadInput, ParzcError, UnknownName
+from parzc_core.paths import write_whole
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_FOLDERS = ("PARZC_DATA", "PARZC_CACHE", "PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")
+FOLLOW = "PARZC_FOLLOW_PID"  # the process whose end ends this one too (set by the DAG)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class NotebookFailed(ParzcError, RuntimeError):
+    """A notebook that did not run to its end; the message holds the failing cell's traceback."""
+
+
+def read(source: Path) -> dict[str, Any]:
+    """The notebook as plain JSON. Raises BadInput if there is no such file or it is no notebook."""
+    try:
+        content = json.loads(Path(source).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"no notebook at {source}; expected an .ipynb file") from None
+    except ValueError as error:
+        raise BadInput(f"{source} is no notebook: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
+        raise BadInput(f"{source} is no notebook: expected an object with a list of cells")
+    return content
+
+
+def known_parameters(source: Path) -> tuple[str, ...]:
+    """Names assigned in the cell tagged `parameters`, in order; empty without such a cell."""
+    names: list[str] = []
+    for cell in read(source)["cells"]:
+        if cell.get("cell_type") == "code" and "parameters" in cell.get("metadata", {}).get("tags", ()):
+            try:
+                body = ast.parse("".join(cell["source"])).body
+            except SyntaxError as error:
+                raise BadInput(f"the cell tagged 'parameters' of {source} is no plain Python: {error}") from None
+            for statement in body:
+                targets = (
+                    statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+                )
+                names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return tuple(names)
+
+
+def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kernel: str = "python3") -> Path:
+    """Execute `source` with `parameters` and write `output` and the HTML page beside it.
+
+    source: the notebook; its folder is the kernel's working folder, as in JupyterLab.
+    parameters: values for names assigned in the cell tagged `parameters`; JSON-like values.
+    output: path of the executed notebook (.ipynb).
+    Returns `output`. Raises UnknownName for a parameter that the notebook does not have, before anything is run;
+    BadInput if `source` is no notebook; NotebookFailed if a cell raised or the kernel died.
+    """
+    source, output = Path(source).resolve(), Path(output).resolve()
+    known = known_parameters(source)
+    for name in parameters:
+        if name not in known:
+            raise UnknownName.of(f"parameter of notebook {source.stem}", name, known)
+    if output.suffix != ".ipynb":
+        raise BadInput(f"got output {output.name}; expected a name that ends in .ipynb")
+
+    import nbformat  # heavy imports wait until the input is known to be good
+    import papermill
+
+    from parzc_core.notebook_html import to_html
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(f".{output.stem}.{os.getpid()}.ipynb")
+    failed = output.with_suffix(".failed.ipynb")
+    try:
+        with _kernel_environment():
+            notebook = papermill.execute_notebook(
+                source,
+                unfinished,
+                dict(parameters),
+                kernel_name=kernel,
+                cwd=source.parent,
+                progress_bar=sys.stderr.isatty(),
+                start_timeout=120,
+            )
+        notebook.metadata.papermill.update(input_path=source.name, output_path=output.name)
+        write_whole(output.with_suffix(".html"), to_html(notebook, source.stem))
+        write_whole(output, nbformat.writes(notebook))
+        failed.unlink(missing_ok=True)
+        return output
+    except Exception as error:
+        if unfinished.exists():
+            os.replace(unfinished, failed)
+        reason = _COLOURS.sub("", str(error)).strip() or type(error).__name__
+        raise NotebookFailed(f"notebook {source.stem} failed; see {failed.name}\n{reason}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _kernel_environment() -> Iterator[None]:
+    """One thread a process (parallelism is `jobs` processes) unless the user chose; and this environment's kernel.
+
+    The project's PARZC_ variables go through; folders among them are made absolute, since the kernel works elsewhere.
+    """
+    before = dict(os.environ)
+    for name in _FOLDERS:
+        if folder := os.environ.get(name):
+            os.environ[name] = str(Path(folder).absolute())
+    for name in _THREADS:
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Signal handler: ends the kernel and the kernel's own workers, then this process."""
+    import psutil
+
+    family = psutil.Process().children(recursive=True)
+    for member in family:
+        member.terminate()
+    for member in psutil.wait_procs(family, timeout=2)[1]:
+        member.kill()
+    raise SystemExit(128 + number)
+
+
+def _follow(leader: int) -> None:
+    """End this process, kernel included, once `leader` is gone, even if it had no time to say so."""
+    while os.getppid() == leader:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _value(text: str) -> Any:
+    """`text` read as JSON where it is JSON, else as it stands."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line of this module. 0: done; 1: the notebook failed; 2: bad input. The reason is printed on stdout."""
+    parser = argparse.ArgumentParser(prog="python -m parzc_core.notebooks", description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, help="the notebook to run")
+    parser.add_argument(
+        "output", type=Path, help="where the executed notebook is written; the HTML page goes beside it"
+    )
+    parser.add_argument("parameters", nargs="*", metavar="key=value", help="values for the cell tagged 'parameters'")
+    options = parser.parse_args(arguments)
+    try:
+        pairs = [item.partition("=") for item in options.parameters]
+        for key, equals, _ in pairs:
+            if not equals:
+                raise BadInput(f"got parameter {key!r}; expected key=value")
+        run_notebook(options.source, {key: _value(text) for key, _, text in pairs}, options.output)
+    except ParzcError as error:
+        print(error)
+        return 1 if isinstance(error, NotebookFailed) else 2
+    return 0
+
+
+if __name__ == "__main__":
+    for _number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(_number, _stop)
+    if _leader := os.environ.get(FOLLOW):
+        threading.Thread(target=_follow, args=(int(_leader),), daemon=True).start()
+    sys.exit(main())

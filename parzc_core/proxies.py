@@ -1,0 +1,156 @@
+"""Zero-cost proxies in one registry: node-wise formulas here, network-level scores in `network_level`.
+
+A new node-wise proxy is one decorated function below; the collector then makes the pass that its `needs` name, once for all
+proxies. Formulas follow the conventions of Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, [1]).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from parzc_core.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class NodeTensors:
+    """What one batch leaves at a node (a Conv2d or Linear layer). S(N_i) of §3.1: weight, gradient, activation, Hessian.
+
+    weight, gradient: W and dL/dW, L the mean cross-entropy in train mode.
+    hessian_gradient: H g, the derivative of sum_nodes <g, stop(g)> by W.
+    outputs, output_gradients: the node's output before BatchNorm and dL/doutput, one entry for each call of the node.
+    flow_weight, flow_gradient: abs(W) and dR/dW of the linearised network of Synflow, float64.
+    channel_axis: the axis of `outputs` that counts output channels.
+    """
+
+    weight: torch.Tensor
+    gradient: torch.Tensor | None = None
+    hessian_gradient: torch.Tensor | None = None
+    outputs: tuple[torch.Tensor, ...] = ()
+    output_gradients: tuple[torch.Tensor, ...] = ()
+    flow_weight: torch.Tensor | None = None
+    flow_gradient: torch.Tensor | None = None
+    channel_axis: int = 1
+
+
+@dataclass(frozen=True)
+class NodeProxy:
+    """A node-wise proxy z_k: NodeTensors -> float, a sum over the weight's entries. `needs` names the passes it reads."""
+
+    name: str
+    needs: frozenset[str]
+    formula: Callable[[NodeTensors], float]
+
+
+NODE_REGISTRY: dict[str, NodeProxy] = {}
+PASSES = ("gradient", "output", "hessian", "flow")
+
+
+def node_proxy(*needs: str) -> Callable[[Callable[[NodeTensors], float]], Callable[[NodeTensors], float]]:
+    """Register the decorated formula under its own name. `needs`: "gradient", "output", "hessian", "flow" or nothing."""
+
+    def register(formula: Callable[[NodeTensors], float]) -> Callable[[NodeTensors], float]:
+        for need in needs:
+            if need not in PASSES:
+                raise UnknownName.of("pass", need, PASSES)
+        NODE_REGISTRY[formula.__name__] = NodeProxy(formula.__name__, frozenset(needs), formula)
+        return formula
+
+    return register
+
+
+def _dot(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor:
+    """a * b in float64; zero where the node got no gradient (it does not reach the loss)."""
+    if a is None or b is None:
+        return torch.zeros((), dtype=torch.float64)
+    return a.double() * b.double()
+
+
+@node_proxy("output", "gradient")
+def fisher(node: NodeTensors) -> float:
+    """Fisher pruning (Turner et al., 2020, [53]): 0.5 mean_n (sum_space a dL/da)^2 per channel, times the channel's weights."""
+    per_channel = torch.zeros(node.weight.shape[0], dtype=torch.float64)
+    saliency: torch.Tensor | None = None  # (N, C), summed over the calls of a shared node
+    for a, d in zip(node.outputs, node.output_gradients, strict=True):
+        other = [axis for axis in range(1, a.ndim) if axis != node.channel_axis % a.ndim]
+        product = a * d
+        s = product.sum(dim=other) if other else product
+        saliency = s if saliency is None else saliency + s
+    if saliency is not None:
+        per_channel = 0.5 * saliency.double().square().mean(dim=0)
+    return float(per_channel.sum()) * (node.weight.numel() // node.weight.shape[0])
+
+
+@node_proxy("gradient")
+def grad_norm(node: NodeTensors) -> float:
+    """Euclidean norm of the gradient, ||dL/dW||_2 ([1])."""
+    return 0.0 if node.gradient is None else float(node.gradient.double().norm())
+
+
+@node_proxy("hessian")
+def grasp(node: NodeTensors) -> float:
+    """Gradient signal preservation (Wang et al., 2020, [54]): -sum W * (H g), one batch, temperature 1."""
+    return -float(_dot(node.weight, node.hessian_gradient).sum()) + 0.0  # + 0.0 turns a dead node's -0 into 0
+
+
+@node_proxy()
+def l2_norm(node: NodeTensors) -> float:
+    """Euclidean norm of the weight, ||W||_2 ([1])."""
+    return float(node.weight.double().norm())
+
+
+@node_proxy("gradient")
+def plain(node: NodeTensors) -> float:
+    """sum dL/dW * W, signed (Mozer & Smolensky, 1988, [37])."""
+    return float(_dot(node.gradient, node.weight).sum())
+
+
+@node_proxy("gradient")
+def snip(node: NodeTensors) -> float:
+    """sum |dL/dW * W| (Lee et al., 2019, [28])."""
+    return float(_dot(node.gradient, node.weight).abs().sum())
+
+
+@node_proxy("flow")
+def synflow(node: NodeTensors) -> float:
+    """Synaptic flow (Tanaka et al., 2020, [50]): sum |W * dR/dW|, parameters made positive, BatchNorm bypassed, ones as input."""
+    return float(_dot(node.flow_weight, node.flow_gradient).abs().sum())
+
+
+NODE_PROXIES = ("fisher", "grad_norm", "grasp", "l2_norm", "plain", "snip", "synflow")
+
+
+def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
+    """The names as a tuple. Raises UnknownName for one that is not registered."""
+    chosen = (names,) if isinstance(names, str) else tuple(names)
+    for name in chosen:
+        if name not in NODE_REGISTRY:
+            raise UnknownName.of("node-wise proxy", name, NODE_REGISTRY)
+    return chosen
+
+
+def network_proxies(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, names: Iterable[str] | None = None
+) -> dict[str, float]:
+    """Network-level scores, higher meaning better: {name: score}.
+
+    names: of `network_level.REGISTRY` (params, flops, jacov, nwot, zen, zico), or node-wise names, which give the sum over
+        nodes; None gives every network-level one. images float32[N, C, H, W], labels int64[N]. The network is left as it was.
+    Raises UnknownName, BadInput.
+    """
+    # Imported here: both build on the registry above.
+    from parzc_core import collector, network_level
+
+    wanted = tuple(network_level.REGISTRY) if names is None else tuple(names)
+    for name in wanted:
+        if name not in network_level.REGISTRY and name not in NODE_REGISTRY:
+            raise UnknownName.of("proxy", name, (*network_level.REGISTRY, *NODE_REGISTRY))
+    node_names = [name for name in wanted if name in NODE_REGISTRY]
+    scores: dict[str, float] = {}
+    if node_names:
+        scores = collector.collect_statistics(network, images, labels, node_names).sums()
+    for name in wanted:
+        if name in network_level.REGISTRY:
+            scores[name] = network_level.score(name, network, images, labels)
+    return {name: scores[name] for name in wanted}

@@ -1,0 +1,115 @@
+"""The README's summary: the key cells of each table beside the paper's, from the committed rows."""
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from parzc_core import paths, results, verdicts
+from parzc_core.config import profile as profile_named
+from parzc_core.errors import BadInput
+from parzc_core.report_tables import table_title
+from parzc_core.report_view import METRICS, view
+
+BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
+# The cells that stand for a table: its row, and the (column, metric) pairs shown.
+KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "table01": ("ParZC", (("NB201-CF10", "kendall"), ("NB201-CF100", "kendall"), ("NB201-IMG16", "kendall"))),
+    "table02": ("ParZC", (("NB201 S'_78", "kendall"), ("NB201 S'_469", "kendall"))),
+    "table03": ("ParZC", (("CIFAR-10", "test_accuracy"), ("CIFAR-100", "test_accuracy"))),
+    "table04": ("ParZC", (("Top-1 (%)", "accuracy"),)),
+    "table05": ("ParZC", (("Autoformer-Ti", "kendall"),)),
+    "table06": ("NP+Mixer+BN", (("NB201-CF10 78", "kendall"), ("NB201-CF10 78", "spearman"))),
+    "table07": ("DiffKendall", (("NB101-CF10 178", "kendall"),)),
+    "table08": ("NP+Mixer+BN", (("Run1", "kendall"), ("Run2", "kendall"), ("Run3", "kendall"))),
+    "table09": ("ParZC", (("CIFAR-10 test", "accuracy"), ("CIFAR-100 test", "accuracy"))),
+    "table11": ("ParZC", (("rho@100%", "spearman"),)),
+}
+FIGURES = (
+    ("fig02_importance", "Figure 2", "node-wise importance, three proxies"),
+    ("fig04_rank_correlation", "Figure 4", "predicted rank against accuracy, NAS-Bench-201"),
+    ("fig05_importance", "Figure 5", "node-wise importance, six proxies"),
+    ("fig06b_tsne", "Figure 6b", "t-SNE of node-wise statistics, NAS-Bench-201"),
+    ("fig07_bayesian_weights", "Figure 7", "learned weight distributions"),
+    ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
+)
+
+
+def readme_summary(profile: str = "full") -> str:
+    """A Markdown table: per table and figure what it shows, its key cells (paper → ours [interval] verdict), minutes.
+
+    Made from the rows and figures of the profile alone, so that it can be checked against what is committed.
+    """
+    profile = profile_named(profile).name
+    lines = ["| | what | paper → ours [95 % interval] verdict (origin) | cells | minutes |", "|---|---|---|---|---|"]
+    for name, table in verdicts.summary(profile, paths.RESULTS).set_index("table").iterrows():
+        cells = "<br>".join(_key_cells(str(name), verdicts.compare(str(name), profile, paths.RESULTS)))
+        minutes = "–" if math.isnan(table["minutes"]) else f"{table['minutes']:.1f}"
+        row = (table_title(str(name)), str(table["caption"]), cells, _counts(table), minutes)
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
+    folder = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
+    shown_folder = "figures" if profile == "full" else f"results/{profile}/figures"
+    for name, title, what in FIGURES:
+        drawn = (folder / f"{name}.png").is_file()
+        link = f"[{name}.png]({shown_folder}/{name}.png)" if drawn else "not drawn yet"
+        lines.append(f"| {title} | {what} | {link} | | |")
+    return "\n".join(lines) + "\n"
+
+
+def update_readme(profile: str = "full") -> bool:
+    """Put the summary between the two markers of README.md; whether that changed the file.
+
+    Raises BadInput if the README lacks the markers or has them out of order.
+    """
+    file = paths.ROOT / "README.md"
+    text = file.read_text() if file.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BadInput(
+            f"README.md should hold the lines {BEGIN} and {END}, in this order; add them where the table goes"
+        )
+    new = f"{before}{BEGIN}\n\n{readme_summary(profile)}\n{END}{after}"
+    if new == text:
+        return False
+    paths.write_whole(file, new)
+    return True
+
+
+def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
+    """The key cells in words; with them those rows of ours that vary the key row ("ParZC (aligned)" beside "ParZC")."""
+    if table not in KEY_CELLS:
+        return ["settings as printed"]
+    row, pairs = KEY_CELLS[table]
+    block = {}
+    for part in view(frame).blocks:
+        for line in part.lines:
+            for heading, cell in zip(part.columns, line.cells, strict=True):
+                block[(line.name, *heading)] = cell
+    variants = [
+        name for name in dict.fromkeys(frame["row"]) if name == row or name.startswith((f"{row} (", f"{row}, "))
+    ]
+    words = []
+    for name in variants:
+        for column, metric in pairs:
+            cell = block.get((name, column, METRICS[metric]))
+            if cell is not None:
+                words.append(f"{name}, {column} {METRICS[metric]}: {cell.line}")
+    return words
+
+
+def _counts(table: pd.Series) -> str:
+    """How many cells, by origin and verdict: "24 reproduced (12 match, 8 higher, 4 lower), 98 quoted"."""
+    parts = []
+    for origin in results.ORIGINS:
+        if table[f"origin_{origin}"]:
+            parts.append(f"{table[f'origin_{origin}']} {origin}")
+    judged = [f"{table[name]} {name}" for name in ("matches", "higher", "lower", "new") if table[name]]
+    return ", ".join(parts) + (f" ({', '.join(judged)})" if judged else "")
+
+
+def readme_block() -> str | None:
+    """What README.md has between its markers; None without them."""
+    file = paths.ROOT / "README.md"
+    text = file.read_text() if file.is_file() else ""
+    return text.partition(BEGIN)[2].partition(END)[0].strip() if BEGIN in text and END in text else None

@@ -1,0 +1,159 @@
+"""Run the DAG and say how it goes: a progress bar over the notebooks on a terminal, a line for each otherwise."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from doit.control import TaskControl
+from doit.dependency import Dependency, DependencyStatus, JsonDB
+from doit.exceptions import BaseFail
+from doit.reporter import ZeroReporter
+from doit.runner import Runner
+from doit.task import Task, dict_to_task
+from tqdm import tqdm
+
+from parzc_core import dag, paths
+
+
+@dataclass
+class Outcome:
+    """How a run went: minutes of what ran, what failed and why, what was up to date, where the report is."""
+
+    minutes: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    current: list[str] = field(default_factory=list)
+    report: str | None = None
+
+    def overview(self) -> str:
+        """The run in a few words."""
+        ran = ", ".join(f"{name} {spent:.1f} min" for name, spent in self.minutes.items() if name != dag.REPORT_TASK)
+        parts = [f"ran: {ran or 'nothing'}"]
+        if self.current:
+            parts.append(f"up to date: {', '.join(self.current)}")
+        if self.failed:
+            parts.append(f"FAILED: {', '.join(self.failed)}")
+        parts.append(f"report: {self.report or 'not built'}")
+        return "; ".join(parts)
+
+
+def run(profile: str, jobs: int, experiments: Sequence[dag.Experiment], force: bool = False) -> Outcome:
+    """Run what is not up to date of the experiments, then the report; one that fails does not stop the others.
+
+    jobs: worker processes that a notebook may use; notebooks themselves run one after the other.
+    force: run also what is up to date.
+    """
+    control = TaskControl([dict_to_task(task) for task in dag.tasks(profile, jobs, experiments)])
+    control.process(None)
+    progress = _Progress(f"parzc {profile}")
+    runner = _SavingRunner(state(profile), progress, continue_=True, always_execute=force)
+    with _terminated_as_exit():
+        runner.run_all(control.task_dispatcher())
+    progress.outcome.report = control.tasks[dag.REPORT_TASK].values.get("path")
+    return progress.outcome
+
+
+def plan(profile: str, experiments: Sequence[dag.Experiment]) -> dict[str, str | None]:
+    """For each experiment why it would be run now, or None if it is up to date."""
+    record = state(profile)
+    made = [dict_to_task(task) for task in dag.tasks(profile, 1, experiments, report=False)]
+    return {task.name: _reason(task, record.get_status(task, None, get_log=True), record) for task in made}
+
+
+def _reason(task: Task, status: DependencyStatus, record: Any) -> str | None:
+    if status.status == "up-to-date":
+        return None
+    if not record._in(task.name):
+        return "not run yet, or failed the last time"
+    reasons = status.reasons
+    files = [file for key in ("changed", "added", "removed") for file in reasons.get(f"{key}_file_dep", ())]
+    said = []
+    if files:
+        said.append("changed: " + ", ".join(sorted({file.removeprefix(f"{paths.ROOT}/") for file in files})))
+    if missing := reasons.get("missing_target"):
+        said.append("missing: " + ", ".join(file.removeprefix(f"{paths.ROOT}/") for file in missing))
+    if reasons.get("uptodate_false"):
+        said.append("other label files are at hand")
+    return "; ".join(said) or "its dependencies changed"
+
+
+class _SavingRunner(Runner):
+    """doit's runner, which saves its record after every task instead of only at the end."""
+
+    def process_task_result(self, node: Any, base_fail: BaseFail | None) -> None:
+        super().process_task_result(node, base_fail)
+        self.dep_manager.backend.dump()
+
+
+class _Progress(ZeroReporter):
+    """What doit tells during a run, as a bar or as lines, and as an Outcome."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(sys.stderr, {})
+        self.outcome, self.title = Outcome(), title
+        self.started = 0.0
+
+    def initialize(self, tasks: dict[str, Task], _selected: list[str]) -> None:
+        self.total, self.done = len(tasks), 0
+        self.live = sys.stderr.isatty()
+        self.bar = tqdm(total=self.total, desc=self.title, unit="step", disable=not self.live, file=sys.stderr)
+
+    def execute_task(self, task: Task) -> None:
+        self.started = time.monotonic()
+        self.bar.set_postfix_str(task.name)
+        self._say(f"{task.name} ...")
+
+    def add_success(self, task: Task) -> None:
+        spent = self.outcome.minutes[task.name] = (time.monotonic() - self.started) / 60
+        self._step(f"{task.name}: done in {spent:.1f} min")
+
+    def add_failure(self, task: Task, fail: BaseFail) -> None:
+        self.outcome.minutes[task.name] = (time.monotonic() - self.started) / 60
+        self.outcome.failed[task.name] = reason = fail.get_msg().strip()
+        self._step(f"{task.name}: FAILED\n{reason}")
+
+    def skip_uptodate(self, task: Task) -> None:
+        self.outcome.current.append(task.name)
+        self._step(f"{task.name}: up to date")
+
+    def complete_run(self) -> None:
+        self.bar.close()
+
+    def _step(self, text: str) -> None:
+        self.done += 1
+        self._say(text)
+        self.bar.update()
+
+    def _say(self, text: str) -> None:
+        tqdm.write(f"[{min(self.done + text.endswith('...'), self.total)}/{self.total}] {text}", file=sys.stderr)
+
+
+class StateFile(JsonDB):
+    """doit's record of what was run on what, in JSON, saved whole after each task: a killed run forgets nothing."""
+
+    def dump(self) -> None:
+        paths.write_whole(Path(self.name), self.codec.encode(self._db))
+
+
+def state(profile: str) -> Dependency:
+    """The record of the profile, beside the report's folder."""
+    return Dependency(StateFile, str(paths.REPORT.parent / f".doit.db.{profile}"))
+
+
+@contextmanager
+def _terminated_as_exit() -> Iterator[None]:
+    """While a notebook runs, SIGTERM unwinds the stack like an exit, so that the notebook's process is ended too."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

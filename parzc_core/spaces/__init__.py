@@ -1,0 +1,48 @@
+"""Search spaces, each a module behind one interface (`Space`). A new space is a module with these names and a line below."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, cast
+
+import numpy as np
+from torch import nn
+
+from parzc_core.errors import UnknownName
+
+NAMES = ("nb201",)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An architecture as a graph of operations.
+
+    adjacency: float32[N, N], entry (i, j) is 1 where operation i feeds operation j.
+    operations: int64[N], index of each operation in the space's `OPERATIONS`.
+    """
+
+    adjacency: np.ndarray
+    operations: np.ndarray
+
+
+class Space(Protocol):
+    """What the collector, the encodings and the predictors need to know about a space."""
+
+    ARCH_COUNT: int
+    OPERATIONS: tuple[str, ...]
+    SLOTS: tuple[str, ...]
+
+    def sample(self, count: int, seed: int) -> list[str]:
+        """`count` different architectures, drawn without replacement; a longer sample begins with the shorter one."""
+
+    def build(self, arch_str: str, *, classes: int = 10, skip_dead: bool = True) -> nn.Module:
+        """The network with the framework's own random initialisation; skip_dead leaves out what cannot reach the output."""
+
+    def graph(self, arch_str: str) -> Graph:
+        """The architecture as a graph of operations."""
+
+
+def space(name: str) -> Space:
+    """The space module of that name. Raises UnknownName."""
+    if name not in NAMES:
+        raise UnknownName.of("space", name, NAMES)
+    return cast(Space, import_module(f"parzc_core.spaces.{name}"))

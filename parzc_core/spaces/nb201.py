@@ -1,0 +1,236 @@
+"""NAS-Bench-201: 15,625 cells of four nodes and six edges, one of five operations on each (Dong & Yang, ICLR 2020).
+
+An architecture is its string, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`: one group a node, `op~i` for the edge from node i.
+`build` gives the benchmark's network with its parameter names, so that its published weights load with strict=True.
+"""
+
+import functools
+import itertools
+import random
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from parzc_core.errors import BadInput
+from parzc_core.spaces import Graph
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the architecture string
+ARCH_COUNT = len(OPERATIONS) ** len(EDGES)
+IMAGE_SIZE = {"cifar10": 32, "cifar100": 32, "imagenet16-120": 16}
+CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
+
+_EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+_PATTERN = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
+
+
+def parse(arch_str: str) -> tuple[str, ...]:
+    """The six operations of a cell, in the order of EDGES. Raises BadInput for anything that is not such a string."""
+    match = _PATTERN.fullmatch(arch_str) if isinstance(arch_str, str) else None
+    if match is None:
+        raise BadInput(f"not a NAS-Bench-201 architecture: {arch_str!r}; expected the form {_EXAMPLE}")
+    for operation in match.groups():
+        if operation not in OPERATIONS:
+            raise BadInput(f"unknown operation {operation!r} in {arch_str!r}; expected one of {', '.join(OPERATIONS)}")
+    return match.groups()
+
+
+def to_string(operations: Sequence[str]) -> str:
+    """The architecture string of six operations given in the order of EDGES."""
+    if len(operations) != len(EDGES) or any(op not in OPERATIONS for op in operations):
+        raise BadInput(f"got operations {tuple(operations)}; expected six of {', '.join(OPERATIONS)}")
+    groups = [[f"{op}~{i}" for op, (i, j) in zip(operations, EDGES, strict=True) if j == node] for node in (1, 2, 3)]
+    return "+".join("|" + "|".join(group) + "|" for group in groups)
+
+
+def all_archs() -> list[str]:
+    """Every architecture, in lexicographic order of OPERATIONS over EDGES (not the benchmark's index order)."""
+    return [to_string(operations) for operations in itertools.product(OPERATIONS, repeat=len(EDGES))]
+
+
+@functools.cache
+def _index_order() -> tuple[str, ...]:
+    """The benchmark numbers its cells by shuffling the lexicographic list with seed 88 (compared with its own files in tests)."""
+    archs = all_archs()
+    random.Random(88).shuffle(archs)
+    return tuple(archs)
+
+
+@functools.cache
+def _indices() -> dict[str, int]:
+    return {arch_str: i for i, arch_str in enumerate(_index_order())}
+
+
+def arch(index: int) -> str:
+    """The architecture of a benchmark index in [0, ARCH_COUNT). Raises BadInput."""
+    if not 0 <= index < ARCH_COUNT:
+        raise BadInput(f"got index {index}; expected 0 to {ARCH_COUNT - 1}")
+    return _index_order()[index]
+
+
+def index(arch_str: str) -> int:
+    """The benchmark index of an architecture. Raises BadInput."""
+    parse(arch_str)
+    return _indices()[arch_str]
+
+
+def sample(count: int, seed: int) -> list[str]:
+    """`count` different cells, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    if not 0 < count <= ARCH_COUNT:
+        raise BadInput(f"got a sample of {count} cells; expected 1 to {ARCH_COUNT}")
+    archs = _index_order()
+    return [archs[i] for i in np.random.default_rng(seed).permutation(ARCH_COUNT)[:count]]
+
+
+def graph(arch_str: str) -> Graph:
+    """Operations on nodes: input, the six edges' operations, output (8 nodes); an operation feeds those that read its end.
+
+    `operations` indexes OPERATIONS, with 5 for the input and 6 for the output.
+    """
+    operations = parse(arch_str)
+    adjacency = np.zeros((8, 8), dtype=np.float32)
+    for a, (start, end) in enumerate(EDGES, start=1):
+        if start == 0:
+            adjacency[0, a] = 1
+        if end == 3:
+            adjacency[a, 7] = 1
+        for b, (other_start, _) in enumerate(EDGES, start=1):
+            if end == other_start:
+                adjacency[a, b] = 1
+    codes = [5, *(OPERATIONS.index(operation) for operation in operations), 6]
+    return Graph(adjacency, np.array(codes, dtype=np.int64))
+
+
+def live_edges(arch_str: str) -> tuple[bool, ...]:
+    """For each of EDGES: does its output reach the cell's output through edges that are not `none`?"""
+    operations = parse(arch_str)
+    reaches_output = {3}
+    for operation, (start, end) in reversed(list(zip(operations, EDGES, strict=True))):  # edges into later nodes first
+        if operation != "none" and end in reaches_output:
+            reaches_output.add(start)
+    return tuple(op != "none" and end in reaches_output for op, (_, end) in zip(operations, EDGES, strict=True))
+
+
+class ReluConvBn(nn.Module):
+    """ReLU, convolution without bias, batch normalisation: (N, C_in, H, W) -> (N, C_out, H / stride, W / stride)."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1):
+        super().__init__()
+        self.op = nn.Sequential(
+            nn.ReLU(inplace=False),
+            nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.op(x)
+
+
+class Pooling(nn.Module):
+    """3x3 average pooling that does not count the padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.op = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.op(x)
+
+
+def _operation(name: str, channels: int) -> nn.Module:
+    if name == "nor_conv_1x1":
+        return ReluConvBn(channels, channels, 1)
+    if name == "nor_conv_3x3":
+        return ReluConvBn(channels, channels, 3)
+    return Pooling() if name == "avg_pool_3x3" else nn.Identity()  # `none` is never computed, see SearchedCell
+
+
+class SearchedCell(nn.Module):
+    """One cell: node j is the sum over its edges (i, j) of layer(node i); the output is node 3.
+
+    skip_dead: leave out the edges that cannot reach the output; they change neither the output nor any gradient.
+    """
+
+    def __init__(self, arch_str: str, channels: int, skip_dead: bool = True):
+        super().__init__()
+        self.operations = parse(arch_str)
+        self.computed = live_edges(arch_str) if skip_dead else tuple(op != "none" for op in self.operations)
+        self.layers = nn.ModuleList(_operation(name, channels) for name in self.operations)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        nodes: list[torch.Tensor | None] = [x, None, None, None]
+        for layer, computed, (start, end) in zip(self.layers, self.computed, EDGES, strict=True):
+            if computed:
+                source = nodes[start]
+                # A node that only `none` edges enter is zero, yet a layer after it may still have a bias to add.
+                value = layer(torch.zeros_like(x) if source is None else source)
+                current = nodes[end]
+                nodes[end] = value if current is None else current + value
+        output = nodes[3]
+        return torch.zeros_like(x) if output is None else output
+
+
+class ResidualReduction(nn.Module):
+    """Basic residual block that halves the resolution and doubles the channels."""
+
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__()
+        self.conv_a = ReluConvBn(channels_in, channels_out, 3, stride=2)
+        self.conv_b = ReluConvBn(channels_out, channels_out, 3)
+        self.downsample = nn.Sequential(
+            nn.AvgPool2d(kernel_size=2, stride=2), nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.downsample(x) + self.conv_b(self.conv_a(x))
+
+
+class Network(nn.Module):
+    """Stem, three stages of cells with a reduction between them, head: (N, 3, H, W) -> (N, classes)."""
+
+    def __init__(self, arch_str: str, channels: int, cells: int, classes: int, skip_dead: bool = True):
+        super().__init__()
+        c = channels
+        self.stem = nn.Sequential(nn.Conv2d(3, c, 3, padding=1, bias=False), nn.BatchNorm2d(c))
+        stages = [[SearchedCell(arch_str, c * k, skip_dead) for _ in range(cells)] for k in (1, 2, 4)]
+        reductions = [ResidualReduction(c, c * 2), ResidualReduction(c * 2, c * 4)]
+        self.cells = nn.ModuleList([*stages[0], reductions[0], *stages[1], reductions[1], *stages[2]])
+        self.lastact = nn.Sequential(nn.BatchNorm2d(c * 4), nn.ReLU(inplace=True))
+        self.global_pooling = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(c * 4, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)  # (N, C, H, W)
+        for cell in self.cells:
+            x = cell(x)
+        x = self.global_pooling(self.lastact(x))  # (N, 4C, 1, 1)
+        return self.classifier(x.flatten(1))
+
+
+def build(arch_str: str, channels: int = 16, cells: int = 5, classes: int = 10, skip_dead: bool = True) -> Network:
+    """The benchmark's network of a cell, with the framework's own random initialisation.
+
+    cells: number in each of the three stages. skip_dead: see SearchedCell; False computes what the published network does,
+    which scores that count operations or activations (FLOPs, NWOT, Zen) see. Raises BadInput.
+    """
+    for name, got, least in (("channels", channels, 1), ("cells", cells, 1), ("classes", classes, 2)):
+        if not isinstance(got, int) or got < least:
+            raise BadInput(f"got {name}={got!r}; expected a whole number of at least {least}")
+    return Network(arch_str, channels, cells, classes, skip_dead)
+
+
+def node_slots(cells: int = 5) -> tuple[str, ...]:
+    """Module path of every Conv2d/Linear node that a network of this space can have, from the stem to the classifier."""
+    slots = ["stem.0"]
+    for position in range(3 * cells + 2):
+        if position in (cells, 2 * cells + 1):
+            slots += [f"cells.{position}.{part}" for part in ("conv_a.op.1", "conv_b.op.1", "downsample.1")]
+        else:
+            slots += [f"cells.{position}.layers.{edge}.op.1" for edge in range(len(EDGES))]
+    return (*slots, "classifier")
+
+
+SLOTS = node_slots()

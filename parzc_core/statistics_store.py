@@ -1,0 +1,208 @@
+"""Collected statistics on disk: a folder of shards, each whole or absent, and a manifest that says what they are.
+
+    folder/manifest.json      configuration, versions, image batch, precision, sha256 of every shard
+    folder/shard-00000.npz    the statistics of `shard_size` architectures
+
+Values are float64 rounded to 20 bits of mantissa (relative error below 5e-7), which compresses to less than half.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from parzc_core.collector import NodeStatistics
+from parzc_core.errors import BadInput, CorruptShard
+from parzc_core.paths import write_whole
+
+KEPT_BITS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is stored of one architecture: its node-wise statistics and its network-level scores."""
+
+    arch: str
+    statistics: NodeStatistics
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """Everything read from a store, in the order of its sample.
+
+    statistics: one NodeStatistics an architecture. scores: float64, index archs, a column for each network-level score.
+    """
+
+    archs: list[str]
+    statistics: list[NodeStatistics]
+    scores: pd.DataFrame
+    manifest: dict[str, Any]
+
+
+class StatisticsStore:
+    """A folder of shards. Opening it with another configuration than it was made with is refused."""
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest. Raises BadInput where the folder holds no store."""
+        path = self.folder / "manifest.json"
+        if not path.is_file():
+            raise BadInput(f"{self.folder} holds no statistics (no manifest.json); make them with: parzc collect")
+        return json.loads(path.read_text())
+
+    def open(self, description: dict[str, Any], archs: Sequence[str], shard_size: int) -> None:
+        """Create the store, or check that the one there was made alike. description["config"] decides. Raises BadInput."""
+        digest = hashlib.sha256("\n".join(archs).encode()).hexdigest()
+        identity = {"config": description["config"], "archs_sha256": digest, "shard_size": shard_size}
+        if (self.folder / "manifest.json").is_file():
+            there = self.manifest
+            if {key: there.get(key) for key in identity} != identity:
+                raise BadInput(
+                    f"{self.folder} holds another collection ({there.get('config')}); "
+                    f"got {identity['config']}: choose another folder, or remove that one"
+                )
+            return
+        extra = {"architectures": len(archs), "kept_mantissa_bits": KEPT_BITS, "shards": {}}
+        self._write_manifest({**description, **identity, **extra})
+
+    def _write_manifest(self, manifest: dict[str, Any]) -> None:
+        write_whole(self.folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while collecting. Raises BadInput if another process is collecting into this folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise BadInput(
+                    f"another process is collecting into {self.folder}; wait for it or choose another folder"
+                ) from error
+            yield
+
+    def path(self, number: int) -> Path:
+        """Where shard `number` is or will be."""
+        return self.folder / f"shard-{number:05d}.npz"
+
+    def write_shard(self, number: int, records: Sequence[Record]) -> str:
+        """Write one shard whole; returns its sha256."""
+        content = _pack(records)
+        write_whole(self.path(number), content)
+        return hashlib.sha256(content).hexdigest()
+
+    def register(self, number: int, sha256: str, seconds: float = 0.0) -> None:
+        """Note a finished shard, and the CPU-seconds it took, in the manifest."""
+        manifest = self.manifest
+        manifest["shards"][self.path(number).name] = sha256
+        manifest["cpu_seconds"] = round(manifest.get("cpu_seconds", 0.0) + seconds, 1)
+        self._write_manifest(manifest)
+
+    def read_shard(self, number: int) -> list[Record]:
+        """The records of a shard. Raises CorruptShard if it is truncated or altered."""
+        path = self.path(number)
+        content = path.read_bytes()
+        expected = self.manifest["shards"].get(path.name)
+        got = hashlib.sha256(content).hexdigest()
+        if expected is not None and got != expected:
+            raise CorruptShard(
+                f"{path} is damaged: its sha256 is {got[:12]}…, the manifest says {expected[:12]}…; "
+                "delete it and run the same `parzc collect` again to compute only that shard"
+            )
+        try:
+            return _unpack(content)
+        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+            raise CorruptShard(
+                f"{path} is damaged ({error}); delete it and run the same `parzc collect` again"
+            ) from error
+
+    def missing(self) -> list[int]:
+        """Numbers of the shards that are not there yet."""
+        manifest = self.manifest
+        count = -(-manifest["architectures"] // manifest["shard_size"])
+        return [number for number in range(count) if not self.path(number).is_file()]
+
+    def read(self, count: int | None = None) -> Collection:
+        """The first `count` architectures (None: all that are complete from the front). Raises BadInput, CorruptShard."""
+        manifest = self.manifest
+        there = (
+            min(self.missing(), default=-(-manifest["architectures"] // manifest["shard_size"]))
+            * manifest["shard_size"]
+        )
+        there = min(there, manifest["architectures"])
+        wanted = there if count is None else count
+        if wanted > there:
+            raise BadInput(
+                f"{self.folder} holds {there} architectures, {wanted} were asked; `parzc collect` collects more"
+            )
+        records: list[Record] = []
+        for number in range(-(-wanted // manifest["shard_size"])):
+            records += self.read_shard(number)
+        records = records[:wanted]
+        scores = pd.DataFrame(
+            [record.scores for record in records], index=[record.arch for record in records], dtype=float
+        )
+        return Collection([r.arch for r in records], [r.statistics for r in records], scores, manifest)
+
+
+def round_mantissa(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
+    """float64 rounded to `bits` bits of mantissa; NaN, inf and 0 stay what they are."""
+    mantissa, exponent = np.frexp(np.asarray(values, dtype=np.float64))
+    scale = float(1 << bits)
+    return np.ldexp(np.round(mantissa * scale) / scale, exponent)
+
+
+def _pack(records: Sequence[Record]) -> bytes:
+    """A compressed npz: ragged node axes laid end to end, node names as numbers into one list."""
+    names = list(dict.fromkeys(node for record in records for node in record.statistics.nodes))
+    number = {name: i for i, name in enumerate(names)}
+    parts = [record.statistics for record in records]
+    score_names = list(records[0].scores)
+    arrays = {
+        "archs": np.array([record.arch for record in records]),
+        "node_names": np.array(names),
+        "proxies": np.array(parts[0].proxies),
+        "lengths": np.array([len(part.nodes) for part in parts], dtype=np.int32),
+        "nodes": np.array([number[node] for part in parts for node in part.nodes], dtype=np.uint16),
+        "execution": np.concatenate([np.array(part.execution_order, dtype=np.uint16) for part in parts]),
+        "numel": np.concatenate([part.numel for part in parts]),
+        "values": round_mantissa(np.concatenate([part.values for part in parts], axis=1)),
+        "score_names": np.array(score_names, dtype=np.str_),
+        "scores": np.array([[record.scores[k] for k in score_names] for record in records], dtype=np.float64),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _unpack(content: bytes) -> list[Record]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        data = {key: file[key] for key in file.files}
+    names, proxies = data["node_names"].tolist(), tuple(data["proxies"].tolist())
+    score_names = data["score_names"].tolist()
+    records, start = [], 0
+    for i, arch in enumerate(data["archs"].tolist()):
+        part = slice(start, start + int(data["lengths"][i]))
+        start = part.stop
+        statistics = NodeStatistics(
+            nodes=tuple(names[n] for n in data["nodes"][part]),
+            proxies=proxies,
+            values=data["values"][:, part],
+            numel=data["numel"][part],
+            execution_order=tuple(data["execution"][part].tolist()),
+        )
+        records.append(Record(arch, statistics, dict(zip(score_names, data["scores"][i].tolist(), strict=True))))
+    return records

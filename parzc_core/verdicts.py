@@ -1,0 +1,144 @@
+"""The paper beside us: every printed cell, our value with its interval, and a verdict that was fixed before the run."""
+
+import math
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parzc_core import paper, results
+from parzc_core.errors import BadInput
+from parzc_core.paths import RESULTS
+
+MARGIN = 2.0  # points; a printed percentage this close to our interval still matches
+VERDICTS = ("matches", "higher", "lower", "new", "quoted", "unavailable")
+COLUMNS = (
+    *(
+        "row",
+        "column",
+        "metric",
+        "paper",
+        "paper_spread",
+        "paper_spread_kind",
+        "ours",
+        "ci_low",
+        "ci_high",
+        "n",
+        "unit",
+    ),
+    *("delta", "verdict", "origin", "note"),
+)
+_SLACK = 1e-9  # so that a printed value exactly on the edge does not hang on a rounding error
+Cell = tuple[str, str, str]
+Record = dict[Hashable, Any]  # what pandas makes of a line
+_NUMBERS = ("paper", "paper_spread", "ours", "ci_low", "ci_high", "delta")
+
+
+def judge(printed: float, ours: float, ci_low: float = math.nan, ci_high: float = math.nan, unit: str = "%") -> str:
+    """Verdict "matches" if printed is in [ci_low - margin, ci_high + margin]; else where ours is: "higher" or "lower".
+
+    The margin is 2 points where the unit is percent and 0 elsewhere (seconds and parameters have no points). Without an
+    interval our value stands for both its ends.
+    """
+    margin = (MARGIN if unit == "%" else 0.0) + _SLACK
+    low, high = (ours, ours) if math.isnan(ci_low) or math.isnan(ci_high) else (ci_low, ci_high)
+    if printed < low - margin:
+        return "higher"
+    return "lower" if printed > high + margin else "matches"
+
+
+def compare(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """The printed cells of a table in printed order, then the cells that only we have; columns as in COLUMNS.
+
+    A cell we ran gets `judge`'s verdict; "unavailable" if it has no value; "new" if the paper prints no number there.
+    A printed cell without a row of ours is "quoted", and so is a row of ours of that origin: `ours` and `delta` are
+    NaN, so that a quoted number never looks like a measured one. `delta` is ours minus printed; `n` is 0 where nothing
+    was run. Where a cell has a row for each seed, the aggregated one (seed -1) counts.
+    Raises UnknownName (table, profile), and BadInput: units that differ, a quoted value that is not the printed one,
+    rows for several seeds without an aggregated one, or what `results.read_rows` raises.
+    """
+    printed = paper.printed(table).to_dict("records")
+    ours = _ours(table, profile, folder)
+    lines = []
+    for cell in printed:
+        key = (cell["row"], cell["column"], cell["metric"])
+        lines.append(_line(table, key, cell, ours.pop(key, None)))
+    lines += [_line(table, key, None, row) for key, row in ours.items()]
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype(dict.fromkeys(_NUMBERS, "float64") | {"n": "int64"})
+
+
+def _ours(table: str, profile: str, folder: Path) -> dict[Cell, Record]:
+    """Our row of each cell; none for a table that was not run."""
+    if not results.has_rows(table, profile, folder):
+        return {}
+    by_cell: dict[Cell, list[Record]] = {}
+    for row in results.read_rows(table, profile, folder).to_dict("records"):
+        by_cell.setdefault((row["row"], row["column"], row["metric"]), []).append(row)
+    chosen = {}
+    for key, rows in by_cell.items():
+        aggregated = rows if len(rows) == 1 else [row for row in rows if row["seed"] == -1]
+        if len(aggregated) != 1:
+            seeds = ", ".join(str(row["seed"]) for row in rows)
+            raise BadInput(
+                f"{table}, cell {key}: rows for the seeds {seeds}; add the one aggregated over them (seed -1)"
+            )
+        chosen[key] = aggregated[0]
+    return chosen
+
+
+def _line(table: str, key: Cell, cell: Record | None, row: Record | None) -> Record:
+    """One line of `compare`, from the printed cell, from our row, or from both."""
+    value = math.nan if cell is None else cell["value"]
+    line: Record = dict.fromkeys(COLUMNS, math.nan) | dict(zip(("row", "column", "metric"), key, strict=True))
+    line |= {"paper": value, "paper_spread_kind": "", "n": 0, "verdict": "quoted", "origin": "quoted", "note": ""}
+    if cell is not None:
+        line |= {"paper_spread": cell["spread"], "paper_spread_kind": cell["spread_kind"]}
+        line |= {"unit": cell["unit"], "note": cell["note"]}
+    if row is None:
+        return line
+
+    if cell is not None and row["unit"] != cell["unit"]:
+        raise BadInput(
+            f"{table}, cell {key}: our unit is {row['unit']!r}, the paper's {cell['unit']!r}; give both in one"
+        )
+    line |= {"unit": row["unit"], "origin": row["origin"]}
+    if row["note"]:
+        line["note"] = f"{row['note']}; paper: {line['note']}" if line["note"] else row["note"]
+    if row["origin"] == "quoted":
+        same = row["value"] == value or math.isnan(row["value"]) or abs(row["value"] - value) < _SLACK
+        if cell is None or not same:
+            shown = "no such cell" if cell is None else value
+            raise BadInput(
+                f"{table}, cell {key}: quoted as {row['value']}, the paper prints {shown}; quote what is printed"
+            )
+        return line
+    line |= {"ours": row["value"], "ci_low": row["ci_low"], "ci_high": row["ci_high"], "n": row["n"]}
+    line["delta"] = row["value"] - value
+    if math.isnan(row["value"]):
+        line["verdict"] = "unavailable"
+    elif math.isnan(value):
+        line["verdict"] = "new"
+    else:
+        line["verdict"] = judge(value, row["value"], row["ci_low"], row["ci_high"], row["unit"])
+    return line
+
+
+def summary(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """One line a table: table, caption, run (bool), minutes (from its manifest; NaN if not told), cells, then a count
+    for each of VERDICTS and, as origin_<name>, for each origin.
+
+    `cells` are those with something in them: a "-" that nobody filled is not counted.
+    """
+    lines = []
+    for table in paper.table_names():
+        cells = compare(table, profile, folder)
+        cells = cells[cells["paper"].notna() | (cells["metric"] == "text") | (cells["verdict"] != "quoted")]
+        run = results.has_rows(table, profile, folder)
+        minutes = results.read_manifest(table, profile, folder).get("minutes") if run else None
+        line = {"table": table, "caption": paper.caption(table), "run": run}
+        line |= {"minutes": math.nan if minutes is None else float(minutes), "cells": len(cells)}
+        line |= {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
+        line |= {f"origin_{origin}": int((cells["origin"] == origin).sum()) for origin in results.ORIGINS}
+        lines.append(line)
+    return pd.DataFrame(lines)

@@ -1,0 +1,270 @@
+"""Discovery, what a notebook depends on, and that only what changed is run again, on a tiny project."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from tiny_notebooks import wait_for, write_notebook
+
+from parzc_core import dag, downloads, paths, running
+from parzc_core.dependencies import notebook_dependencies
+from parzc_core.errors import BadInput, UnknownName
+
+
+def meta(order: int = 1, *makes: str, title: str = "A title") -> dict[str, object]:
+    return {"title": title, "makes": list(makes), "order": order}
+
+
+@dataclass
+class Project:
+    root: Path
+
+    def notebook(self, name: str, *cells: str, order: int = 1, makes: tuple[str, ...] = ()) -> Path:
+        return write_notebook(self.root / "notebooks" / f"{name}.ipynb", *cells, parzc=meta(order, *makes))
+
+    def run(self, *names: str, force: bool = False) -> running.Outcome:
+        return running.run("smoke", 1, dag.select(names, dag.discover()), force)
+
+    def plan(self) -> dict[str, str | None]:
+        return running.plan("smoke", dag.discover())
+
+    def status(self, name: str) -> dict[str, object]:
+        return json.loads((self.root / "report" / "notebooks" / "smoke" / f"{name}.status.json").read_text())
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for name in ("notebooks", "results", "figures", "report"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(paths, name.upper(), tmp_path / name)
+    monkeypatch.setattr(paths, "STATISTICS", tmp_path / "results" / "statistics")
+    monkeypatch.setenv("PARZC_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PARZC_DATA", str(tmp_path / "labels"))
+    monkeypatch.setattr(dag, "build_report", lambda profile: {"path": f"report of {profile}"})
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of a kernel, a process that writes the notebook's parameters and its outputs; but "bad" really runs."""
+    script = (
+        "import sys; from pathlib import Path; out = Path(sys.argv[1]); out.parent.mkdir(parents=True, exist_ok=True)\n"
+    )
+    script += "[path.write_text(' '.join(sys.argv[2:])) for path in (out, out.with_suffix('.html'))]"
+    real = dag.command
+
+    def stand_in(experiment: dag.Experiment, profile: str, jobs: int) -> list[str]:
+        if experiment.name == "bad":
+            return real(experiment, profile, jobs)
+        return [sys.executable, "-I", "-S", "-c", script, *real(experiment, profile, jobs)[4:]]
+
+    monkeypatch.setattr(dag, "command", stand_in)
+
+
+def test_discovery_is_by_metadata_in_order(project: Project) -> None:
+    project.notebook("b", order=2, makes=("table06", "table08"))
+    project.notebook("a", order=9)
+    write_notebook(project.root / "notebooks" / "scratch.ipynb", "1 / 0")
+    assert [(item.name, item.makes, item.parameters) for item in dag.discover()] == [
+        ("b", ("table06", "table08"), ("profile", "jobs")),
+        ("a", (), ("profile", "jobs")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["text", {}, {"title": "x", "makes": "table06", "order": 1}, {"title": "x", "makes": [], "order": "1"}],
+)
+def test_broken_metadata_is_one_clear_error(project: Project, broken: dict[str, object]) -> None:
+    write_notebook(project.root / "notebooks" / "odd.ipynb", parzc=broken)
+    with pytest.raises(BadInput, match=r"odd\.ipynb.*expected title"):
+        dag.discover()
+
+
+def test_discovery_refuses_two_makers_and_a_missing_profile(project: Project) -> None:
+    project.notebook("a", makes=("table06",))
+    second = project.notebook("b", makes=("table06",))
+    with pytest.raises(BadInput, match=r"table06 is made by a\.ipynb and by b\.ipynb"):
+        dag.discover()
+    write_notebook(second, parameters="jobs = 1", parzc=meta())
+    with pytest.raises(BadInput, match=r"b\.ipynb has no parameter 'profile'"):
+        dag.discover()
+
+
+def test_selection_by_notebook_table_figure_or_beginning(project: Project) -> None:
+    project.notebook("fig02_05_importance", order=3, makes=("fig02_importance", "fig05_importance"))
+    project.notebook("table06_ablation", order=1, makes=("table06",))
+    project.notebook("fig06_tsne", order=2, makes=("fig06b_tsne",))
+    found = dag.discover()
+
+    def names(*asked: str) -> list[str]:
+        return [item.name for item in dag.select(asked, found)]
+
+    everything = ["table06_ablation", "fig06_tsne", "fig02_05_importance"]
+    assert names() == everything
+    assert names("fig05") == names("fig02_importance") == names("fig02") == ["fig02_05_importance"]
+    assert names("fig06b", "table06") == ["table06_ablation", "fig06_tsne"]
+    for unknown in ("table0", "tab", "fig0", "table07", ""):
+        with pytest.raises(UnknownName, match=r"expected one of: .*fig06b_tsne.*table06"):
+            names(unknown)
+
+
+@pytest.mark.usefixtures("quick")
+def test_only_what_changed_is_run_again(project: Project) -> None:
+    first = write_notebook(project.root / "notebooks" / "first.ipynb", parameters="profile = 'full'", parzc=meta(1))
+    second = project.notebook("second", "print(jobs)", order=2)
+    assert set(project.plan().values()) == {"not run yet, or failed the last time"}
+    outcome = project.run()
+    assert list(outcome.minutes) == ["first", "second", "report"]
+    assert outcome.report == "report of smoke"
+    outputs = project.root / "report" / "notebooks" / "smoke"
+    assert (outputs / "first.ipynb").read_text() == 'profile="smoke"'  # it has no parameter jobs
+    assert (outputs / "second.ipynb").read_text() == 'profile="smoke" jobs=1'
+    assert project.status("first") == project.status("first") | {"status": "ok", "error": None, "title": "A title"}
+
+    assert project.plan() == {"first": None, "second": None}
+    outcome = project.run()
+    assert (list(outcome.minutes), outcome.current) == (["report"], ["first", "second"])
+
+    project.notebook("second", "print(jobs + 1)", order=2)
+    assert project.plan() == {"first": None, "second": f"changed: {second}"}
+    assert list(project.run().minutes) == ["second", "report"]
+    assert list(project.run("first", force=True).minutes) == ["first", "report"]
+
+    (outputs / "first.html").unlink()
+    assert project.plan() == {"first": f"missing: {outputs / 'first.html'}", "second": None}
+    os.utime(first, ns=(1, 1))  # touched, not changed
+    project.run()
+    assert list(project.plan().values()) == [None, None]
+
+    assert running.plan("full", dag.discover())["second"] is not None  # each profile has its own record
+
+
+@pytest.mark.usefixtures("quick")
+def test_other_labels_or_statistics_are_a_change(project: Project) -> None:
+    project.notebook("only")
+    project.run()
+    labels = project.root / "labels" / downloads.FILES[0].name
+    labels.parent.mkdir(parents=True)
+    labels.write_text("x")
+    assert project.plan() == {"only": "other label files are at hand"}
+    project.run()
+    (project.root / "results" / "statistics").mkdir()
+    (project.root / "results" / "statistics" / "manifest.json").write_text("{}")
+    assert "manifest.json" in str(project.plan()["only"])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_failure_is_recorded_and_the_others_still_run(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = project.notebook("bad", "raise RuntimeError('worn out')", order=1)
+    project.notebook("forgetful", order=2, makes=("table06",))
+    project.notebook("good", order=3)
+    outcome = project.run()
+    assert list(outcome.failed) == ["bad", "forgetful"]
+    assert outcome.report == "report of smoke"
+    assert project.status("bad")["status"] == "failed"
+    assert "RuntimeError: worn out" in str(project.status("bad")["error"])
+    assert "did not write: rows.csv" in str(project.status("forgetful")["error"])
+    assert project.status("good")["status"] == "ok"
+    assert "FAILED: bad, forgetful" in outcome.overview()
+    assert "[1/4] bad: FAILED" in capsys.readouterr().err
+
+    project.notebook("bad", "print('mended')", order=1)
+    assert bad.exists()
+    (project.root / "results" / "smoke" / "table06").mkdir(parents=True)
+    (project.root / "results" / "smoke" / "table06" / "rows.csv").write_text("origin")
+    outcome = project.run()
+    assert (list(outcome.minutes), outcome.failed) == (["bad", "forgetful", "report"], {})
+    assert project.status("bad")["error"] is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_failed_report_is_a_failure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(profile: str) -> dict[str, str]:
+        raise BadInput("no rows")
+
+    project.notebook("only")
+    monkeypatch.setattr(dag, "build_report", broken)
+    outcome = project.run()
+    assert list(outcome.failed) == ["report"]
+    assert "report: not built" in outcome.overview()
+
+
+def test_what_a_killed_run_finished_is_not_run_again(project: Project) -> None:
+    """SIGTERM in the middle of the second notebook: no kernel remains, and the first one stays up to date."""
+    note = project.root / "pid"
+    project.notebook("first", order=1)
+    slow = (
+        f"import os, time\nfrom pathlib import Path\nPath({str(note)!r}).write_text(str(os.getpid()))\ntime.sleep(300)"
+    )
+    project.notebook("second", slow, order=2)
+    names = {name.upper(): str(project.root / name) for name in ("notebooks", "results", "figures", "report")}
+    names["STATISTICS"] = str(project.root / "results" / "statistics")
+    code = (
+        "from pathlib import Path\nfrom parzc_core import dag, downloads, paths, running\n"
+        f"for name, folder in {names!r}.items(): setattr(paths, name, Path(folder))\n"
+        "running.run('smoke', 1, dag.discover())"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    wait_for(lambda: note.exists() and note.read_text())
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=60) == 128 + signal.SIGTERM
+    wait_for(lambda: not psutil.pid_exists(int(note.read_text())))
+    assert project.plan() == {"first": None, "second": "not run yet, or failed the last time"}
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    files = {
+        "__init__.py": "",
+        "a.py": "from parzc_core import b",
+        "b.py": "def late():\n    from parzc_core.sub.c import x",
+        "lonely.py": "",
+        "sub/__init__.py": "from .d import y",
+        "sub/c.py": "from . import e\nfrom ..f import z\nimport numpy",
+        "sub/d.py": "",
+        "sub/e.py": "",
+        "sub/table.csv": "",
+        "f.py": "",
+    }
+    for name, content in files.items():
+        (tmp_path / "parzc_core" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "parzc_core" / name).write_text(content)
+    return tmp_path / "parzc_core"
+
+
+def reached(package: Path, code: str) -> set[str]:
+    notebook = write_notebook(package.parent / "n.ipynb", code)
+    return {os.path.relpath(file, package) for file in notebook_dependencies(notebook, package)} - {"../n.ipynb"}
+
+
+def test_dependencies_follow_imports(package: Path) -> None:
+    below = {"sub/__init__.py", "sub/c.py", "sub/d.py", "sub/e.py", "sub/table.csv", "f.py"}
+    assert reached(package, "%matplotlib inline\nfrom parzc_core import a") == {"__init__.py", "a.py", "b.py"} | below
+    assert reached(package, "import parzc_core.f as g, os") == {"__init__.py", "f.py"}
+    assert reached(package, "import numpy") == set()
+
+
+@pytest.mark.parametrize("code", ["from importlib import import_module", "x = ?"])
+def test_a_notebook_that_cannot_be_followed_depends_on_everything(package: Path, code: str) -> None:
+    assert {"lonely.py", "sub/d.py"} <= reached(package, code)
+
+
+def test_a_registry_depends_on_its_folder(package: Path) -> None:
+    (package / "sub" / "__init__.py").write_text("from importlib import import_module")
+    got = reached(package, "from parzc_core import sub")
+    assert got == {"__init__.py", "f.py", "sub/__init__.py", "sub/c.py", "sub/d.py", "sub/e.py", "sub/table.csv"}
+
+
+def test_a_changed_import_is_seen(package: Path) -> None:
+    assert "lonely.py" not in reached(package, "from parzc_core import f")
+    (package / "f.py").write_text("import parzc_core.lonely")
+    os.utime(package / "f.py", ns=(1, 1))
+    assert "lonely.py" in reached(package, "from parzc_core import f")

