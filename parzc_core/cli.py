@@ -107,15 +107,17 @@ def _data_fetch(options: argparse.Namespace) -> int:
 def _data_status(options: argparse.Namespace) -> int:
     from parzc_core import data_status
 
-    if (said := data_status.status()) is not None:
-        print(said)
+    print(data_status.text())
     return 0
 
 
 def _report(options: argparse.Namespace) -> int:
     from parzc_core import report
 
-    print(f"report: {report.build(profile(options.profile).name)}")
+    name = profile(options.profile).name
+    print(f"report: {report.build(name)}")
+    if options.readme:
+        print(f"README.md: {'brought up to date' if report.update_readme(name) else 'was up to date'}")
     return 0
 
 
@@ -181,5 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
     )
 
-    with_profile(command("report", _report, "Build report/index.html from the results that are there."))
+    report = command("report", _report, "Build report/index.html from the results that are there.")
+    with_profile(report)
+    report.add_argument("--readme", action="store_true", help="also renew the README's summary from the same rows")
     return parser

@@ -86,7 +86,7 @@ def record(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
 
     statistics = collect_statistics(network(), batch.images, batch.labels, config.proxies)
     scores = {
-        name: network_level.score(name, network(skip_dead=name not in COUNTING_SCORES), batch.images, batch.labels)
+        name: network_level.score(name, network(name not in COUNTING_SCORES), batch.images, batch.labels, consume=True)
         for name in config.scores
     }
     return Record(arch, statistics, scores)

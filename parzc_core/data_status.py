@@ -1,4 +1,4 @@
-"""What data is on this machine, where from, under which licence, and what each table would gain (`parzc data status`)."""
+"""`parzc data status`: what data is on this machine, where from, its licence, and what each table would gain by it."""
 
 import importlib.util
 import os
@@ -61,6 +61,22 @@ def status() -> pd.DataFrame:
     ignored = bool(chosen) and paths.data_folder() is None
     table.attrs["note"] = f"PARZC_DATA is set to {chosen!r}, which is no folder: it is ignored" if ignored else ""
     return table
+
+
+def text() -> str:
+    """`status` for a terminal: a paragraph a data set, whole sentences, nothing cut off."""
+    table = status()
+    lines = [table.attrs["note"]] if table.attrs["note"] else []
+    for row in table.to_dict("records"):
+        lines += [
+            f"{row['data']}: {row['kind'] if row['present'] else str(row['kind']).upper()}",
+            f"    {row['holds']}",
+            f"    from {row['source']}, {row['licence']}",
+            f"    used by {row['tables']}: {row['gain']}",
+        ]
+    if not table["present"].all():
+        lines.append(f"`{downloads.COMMAND}` gets missing files; or set PARZC_DATA to a folder that holds them.")
+    return "\n".join(lines)
 
 
 def _packaged(entry: _Packaged) -> dict[str, object]:

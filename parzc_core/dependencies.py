@@ -1,7 +1,8 @@
 """Which files of this package a notebook depends on: its imports of parzc_core, followed from file to file.
 
-Static imports are seen. A file that imports by a computed name (`import_module`), as a registry does, counts as depending
-on all of its own folder; a notebook that does, or that is no plain Python, on the whole package: no change is overlooked.
+Static imports are seen. A file that imports by a computed name (`import_module`), as a registry does, counts as
+depending on all of its own folder; a notebook that does so, or that is no plain Python, on the whole package: rather a
+run too many than a change overlooked.
 """
 
 import ast

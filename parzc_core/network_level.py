@@ -24,14 +24,17 @@ def network_score(function: Score) -> Score:
     return function
 
 
-def score(name: str, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """One score; the network and the caller's random generator are left as they were. Raises UnknownName, BadInput."""
+def score(name: str, network: nn.Module, images: torch.Tensor, labels: torch.Tensor, consume: bool = False) -> float:
+    """One score; the network and the caller's random generator are left as they were. Raises UnknownName, BadInput.
+
+    consume: the network may be changed, which saves copying it.
+    """
     if name not in REGISTRY:
         raise UnknownName.of("network-level proxy", name, REGISTRY)
     check_batch(images, labels)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
-        return float(REGISTRY[name](copy.deepcopy(network).train(), images, labels))
+        return float(REGISTRY[name]((network if consume else copy.deepcopy(network)).train(), images, labels))
 
 
 @network_score
@@ -87,7 +90,7 @@ def nwot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> floa
 
 
 @network_score
-def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, repeats: int = 2, step: float = 0.01) -> float:
+def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, repeats: int = 1, step: float = 0.01) -> float:
     """Zen-score (Lin et al., ICCV 2021, [30]): log E |f(x) - f(x + step e)| + sum over BatchNorms of log sqrt(mean variance).
 
     Weights, x and e are standard normal; f is the feature map that the last global pooling (or else the last Linear) reads.
@@ -103,7 +106,7 @@ def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, repeats:
     log_scale: list[torch.Tensor] = []
 
     def variance(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        per_channel = inputs[0].transpose(0, 1).flatten(1).var(dim=1, unbiased=False)
+        per_channel = inputs[0].var(dim=(0, 2, 3), unbiased=False)
         log_scale.append(0.5 * torch.log(per_channel.double().mean() + 1e-12))
 
     for norm in network.modules():

@@ -98,6 +98,7 @@ def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kern
                 cwd=source.parent,
                 progress_bar=sys.stderr.isatty(),
                 start_timeout=120,
+                extra_arguments=["--log-level=ERROR"],  # the kernel's own remarks are not about the notebook
             )
         notebook.metadata.papermill.update(input_path=source.name, output_path=output.name)
         write_whole(output.with_suffix(".html"), to_html(notebook, source.stem))

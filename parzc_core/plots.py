@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-from scipy import stats
 
+from parzc_core import metrics
 from parzc_core.plots_cells import cell_graph, node_statistics_bars
 from parzc_core.plots_style import (
     BACKDROP,
@@ -80,8 +80,8 @@ def rank_scatter(
 ) -> Figure:
     """One panel of figures 4 and 8: predicted rank (1 = predicted best, at the right) against true accuracy (%).
 
-    predicted, truth: float[n]; best: bool[n] mask, or how many of the truly best cells get a star; tau: Kendall's tau,
-    computed if not given. Draws into `ax` if given, else into a figure of its own. NaN predictions are left out.
+    predicted, truth: float[n]; best: bool[n] mask, or how many of the truly best cells get a star; tau: Kendall's tau
+    in percent, computed if not given. Draws into `ax` if given, else into a figure of its own. NaN predictions are left out.
     """
     scores, accuracy = np.asarray(predicted, dtype=float), np.asarray(truth, dtype=float)
     expect(scores.ndim == 1 and scores.shape == accuracy.shape, f"shapes {scores.shape} and {accuracy.shape} differ")
@@ -94,12 +94,12 @@ def rank_scatter(
     scores, accuracy, stars = scores[finite], accuracy[finite], stars[finite]
     expect(len(scores) > 1, f"rank_scatter needs two cells with a finite prediction and accuracy, got {len(scores)}")
     if tau is None:
-        tau = float(stats.kendalltau(scores, accuracy).statistic)
+        tau = metrics.kendall(scores, accuracy)
     ax = new_figure(5.6, 4.4).subplots() if ax is None else ax
     rank = pd.Series(scores).rank(ascending=False).to_numpy()
     size = float(np.clip(4000 / len(rank), 4, 24))
     ax.scatter(rank[~stars], accuracy[~stars], s=size, color=BLUE, alpha=0.35, linewidth=0, rasterized=True,
-               label=f"{len(rank):,} cells, Kendall's τ = {tau:.3f}")  # fmt: skip
+               label=f"{len(rank):,} cells, Kendall's τ = {tau:.1f} %")  # fmt: skip
     ax.scatter(rank[stars], accuracy[stars], s=95, marker="*", color=VERMILION, edgecolor="white", linewidth=0.5,
                zorder=3, label=f"{int(stars.sum())} truly best")  # fmt: skip
     ax.invert_xaxis()

@@ -25,7 +25,8 @@ from parzc_core.plots_style import (
 
 
 class Statistics(Protocol):
-    """What is read of a `NodeStatistics`: module paths [L], proxy names [K] and values float64[K, L]."""
+    """What is read of a `NodeStatistics`: module paths [L], proxy names [K], values float64[K, L], and the indices of
+    the nodes in the order in which the forward pass runs them."""
 
     @property
     def nodes(self) -> tuple[str, ...]: ...
@@ -33,17 +34,22 @@ class Statistics(Protocol):
     def proxies(self) -> tuple[str, ...]: ...
     @property
     def values(self) -> NDArray[np.float64]: ...
+    @property
+    def execution_order(self) -> tuple[int, ...]: ...
 
 
 def node_statistics_bars(statistics: Statistics) -> Figure:
     """The node statistics of one cell, a panel a proxy, a bar a node: magnitude on a log scale, sign as colour.
 
-    Nodes are drawn in the order given. A node of value 0 (no gradient reaches it) has a ring on the axis instead of a
-    bar; NaN or inf, a cross.
+    Nodes are drawn in execution order, whatever the order of the values. A node of value 0 (no gradient reaches it)
+    has a ring on the axis instead of a bar; NaN or inf, a cross.
     """
-    values = np.asarray(statistics.values, dtype=float)
-    names, count = statistics.nodes, len(statistics.nodes)
-    expect(count > 0 and values.shape == (len(statistics.proxies), count), f"values have shape {values.shape}")
+    values, count = np.asarray(statistics.values, dtype=float), len(statistics.nodes)
+    shape = (len(statistics.proxies), count)
+    expect(count > 0 and values.shape == shape, f"got statistics of shape {values.shape}; expected {shape}, not empty")
+    order = list(statistics.execution_order)
+    expect(sorted(order) == list(range(count)), f"execution_order names {len(order)} nodes; expected all {count} once")
+    values, names = values[:, order], [statistics.nodes[at] for at in order]
     columns = 1 if len(values) <= 2 else 2
     rows = -(-len(values) // columns)
     fig = new_figure(9 if columns == 1 else 13, 1.5 + 1.75 * rows)
@@ -77,7 +83,7 @@ def node_statistics_bars(statistics: Statistics) -> Figure:
         ax.set_ylim(low, high)
         ax.set_ylabel(PROXY_LABELS.get(statistics.proxies[place], statistics.proxies[place]), fontweight="bold")
         if place + columns >= len(values):
-            ax.set_xlabel("node along depth")
+            ax.set_xlabel("node along depth (execution order)")
     fig.supylabel("magnitude of the node's statistic (log scale)", fontsize=11)
     fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4)
     return fig

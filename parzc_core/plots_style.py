@@ -13,7 +13,6 @@ from typing import Any
 
 import matplotlib
 from cycler import cycler
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -64,14 +63,22 @@ _STYLE: dict[Any, Any] = {
 
 def style() -> None:
     """Set the one style; every drawing function here calls it, a notebook's own drawing may."""
-    plt.rcParams.update(_STYLE)
-    matplotlib.get_backend()  # resolves the notebook's inline backend, which is what lets a plain Figure be displayed
+    matplotlib.rcParams.update(_STYLE)
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows as a picture, whatever drawing backend is loaded there."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=100)
+        return content.getvalue()
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure in the one style; sizes in inches, layout constrained."""
     style()
-    return Figure(figsize=(width, height), layout="constrained")
+    return ShownFigure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(fig: Figure, name: str, profile: str) -> Path:

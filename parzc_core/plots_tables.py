@@ -26,7 +26,7 @@ def paper_vs_ours(frame: pd.DataFrame, title: str = "") -> Figure:
     names = [name for name in dict.fromkeys(frame["row"]) if name in set(frame.loc[in_panels, "row"])]
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
-    fig = new_figure(2.2 + 2.7 * columns, 1.3 + rows * (0.75 + 0.3 * len(names)))
+    fig = new_figure(2.2 + 2.7 * columns, 1.7 + rows * (0.75 + 0.3 * len(names)))
     axes = fig.subplots(rows, columns, squeeze=False, sharey=True)
     handles: dict[str, Any] = {}
     for place, ax in enumerate(axes.flat):
@@ -63,5 +63,11 @@ def paper_vs_ours(frame: pd.DataFrame, title: str = "") -> Figure:
         ax.tick_params(axis="y", length=0, labelleft=place % columns == 0)
     if title:
         fig.suptitle(title, fontweight="bold")
-    fig.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, title="bars: 95 % interval")
+    fig.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=columns + 1,
+        title="bars: 95 % interval",
+    )
     return fig

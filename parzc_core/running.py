@@ -140,9 +140,14 @@ class StateFile(JsonDB):
         paths.write_whole(Path(self.name), self.codec.encode(self._db))
 
 
+def state_file(profile: str) -> Path:
+    """Where the record of the profile is kept: beside the report's folder."""
+    return paths.REPORT.parent / f".doit.db.{profile}"
+
+
 def state(profile: str) -> Dependency:
-    """The record of the profile, beside the report's folder."""
-    return Dependency(StateFile, str(paths.REPORT.parent / f".doit.db.{profile}"))
+    """The record of the profile."""
+    return Dependency(StateFile, str(state_file(profile)))
 
 
 @contextmanager

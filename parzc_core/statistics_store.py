@@ -160,9 +160,12 @@ class StatisticsStore:
 
 def round_mantissa(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
     """float64 rounded to `bits` bits of mantissa; NaN, inf and 0 stay what they are."""
-    mantissa, exponent = np.frexp(np.asarray(values, dtype=np.float64))
+    exact = np.asarray(values, dtype=np.float64)
+    mantissa, exponent = np.frexp(exact)
     scale = float(1 << bits)
-    return np.ldexp(np.round(mantissa * scale) / scale, exponent)
+    with np.errstate(over="ignore"):
+        rounded = np.ldexp(np.round(mantissa * scale) / scale, exponent)
+    return np.where(np.isfinite(rounded), rounded, exact)  # the last binade below infinity must not round up to it
 
 
 def _pack(records: Sequence[Record]) -> bytes:

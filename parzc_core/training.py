@@ -94,7 +94,7 @@ def _train(
     model: Model, tensors: tuple[torch.Tensor | None, ...], y: torch.Tensor, config: TrainingConfig
 ) -> tuple[float, ...]:
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.epochs)
     model.train()

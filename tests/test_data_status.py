@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from parzc_core import downloads, paths
-from parzc_core.data_status import COLUMNS, status
+from parzc_core.data_status import COLUMNS, status, text
 
 GOOD = b"labels"
 
@@ -56,3 +56,14 @@ def test_a_folder_that_is_not_there_is_mentioned(tmp_path, monkeypatch):
 def test_a_missing_package_is_shown(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert list(status()["kind"]) == ["missing"] * 3
+
+
+def test_text_says_what_is_missing_and_what_it_would_give(tmp_path, monkeypatch):
+    assert "set/a.csv: MISSING" in text()
+    assert "used by table01: test accuracy" in text()
+    assert text().endswith("`parzc data fetch` gets missing files; or set PARZC_DATA to a folder that holds them.")
+    paths.write_whole(paths.cache_folder() / "set/a.csv", GOOD)
+    assert "set/a.csv: cache" in text()
+    assert "parzc data fetch" not in text()
+    monkeypatch.setenv("PARZC_DATA", str(tmp_path / "nowhere"))
+    assert text().startswith("PARZC_DATA is set")

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parzc_core.safe_pickle import UnsafePickle, load, loads
@@ -18,6 +18,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None)  # no clock decides on a loaded machine
 @given(PLAIN, st.sampled_from([3, 4, 5]))
 def test_builtin_data_comes_back(data, protocol):
     assert loads(pickle.dumps(data, protocol=protocol)) == data

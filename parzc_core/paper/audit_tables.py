@@ -73,8 +73,8 @@ def _found(here: float, test: float, valid: float) -> str:
 def rank_bounds() -> pd.DataFrame:
     """Every printed pair of KD and SP, against what is possible.
 
-    Of many values without ties, |3 tau - 2 rho| <= 1 (Daniels, 1950). Columns table, row, column, kendall, spearman (in
-    percent as printed), bound (|3 tau - 2 rho|), possible.
+    For n values without ties |3 n tau - 2 (n + 1) rho| <= n - 2 (Daniels, 1950), so |3 tau - 2 rho| <= 1 for many values.
+    Columns table, row, column, kendall, spearman (in percent as printed), bound (|3 tau - 2 rho|), possible.
     """
     pairs = []
     for table in ("table01", "table05", "table06", "table07", "table08"):
@@ -91,7 +91,7 @@ def _() -> Outcome:
     off = (cells["printed_spread"] - cells["variance"]).abs()
     as_std = cells[["std", "sample_std"]].sub(cells["printed_spread"], axis=0).abs().min(axis=1) <= _HALF
     text = f"|± - population variance| is at most {off.max():.4f} over {len(cells)} shared cells; "
-    return Outcome(f"{text}± equals the standard deviation in {int(as_std.sum())}", bool((off <= _HALF).all()))
+    return Outcome(f"{text}± is a standard deviation in {int(as_std.sum())} of them", bool((off <= _HALF).all()))
 
 
 @finding("ok-T6-means")
@@ -109,7 +109,7 @@ def _() -> Outcome:
     ]
     means = [statistics.fmean(run.values()) for run in runs]
     best = all(max(run, key=lambda name: run[name]) == "Run1" for run in runs)
-    text = f"run 1 = {runs[0]['Run1']:.2f} / {runs[1]['Run1']:.2f}, the largest: {best}; "
+    text = f"run 1 = {runs[0]['Run1']:.2f} / {runs[1]['Run1']:.2f}, {'' if best else 'not '}the largest in both; "
     text += f"mean of three = {means[0]:.2f} / {means[1]:.2f}"
     return Outcome(text, best and (runs[0]["Run1"], runs[1]["Run1"]) == (69.98, 87.90))
 

@@ -11,7 +11,7 @@ NB201_CELLS = 15_625
 INPUT_SIZES = {"NB201": 294, "NB101": 249, "Amoeba": 2832, "DARTS": 2000, "ENAS": 2752, "NASNet": 2520, "PNAS": 2912}
 FIG2_PROXIES = frozenset({"Synflow", "GradNorm", "Fisher"})  # Sec. 1
 A2_PROXIES = frozenset({"Plain", "Synflow", "SNIP", "GradNorm", "Fisher", "L2Norm"})
-A3_PROXIES = frozenset({"Synflow", "SNIP", "GradNorm", "Fisher"})
+DETAILS_PROXIES = frozenset({"Synflow", "SNIP", "GradNorm", "Fisher"})
 A1_PROXIES = frozenset({"Fisher", "GradNorm", "GraSP", "L2Norm", "Plain", "SNIP", "Synflow"})
 
 
@@ -123,8 +123,10 @@ def _() -> Outcome:
 
 @finding("A-proxies")
 def _() -> Outcome:
-    sizes = [len(names) for names in (A1_PROXIES, A2_PROXIES, A3_PROXIES, FIG2_PROXIES)]
-    return Outcome("proxies named in A.1, A.2, A.3, Fig. 2: " + ", ".join(map(str, sizes)), sizes == [7, 6, 4, 3])
+    sizes = [len(names) for names in (A1_PROXIES, A2_PROXIES, DETAILS_PROXIES, FIG2_PROXIES)]
+    return Outcome(
+        "proxies named in A.1, A.2, the details of A.4, Fig. 2: " + ", ".join(map(str, sizes)), sizes == [7, 6, 4, 3]
+    )
 
 
 @finding("A.2-three-more")

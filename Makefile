@@ -1,0 +1,55 @@
+# Everything a newcomer needs: `make reproduce`. Python 3.11, make and a package index are enough.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PROFILE ?= standard
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.from-lock
+PIP := -m pip --quiet --disable-pip-version-check
+
+.DELETE_ON_ERROR:
+.PHONY: help setup reproduce test lock lab clean
+
+help: ## list what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
+
+setup: $(STAMP) ## the environment .venv from requirements.lock
+
+reproduce: setup ## all tables, figures and report/index.html (PROFILE=smoke|standard|full|paper, JOBS=N)
+	@$(BIN)/parzc data fetch || echo "going on with the labels that are here"
+	$(BIN)/parzc run --profile $(PROFILE) --jobs $(JOBS)
+
+test: setup ## linting, types and the test suite
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2
+
+lab: setup ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+# The pins are what a fresh environment resolves pyproject.toml to today. Left out: this project, suffixes of a build of
+# torch (+cpu), and the GPU libraries that torch's own GPU build pins.
+lock: ## resolve pyproject.toml anew into requirements.lock
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && set -o pipefail && \
+	$(PYTHON) -m venv "$$folder/venv" && \
+	"$$folder/venv/bin/python" $(PIP) install ".[test]" && \
+	"$$folder/venv/bin/python" $(PIP) freeze --exclude parzc \
+	    | sed -E 's/\+[A-Za-z0-9.]+$$//; /^(nvidia|cuda|triton)[-=]/d' > "$$folder/pins" && \
+	if grep -nE '://|@' "$$folder/pins"; then echo "a pin is an address, not a version" >&2; exit 1; fi && \
+	{ echo "# Every pin. Made from pyproject.toml by: make lock"; cat "$$folder/pins"; } > "$$folder/lock" && \
+	mv "$$folder/lock" requirements.lock && echo "requirements.lock: $$(grep -c == requirements.lock) pins"
+
+clean: ## remove the report, caches and what git ignores of results; .venv and committed results stay
+	rm -rf report results/smoke results/standard results/paper .doit.db.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find parzc_core tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is newer than the lock once all is installed; a changed lock, or a set-up that was cut off, is done again.
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	    { echo "Python 3.11 is needed (got: $(or $(PYTHON),none)); install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "setting up $(VENV) from requirements.lock (a few minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(PIP) install -r requirements.lock
+	@$(BIN)/python $(PIP) install --no-deps -e .
+	@touch $(STAMP)

@@ -1,0 +1,180 @@
+"""One trained and judged ranker is one `RankerRun`; tables and figures are lists of them, computed once and stored."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from parzc_core import labels, metrics
+from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.mabn import SIZES, MABNConfig
+from parzc_core.model import Inputs, ModelConfig
+from parzc_core.paths import STATISTICS
+from parzc_core.run_store import RunStore
+from parzc_core.spaces import space as space_named
+from parzc_core.statistics_store import Collection, StatisticsStore
+from parzc_core.training import FittedRanker, TrainingConfig, fit
+
+METHOD_VERSION = (
+    1  # raised when the code of encoding, model or training changes what a run gives, so that stored runs are redone
+)
+
+
+@dataclass(frozen=True)
+class RankerRun:
+    """A ranker trained on `train` random cells of a collection, judged on all the other cells of it.
+
+    space, dataset: whose statistics and labels. cells: of the collection, from its front; None takes all that are collected.
+    train: number of training cells; split: seed of their choice and of the training.
+    parts: of Table 6, see ModelConfig. size: of `mabn.SIZES`. mixing: see MABNConfig. encoding, proxies: see Encoder.
+    epochs, learning_rate, losses, alpha: see TrainingConfig; losses as (name, weight) pairs.
+    """
+
+    space: str = "nb201"
+    dataset: str = "cifar10"
+    cells: int | None = None
+    train: int = 78
+    split: int = 0
+    parts: tuple[str, ...] = ("NP", "Mixer", "BN")
+    size: str = "cpu"
+    mixing: str = "segment"
+    encoding: str = "paper"
+    proxies: tuple[str, ...] = PAPER_PROXIES
+    epochs: int = 200
+    learning_rate: float = 1e-4
+    losses: tuple[tuple[str, float], ...] = (("diff_kendall", 1.0),)
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.encoding not in SCHEMES:
+            raise UnknownName.of("encoding", self.encoding, SCHEMES)
+        if self.size not in SIZES:
+            raise UnknownName.of("model size", self.size, SIZES)
+        if self.train < 2:
+            raise BadInput(f"got train={self.train}; expected at least two training cells")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A collection with its labels, positions in the same order.
+
+    learn: float64[n], validation accuracy, what rankers learn from. judged: float64[n], what they are judged on: test accuracy
+    where it is at hand, else validation accuracy; `judged_on` says which, `note` is the text for every row.
+    """
+
+    collection: Collection
+    learn: np.ndarray
+    judged: np.ndarray
+    judged_on: str
+    note: str
+    adjacency: np.ndarray
+    operations: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.learn)
+
+
+@lru_cache(maxsize=8)
+def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None) -> Data:
+    """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard."""
+    collection = StatisticsStore(STATISTICS / space / dataset).read(cells)
+    truth, judged_on, provenance = labels.judge(space, dataset)
+    graphs = [space_named(space).graph(arch) for arch in collection.archs]
+    return Data(
+        collection,
+        labels.accuracy(space, dataset, "val").loc[collection.archs].to_numpy(),
+        truth.loc[collection.archs].to_numpy(),
+        judged_on,
+        provenance["note"],
+        np.stack([graph.adjacency for graph in graphs]),
+        np.stack([graph.operations for graph in graphs]),
+    )
+
+
+def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training cells and of the judged ones, drawn by `split`. Raises BadInput if none would be left."""
+    if not 2 <= train < count:
+        raise BadInput(f"got {train} training cells of {count}; expected at least 2 and fewer than there are")
+    order = np.random.default_rng(split).permutation(count)
+    return np.sort(order[:train]), np.sort(order[train:])
+
+
+def inputs_for(run: RankerRun, data: Data, train: np.ndarray) -> Inputs:
+    """What the ranker of `run` reads of every cell; "aligned" is standardised on the training cells alone."""
+    statistics = encode(
+        data.collection.statistics, run.encoding, run.proxies, train, slots=space_named(run.space).SLOTS
+    )
+    return Inputs(statistics, data.adjacency, data.operations)
+
+
+def train_ranker(run: RankerRun) -> tuple[FittedRanker, Inputs, np.ndarray, np.ndarray]:
+    """The fitted ranker, the inputs of all cells, and the positions of training and judged cells."""
+    data = load(run.space, run.dataset, run.cells)
+    train, judged = training_cells(len(data), run.train, run.split)
+    inputs = inputs_for(run, data, train)
+    assert inputs.statistics is not None
+    sizes = MABNConfig(inputs.statistics.shape[1], mixing=run.mixing, **SIZES[run.size])  # type: ignore[arg-type]
+    model = ModelConfig(run.parts, sizes, operations=len(space_named(run.space).OPERATIONS) + 2)
+    config = TrainingConfig(
+        model=model, epochs=run.epochs, learning_rate=run.learning_rate, losses=dict(run.losses), alpha=run.alpha
+    )
+    return fit(inputs[train], data.learn[train], config, seed=run.split), inputs, train, judged
+
+
+def evaluate(run: RankerRun) -> dict[str, Any]:
+    """Train and judge: kendall, spearman, pearson (percent), top-10 precision, n judged, judged_on, CPU-seconds, epochs."""
+    torch.set_num_threads(1)
+    started = time.process_time()
+    ranker, inputs, _, judged = train_ranker(run)
+    data = load(run.space, run.dataset, run.cells)
+    score, truth = ranker.predict(inputs[judged]), data.judged[judged]
+    agreement = metrics.correlations(score, truth)
+    return {
+        **dataclasses.asdict(agreement),
+        "top10": metrics.top_k_precision(score, truth, min(10, len(truth))),
+        "judged_on": data.judged_on,
+        "seconds": time.process_time() - started,
+    }
+
+
+def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFrame:
+    """Every run's configuration and result, a row each; only runs that `store` lacks are computed, on `jobs` processes.
+
+    A run is stored under its configuration, the statistics it reads and the labels it is judged on, as soon as it is done.
+    """
+    runs_store = RunStore(store)
+    keys = [_key(run) for run in runs]
+    todo = [(run, key) for run, key in zip(runs, keys, strict=True) if runs_store.get(key) is None]
+    work = (delayed(_evaluate_with_key)(run, key) for run, key in todo)
+    bar = tqdm(total=len(todo), unit="ranker", disable=None)
+    for key, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        runs_store.put(key, result)
+        bar.update()
+    bar.close()
+    results = [runs_store.get(key) or {} for key in keys]
+    return pd.DataFrame([{**dataclasses.asdict(run), **result} for run, result in zip(runs, results, strict=True)])
+
+
+def _evaluate_with_key(run: RankerRun, key: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return key, evaluate(run)
+
+
+def _key(run: RankerRun) -> dict[str, Any]:
+    data = load(run.space, run.dataset, run.cells)
+    statistics = RunStore.key({"shards": data.collection.manifest["shards"], "cells": len(data)})
+    return {
+        "method": METHOD_VERSION,
+        **dataclasses.asdict(run),
+        "statistics": statistics[:16],
+        "judged_on": data.judged_on,
+    }

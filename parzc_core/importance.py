@@ -1,0 +1,153 @@
+"""Which nodes matter: boosted trees that regress accuracy from one proxy's node-wise values (§1, A.2, figures 2 and 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import r2_score
+from sklearn.model_selection import train_test_split
+
+from parzc_core import metrics
+from parzc_core.collector import NodeStatistics
+from parzc_core.errors import BadInput
+
+
+@dataclass(frozen=True)
+class GBDTConfig:
+    """The regressor of A.2 (the defaults) and of the check on it.
+
+    estimators, learning_rate, depth: of the boosted trees. test_share: held-out share. seed: random state of split and trees.
+    repeats: permutations a node, and a group of nodes, is judged by.
+    """
+
+    estimators: int = 500
+    learning_rate: float = 0.05
+    depth: int = 3
+    test_share: float = 0.2
+    seed: int = 42
+    repeats: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.estimators, self.depth, self.repeats) < 1 or not 0 < self.test_share < 1:
+            raise BadInput(f"got {self}; expected positive numbers and a test share between 0 and 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Importance:
+    """Importance of the L slots of a space for one proxy.
+
+    slots: names, along depth. impurity: float64[L], sum 1: share of the reduction of squared error over all splits.
+    permutation: float64[L], fall of the held-out R2 (in percent) when one slot's values are shuffled among the cells.
+    groups: a row a group of slots, along depth: nodes, impurity (sum, in percent), permutation (sum of the single ones),
+        together (fall of the held-out R2, in percent, when all its slots are shuffled together: what no other slot can replace).
+    r2: of the held-out cells, percent, on the accuracy that was learned. kendall: percent, on the accuracy judged on.
+    trained, held_out: numbers of cells.
+    """
+
+    slots: tuple[str, ...]
+    impurity: np.ndarray
+    permutation: np.ndarray
+    groups: pd.DataFrame
+    r2: float
+    kendall: float
+    trained: int
+    held_out: int
+
+    @property
+    def agreement(self) -> float:
+        """Spearman's rho between both importances over the slots, percent; NaN where one of them is constant."""
+        return metrics.correlations(self.impurity, self.permutation).spearman
+
+    @property
+    def depth_trend(self) -> float:
+        """Spearman's rho between place along depth and impurity importance, percent; positive: deeper slots matter more."""
+        return metrics.correlations(np.arange(len(self.impurity)), self.impurity).spearman
+
+    @property
+    def half_of_it(self) -> int:
+        """The smallest number of slots that hold half of the impurity importance."""
+        return int(np.searchsorted(np.cumsum(np.sort(self.impurity)[::-1]), 0.5)) + 1
+
+
+def slotted(statistics: Sequence[NodeStatistics], proxy: str, slots: Sequence[str]) -> np.ndarray:
+    """float64[n, L]: one proxy's values, min-max scaled per architecture as in §3.2, every node in its own slot.
+
+    An absent node is 0, as is the architecture's smallest value; all are 0 where they are equal or one is not finite.
+    Raises BadInput: no statistics, a proxy that was not collected, a node without slot.
+    """
+    if not statistics:
+        raise BadInput("got no statistics; expected at least one architecture")
+    place = {name: i for i, name in enumerate(slots)}
+    table = np.zeros((len(statistics), len(place)))
+    for row, one in zip(table, statistics, strict=True):
+        if unknown := [name for name in one.nodes if name not in place]:
+            raise BadInput(f"got node {unknown[0]!r}, which has no slot; give all slots of the space")
+        z = one.of(proxy)
+        if 0 < np.ptp(z) < np.inf:
+            row[[place[name] for name in one.nodes]] = (z - z.min()) / np.ptp(z)
+    return table
+
+
+def node_importance(
+    values: np.ndarray,
+    learn: np.ndarray,
+    judged: np.ndarray,
+    slots: Sequence[str],
+    groups: Sequence[str],
+    config: GBDTConfig | None = None,
+) -> Importance:
+    """Fit the boosted trees and take both importances of every slot.
+
+    values: float64[n, L] of `slotted`. learn, judged: float64[n], percent, see `experiments.Data`.
+    slots: L names; groups: the label of each slot ("stage 1"), whose slots need not be neighbours.
+    Raises BadInput for shapes that do not fit or fewer than ten cells.
+    """
+    config = config or GBDTConfig()
+    count = len(values)
+    if values.shape != (count, len(slots)) or not len(slots) == len(groups) or not len(learn) == len(judged) == count:
+        raise BadInput(
+            f"got values {values.shape}, {len(learn)} and {len(judged)} accuracies, {len(slots)} slots and {len(groups)} "
+            "groups; expected [n, L], n, n, L and L"
+        )
+    if count < 10:
+        raise BadInput(f"got {count} cells; expected at least 10 to train on some and judge on others")
+    train, test = train_test_split(np.arange(count), test_size=config.test_share, random_state=config.seed)
+    settings = {"n_estimators": config.estimators, "learning_rate": config.learning_rate, "max_depth": config.depth}
+    trees = GradientBoostingRegressor(**settings, random_state=config.seed).fit(values[train], learn[train])
+    predicted = trees.predict(values[test])
+    single = permutation_importance(
+        trees, values[test], learn[test], scoring="r2", n_repeats=config.repeats, random_state=config.seed
+    )
+    impurity, permutation = trees.feature_importances_, 100 * single.importances_mean
+    rows = {}
+    for label in dict.fromkeys(groups):
+        members = np.flatnonzero(np.asarray(groups) == label)
+        together = _fall_together(trees, values[test], learn[test], members, config)
+        rows[label] = (len(members), 100 * impurity[members].sum(), permutation[members].sum(), together)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["nodes", "impurity", "permutation", "together"])
+    return Importance(
+        slots=tuple(slots),
+        impurity=impurity,
+        permutation=permutation,
+        groups=table,
+        r2=100 * r2_score(learn[test], predicted),
+        kendall=metrics.kendall(predicted, judged[test]),
+        trained=len(train),
+        held_out=len(test),
+    )
+
+
+def _fall_together(
+    trees: GradientBoostingRegressor, values: np.ndarray, truth: np.ndarray, members: np.ndarray, config: GBDTConfig
+) -> float:
+    """Fall of R2, in percent, when the members' columns are shuffled among the cells, all by the same permutation."""
+    generator = np.random.default_rng(config.seed)
+    falls = []
+    for _ in range(config.repeats):
+        shuffled = values.copy()
+        shuffled[:, members] = values[np.ix_(generator.permutation(len(values)), members)]
+        falls.append(r2_score(truth, trees.predict(values)) - r2_score(truth, trees.predict(shuffled)))
+    return 100 * float(np.mean(falls))

@@ -1,0 +1,192 @@
+"""The command `parzc`: what it says, its exit codes, and one line on stderr for what is wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tiny_notebooks import write_notebook
+
+from parzc_core import cli, dag, paths, running
+from parzc_core.cli import main
+from parzc_core.errors import BadInput
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("notebooks", "results", "figures", "report"):
+        monkeypatch.setattr(paths, name.upper(), tmp_path / name)
+    monkeypatch.setattr(paths, "STATISTICS", tmp_path / "results" / "statistics")
+    meta = {"title": "Ablation", "makes": ["table06", "fig06b_tsne"], "order": 1}
+    write_notebook(tmp_path / "notebooks" / "table06_ablation.ipynb", parzc=meta)
+    write_notebook(tmp_path / "notebooks" / "explore.ipynb", parzc={"title": "Explore", "makes": [], "order": 2})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["run", "status", "collect", "data", "report"]),
+        (["run"], ["--profile", "--jobs", "--dry-run", "--force", "smoke|standard|full|paper", "Run the notebooks"]),
+        (["status"], ["--profile", "List each table"]),
+        (
+            ["collect"],
+            ["--space", "--dataset", "--images", "--cells", "--seed", "--init-seed", "--batch", "--jobs", "--out"],
+        ),
+        (["data"], ["fetch", "status"]),
+        (["data", "fetch"], ["sha256"]),
+        (["data", "status"], ["licence"]),
+        (["report"], ["--profile", "--readme", "report/index.html"]),
+    ],
+)
+def test_help_explains(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main([*arguments, "--help"])
+    assert leaving.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert [word for word in words if word not in said] == []
+
+
+def test_help_is_quick_since_it_imports_nothing_heavy() -> None:
+    code = "import sys, parzc_core.cli; print(sorted({'torch', 'pandas', 'doit', 'papermill', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_module_is_the_command() -> None:
+    run = subprocess.run([sys.executable, "-m", "parzc_core", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("parzc ")
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "table99"], ["'table99'", "table06", "explore"]),
+        (["run", "--profile", "huge"], ["'huge'", "smoke, standard, full, paper"]),
+        (["status", "--profile", "huge"], ["'huge'"]),
+        (["report", "--profile", "huge"], ["'huge'"]),
+        (["collect", "--batch", "1", "--out", "nowhere"], ["batch=1"]),
+        (["collect", "--space", "nb999", "--out", "nowhere"], ["'nb999'"]),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("parzc: ")
+    assert said.err.count("\n") == 1
+    assert [word for word in words if word not in said.err] == []
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_jobs_is_a_positive_number(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["run", "--jobs", jobs])
+    assert leaving.value.code == 2
+    assert f"got {jobs!r}; expected a whole number of at least 1" in capsys.readouterr().err
+
+
+def test_dry_run_lists_and_runs_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "table06", "--profile", "smoke", "--dry-run"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split(maxsplit=1) == ["table06_ablation", "would run (not run yet, or failed the last time)"]
+    assert len(said) == 2
+    assert sorted(path.name for path in project.iterdir()) == ["notebooks"]
+
+
+def test_run_passes_on_and_its_exit_code_tells(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+    outcome = running.Outcome({"explore": 1.26, "report": 0.1}, {}, ["table06_ablation"], "report/index.html")
+
+    def run(profile: str, jobs: int, experiments: tuple[dag.Experiment, ...], force: bool) -> running.Outcome:
+        asked.append((profile, jobs, [item.name for item in experiments], force))
+        return outcome
+
+    monkeypatch.setattr(running, "run", run)
+    assert main(["run", "--jobs", "3", "--force"]) == 0
+    assert asked == [("standard", 3, ["table06_ablation", "explore"], True)]
+    overview = "ran: explore 1.3 min; up to date: table06_ablation; report: report/index.html\n"
+    assert capsys.readouterr().out == overview
+    outcome.failed["explore"] = "worn out"
+    assert main(["run"]) == 1
+    assert "FAILED: explore" in capsys.readouterr().out
+
+
+def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run", run)
+    assert main(["run"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_status_tells_results_origins_minutes_and_state(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = project / "results" / "smoke" / "table06" / "rows.csv"
+    rows.parent.mkdir(parents=True)
+    rows.write_text('note,origin\n"two\nlines",reproduced\n,quoted\n,reproduced\n')
+    record = {"status": "failed", "minutes": 2.34}
+    folder = project / "report" / "notebooks" / "smoke"
+    folder.mkdir(parents=True)
+    (folder / "table06_ablation.status.json").write_text(json.dumps(record))
+    assert main(["status", "--profile", "smoke"]) == 0
+    table = [line.split(maxsplit=3) for line in capsys.readouterr().out.splitlines()[2:]]
+    assert table == [
+        ["table06", "table06_ablation", "yes", "1 quoted, 2 reproduced  2.3      failed"],
+        ["fig06b_tsne", "table06_ablation", "no", "-                       2.3      failed"],
+        ["-", "explore", "no", "-                       -        to be run"],
+    ]
+
+
+def test_collect_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from parzc_core import collection
+
+    asked: list[Any] = []
+    monkeypatch.setattr(collection, "collect", lambda config, folder, **more: asked.append((config, folder, more)))
+    options = "--space nb201 --dataset cifar100 --images noise --cells 7 --seed 1 --init-seed 2 --batch 4 --jobs 2"
+    assert main(["collect", *options.split(), "--out", str(tmp_path)]) == 0
+    config = collection.CollectionConfig("nb201", "cifar100", "noise", cells=7, seed=1, init_seed=2, batch=4)
+    assert asked == [(config, tmp_path, {"jobs": 2, "progress": True})]
+
+
+def test_fetch_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from parzc_core import downloads
+
+    here = [downloads.Outcome(downloads.FILES[0], "present")]
+    monkeypatch.setattr(downloads, "fetch", lambda: here)
+    assert main(["data", "fetch"]) == 0
+    here.append(downloads.Outcome(downloads.FILES[1], "offline", "no answer"))
+    assert main(["data", "fetch"]) == 1
+    assert downloads.FILES[1].name in capsys.readouterr().out
+
+
+def test_report_renews_the_readme_only_if_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from parzc_core import report
+
+    asked: list[str] = []
+    monkeypatch.setattr(report, "build", lambda profile: Path(f"{profile}.html"))
+    monkeypatch.setattr(report, "update_readme", lambda profile: asked.append(profile) or True)
+    assert main(["report", "--profile", "full"]) == 0
+    assert (asked, capsys.readouterr().out) == ([], "report: full.html\n")
+    assert main(["report", "--profile", "full", "--readme"]) == 0
+    assert asked == ["full"]
+
+
+def test_an_error_of_the_project_has_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: SimpleNamespace) -> int:
+        raise BadInput("got a; expected b")
+
+    monkeypatch.setattr(cli, "_report", broken)
+    assert main(["report"]) == 2
+    assert capsys.readouterr().err == "parzc: got a; expected b\n"

@@ -1,0 +1,343 @@
+"""The report: every printed value and origin is in it, nothing is fetched, names are escaped; tables and README agree."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup, Tag
+
+from parzc_core import paper, paths, plots, report, results, verdicts
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.report_readme import readme_block
+from parzc_core.report_tables import render_csv
+from parzc_core.report_view import view
+
+NASTY = 'run <b>"twice"</b> & | more_$5\\'
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project: no notebook, no row, no figure."""
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    for name in ("RESULTS", "FIGURES", "REPORT", "NOTEBOOKS"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    return tmp_path
+
+
+def put(table: str, *rows: dict, profile: str = "full", **manifest: object) -> None:
+    """Write rows; what is not told is a reproduced 50.0 of ParZC on CIFAR-10."""
+    usual = {"row": "ParZC", "column": "NB201-CF10", "metric": "kendall", "value": 50.0, "origin": "reproduced"}
+    made = [results.Row(table=table, profile=profile, **usual | row) for row in rows]
+    results.write_rows(table, made, profile, manifest, folder=paths.RESULTS)
+
+
+def page(profile: str = "full") -> BeautifulSoup:
+    return BeautifulSoup(report.build(profile).read_text(), "html.parser")
+
+
+def section(soup: BeautifulSoup, name: str) -> Tag:
+    found = soup.find(id=name)
+    assert isinstance(found, Tag)
+    return found
+
+
+def cell(soup: BeautifulSoup, table: str, row: str, at: int) -> Tag:
+    """The at-th cell of a row, by the row's name without its marks."""
+    for line in section(soup, table).select(".paper-table tbody tr"):
+        head = line.select_one("th")
+        assert head is not None
+        if next(head.stripped_strings) == row:
+            return line.select("td")[at]
+    raise AssertionError(f"no row {row!r} in {table}")
+
+
+def texts(tag: Tag) -> str:
+    return " ".join(tag.stripped_strings)
+
+
+def test_with_nothing_run_every_printed_value_is_there_and_quoted(project):
+    soup = page()
+    for name in paper.table_names():
+        shown = section(soup, name).select("td.cell")
+        printed = paper.printed(name)
+        assert len(shown) == len(printed), name
+        assert [texts(badge) for badge in section(soup, name).select(".badge")] == ["quoted"] * len(printed), name
+        values = [next(tag.stripped_strings) for tag in shown]
+        numbers = (
+            sorted(float(value) for value in values if re.fullmatch(r"-?\d+(\.\d+)?", value))
+            if name != "table10"
+            else []
+        )
+        expected = sorted(printed["value"].dropna())
+        assert numbers == pytest.approx(expected), name
+        spreads = re.findall(r"±([\d.]+)", texts(section(soup, name)))
+        assert sorted(map(float, spreads)) == pytest.approx(sorted(printed["spread"].dropna())), name
+        assert "every value is quoted" in texts(section(soup, name))
+        assert paper.caption(name) in texts(section(soup, name))
+    assert texts(cell(soup, "table10", "Depth", 0)) == "[2, 8] quoted"
+    assert texts(cell(soup, "table08", "NP", 3)).startswith("50.50")  # the printed zero is kept
+    assert "NAS-Bench-201" in texts(section(soup, "inconsistencies"))
+    assert not list(project.rglob("table.*"))
+
+
+def test_the_page_fetches_nothing(project):
+    plots.save_figure(plots.cell_graph(CELL), "fig02_importance", "full")
+    put("table06", {"column": "NB201-CF10 78", "row": "NP", "note": "see http://example.org"})
+    html = report.build("full").read_text()
+    soup = BeautifulSoup(html, "html.parser")
+    assert soup.find_all(["script", "link", "iframe", "object", "embed"]) == []
+    targets = [
+        str(tag.get(key)) for tag in soup.find_all(True) for key in ("src", "href", "srcset", "data") if tag.get(key)
+    ]
+    assert targets
+    for target in targets:
+        assert target.startswith(("#", "data:image/png;base64,", "../", "notebooks/")), target[:60]
+    style = soup.find("style")
+    assert isinstance(style, Tag)
+    assert "url(" not in style.text
+    assert "@import" not in style.text
+    for target in targets:
+        if target.startswith("#"):
+            assert soup.find(id=target[1:]), target
+
+
+def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
+    put(
+        "table01",
+        {
+            "value": 75.0,
+            "ci_low": 74.0,
+            "ci_high": 76.5,
+            "n": 5,
+            "note": "std 1.2 over 5 runs; judged on validation accuracy",
+        },
+        {"metric": "spearman", "value": 91.0, "ci_low": 90.0, "ci_high": 92.0, "origin": "recreated"},
+        {"row": "Plain", "value": -3.0},
+        {"row": "SNIP", "value": None, "origin": "unavailable", "note": "out of memory"},
+        minutes=12.34,
+    )
+    soup = page()
+    spearman, kendall = (cell(soup, "table01", "ParZC", at) for at in (2, 3))
+    assert texts(kendall) == "70.6 75.0 [74.0, 76.5] +4.4 ▲ higher reproduced c std 1.2 over 5 runs"
+    assert "v-higher" in kendall["class"]
+    assert texts(spearman) == "90.4 91.0 [90.0, 92.0] +0.6 ≈ matches recreated"
+    assert "+ new reproduced" in texts(cell(soup, "table01", "Plain", 3))
+    assert texts(cell(soup, "table01", "SNIP", 3)).startswith("43.0 unavailable")
+    assert texts(cell(soup, "table01", "Params", 0)) == "37.0 quoted"
+    for shown in section(soup, "table01").select("td.cell"):
+        (badge,) = shown.select(".badge")
+        assert texts(badge) in results.ORIGINS
+    assert "12.3 minutes" in texts(section(soup, "table01"))
+    assert "c judged on validation accuracy" in texts(section(soup, "table01"))
+    overview = texts(section(soup, "dashboard"))
+    assert "2 reproduced" in overview
+    assert "▲ 1 higher" in overview
+
+
+def test_the_paper_table_keeps_its_layout_when_rows_are_added(project):
+    put("table01", {"row": "Plain"}, {"row": "Jacov", "value": None, "origin": "unavailable", "note": "no"})
+    (table,) = section(page(), "table01").select(".paper-table")
+    heads = [th.text for th in table.select("tr.upper th")]
+    assert heads == ["", *dict.fromkeys(paper.printed("table01")["column"])]
+    assert {th["colspan"] for th in table.select("tr.upper th[colspan]")} == {"2"}
+    assert [th.text for th in table.select("thead tr:last-child th")] == ["", *["Spearman", "Kendall"] * 7]
+    assert len(section(page(), "table02").select(".paper-table")) == 2  # NAS-Bench-101 above, NAS-Bench-201 below
+    words = [th.text for th in section(page(), "table03").select("tr.upper th")]
+    assert words[-2:] == ["method", "applicable space"]
+
+
+def test_notes_are_given_once_and_stand_where_they_hold(project):
+    note = "judged on validation accuracy"
+    put(
+        "table06",
+        *(
+            {"row": "MLP", "column": "NB201-CF10 78", "metric": metric, "note": note}
+            for metric in ("kendall", "spearman")
+        ),
+        {"row": "NP", "column": "NB201-CF10 78", "note": note},
+    )
+    soup = page()
+    notes = [texts(item) for item in section(soup, "table06").select(".notes li")]
+    assert notes == ["All cells: the caption calls the spread a standard deviation", f"a {note}"]
+    assert "a" not in texts(cell(soup, "table06", "MLP", 0)).split()  # the row says it
+    assert texts(cell(soup, "table06", "NP", 0)).split()[-1] == "a"
+
+
+def test_results_of_full_stand_in_and_the_header_says_so(project):
+    put("table07", {"row": "MSE", "column": "NB101-CF10 178", "value": 61.0})
+    put("table08", {"row": "NP", "column": "Run1", "value": 33.0})
+    put("table08", {"row": "NP", "column": "Run1", "value": 44.0}, profile="standard")
+    soup = page("standard")
+    assert "From profile full" in texts(section(soup, "table07"))
+    assert "61.00" in texts(cell(soup, "table07", "MSE", 0))
+    assert "Results of profile standard" in texts(section(soup, "table08"))
+    assert "44.00" in texts(cell(soup, "table08", "NP", 0))
+    assert (paths.RESULTS / "standard" / "table08" / "table.md").is_file()
+    assert not (paths.RESULTS / "standard" / "table07").exists()
+
+
+def test_names_and_notes_are_escaped_everywhere(project):
+    put("table06", {"row": NASTY, "column": "NB201-CF10 78", "note": NASTY + "!"})
+    soup = page()
+    assert soup.find("b", string='"twice"') is None
+    assert NASTY in texts(section(soup, "table06"))
+    folder = paths.RESULTS / "full" / "table06"
+    markdown = (folder / "table.md").read_text()
+    line = next(line for line in markdown.splitlines() if line.startswith("| run"))
+    assert len(re.findall(r"(?<!\\)\|", line)) == 4  # a row of three columns: no pipe of the name counts
+    assert "<b>" not in markdown
+    latex = (folder / "table.tex").read_text()
+    assert r"\textless{}b\textgreater{}" in latex
+    assert r"\& \textbar{} more\_\$5\textbackslash{}" in latex
+    frame = pd.read_csv(folder / "table.csv", index_col="row")
+    assert frame.loc[NASTY, "NB201-CF10 78 kendall ours"] == 50.0
+
+
+def notebook(name: str, makes: list[str], **meta: object) -> None:
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "profile = 'standard'", "outputs": []}
+    ]
+    content = {"cells": cells, "metadata": {"parzc": {"title": f"About {name}", "makes": makes, "order": 1, **meta}}}
+    paths.write_whole(paths.NOTEBOOKS / f"{name}.ipynb", json.dumps(content | {"nbformat": 4, "nbformat_minor": 5}))
+
+
+def test_status_minutes_error_and_page_of_notebooks(project):
+    notebook("table06", ["table06"])
+    notebook("fig06_tsne", ["fig06b_tsne"])
+    notebook("waiting", ["table09"])
+    folder = paths.REPORT / "notebooks" / "smoke"
+    paths.write_whole(folder / "table06.status.json", json.dumps({"status": "ok", "minutes": 1.25, "error": None}))
+    paths.write_whole(folder / "table06.html", "<p>done</p>")
+    failed = {"status": "failed", "minutes": 0.5, "error": "ValueError: a < b"}
+    paths.write_whole(folder / "fig06_tsne.status.json", json.dumps(failed))
+    soup = page("smoke")
+    overview = {texts(line.select("td")[0]): line for line in section(soup, "dashboard").select("tbody tr")}
+    assert "ok" in texts(overview["Table 6"])
+    assert "1.2" in texts(overview["Table 6"])
+    link = overview["Table 6"].select_one("a[href^=notebooks]")
+    assert link is not None
+    assert (paths.REPORT / str(link["href"])).is_file()
+    assert "failed" in texts(overview["fig06b_tsne"])
+    assert "not run" in texts(overview["Table 9"])
+    listed = section(soup, "notebooks")
+    assert "ValueError: a < b" in texts(listed)
+    assert [texts(line.select("td")[2]) for line in listed.select("tbody tr")] == ["failed", "ok", "not run"]
+
+
+def test_figures_are_embedded_with_a_link_to_their_pdf(project):
+    plots.save_figure(plots.cell_graph(CELL), "fig04_rank_correlation", "full")
+    plots.save_figure(plots.cell_graph(CELL), "my_own", "smoke")
+    soup = page("smoke")
+    drawn = section(soup, "fig04_rank_correlation")
+    assert drawn.select_one("img[src^='data:image/png;base64,']")
+    assert "from profile full" in texts(drawn)
+    pdf = drawn.select_one("a[href$='.pdf']")
+    assert pdf is not None
+    assert (paths.REPORT / str(pdf["href"])).resolve().is_file()
+    assert section(soup, "my_own").select_one("img")
+    assert "Not drawn yet" in texts(section(soup, "fig08_rank_correlation"))
+
+
+def test_building_twice_gives_the_same_bytes(project):
+    put("table06", {"row": "NP", "column": "NB201-CF10 78"}, minutes=3)
+    first = report.build("full").read_bytes()
+    tables = {file: file.read_bytes() for file in paths.RESULTS.rglob("table.*")}
+    assert report.build("full").read_bytes() == first
+    assert tables == {file: file.read_bytes() for file in paths.RESULTS.rglob("table.*")}
+    assert len(tables) == 3
+
+
+def test_an_unknown_profile_is_refused(project):
+    with pytest.raises(UnknownName, match="fastest"):
+        report.build("fastest")
+    with pytest.raises(UnknownName, match="fastest"):
+        report.readme_summary("fastest")
+
+
+@pytest.mark.parametrize("table", paper.table_names())
+def test_markdown_and_latex_hold_every_printed_number_and_origin(table, tmp_path):
+    frame = verdicts.compare(table, "full", tmp_path)
+    markdown, latex = report.render_markdown(frame), report.render_latex(frame)
+    for text in (markdown, latex):
+        assert text.count("(quoted)") == len(frame)
+        found = set(re.findall(r"-?\d+(?:\.\d+)?", text))
+        for value in frame["paper"].dropna():
+            assert any(float(number) == value for number in found), value
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert all(len(re.findall(r"(?<!\\)\|", line)) >= 3 for line in rows)
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == len(view(frame).blocks)
+    for body in latex.split(r"\begin{tabular}{")[1:]:
+        width = len(body.partition("}")[0])
+        for line in re.findall(r"^(.*) \\\\$", body.partition(r"\midrule")[2], flags=re.M):
+            assert len(re.findall(r"(?<!\\)&", line)) == width - 1, line
+
+
+def test_the_wide_csv_has_a_line_a_row(tmp_path):
+    frame = verdicts.compare("table06", "full", tmp_path)
+    lines = render_csv(frame).splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == list(dict.fromkeys(frame["row"]))
+    assert "NB201-CF10 78 kendall paper" in lines[0]
+    assert "34.29" in lines[1]
+
+
+def test_a_run_without_a_number_is_told_from_one_that_could_not_be_made(project):
+    put("table06", {"row": "NP", "column": "NB201-CF10 78", "value": None, "note": "the score was constant"})
+    assert texts(cell(page(), "table06", "NP", 0)).startswith("34.29 ±0.42 (variance) no value")
+
+
+def test_view_refuses_an_empty_frame(tmp_path):
+    with pytest.raises(BadInput, match="without rows"):
+        report.render_markdown(verdicts.compare("table06", "full", tmp_path).iloc[:0])
+
+
+def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
+    column = {"column": "NB201-CF10 78"}
+    put(
+        "table06",
+        {"row": "NP+Mixer+BN", "value": 63.0, "ci_low": 62.0, "ci_high": 64.0, **column},
+        {"row": "NP+Mixer+BN (aligned)", "value": 72.5, **column},
+        minutes=33.3,
+    )
+    plots.save_figure(plots.cell_graph(CELL), "fig06b_tsne", "full")
+    lines = report.readme_summary().splitlines()
+    (line,) = [line for line in lines if line.startswith("| Table 6 ")]
+    assert "68.89 ±1.40 (variance) → 63.00 [62.00, 64.00] (-5.89) lower (reproduced)" in line
+    assert "NP+Mixer+BN (aligned), NB201-CF10 78 Kendall: – → 72.50 new (reproduced)" in line
+    assert "2 reproduced, 15 quoted (1 lower, 1 new)" in line
+    assert line.endswith("| 33.3 |")
+    assert sum("(quoted)" in line for line in lines) == 10
+    assert "[fig06b_tsne.png](figures/fig06b_tsne.png)" in "\n".join(lines)
+    assert "| Figure 8 |" in "\n".join(lines)
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
+
+
+def test_the_readme_block_is_replaced_and_nothing_else(project):
+    readme = Path(project / "README.md")
+    with pytest.raises(BadInput, match="summary:begin"):
+        report.update_readme()
+    readme.write_text("# Title\n<!-- summary:begin -->\nold\n<!-- summary:end -->\nrest\n")
+    assert report.update_readme() is True
+    text = readme.read_text()
+    assert text.startswith("# Title\n<!-- summary:begin -->\n")
+    assert text.endswith("<!-- summary:end -->\nrest\n")
+    assert "old" not in text
+    assert readme_block() == report.readme_summary().strip()
+    assert report.update_readme() is False
+    readme.write_text("<!-- summary:end --> <!-- summary:begin -->")
+    with pytest.raises(BadInput, match="summary:begin"):
+        report.update_readme()
+
+
+def test_the_readme_says_what_the_committed_rows_say():
+    block = readme_block()
+    if block is None:
+        pytest.skip("README.md has no summary yet")
+    assert block == report.readme_summary("full").strip(), "run `parzc report --readme`"
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus(project):
+    put("table01", {"value": 70.58})
+    assert "+0.0 ≈ matches" in texts(cell(page(), "table01", "ParZC", 3))
