@@ -84,12 +84,13 @@ def record(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
         torch.manual_seed(config.init_seed)
         return space_named(config.space).build(arch, classes=batch.classes, skip_dead=skip_dead)
 
-    statistics = collect_statistics(network(), batch.images, batch.labels, config.proxies)
-    scores = {
-        name: network_level.score(name, network(name not in COUNTING_SCORES), batch.images, batch.labels, consume=True)
-        for name in config.scores
-    }
-    return Record(arch, statistics, scores)
+    live, whole = network(), network(skip_dead=False)
+    statistics = collect_statistics(live, batch.images, batch.labels, config.proxies)
+    scores = {}
+    for name in sorted(config.scores, key="zen".__eq__):  # last: it draws new weights
+        subject = whole if name in COUNTING_SCORES else live
+        scores[name] = network_level.score(name, subject, batch.images, batch.labels, consume=True)
+    return Record(arch, statistics, {name: scores[name] for name in config.scores})
 
 
 def _shard(config: CollectionConfig, folder: str, number: int, archs: list[str]) -> tuple[int, str, float, int]:

@@ -127,6 +127,11 @@ def private_copy(network: nn.Module, dtype: torch.dtype | None = None) -> nn.Mod
     model = copy.deepcopy(network)
     if dtype is not None:
         model = model.to(dtype)
+    return prepare(model)
+
+
+def prepare(model: nn.Module) -> nn.Module:
+    """The model itself, set up as `private_copy` says."""
     model.requires_grad_(False)
     for module in model.modules():
         if getattr(module, "inplace", False):

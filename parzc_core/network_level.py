@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from parzc_core.collector import check_batch, cross_entropy, forward_with_calls, nodes_of, private_copy
+from parzc_core.collector import check_batch, cross_entropy, forward_with_calls, nodes_of, prepare
 from parzc_core.errors import UnknownName
 
 Score = Callable[[nn.Module, torch.Tensor, torch.Tensor], float]
@@ -139,7 +139,7 @@ def zico(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> floa
     """
     gradients: list[tuple[torch.Tensor | None, ...]] = []
     half = len(images) // 2
-    model = private_copy(network)
+    model = prepare(network)
     weights = [module.weight for module in nodes_of(model).values()]
     for part in (slice(0, half), slice(half, 2 * half)):
         loss = cross_entropy(forward_with_calls(model.train(), images[part])[0], labels[part])

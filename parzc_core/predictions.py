@@ -1,0 +1,129 @@
+"""What a ranker predicts for every collected cell it was not trained on (figures 4 and 8): trained once, then read again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from parzc_core import metrics
+from parzc_core.errors import BadInput
+from parzc_core.experiments import RankerRun, _key, load, train_ranker, training_cells
+from parzc_core.paths import STATISTICS
+from parzc_core.run_store import RunStore
+from parzc_core.spaces import nb201
+from parzc_core.statistics_store import StatisticsStore
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Scores of the n cells that `run` was not trained on.
+
+    score: float64[n], higher meaning better. truth: float64[n], percent, what they are judged on; `note` says what that is.
+    twin: bool[n], whether a training cell computes the same (see `expression`), so that the cell is not really unseen.
+    """
+
+    run: RankerRun
+    archs: tuple[str, ...]
+    score: np.ndarray
+    truth: np.ndarray
+    twin: np.ndarray
+    note: str
+
+    def populations(self, top: float = 0.1) -> dict[str, np.ndarray]:
+        """bool[n] each: all the cells, those without a twin in the training cells, the truly best share `top` of all."""
+        best = self.truth >= np.quantile(self.truth, 1 - top)
+        return {"all unseen": np.ones(len(best), dtype=bool), "no twin": ~self.twin, f"top {top:.0%}": best}
+
+    def agreement(self, top: float = 0.1, resamples: int = 500) -> pd.DataFrame:
+        """Per population: cells, kendall, ci_low, ci_high (95 %, bootstrap over the cells), spearman; in percent."""
+        rows = {}
+        for name, chosen in self.populations(top).items():
+            score, truth = self.score[chosen], self.truth[chosen]
+            found = metrics.correlations(score, truth)
+            low, high = metrics.bootstrap_interval(metrics.kendall, score, truth, resamples)
+            rows[name] = (found.n, found.kendall, low, high, found.spearman)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["cells", "kendall", "ci_low", "ci_high", "spearman"])
+
+    def search(self, k: int = 10) -> dict[str, float]:
+        """What choosing by score gives: truly best accuracy, best of the k predicted best, their overlap with the k truly best
+        (percent), and the worst predicted rank of those k (1: predicted best)."""
+        order = np.argsort(-self.score, kind="stable")
+        rank = np.empty(len(order), dtype=int)
+        rank[order] = np.arange(1, len(order) + 1)
+        best = np.argsort(-self.truth, kind="stable")[:k]
+        return {
+            "best accuracy": float(self.truth.max()),
+            f"best of the {k} predicted best": float(self.truth[order[:k]].max()),
+            f"of the {k} truly best among them (%)": metrics.top_k_precision(self.score, self.truth, k),
+            f"lowest predicted rank of the {k} truly best": float(rank[best].max()),
+        }
+
+
+def collected(space: str, dataset: str) -> int:
+    """Number of architectures whose statistics are there, complete from the front; 0 where nothing was collected."""
+    store = StatisticsStore(STATISTICS / space / dataset)
+    try:
+        manifest = store.manifest
+    except BadInput:
+        return 0
+    shards = -(-manifest["architectures"] // manifest["shard_size"])
+    return min(min(store.missing(), default=shards) * manifest["shard_size"], manifest["architectures"])
+
+
+def expression(arch_str: str) -> tuple[str, ...]:
+    """The six operations of a NAS-Bench-201 cell with `none` in place of every one that no signal passes through.
+
+    Cells of the same expression differ in dead operations only. Raises BadInput.
+    """
+    from_input = {0}
+    operations = nb201.parse(arch_str)
+    for operation, (start, end) in zip(operations, nb201.EDGES, strict=True):  # edges into a node precede those out of it
+        if operation != "none" and start in from_input:
+            from_input.add(end)
+    edges = zip(operations, nb201.live_edges(arch_str), nb201.EDGES, strict=True)
+    return tuple(op if alive and start in from_input else "none" for op, alive, (start, _) in edges)
+
+
+def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> list[Prediction]:
+    """The predictions of every run, in order. Only runs that `store` (jsonl) lacks are trained, on `jobs` processes.
+
+    Raises BadInput, LabelsMissing, CorruptShard.
+    """
+    kept = RunStore(store)
+    keys = [{"what": "scores of the unseen cells", **_key(run)} for run in runs]
+    todo = [(run, key) for run, key in zip(runs, keys, strict=True) if kept.get(key) is None]
+    bar = tqdm(total=len(todo), unit="ranker", disable=None)
+    work = (delayed(_scores)(run, key) for run, key in todo)
+    for key, scores in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        kept.put(key, {"scores": scores})
+        bar.update()
+    bar.close()
+    return [_prediction(run, (kept.get(key) or {})["scores"]) for run, key in zip(runs, keys, strict=True)]
+
+
+def _scores(run: RankerRun, key: dict[str, Any]) -> tuple[dict[str, Any], list[float]]:
+    torch.set_num_threads(1)
+    ranker, inputs, _, judged = train_ranker(run)
+    scores = ranker.predict(inputs[judged]).astype(np.float32)  # the model computes in float32
+    return key, [float(str(score)) for score in scores]  # the shortest decimal that reads back as the same float32
+
+
+def _prediction(run: RankerRun, scores: list[float]) -> Prediction:
+    data = load(run.space, run.dataset, run.cells)
+    train, judged = training_cells(len(data), run.train, run.split)
+    archs = data.collection.archs
+    seen = {expression(archs[i]) for i in train}
+    return Prediction(
+        run,
+        tuple(archs[i] for i in judged),
+        np.array(scores, dtype=np.float32).astype(np.float64),
+        data.judged[judged],
+        np.array([expression(archs[i]) in seen for i in judged]),
+        data.note,
+    )
