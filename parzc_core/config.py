@@ -23,6 +23,10 @@ class Profile:
     epoch_factor: float
     model: str
 
+    def epochs(self, printed: int) -> int:
+        """Epochs to train for where the paper trains for `printed`."""
+        return max(1, round(printed * self.epoch_factor))
+
 
 _PROFILES = (
     Profile("smoke", splits=2, cells=300, epoch_factor=0.05, model="tiny"),

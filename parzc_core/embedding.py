@@ -1,8 +1,9 @@
-"""t-SNE of node-wise statistics (figure 6), and two numbers for how much an embedding looks like lines."""
+"""t-SNE of node-wise statistics (figure 6), and numbers for what an embedding looks like."""
 
 import numpy as np
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from parzc_core.errors import BadInput
 
@@ -15,22 +16,41 @@ def tsne(vectors: np.ndarray, seed: int = 0, perplexity: float = 30.0, iteration
     if len(vectors) <= perplexity or not np.isfinite(vectors).all():
         raise BadInput(f"got vectors {vectors.shape}; expected more than perplexity={perplexity}, all of them finite")
     model = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=iterations, n_jobs=1)
-    return model.fit_transform(vectors.astype(np.float64))
+    with threadpool_limits(1):  # more threads would add in another order, and so end in another picture
+        return model.fit_transform(vectors.astype(np.float64)).astype(np.float64)
 
 
-def line_likeness(points: np.ndarray, neighbours: int = 20) -> tuple[float, float]:
-    """(whole, local): share of the variance of points[n, 2] along their first principal axis, in percent, 50 to 100.
+def line_likeness(points: np.ndarray, share: float = 1.0) -> float:
+    """Share of the variance of points[n, 2] along their first principal axis, in percent, from 50 (round) to 100 (a line).
 
-    whole: of all points: 100 for one straight line. local: the same for each point with its `neighbours` nearest ones, the mean
-    over points: near 100 where points lie on curves, however bent and however many, and about 68 where they fill an area evenly.
-    Points in the same place count once. Raises BadInput for too few points.
+    share=1: of the whole cloud at once, so that 100 is one straight line. Smaller: of each point with the nearest `share` of all
+    points (at least five), the mean over points: near 100 where points lie on curves, however bent and however many. Points
+    that fill an area evenly have 60 to 70, the more the fewer neighbours there are.
+    Points in the same place count once. Raises BadInput for a wrong share or fewer than seven different points.
     """
     places = np.unique(points, axis=0)
-    if places.ndim != 2 or places.shape[1] != 2 or len(places) <= neighbours:
-        raise BadInput(f"got points {points.shape}; expected [n, 2] with more than {neighbours} different ones")
-    nearest = NearestNeighbors(n_neighbors=neighbours + 1).fit(places).kneighbors(places, return_distance=False)
-    around = places[nearest]  # (n, neighbours + 1, 2)
-    return _first_share(places[None])[0], float(_first_share(around).mean())
+    if not 0 < share <= 1 or places.ndim != 2 or places.shape[1] != 2 or len(places) < 7:
+        raise BadInput(
+            f"got points {points.shape}, share={share}; expected [n, 2], 7 different ones, and 0 < share <= 1"
+        )
+    if share == 1:
+        return float(_first_share(places[None])[0])
+    count = min(max(5, round(share * len(places))), len(places) - 1) + 1  # a point is the nearest to itself
+    nearest = NearestNeighbors(n_neighbors=count).fit(places).kneighbors(places, return_distance=False)
+    return float(_first_share(places[nearest]).mean())
+
+
+def share_between(points: np.ndarray, labels: np.ndarray) -> float:
+    """Percent of the variance of points[n, 2] that lies between the groups of equal labels[n]; 100: each group is one place.
+
+    Raises BadInput for lengths that differ.
+    """
+    if len(points) != len(labels):
+        raise BadInput(f"got {len(points)} points and {len(labels)} labels; expected the same number")
+    centre = points.mean(axis=0)
+    groups = [points[labels == label] for label in np.unique(labels)]
+    between = sum(len(group) * ((group.mean(axis=0) - centre) ** 2).sum() for group in groups)
+    return 100 * float(between / ((points - centre) ** 2).sum())
 
 
 def _first_share(clouds: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 paper: per architecture and proxy min-max scaled to [0, 1] over its nodes, in depth-first order, padded with zeros at the end,
     proxies concatenated. A vector with all values equal (0/0 in the paper's formula) becomes 0.
-aligned: a node keeps its slot (stage, cell, edge), absent nodes are 0; signed log magnitude; every column standardised with
-    mean and spread of the training architectures alone, so nothing of the judged ones leaks in.
+aligned: a node keeps its slot (stage, cell, edge); log magnitude; every column standardised with mean and spread of the training
+    architectures alone, so nothing of the judged ones leaks in. A node that is absent, or dead (value 0), gets a constant far
+    below, so that being there and being large stay two different things; values are limited to four standard deviations.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +22,7 @@ PAPER_PROXIES = (
     "snip",
     "grad_norm",
 )  # three of the four in A.3: 294 inputs are 3 x 98 (see the paper's audit)
-FLOOR = 1e-12  # magnitudes below it count as zero in the logarithm
+ABSENT, LIMIT = -3.0, 4.0  # in standard deviations
 
 
 @dataclass
@@ -52,18 +54,20 @@ class Encoder:
         self.length_ = len(names) if self.slots is not None else max(len(s.nodes) for s in statistics)
         if self.scheme == "aligned":
             raw = self._aligned(statistics)
-            self.mean_ = raw.mean(axis=0)
-            spread = raw.std(axis=0)
+            with warnings.catch_warnings(action="ignore"):  # a slot that no training architecture has
+                self.mean_, spread = np.nan_to_num(np.nanmean(raw, axis=0)), np.nanstd(raw, axis=0)
             self.scale_ = np.where(spread > 0, spread, 1.0)
         return self
 
     def transform(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
-        """float32[n, D]; values that are not finite become 0 after scaling. Raises BadInput for nodes without room."""
+        """float32[n, D]; a value that is not finite gives 0 ("paper") or counts as absent ("aligned").
+
+        Raises BadInput for nodes without room.
+        """
         if self.scheme == "paper":
-            encoded = self._paper(statistics)
-        else:
-            encoded = (self._aligned(statistics) - self.mean_) / self.scale_
-        return np.nan_to_num(encoded, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+            return np.nan_to_num(self._paper(statistics), nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+        standardised = np.clip((self._aligned(statistics) - self.mean_) / self.scale_, -LIMIT, LIMIT)
+        return np.where(np.isnan(standardised), ABSENT, standardised).astype(np.float32)
 
     def _rows(self, one: NodeStatistics) -> np.ndarray:
         return np.stack([one.of(name) for name in (PAPER_PROXIES if self.proxies is None else self.proxies)])
@@ -82,21 +86,23 @@ class Encoder:
         return np.stack(encoded)
 
     def _aligned(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
+        """float64[n, D], log10 of the magnitudes; NaN where a node is absent or its value is 0 or not finite."""
         encoded = []
         for one in statistics:
             unknown = [name for name in one.nodes if name not in self.slots_]
             if unknown:
                 raise BadInput(f"got node {unknown[0]!r}, which has no slot; give the space's own slots to the encoder")
             z = self._rows(one)
-            row = np.zeros((len(z), len(self.slots_)))
-            row[:, [self.slots_[name] for name in one.nodes]] = signed_log(z)
+            row = np.full((len(z), len(self.slots_)), np.nan)
+            row[:, [self.slots_[name] for name in one.nodes]] = log_magnitude(z)
             encoded.append(row.ravel())
         return np.stack(encoded)
 
 
-def signed_log(values: np.ndarray) -> np.ndarray:
-    """sign(v) (log10(|v| + floor) - log10(floor)): monotone, odd, 0 at 0; 1e46 and 1e-10 fit on one scale."""
-    return np.sign(values) * (np.log10(np.abs(values) + FLOOR) - np.log10(FLOOR))
+def log_magnitude(values: np.ndarray) -> np.ndarray:
+    """log10 |v|, NaN where v is 0 or not finite: 1e46 and 1e-10 fit on one scale."""
+    usable = np.isfinite(values) & (values != 0)
+    return np.log10(np.abs(values), out=np.full(np.shape(values), np.nan), where=usable)
 
 
 def encode(

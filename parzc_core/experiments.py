@@ -23,11 +23,11 @@ from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import Collection, StatisticsStore
-from parzc_core.training import FittedRanker, TrainingConfig, fit
+from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
-METHOD_VERSION = (
-    1  # raised when the code of encoding, model or training changes what a run gives, so that stored runs are redone
-)
+# Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
+METHOD_VERSION = 1
+GROUP = 5  # splits that are trained together
 
 
 @dataclass(frozen=True)
@@ -117,56 +117,76 @@ def inputs_for(run: RankerRun, data: Data, train: np.ndarray) -> Inputs:
     return Inputs(statistics, data.adjacency, data.operations)
 
 
-def train_ranker(run: RankerRun) -> tuple[FittedRanker, Inputs, np.ndarray, np.ndarray]:
-    """The fitted ranker, the inputs of all cells, and the positions of training and judged cells."""
-    data = load(run.space, run.dataset, run.cells)
-    train, judged = training_cells(len(data), run.train, run.split)
-    inputs = inputs_for(run, data, train)
+def training_config(run: RankerRun, inputs: Inputs) -> TrainingConfig:
+    """How `run` trains a ranker on such inputs."""
     assert inputs.statistics is not None
     sizes = MABNConfig(inputs.statistics.shape[1], mixing=run.mixing, **SIZES[run.size])  # type: ignore[arg-type]
     model = ModelConfig(run.parts, sizes, operations=len(space_named(run.space).OPERATIONS) + 2)
-    config = TrainingConfig(
+    return TrainingConfig(
         model=model, epochs=run.epochs, learning_rate=run.learning_rate, losses=dict(run.losses), alpha=run.alpha
     )
-    return fit(inputs[train], data.learn[train], config, seed=run.split), inputs, train, judged
 
 
-def evaluate(run: RankerRun) -> dict[str, Any]:
-    """Train and judge: kendall, spearman, pearson (percent), top-10 precision, n judged, judged_on, CPU-seconds, epochs."""
+def train_ranker(run: RankerRun) -> tuple[FittedRanker, Inputs, np.ndarray, np.ndarray]:
+    """The fitted ranker, trained alone; the inputs of all cells; the positions of training and of judged cells."""
+    data = load(run.space, run.dataset, run.cells)
+    train, judged = training_cells(len(data), run.train, run.split)
+    inputs = inputs_for(run, data, train)
+    ranker = fit(inputs[train], data.learn[train], training_config(run, inputs), seed=run.split)
+    return ranker, inputs, train, judged
+
+
+def evaluate(run: RankerRun) -> list[dict[str, Any]]:
+    """Train and judge the group of GROUP splits that `run` is in, in order of the split (see `fit_many`).
+
+    Of each: kendall, spearman, pearson (percent), top10 precision, n judged, judged_on, CPU-seconds (the group's, shared out);
+    kendall_interval and spearman_interval are 95 % bootstrap intervals over the judged cells of this one ranker.
+    """
     torch.set_num_threads(1)
     started = time.process_time()
-    ranker, inputs, _, judged = train_ranker(run)
     data = load(run.space, run.dataset, run.cells)
-    score, truth = ranker.predict(inputs[judged]), data.judged[judged]
-    agreement = metrics.correlations(score, truth)
-    return {
-        **dataclasses.asdict(agreement),
-        "top10": metrics.top_k_precision(score, truth, min(10, len(truth))),
-        "judged_on": data.judged_on,
-        "seconds": time.process_time() - started,
-    }
+    splits = [GROUP * (run.split // GROUP) + i for i in range(GROUP)]
+    parts = [training_cells(len(data), run.train, split) for split in splits]
+    inputs = [inputs_for(run, data, train) for train, _ in parts]
+    rankers = fit_many(
+        [item[train] for item, (train, _) in zip(inputs, parts, strict=True)],
+        [data.learn[train] for train, _ in parts],
+        training_config(run, inputs[0]),
+        seeds=splits,
+    )
+    seconds = (time.process_time() - started) / GROUP
+    results = []
+    for ranker, item, (_, judged) in zip(rankers, inputs, parts, strict=True):
+        score, truth = ranker.predict(item[judged]), data.judged[judged]
+        intervals = {
+            f"{name}_interval": metrics.bootstrap_interval(getattr(metrics, name), score, truth, resamples=200)
+            for name in ("kendall", "spearman")
+        }
+        agreement = dataclasses.asdict(metrics.correlations(score, truth))
+        top10 = metrics.top_k_precision(score, truth, min(10, len(truth)))
+        results.append({**agreement, **intervals, "top10": top10, "judged_on": data.judged_on, "seconds": seconds})
+    return results
 
 
 def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFrame:
-    """Every run's configuration and result, a row each; only runs that `store` lacks are computed, on `jobs` processes.
+    """Every run's configuration and result, a row each; only what `store` lacks is computed, on `jobs` processes.
 
     A run is stored under its configuration, the statistics it reads and the labels it is judged on, as soon as it is done.
     """
     runs_store = RunStore(store)
-    keys = [_key(run) for run in runs]
-    todo = [(run, key) for run, key in zip(runs, keys, strict=True) if runs_store.get(key) is None]
-    work = (delayed(_evaluate_with_key)(run, key) for run, key in todo)
-    bar = tqdm(total=len(todo), unit="ranker", disable=None)
-    for key, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        runs_store.put(key, result)
-        bar.update()
-    bar.close()
-    results = [runs_store.get(key) or {} for key in keys]
-    return pd.DataFrame([{**dataclasses.asdict(run), **result} for run, result in zip(runs, results, strict=True)])
+    missing = [run for run in runs if runs_store.get(_key(run)) is None]
+    groups = list(dict.fromkeys(dataclasses.replace(run, split=GROUP * (run.split // GROUP)) for run in missing))
+    work = (delayed(_evaluated)(run) for run in groups)
+    with tqdm(total=len(groups), unit=f"{GROUP} rankers", disable=None) as bar:
+        for run, results in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+            for i, result in enumerate(results):
+                runs_store.put(_key(dataclasses.replace(run, split=run.split + i)), result)
+            bar.update()
+    return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(_key(run)) or {})} for run in runs])
 
 
-def _evaluate_with_key(run: RankerRun, key: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    return key, evaluate(run)
+def _evaluated(run: RankerRun) -> tuple[RankerRun, list[dict[str, Any]]]:
+    return run, evaluate(run)
 
 
 def _key(run: RankerRun) -> dict[str, Any]:

@@ -8,7 +8,7 @@
 import base64
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,8 +30,8 @@ from parzc_core.plots_style import BLUE, ORANGE, VERMILION, new_figure
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.spaces import nb201
 
-# The cell that makes NAS-Bench-201's network a ResNet.
-RESNET = ("nor_conv_3x3", "none", "nor_conv_3x3", "skip_connect", "none", "skip_connect")
+RESNET = ("nor_conv_3x3", "none", "nor_conv_3x3", "skip_connect", "none", "skip_connect")  # its network is a ResNet
+ALIKE = 50  # unseen cells from which the ranker's record is read
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +40,8 @@ class CellReport:
 
     score, spread: mean and standard deviation of the ranker's score over its weight samples.
     rank: place that the mean takes among the collected cells (1 is best; the cell itself is not counted).
-    interval: places of mean + 2 spread and mean - 2 spread, the best first.
+    interval: places of mean + 2 spread and mean - 2 spread, the best first. It holds what the ranker itself is unsure of.
+    alike: between them lie the true ranks of 90 % of the unseen cells whose scores are nearest. It holds the ranker's errors.
     facts: what is said in words, label -> text. figures: the cell, its place among the others, its node statistics.
     """
 
@@ -50,39 +51,33 @@ class CellReport:
     spread: float
     rank: int
     interval: tuple[int, int]
+    alike: tuple[int, int]
     facts: dict[str, str]
     figures: tuple[Figure, Figure, Figure]
 
-    @property
-    def text(self) -> str:
-        """The facts, a line each."""
-        return "\n".join(f"{label}: {value}" for label, value in self.facts.items())
-
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th style="text-align:left">{html.escape(label)}</th>'
-            f'<td style="text-align:left">{html.escape(value)}</td></tr>'
-            for label, value in self.facts.items()
-        )
-        graph, place, bars = (_picture(figure) for figure in self.figures)
-        return f'<table>{rows}</table><div style="display:flex;flex-wrap:wrap">{graph}{place}</div>{bars}'
+        left, rows = 'style="text-align:left"', ""
+        for label, value in self.facts.items():
+            rows += f"<tr><th {left}>{html.escape(label)}</th><td {left}>{html.escape(value)}</td></tr>"
+        pictures = (_picture(fig, width) for fig, width in zip(self.figures, ("49%", "49%", "100%"), strict=True))
+        return f"<table>{rows}</table>{''.join(pictures)}"
 
     def __repr__(self) -> str:
-        return self.text
+        return "\n".join(f"{label}: {value}" for label, value in self.facts.items())
 
 
 class CellExplorer:
     """Trains the ranker of `run` once, then reports on any cell of the space, collected or not.
 
     run: its collection also gives the images and the initialisation with which new cells are measured.
-    samples: weight samples of a prediction. Raises BadInput for a run of another space.
+    samples: weight samples of a prediction. Raises BadInput for another space, and for a ranker that reads graphs.
     """
 
     def __init__(self, run: RankerRun, samples: int = 50):
         if run.space != "nb201" or "NP" in run.parts or samples < 2:
             raise BadInput(
-                f"got space={run.space!r}, parts={run.parts}, samples={samples}; "
-                "expected nb201, a ranker that reads statistics alone, and at least 2 samples"
+                f"got space={run.space!r}, parts={run.parts}, samples={samples}; expected nb201, parts without NP "
+                "(the ranker reads statistics alone), and at least 2 samples"
             )
         self.run, self.samples, self.data = run, samples, load(run.space, run.dataset, run.cells)
         self.ranker, inputs, self.trained_on, self.unseen = train_ranker(run)
@@ -92,13 +87,10 @@ class CellExplorer:
         made_with: dict[str, Any] = {**self.data.collection.manifest["config"], "proxies": NODE_PROXIES, "scores": ()}
         self.config = CollectionConfig(**made_with)
         self.batch = minibatch(run.dataset, self.config.batch, self.config.images, self.config.seed)
-        self._measured: dict[str, NodeStatistics] = {}
 
     def statistics(self, arch: str) -> NodeStatistics:
-        """The cell's statistics, collected now (a second or two) and remembered."""
-        if arch not in self._measured:
-            self._measured[arch] = record(self.config, arch, self.batch).statistics
-        return self._measured[arch]
+        """The cell's statistics, collected now, as those of the collection were (a second or two)."""
+        return record(self.config, arch, self.batch).statistics
 
     def predict(self, statistics: NodeStatistics) -> tuple[float, float]:
         """Mean and standard deviation of the score; the weight samples are those with which the collected cells are scored."""
@@ -109,42 +101,41 @@ class CellExplorer:
         """Percent of the unseen collected cells whose true rank lies in the interval that is given for them."""
         best, worst = (1 + _better(self.scores, self.scores + sign * 2 * self.spreads) for sign in (1, -1))
         truth = 1 + _better(self.data.judged, self.data.judged)
-        inside = (best <= truth) & (truth <= worst)
-        return 100.0 * float(inside[self.unseen].mean())
+        return 100.0 * float(((best <= truth) & (truth <= worst))[self.unseen].mean())
 
     def report(self, operations: Sequence[str]) -> CellReport:
         """Everything about the cell of six operations, given in the order of `nb201.EDGES`. Raises BadInput."""
         arch = nb201.to_string(operations)
         statistics = self.statistics(arch)
         score, spread = self.predict(statistics)
-        archs = self.data.collection.archs
+        archs, judged = self.data.collection.archs, self.data.judged
         others = np.array([name != arch for name in archs])
-        ranks = 1 + _better(self.scores[others], np.array([score + 2 * spread, score, score - 2 * spread]))
-        best, rank, worst = (int(place) for place in ranks)
+        best, rank, worst = (1 + _better(self.scores[others], score + spread * np.array([2, 0, -2]))).tolist()
+        near = self.unseen[others[self.unseen]]
+        near = near[np.argsort(np.abs(self.scores[near] - score), kind="stable")[:ALIKE]]
+        low, high = np.percentile(1 + _better(judged[others], judged[near]), (5, 95)).round().astype(int).tolist()
         truth, judged_on, _ = labels.judge(self.run.space, self.run.dataset)
-        true_rank = 1 + int(_better(self.data.judged[others], truth.loc[[arch]].to_numpy())[0])
-        among = f"{int(others.sum()):,} other collected cells"
-        dead = [f"{i} → {j}" for (i, j), live in zip(nb201.EDGES, nb201.live_edges(arch), strict=True) if not live]
+        true_rank = 1 + int(_better(judged[others], truth.loc[[arch]].to_numpy())[0])
         name = {"val": "validation", "test": "test"}[judged_on]
+        test = f"{truth.loc[arch]:.2f} %" if judged_on == "test" else f"not on this machine; `{COMMAND}` gets it"
+        dead = [f"{i} → {j}" for (i, j), live in zip(nb201.EDGES, nb201.live_edges(arch), strict=True) if not live]
+        met = f"trained on, one of {len(self.trained_on)}" if arch in (archs[i] for i in self.trained_on) else "unseen"
         facts = {
             "Cell": arch,
-            "Predicted rank": f"{rank:,} among {among}; {best:,} to {worst:,} within two standard deviations",
+            "To the ranker": met if arch in archs else "unseen, and not in the collection",
+            "Predicted rank": f"{rank:,} among {int(others.sum()):,} other collected cells",
+            "Its own doubt": f"{best:,} to {worst:,}: mean ± 2 standard deviations over {self.samples} weight samples",
+            "Its record": f"of the {len(near)} unseen cells scored most alike, 90 % truly rank from {low:,} to {high:,}",
             "True rank": f"{true_rank:,}, by {name} accuracy",
             "Validation accuracy": f"{labels.accuracy(self.run.space, self.run.dataset, 'val').loc[arch]:.2f} %",
-            "Test accuracy": f"not on this machine; `{COMMAND}` gets it",
-            "The ranker": "was not trained on this cell"
-            + ("" if arch in archs else ", which is not in the collection"),
+            "Test accuracy": test,
             "Edges without effect": ", ".join(dead) or "none",
         }
-        if judged_on == "test":
-            facts["Test accuracy"] = f"{truth.loc[arch]:.2f} %"
-        if arch in (archs[i] for i in self.trained_on):
-            facts["The ranker"] = f"was trained on this cell, one of {len(self.trained_on)}"
         if statistics.not_finite:
             facts["Not finite"] = f"{statistics.not_finite} node statistics, read as 0 by the ranker"
-        place = self._place(rank, (best, worst), float(truth.loc[arch]), name)
-        figures = (cell_graph(arch), place, node_statistics_bars(statistics))
-        return CellReport(arch, statistics, score, spread, rank, (best, worst), facts, figures)
+        place = self._place(rank, (best, worst), true_rank, (low, high))
+        figures = cell_graph(arch), place, node_statistics_bars(statistics)
+        return CellReport(arch, statistics, score, spread, rank, (best, worst), (low, high), facts, figures)
 
     def show(self, operations: Sequence[str] = RESNET) -> Any:
         """An ipywidgets.VBox that begins with `operations`: a menu an edge, buttons that set all six, and the report."""
@@ -155,13 +146,8 @@ class CellExplorer:
             for operation, (i, j) in zip(operations, nb201.EDGES, strict=True)
         ]
         status, view = widgets.Label(), widgets.HTML()
-        generator = np.random.default_rng()
-        best = self.data.collection.archs[int(np.argmax(self.scores))]
-        choices: dict[str, Callable[[], Sequence[str]]] = {
-            "ResNet cell": lambda: RESNET,
-            "predicted best": lambda: nb201.parse(best),
-            "random cell": lambda: generator.choice(nb201.OPERATIONS, len(menus)).tolist(),
-        }
+        best = nb201.parse(self.data.collection.archs[int(np.argmax(self.scores))])
+        choices = {"ResNet cell": RESNET, "predicted best": best, "random cell": ()}
 
         def refresh(_change: object = None) -> None:
             status.value = "collecting the node statistics …"
@@ -171,8 +157,9 @@ class CellExplorer:
                 view.value = html.escape(str(error))
             status.value = ""
 
-        def choose(choice: Callable[[], Sequence[str]], _button: object) -> None:
-            for menu, operation in zip(menus, choice(), strict=True):
+        def choose(wanted: Sequence[str], _button: object) -> None:
+            wanted = wanted or np.random.default_rng().choice(nb201.OPERATIONS, len(menus)).tolist()
+            for menu, operation in zip(menus, wanted, strict=True):
                 menu.unobserve(refresh, "value")  # all six change at once: the cells in between are not asked for
                 menu.value = operation
                 menu.observe(refresh, "value")
@@ -181,24 +168,23 @@ class CellExplorer:
         for menu in menus:
             menu.observe(refresh, "value")
         buttons = [widgets.Button(description=name) for name in choices]
-        for button, choice in zip(buttons, choices.values(), strict=True):
-            button.on_click(partial(choose, choice))
+        for button, wanted in zip(buttons, choices.values(), strict=True):
+            button.on_click(partial(choose, wanted))
         refresh()
         rows = [widgets.HBox(menus[:3]), widgets.HBox(menus[3:]), widgets.HBox([*buttons, status])]
         return widgets.VBox([*rows, view])
 
-    def _place(self, rank: int, interval: tuple[int, int], accuracy: float, name: str) -> Figure:
-        """Every collected cell by predicted rank and true accuracy, and this one with its interval."""
-        ranks, truth = 1 + _better(self.scores, self.scores), self.data.judged
-        figure = new_figure(6.4, 4.6)
-        ax = figure.subplots()
+    def _place(self, rank: int, interval: tuple[int, int], true_rank: int, alike: tuple[int, int]) -> Figure:
+        """Every collected cell by predicted and true rank, the best at the upper right, and this one with both intervals."""
+        x, y = (1 + _better(values, values) for values in (self.scores, self.data.judged))
+        ax = (figure := new_figure(6.4, 4.6)).subplots()
         for cells, colour, label in ((self.unseen, BLUE, "unseen cells"), (self.trained_on, ORANGE, "trained on")):
-            ax.scatter(ranks[cells], truth[cells], s=9, color=colour, linewidth=0, label=label, rasterized=True)
-        ax.plot(interval, (accuracy, accuracy), color=VERMILION, linewidth=3, solid_capstyle="butt")
-        ax.plot(rank, accuracy, "*", color=VERMILION, markersize=17, markeredgecolor="white", label="this cell")
-        ax.invert_xaxis()
-        ax.set(xlabel="predicted rank (1 = best)", ylabel=f"{name} accuracy (%)")
-        ax.legend(loc="lower right")
+            ax.scatter(x[cells], y[cells], s=9, color=colour, linewidth=0, label=label, rasterized=True)
+        ax.plot(rank, true_rank, "*", color=VERMILION, markersize=17, markeredgecolor="white", label="this cell")
+        ax.plot((rank, rank), alike, color="black", linewidth=1.5, label="its record")
+        ax.plot(interval, (true_rank, true_rank), color=VERMILION, linewidth=4, label="its own doubt")
+        ax.set(xlabel="predicted rank", ylabel="true rank", xlim=(1.02 * len(x), 0), ylim=(1.02 * len(x), 0))
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=5, handletextpad=0.4, columnspacing=1)
         return figure
 
 
@@ -207,7 +193,8 @@ def _better(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
     return len(scores) - np.searchsorted(np.sort(scores), values, side="right")
 
 
-def _picture(figure: Figure) -> str:
+def _picture(figure: Figure, width: str) -> str:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
-    return f'<img style="max-width:100%" src="data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"/>'
+    data = base64.b64encode(content.getvalue()).decode()
+    return f'<img style="max-width:{width}" src="data:image/png;base64,{data}"/>'

@@ -66,6 +66,10 @@ class Importance:
         """Spearman's rho between place along depth and impurity importance, percent; positive: deeper slots matter more."""
         return metrics.correlations(np.arange(len(self.impurity)), self.impurity).spearman
 
+    def shared_top(self, k: int = 5) -> int:
+        """How many of the k slots of highest impurity importance are among the k of highest permutation importance."""
+        return len(set(np.argsort(-self.impurity)[:k].tolist()) & set(np.argsort(-self.permutation)[:k].tolist()))
+
     @property
     def half_of_it(self) -> int:
         """The smallest number of slots that hold half of the impurity importance."""
@@ -117,27 +121,18 @@ def node_importance(
     train, test = train_test_split(np.arange(count), test_size=config.test_share, random_state=config.seed)
     settings = {"n_estimators": config.estimators, "learning_rate": config.learning_rate, "max_depth": config.depth}
     trees = GradientBoostingRegressor(**settings, random_state=config.seed).fit(values[train], learn[train])
-    predicted = trees.predict(values[test])
-    single = permutation_importance(
-        trees, values[test], learn[test], scoring="r2", n_repeats=config.repeats, random_state=config.seed
-    )
+    held_out = values[test], learn[test]
+    single = permutation_importance(trees, *held_out, scoring="r2", n_repeats=config.repeats, random_state=config.seed)
     impurity, permutation = trees.feature_importances_, 100 * single.importances_mean
     rows = {}
     for label in dict.fromkeys(groups):
         members = np.flatnonzero(np.asarray(groups) == label)
-        together = _fall_together(trees, values[test], learn[test], members, config)
+        together = _fall_together(trees, *held_out, members, config)
         rows[label] = (len(members), 100 * impurity[members].sum(), permutation[members].sum(), together)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["nodes", "impurity", "permutation", "together"])
-    return Importance(
-        slots=tuple(slots),
-        impurity=impurity,
-        permutation=permutation,
-        groups=table,
-        r2=100 * r2_score(learn[test], predicted),
-        kendall=metrics.kendall(predicted, judged[test]),
-        trained=len(train),
-        held_out=len(test),
-    )
+    predicted = trees.predict(held_out[0])
+    r2, tau = 100 * r2_score(held_out[1], predicted), metrics.kendall(predicted, judged[test])
+    return Importance(tuple(slots), impurity, permutation, table, r2, tau, len(train), len(test))
 
 
 def _fall_together(

@@ -34,7 +34,8 @@ def diff_kendall(prediction: torch.Tensor, target: torch.Tensor, alpha: float = 
 def pairwise_rank_loss(prediction: torch.Tensor, target: torch.Tensor, margin: float = 0.1) -> torch.Tensor:
     """ReNAS's hinge [61]: mean over pairs of max(0, margin - sign(target_i - target_j) (prediction_i - prediction_j))."""
     dx, dy = _differences(prediction, target)
-    return F.relu(margin - torch.sign(dy) * dx)[dy != 0].sum() / max(int((dy != 0).sum()), 1)
+    ordered = dy != 0
+    return (F.relu(margin - torch.sign(dy) * dx) * ordered).sum() / ordered.sum().clamp(min=1)
 
 
 LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -34,16 +35,26 @@ def _pairs(score: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def correlations(score: np.ndarray, truth: np.ndarray) -> Correlations:
     """All three correlations of two arrays [n]. Raises BadInput for shapes that differ."""
-    x, y, left_out = _pairs(score, truth)
+    x, _, left_out = _pairs(score, truth)
+    pearson = _percent(scipy.stats.pearsonr, score, truth)
+    return Correlations(kendall(score, truth), spearman(score, truth), pearson, len(x), left_out)
+
+
+def _percent(statistic: Callable[[np.ndarray, np.ndarray], Any], score: np.ndarray, truth: np.ndarray) -> float:
+    x, y, _ = _pairs(score, truth)
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Correlations(np.nan, np.nan, np.nan, len(x), left_out)
-    tau, rho, r = (f(x, y).statistic for f in (scipy.stats.kendalltau, scipy.stats.spearmanr, scipy.stats.pearsonr))
-    return Correlations(100 * float(tau), 100 * float(rho), 100 * float(r), len(x), left_out)
+        return float("nan")
+    return 100 * float(statistic(x, y).statistic)
 
 
 def kendall(score: np.ndarray, truth: np.ndarray) -> float:
     """Kendall's tau-b in percent."""
-    return correlations(score, truth).kendall
+    return _percent(scipy.stats.kendalltau, score, truth)
+
+
+def spearman(score: np.ndarray, truth: np.ndarray) -> float:
+    """Spearman's rho in percent."""
+    return _percent(scipy.stats.spearmanr, score, truth)
 
 
 def top_k_precision(score: np.ndarray, truth: np.ndarray, k: int) -> float:

@@ -42,12 +42,14 @@ class ModelConfig:
         a perceptron of Bayesian layers, "MLP" one of plain layers. With "NP" beside another part the two embeddings are added
         and a regressor of two fully connected layers scores the sum (A.4).
     mabn: sizes of the statistics branch. operations: kinds of graph node, for NP. embedding: size of the summed embeddings.
+    graph_dropout: of NP.
     """
 
     parts: tuple[str, ...]
     mabn: MABNConfig
     operations: int = 7
     embedding: int = 64
+    graph_dropout: float = 0.05
 
     def __post_init__(self) -> None:
         unknown = [part for part in self.parts if part not in PARTS]
@@ -82,7 +84,11 @@ class Model(nn.Module):
         others = set(config.parts) - {"NP"}
         outputs = config.embedding if "NP" in config.parts and others else 1
         sizes = replace(config.mabn, bayesian="BN" in config.parts, outputs=outputs)
-        self.graph = NP(NPConfig(config.operations, outputs=outputs)) if "NP" in config.parts else None
+        self.graph = (
+            NP(NPConfig(config.operations, dropout=config.graph_dropout, outputs=outputs))
+            if "NP" in config.parts
+            else None
+        )
         self.statistics: nn.Module | None = None
         if others:
             self.statistics = MABN(sizes) if "Mixer" in config.parts else Perceptron(sizes)

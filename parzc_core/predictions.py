@@ -48,7 +48,9 @@ class Prediction:
             found = metrics.correlations(score, truth)
             low, high = metrics.bootstrap_interval(metrics.kendall, score, truth, resamples)
             rows[name] = (found.n, found.kendall, low, high, found.spearman)
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["cells", "kendall", "ci_low", "ci_high", "spearman"])
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["cells", "kendall", "ci_low", "ci_high", "spearman"]
+        )
 
     def search(self, k: int = 10) -> dict[str, float]:
         """What choosing by score gives: truly best accuracy, best of the k predicted best, their overlap with the k truly best
@@ -83,7 +85,9 @@ def expression(arch_str: str) -> tuple[str, ...]:
     """
     from_input = {0}
     operations = nb201.parse(arch_str)
-    for operation, (start, end) in zip(operations, nb201.EDGES, strict=True):  # edges into a node precede those out of it
+    for operation, (start, end) in zip(
+        operations, nb201.EDGES, strict=True
+    ):  # edges into a node precede those out of it
         if operation != "none" and start in from_input:
             from_input.add(end)
     edges = zip(operations, nb201.live_edges(arch_str), nb201.EDGES, strict=True)

@@ -1,5 +1,6 @@
 """Losses, metrics, MABN, NP and training against scipy, closed forms and invariants."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -15,7 +16,7 @@ from parzc_core.losses import diff_kendall, loss, pairwise_rank_loss
 from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, sampling
 from parzc_core.model import Inputs, Model, ModelConfig
 from parzc_core.predictors.np import NP, NPConfig, normalised
-from parzc_core.training import TrainingConfig, fit
+from parzc_core.training import TrainingConfig, fit, fit_many
 
 numbers = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=12, unique=True)
 
@@ -243,9 +244,25 @@ def test_accuracy_is_used_by_z_score_alone():
 def test_every_architecture_is_in_one_batch_and_no_batch_is_single(n, size):
     from parzc_core.training import _batches
 
-    batches = _batches(torch.randperm(n), size)
-    assert sorted(torch.cat(batches).tolist()) == list(range(n))
-    assert min(len(batch) for batch in batches) >= 2
+    batches = _batches(torch.stack([torch.randperm(n), torch.arange(n)]), size)
+    assert [sorted(row.tolist()) for row in torch.cat(batches, dim=1)] == [list(range(n))] * 2
+    assert min(batch.shape[1] for batch in batches) >= 2
+
+
+@pytest.mark.parametrize("parts", [("MLP",), ("Mixer",), ("NP", "Mixer")])
+def test_rankers_trained_together_are_those_trained_alone_where_there_is_no_noise(parts):
+    """Without dropout and Bayesian noise only rounding may differ, so nothing leaks from one member into another."""
+    data = [toy(n=11) for _ in range(3)]
+    accuracies = [values + np.random.default_rng(i).normal(size=11) for i, (_, values) in enumerate(data)]
+    config = small(parts, epochs=3)
+    config = dataclasses.replace(config, learning_rate=1e-3, losses={"mse": 1.0, "rank": 1.0, "diff_kendall": 1.0})
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, graph_dropout=0.0))
+    together = fit_many([inputs for inputs, _ in data], accuracies, config, seeds=(0, 1, 2))
+    for i, ranker in enumerate(together):
+        alone = fit(data[i][0], accuracies[i], config, seed=i)
+        np.testing.assert_allclose(ranker.predict(data[i][0]), alone.predict(data[i][0]), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(ranker.history, alone.history, rtol=1e-3, atol=1e-5)
+    assert together[0].history != together[1].history
 
 
 def test_bad_training_input_is_refused():

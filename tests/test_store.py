@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from parzc_core import collection
 from parzc_core.collection import CollectionConfig, collect
 from parzc_core.collector import NodeStatistics
-from parzc_core.encoding import PAPER_PROXIES, Encoder, encode, signed_log
+from parzc_core.encoding import PAPER_PROXIES, Encoder, encode, log_magnitude
 from parzc_core.errors import BadInput, CorruptShard, UnknownName
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.spaces import nb201
@@ -188,22 +188,36 @@ def test_aligned_encoding_keeps_slots_and_standardises_on_the_training_cells_alo
     statistics = [fake(i, nodes) for i, nodes in enumerate([("a", "b"), ("b", "c"), ("a", "c"), ("a", "b", "c")])]
     slots = ("a", "b", "c")
     got = encode(statistics, "aligned", ("snip",), train=[0, 1], slots=slots)
-    raw = np.zeros((4, 3))
+    logs = {slot: {} for slot in slots}
     for i, one in enumerate(statistics):
         for node, value in zip(one.nodes, one.of("snip"), strict=True):
-            raw[i, slots.index(node)] = signed_log(np.array(value))
-    mean, std = raw[:2].mean(axis=0), raw[:2].std(axis=0)
-    np.testing.assert_allclose(got, (raw - mean) / std, rtol=1e-5)
+            logs[node][i] = np.log10(abs(value))
+    for column, slot in enumerate(slots):
+        seen = [logs[slot][i] for i in (0, 1) if i in logs[slot]]
+        scale = np.std(seen) or 1.0
+        for i in range(4):
+            expected = np.clip((logs[slot][i] - np.mean(seen)) / scale, -4, 4) if i in logs[slot] else -3.0
+            assert got[i, column] == pytest.approx(expected, rel=1e-4, abs=1e-5)
     changed = [*statistics[:2], fake(99, ("a", "c")), fake(98, ("b",))]
     assert np.array_equal(got[:2], encode(changed, "aligned", ("snip",), train=[0, 1], slots=slots)[:2])
     assert not np.array_equal(got[:2], encode(statistics, "aligned", ("snip",), slots=slots)[:2])
 
 
-@given(st.lists(st.floats(-1e46, 1e46), min_size=2, max_size=20))
-def test_signed_log_is_monotone_and_odd(values):
-    x = np.sort(np.array(values))
-    assert (np.diff(signed_log(x)) >= 0).all()
-    np.testing.assert_array_equal(signed_log(-x), -signed_log(x))
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_log_magnitude_is_nan_exactly_where_there_is_no_logarithm(value):
+    got = float(log_magnitude(np.array(value)))
+    assert np.isnan(got) == (not np.isfinite(value) or value == 0)
+    if not np.isnan(got):
+        assert got == pytest.approx(np.log10(abs(value)))
+
+
+def test_a_dead_node_is_encoded_like_an_absent_one():
+    full, part = fake(0, ("a", "b")), fake(0, ("a", "b"))
+    dead = NodeStatistics(full.nodes, full.proxies, full.values * np.array([1.0, 0.0]), full.numel, full.execution_order)
+    absent = NodeStatistics(("a",), part.proxies, part.values[:, :1], part.numel[:1], (0,))
+    got = encode([full, dead, absent], "aligned", ("snip", "plain"), slots=("a", "b"))
+    assert np.array_equal(got[1], got[2])
+    assert not np.array_equal(got[0], got[1])
 
 
 def test_encodings_refuse_what_they_cannot_read():

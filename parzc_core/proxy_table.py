@@ -1,0 +1,76 @@
+"""Table 1's rows of zero-cost proxies: how well one number an architecture, untrained, ranks them by accuracy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from parzc_core import metrics
+from parzc_core.experiments import Data
+from parzc_core.results import Row
+
+COLUMNS = {"cifar10": "NB201-CF10", "cifar100": "NB201-CF100", "imagenet16-120": "NB201-IMG16"}
+ROWS = {  # our name -> the paper's
+    "params": "Params",
+    "flops": "FLOPs",
+    "fisher": "Fisher",
+    "grad_norm": "GradNorm",
+    "grasp": "GraSP",
+    "l2_norm": "L2Norm",
+    "plain": "Plain",
+    "snip": "SNIP",
+    "synflow": "Synflow",
+    "jacov": "Jacov",
+    "nwot": "NWOT",
+    "zen": "Zen",
+    "zico": "ZiCo",
+}
+
+
+def network_scores(data: Data) -> pd.DataFrame:
+    """float64, index architectures, a column a proxy of ROWS: sums over nodes, and the network-level scores as collected."""
+    sums = pd.DataFrame([one.sums() for one in data.collection.statistics], index=data.collection.archs)
+    return pd.concat([sums, data.collection.scores], axis=1)[list(ROWS)]
+
+
+def proxy_correlations(data: Data, resamples: int = 200) -> pd.DataFrame:
+    """One row a proxy and metric: proxy, metric, value, ci_low, ci_high (bootstrap over architectures), n, not_finite."""
+    records = []
+    for proxy, score in network_scores(data).items():
+        agreement = metrics.correlations(score.to_numpy(), data.judged)
+        for metric, statistic in (("spearman", metrics.spearman), ("kendall", metrics.kendall)):
+            low, high = metrics.bootstrap_interval(statistic, score.to_numpy(), data.judged, resamples)
+            value = getattr(agreement, metric)
+            records.append((proxy, metric, value, low, high, agreement.n, agreement.not_finite))
+    return pd.DataFrame(records, columns=["proxy", "metric", "value", "ci_low", "ci_high", "n", "not_finite"])
+
+
+def table_rows(dataset: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
+    """The same as rows of Table 1."""
+    return [
+        Row(
+            "table01",
+            ROWS[c["proxy"]],
+            COLUMNS[dataset],
+            c["metric"],
+            c["value"],
+            n=c["n"],
+            ci_low=c["ci_low"],
+            ci_high=c["ci_high"],
+            profile=profile,
+            origin="reproduced",
+            note=f"n cells, interval over cells; {data.note}" + not_finite_note(c["not_finite"]),
+        )
+        for c in correlations.to_dict("records")
+    ]
+
+
+def not_finite_note(count: int) -> str:
+    """What a row says of the architectures whose score is NaN or infinite; they are left out of the correlation."""
+    return f"; {count} cells without a finite score left out" if count else ""
+
+
+def agreement_between(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:
+    """Kendall's tau, percent, between proxies: which of them say the same."""
+    values = [[metrics.kendall(scores[a].to_numpy(), scores[b].to_numpy()) for b in proxies] for a in proxies]
+    return pd.DataFrame(np.array(values), index=[ROWS[p] for p in proxies], columns=[ROWS[p] for p in proxies])
