@@ -1,0 +1,156 @@
+"""Runs on a small real-format collection: what is judged, what is stored, what is computed again."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from parzc_core import experiments, labels, metrics, proxy_table
+from parzc_core.collection import CollectionConfig, collect
+from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core.experiments import GROUP, RankerRun, evaluate, inputs_for, load, run_all, train_ranker, training_cells
+from parzc_core.spaces import nb201
+
+RUN = RankerRun(train=12, size="tiny", epochs=2)
+
+
+@pytest.fixture(scope="module")
+def statistics(tmp_path_factory):
+    """30 cells of small networks, collected once."""
+    folder = tmp_path_factory.mktemp("statistics")
+    patch = pytest.MonkeyPatch()
+    build = nb201.build
+    patch.setattr(nb201, "build", lambda arch, **rest: build(arch, channels=4, **rest))
+    collect(CollectionConfig(cells=30, batch=4), folder / "nb201" / "cifar10")
+    patch.undo()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _use(statistics, monkeypatch):
+    monkeypatch.setattr(experiments, "STATISTICS", statistics)
+    load.cache_clear()
+    yield
+    load.cache_clear()
+
+
+def test_labels_belong_to_the_cells():
+    data = load()
+    assert len(data) == 30
+    validation = labels.accuracy("nb201", "cifar10", "val")
+    assert data.learn.tolist() == validation.loc[nb201.sample(30, 0)].tolist()
+    assert data.adjacency.shape == (30, 8, 8)
+
+
+def test_without_test_labels_rankers_are_judged_on_validation_and_say_so(monkeypatch):
+    real = labels.accuracy
+
+    def no_test(space, dataset, split, source=None, seeds="mean"):
+        if split == "test":
+            raise LabelsMissing("no test labels; run parzc data fetch")
+        return real(space, dataset, split, source)
+
+    monkeypatch.setattr(labels, "accuracy", no_test)
+    data = load()
+    assert data.judged_on == "val"
+    assert "validation accuracy" in data.note
+    assert np.array_equal(data.judged, data.learn)
+
+
+def test_training_and_judged_cells_are_disjoint_and_everything():
+    train, judged = training_cells(30, 12, 3)
+    assert len(train) == 12
+    assert sorted([*train, *judged]) == list(range(30))
+    assert not np.array_equal(train, training_cells(30, 12, 4)[0])
+    with pytest.raises(BadInput, match="fewer than there are"):
+        training_cells(30, 30, 0)
+
+
+def test_a_ranker_never_sees_labels_of_judged_cells(monkeypatch):
+    """Changing every label but the training cells' validation accuracy changes no prediction."""
+    ranker, inputs, train, judged = train_ranker(RUN)
+    data = load()
+    learn, rng = data.learn.copy(), np.random.default_rng(0)
+    learn[judged] = rng.normal(size=len(judged))
+    other = dataclasses.replace(data, learn=learn, judged=rng.normal(size=30))
+    monkeypatch.setattr(experiments, "load", lambda *_: other)
+    again, inputs_again, train_again, _ = train_ranker(RUN)
+    assert np.array_equal(train, train_again)
+    assert np.array_equal(ranker.predict(inputs), again.predict(inputs_again))
+
+
+def test_aligned_inputs_are_standardised_on_the_training_cells():
+    run = dataclasses.replace(RUN, encoding="aligned")
+    train, _ = training_cells(30, 12, 0)
+    encoded = inputs_for(run, load(), train).statistics
+    assert encoded.shape == (30, 3 * 98)
+    stem = encoded[train][:, 0]  # every cell has a stem, so nothing is absent or cut off there
+    assert abs(stem.mean()) < 1e-5
+    assert stem.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_results_are_what_scipy_says_of_the_predictions():
+    results = evaluate(RUN)
+    assert len(results) == GROUP
+    assert {r["n"] for r in results} == {18}
+    assert len({r["kendall"] for r in results}) > 1
+    low, high = results[0]["kendall_interval"]
+    assert low <= results[0]["kendall"] <= high
+    assert results == evaluate(dataclasses.replace(RUN, split=3)) or [
+        {k: v for k, v in r.items() if k != "seconds"} for r in results
+    ] == [{k: v for k, v in r.items() if k != "seconds"} for r in evaluate(dataclasses.replace(RUN, split=3))]
+
+
+def test_stored_runs_are_not_computed_again(tmp_path, monkeypatch):
+    runs = [dataclasses.replace(RUN, split=split) for split in range(3)]
+    first = run_all(runs, tmp_path / "runs.jsonl")
+    assert first["split"].tolist() == [0, 1, 2]
+    asked = []
+    monkeypatch.setattr(experiments, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    again = run_all([*runs, dataclasses.replace(RUN, split=4)], tmp_path / "runs.jsonl")
+    assert asked == []
+    assert again["kendall"].tolist()[:3] == first["kendall"].tolist()
+    run_all([dataclasses.replace(RUN, split=6), dataclasses.replace(RUN, split=9)], tmp_path / "runs.jsonl")
+    assert [run.split for run in asked] == [5]  # one group holds both
+
+
+def test_a_killed_run_keeps_what_was_done(tmp_path, monkeypatch):
+    def dies(run):
+        if run.encoding == "aligned":
+            raise KeyboardInterrupt
+        return evaluate(run)
+
+    runs = [RUN, dataclasses.replace(RUN, encoding="aligned")]
+    monkeypatch.setattr(experiments, "evaluate", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(runs, tmp_path / "runs.jsonl")
+    asked = []
+    monkeypatch.setattr(experiments, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    assert len(run_all(runs, tmp_path / "runs.jsonl")) == 2
+    assert [run.encoding for run in asked] == ["aligned"]
+
+
+def test_bad_runs_are_refused():
+    with pytest.raises(UnknownName, match="paper, aligned"):
+        RankerRun(encoding="onehot")
+    with pytest.raises(UnknownName, match="tiny"):
+        RankerRun(size="huge")
+    with pytest.raises(BadInput, match="at least two"):
+        RankerRun(train=1)
+
+
+def test_table_1_rows_are_correlations_over_finite_cells():
+    data = load()
+    scores = proxy_table.network_scores(data)
+    assert list(scores) == list(proxy_table.ROWS)
+    correlations = proxy_table.proxy_correlations(data, resamples=20)
+    for proxy in ("snip", "nwot"):
+        finite = np.isfinite(scores[proxy].to_numpy())
+        expected = metrics.kendall(scores[proxy].to_numpy()[finite], data.judged[finite])
+        row = correlations[(correlations["proxy"] == proxy) & (correlations["metric"] == "kendall")].iloc[0]
+        assert row["value"] == pytest.approx(expected)
+        assert (row["n"], row["not_finite"]) == (finite.sum(), (~finite).sum())
+    rows = proxy_table.table_rows("cifar10", data, correlations, "smoke")
+    assert len(rows) == 2 * len(proxy_table.ROWS)
+    assert {row.origin for row in rows} == {"reproduced"}
+    assert all("judged on" in row.note for row in rows)
