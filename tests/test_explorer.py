@@ -47,8 +47,16 @@ def new_cell(explorer):
 
 
 @pytest.fixture
-def without_collecting(explorer, monkeypatch):
-    """Statistics of some collected cell for any cell, no pictures; the names of the cells that were asked for."""
+def without_pictures(monkeypatch):
+    for name in ("cell_graph", "node_statistics_bars"):
+        monkeypatch.setattr(module, name, lambda _: None)
+    monkeypatch.setattr(CellExplorer, "_place", lambda *_: None)
+    monkeypatch.setattr(module, "_picture", lambda figure, width: f"<img {width}>")
+
+
+@pytest.fixture
+def without_collecting(explorer, without_pictures, monkeypatch):
+    """Statistics of some collected cell for any cell; the names of the cells that were asked for."""
     asked = []
 
     def statistics(arch):
@@ -56,7 +64,6 @@ def without_collecting(explorer, monkeypatch):
         return explorer.data.collection.statistics[len(arch) % CELLS]
 
     monkeypatch.setattr(explorer, "statistics", statistics)
-    monkeypatch.setattr(module, "_picture", lambda figure, width: f"<img {width}>")
     return asked
 
 
@@ -73,7 +80,7 @@ def test_a_collected_cell_is_predicted_as_through_the_collection(explorer, encod
     assert spread == pytest.approx(chosen.spreads[at], rel=0.01)
 
 
-def test_the_rank_is_the_place_among_the_others(explorer, monkeypatch):
+def test_the_rank_is_the_place_among_the_others(explorer, without_pictures, monkeypatch):
     at = int(explorer.unseen[3])
     arch = explorer.data.collection.archs[at]
     monkeypatch.setattr(explorer, "statistics", lambda _: explorer.data.collection.statistics[at])
@@ -85,7 +92,7 @@ def test_the_rank_is_the_place_among_the_others(explorer, monkeypatch):
     assert report.facts["To the ranker"] == "unseen"
 
 
-def test_the_record_holds_the_true_ranks_of_the_cells_scored_alike(explorer, monkeypatch):
+def test_the_record_holds_the_true_ranks_of_the_cells_scored_alike(explorer, without_pictures, monkeypatch):
     at = int(explorer.trained_on[0])
     monkeypatch.setattr(explorer, "statistics", lambda _: explorer.data.collection.statistics[at])
     report = explorer.report(nb201.parse(explorer.data.collection.archs[at]))
@@ -135,7 +142,7 @@ def test_missing_test_labels_are_said_with_the_command(explorer, without_collect
     assert "by validation accuracy" in facts["True rank"]
 
 
-def test_values_that_are_not_finite_are_counted(explorer, monkeypatch):
+def test_values_that_are_not_finite_are_counted(explorer, without_pictures, monkeypatch):
     real = explorer.data.collection.statistics[0]
     values = real.values.copy()
     values[0, :2] = np.nan
