@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -174,22 +174,34 @@ def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFra
     A run is stored under its configuration, the statistics it reads and the labels it is judged on, as soon as it is done.
     """
     runs_store = RunStore(store)
-    missing = [run for run in runs if runs_store.get(_key(run)) is None]
+    missing = [run for run in runs if runs_store.get(run_key(run)) is None]
     groups = list(dict.fromkeys(dataclasses.replace(run, split=GROUP * (run.split // GROUP)) for run in missing))
     work = (delayed(_evaluated)(run) for run in groups)
     with tqdm(total=len(groups), unit=f"{GROUP} rankers", disable=None) as bar:
         for run, results in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
             for i, result in enumerate(results):
-                runs_store.put(_key(dataclasses.replace(run, split=run.split + i)), result)
+                runs_store.put(run_key(dataclasses.replace(run, split=run.split + i)), result)
             bar.update()
-    return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(_key(run)) or {})} for run in runs])
+    return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(run_key(run)) or {})} for run in runs])
+
+
+def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """What one ranker has over another on the same splits; a row each of `pairs` {what it says: (ranker, other)}.
+
+    scores: a row a split, a column a ranker. Columns: mean difference, its std over splits, percent of the splits won.
+    """
+    difference = pd.DataFrame({what: scores[a] - scores[b] for what, (a, b) in pairs.items()})
+    columns = {"mean": difference.mean(), "std": difference.std(), "won": 100 * (difference > 0).mean()}
+    return pd.DataFrame(columns).rename(
+        columns={"mean": "our mean difference", "std": "std over splits", "won": "splits won (%)"}
+    )
 
 
 def _evaluated(run: RankerRun) -> tuple[RankerRun, list[dict[str, Any]]]:
     return run, evaluate(run)
 
 
-def _key(run: RankerRun) -> dict[str, Any]:
+def run_key(run: RankerRun) -> dict[str, Any]:
     data = load(run.space, run.dataset, run.cells)
     statistics = RunStore.key({"shards": data.collection.manifest["shards"], "cells": len(data)})
     return {

@@ -106,8 +106,7 @@ class CellExplorer:
     def report(self, operations: Sequence[str]) -> CellReport:
         """Everything about the cell of six operations, given in the order of `nb201.EDGES`. Raises BadInput."""
         arch = nb201.to_string(operations)
-        statistics = self.statistics(arch)
-        score, spread = self.predict(statistics)
+        score, spread = self.predict(statistics := self.statistics(arch))
         archs, judged = self.data.collection.archs, self.data.judged
         others = np.array([name != arch for name in archs])
         best, rank, worst = (1 + _better(self.scores[others], score + spread * np.array([2, 0, -2]))).tolist()
@@ -183,7 +182,8 @@ class CellExplorer:
         ax.plot(rank, true_rank, "*", color=VERMILION, markersize=17, markeredgecolor="white", label="this cell")
         ax.plot((rank, rank), alike, color="black", linewidth=1.5, label="its record")
         ax.plot(interval, (true_rank, true_rank), color=VERMILION, linewidth=4, label="its own doubt")
-        ax.set(xlabel="predicted rank", ylabel="true rank", xlim=(1.02 * len(x), 0), ylim=(1.02 * len(x), 0))
+        ends = (1.03 * len(x), -0.03 * len(x))
+        ax.set(xlabel="predicted rank (1 = best)", ylabel="true rank", xlim=ends, ylim=ends)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=5, handletextpad=0.4, columnspacing=1)
         return figure
 
@@ -197,4 +197,4 @@ def _picture(figure: Figure, width: str) -> str:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
     data = base64.b64encode(content.getvalue()).decode()
-    return f'<img style="max-width:{width}" src="data:image/png;base64,{data}"/>'
+    return f'<img style="display:inline;max-width:{width}" src="data:image/png;base64,{data}"/>'

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from parzc_core import metrics
 from parzc_core.errors import BadInput
-from parzc_core.experiments import RankerRun, _key, load, train_ranker, training_cells
+from parzc_core.experiments import RankerRun, load, run_key, train_ranker, training_cells
 from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import nb201
@@ -100,7 +100,7 @@ def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> lis
     Raises BadInput, LabelsMissing, CorruptShard.
     """
     kept = RunStore(store)
-    keys = [{"what": "scores of the unseen cells", **_key(run)} for run in runs]
+    keys = [{"what": "scores of the unseen cells", **run_key(run)} for run in runs]
     todo = [(run, key) for run, key in zip(runs, keys, strict=True) if kept.get(key) is None]
     bar = tqdm(total=len(todo), unit="ranker", disable=None)
     work = (delayed(_scores)(run, key) for run, key in todo)

@@ -41,7 +41,10 @@ def readme_summary(profile: str = "full") -> str:
     Made from the rows and figures of the profile alone, so that it can be checked against what is committed.
     """
     profile = profile_named(profile).name
-    lines = ["| | what | paper → ours [95 % interval] verdict (origin) | cells | minutes |", "|---|---|---|---|---|"]
+    lines = [
+        "| | what | paper → ours [95 % interval] verdict (origin) | cells | CPU-minutes |",
+        "|---|---|---|---|---|",
+    ]
     for name, table in verdicts.summary(profile, paths.RESULTS).set_index("table").iterrows():
         cells = "<br>".join(_key_cells(str(name), verdicts.compare(str(name), profile, paths.RESULTS)))
         minutes = "–" if math.isnan(table["minutes"]) else f"{table['minutes']:.1f}"
