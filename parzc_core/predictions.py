@@ -85,9 +85,8 @@ def expression(arch_str: str) -> tuple[str, ...]:
     """
     from_input = {0}
     operations = nb201.parse(arch_str)
-    for operation, (start, end) in zip(
-        operations, nb201.EDGES, strict=True
-    ):  # edges into a node precede those out of it
+    # In the order of EDGES, every edge into a node precedes those out of it.
+    for operation, (start, end) in zip(operations, nb201.EDGES, strict=True):
         if operation != "none" and start in from_input:
             from_input.add(end)
     edges = zip(operations, nb201.live_edges(arch_str), nb201.EDGES, strict=True)
