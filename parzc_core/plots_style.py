@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from parzc_core import paths
 from parzc_core.config import profile as profile_named
 from parzc_core.errors import BadInput
+from parzc_core.paper import PROXY_LABELS as PROXY_LABELS  # drawn with the same names as the tables
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2",
@@ -30,15 +31,6 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#F0E442",
     "#767676",
 )
-PROXY_LABELS = {
-    "fisher": "Fisher",
-    "grad_norm": "GradNorm",
-    "grasp": "GraSP",
-    "l2_norm": "L2Norm",
-    "plain": "Plain",
-    "snip": "SNIP",
-    "synflow": "Synflow",
-}
 BACKDROP = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}  # behind a label inside the axes
 _STYLE: dict[Any, Any] = {
     "font.size": 11,

@@ -7,30 +7,16 @@ import pandas as pd
 
 from parzc_core import metrics
 from parzc_core.experiments import Data
+from parzc_core.paper import PROXY_LABELS
 from parzc_core.results import Row
 
 COLUMNS = {"cifar10": "NB201-CF10", "cifar100": "NB201-CF100", "imagenet16-120": "NB201-IMG16"}
-ROWS = {  # our name -> the paper's
-    "params": "Params",
-    "flops": "FLOPs",
-    "fisher": "Fisher",
-    "grad_norm": "GradNorm",
-    "grasp": "GraSP",
-    "l2_norm": "L2Norm",
-    "plain": "Plain",
-    "snip": "SNIP",
-    "synflow": "Synflow",
-    "jacov": "Jacov",
-    "nwot": "NWOT",
-    "zen": "Zen",
-    "zico": "ZiCo",
-}
 
 
 def network_scores(data: Data) -> pd.DataFrame:
-    """float64, index architectures, a column a proxy of ROWS: sums over nodes, and the network-level scores as collected."""
+    """float64, index architectures, a column a proxy of PROXY_LABELS: sums over nodes, and the network-level scores."""
     sums = pd.DataFrame([one.sums() for one in data.collection.statistics], index=data.collection.archs)
-    return pd.concat([sums, data.collection.scores], axis=1)[list(ROWS)]
+    return pd.concat([sums, data.collection.scores], axis=1)[list(PROXY_LABELS)]
 
 
 def proxy_correlations(data: Data, resamples: int = 200) -> pd.DataFrame:
@@ -50,7 +36,7 @@ def table_rows(dataset: str, data: Data, correlations: pd.DataFrame, profile: st
     return [
         Row(
             "table01",
-            ROWS[c["proxy"]],
+            PROXY_LABELS[c["proxy"]],
             COLUMNS[dataset],
             c["metric"],
             c["value"],
@@ -73,4 +59,6 @@ def not_finite_note(count: int) -> str:
 def agreement_between(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:
     """Kendall's tau, percent, between proxies: which of them say the same."""
     values = [[metrics.kendall(scores[a].to_numpy(), scores[b].to_numpy()) for b in proxies] for a in proxies]
-    return pd.DataFrame(np.array(values), index=[ROWS[p] for p in proxies], columns=[ROWS[p] for p in proxies])
+    return pd.DataFrame(
+        np.array(values), index=[PROXY_LABELS[p] for p in proxies], columns=[PROXY_LABELS[p] for p in proxies]
+    )

@@ -142,7 +142,7 @@ def test_bad_runs_are_refused():
 def test_table_1_rows_are_correlations_over_finite_cells():
     data = load()
     scores = proxy_table.network_scores(data)
-    assert list(scores) == list(proxy_table.ROWS)
+    assert list(scores) == list(proxy_table.PROXY_LABELS)
     correlations = proxy_table.proxy_correlations(data, resamples=20)
     for proxy in ("snip", "nwot"):
         finite = np.isfinite(scores[proxy].to_numpy())
@@ -151,6 +151,6 @@ def test_table_1_rows_are_correlations_over_finite_cells():
         assert row["value"] == pytest.approx(expected)
         assert (row["n"], row["not_finite"]) == (finite.sum(), (~finite).sum())
     rows = proxy_table.table_rows("cifar10", data, correlations, "smoke")
-    assert len(rows) == 2 * len(proxy_table.ROWS)
+    assert len(rows) == 2 * len(proxy_table.PROXY_LABELS)
     assert {row.origin for row in rows} == {"reproduced"}
     assert all("judged on" in row.note for row in rows)

@@ -18,6 +18,21 @@ INCONSISTENCIES = FOLDER / "inconsistencies.md"
 COLUMNS = ("row", "column", "metric", "value", "spread", "spread_kind", "unit", "note")
 CELL = ("row", "column", "metric")  # what names a cell, within a table
 SPREAD_KINDS = ("", "std", "variance")  # "": no spread is printed, or the paper does not say what it is
+PROXY_LABELS = {  # our name of a proxy -> the paper's, in the order of Table 1
+    "params": "Params",
+    "flops": "FLOPs",
+    "fisher": "Fisher",
+    "grad_norm": "GradNorm",
+    "grasp": "GraSP",
+    "l2_norm": "L2Norm",
+    "plain": "Plain",
+    "snip": "SNIP",
+    "synflow": "Synflow",
+    "jacov": "Jacov",
+    "nwot": "NWOT",
+    "zen": "Zen",
+    "zico": "ZiCo",
+}
 
 _CAPTIONS = {
     "table01": "Zero-cost proxies: rank correlation with accuracy on three benchmarks (%)",
