@@ -25,6 +25,7 @@ class Prediction:
     """Scores of the n cells that `run` was not trained on.
 
     score: float64[n], higher meaning better. truth: float64[n], percent, what they are judged on; `note` says what that is.
+    validation: float64[n], percent, the kind of accuracy that the ranker learned from, of these cells.
     twin: bool[n], whether a training cell computes the same (see `expression`), so that the cell is not really unseen.
     """
 
@@ -32,6 +33,7 @@ class Prediction:
     archs: tuple[str, ...]
     score: np.ndarray
     truth: np.ndarray
+    validation: np.ndarray
     twin: np.ndarray
     note: str
 
@@ -41,16 +43,17 @@ class Prediction:
         return {"all unseen": np.ones(len(best), dtype=bool), "no twin": ~self.twin, f"top {top:.0%}": best}
 
     def agreement(self, top: float = 0.1, resamples: int = 500) -> pd.DataFrame:
-        """Per population: cells, kendall, ci_low, ci_high (95 %, bootstrap over the cells), spearman; in percent."""
+        """Per population: cells, kendall, ci_low, ci_high (95 %, bootstrap over the cells), spearman, in percent; and ceiling:
+        the tau of validation accuracy itself, so about the most that a ranker which learns from it can reach."""
         rows = {}
         for name, chosen in self.populations(top).items():
             score, truth = self.score[chosen], self.truth[chosen]
             found = metrics.correlations(score, truth)
             low, high = metrics.bootstrap_interval(metrics.kendall, score, truth, resamples)
-            rows[name] = (found.n, found.kendall, low, high, found.spearman)
-        return pd.DataFrame.from_dict(
-            rows, orient="index", columns=["cells", "kendall", "ci_low", "ci_high", "spearman"]
-        )
+            ceiling = metrics.kendall(self.validation[chosen], truth)
+            rows[name] = (found.n, found.kendall, low, high, found.spearman, ceiling)
+        columns = ["cells", "kendall", "ci_low", "ci_high", "spearman", "ceiling"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def search(self, k: int = 10) -> dict[str, float]:
         """What choosing by score gives: truly best accuracy, best of the k predicted best, their overlap with the k truly best
@@ -127,6 +130,7 @@ def _prediction(run: RankerRun, scores: list[float]) -> Prediction:
         tuple(archs[i] for i in judged),
         np.array(scores, dtype=np.float32).astype(np.float64),
         data.judged[judged],
+        data.learn[judged],
         np.array([expression(archs[i]) in seen for i in judged]),
         data.note,
     )

@@ -66,6 +66,7 @@ def test_every_cell_not_trained_on_is_predicted_once(few: Data, tmp_path: Path) 
     train, judged = experiments.training_cells(40, 20, 0)
     assert found.archs == tuple(few.collection.archs[i] for i in judged)
     assert np.array_equal(found.truth, few.judged[judged])
+    assert np.array_equal(found.validation, few.learn[judged])
     ranker, inputs, _, _ = experiments.train_ranker(RUN)
     assert np.array_equal(found.score, ranker.predict(inputs[judged]))  # to the last bit, through the store
     seen = {expression(few.collection.archs[i]) for i in train}
@@ -86,7 +87,7 @@ def test_a_stored_run_is_not_trained_again(few: Data, tmp_path: Path, monkeypatc
 
 def made(score: np.ndarray, truth: np.ndarray, twin: np.ndarray | None = None) -> Prediction:
     archs = tuple(nb201.sample(len(score), 0))
-    return Prediction(RUN, archs, score, truth, np.zeros(len(score), bool) if twin is None else twin, "a note")
+    return Prediction(RUN, archs, score, truth, -truth, np.zeros(len(score), bool) if twin is None else twin, "a note")
 
 
 def test_agreement_is_of_each_population() -> None:
@@ -97,6 +98,7 @@ def test_agreement_is_of_each_population() -> None:
     twin[-10:] = True
     table = made(score, truth, twin).agreement(resamples=50)
     assert table["cells"].tolist() == [100, 90, 10]
+    assert table["ceiling"].tolist() == pytest.approx([-100, -100, -100])
     assert table["kendall"].tolist() == pytest.approx([100 * (1 - 2 * 45 / 4950), 100, -100])
     assert (table["ci_low"] <= table["kendall"] + 1e-9).all()
     assert (table["kendall"] <= table["ci_high"] + 1e-9).all()
