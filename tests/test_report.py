@@ -130,7 +130,7 @@ def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
     for shown in section(soup, "table01").select("td.cell"):
         (badge,) = shown.select(".badge")
         assert texts(badge) in results.ORIGINS
-    assert "12.3 minutes" in texts(section(soup, "table01"))
+    assert "12.3 CPU-minutes" in texts(section(soup, "table01"))
     assert "c judged on validation accuracy" in texts(section(soup, "table01"))
     overview = texts(section(soup, "dashboard"))
     assert "2 reproduced" in overview
