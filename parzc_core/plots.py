@@ -115,7 +115,7 @@ def rank_scatter(
 def rank_scatter_grid(
     panels: Mapping[str, tuple[ArrayLike, ArrayLike]], top_fraction: float = 0.1, best: int = 10
 ) -> Figure:
-    """Figures 4 and 8: per data set one panel over the whole space and one over its truly best `top_fraction`.
+    """Figures 4 and 8: per data set one panel over all the cells given and one over its truly best `top_fraction`.
 
     panels: title -> (predicted float[n], truth float[n] in percent). Ranks and tau of a lower panel are among its own
     cells; the same cells carry the stars in both. One data set is drawn side by side, several in two rows.
@@ -127,7 +127,7 @@ def rank_scatter_grid(
     axes = fig.subplots(1, 2, squeeze=False).T if count == 1 else fig.subplots(2, count, squeeze=False)
     for (whole, top), (title, (predicted, truth)) in zip(axes.T, panels.items(), strict=True):
         scores, accuracy = np.asarray(predicted, dtype=float), np.asarray(truth, dtype=float)
-        rank_scatter(scores, accuracy, best, f"{title}: whole space", ax=whole)
+        rank_scatter(scores, accuracy, best, f"{title}: all judged cells", ax=whole)
         upper = accuracy >= np.nanquantile(accuracy, 1 - top_fraction)
         rank_scatter(scores[upper], accuracy[upper], best, f"{title}: top {top_fraction:.0%}", ax=top)
     return fig

@@ -76,7 +76,7 @@ def figures() -> dict[str, Figure]:
 EXPECTED = {
     "importance": ["SNIP", "Fisher", "stage 1", "stage 3", "reduction", "GBDT impurity importance"],
     "rank": ["CIFAR-10", "predicted rank (1 = best)", "true accuracy (%)", "5 truly best"],
-    "rank grid": ["CIFAR-10: whole space", "CIFAR-100: top 10%", "300 cells, Kendall's τ = -100.0 %"],
+    "rank grid": ["CIFAR-10: all judged cells", "CIFAR-100: top 10%", "300 cells, Kendall's τ = -100.0 %"],
     "tsne": ["SNIP", "GraSP", "mine", "accuracy (%)", "t-SNE dimension 1 (no unit)"],
     "bayesian": ["neuron 1", "neuron 21", "weight value", "samples", "learned mean", "mean ± learned spread"],
     "bars": ["SNIP", "GraSP", "node along depth (execution order)", "positive"],
