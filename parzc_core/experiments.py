@@ -2,11 +2,11 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import Collection, StatisticsStore
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
+Result = TypeVar("Result")
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
 METHOD_VERSION = 1
 GROUP = 5  # splits that are trained together
@@ -145,7 +146,7 @@ def evaluate(run: RankerRun) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     started = time.process_time()
     data = load(run.space, run.dataset, run.cells)
-    splits = [GROUP * (run.split // GROUP) + i for i in range(GROUP)]
+    splits = _group(run)
     parts = [training_cells(len(data), run.train, split) for split in splits]
     inputs = [inputs_for(run, data, train) for train, _ in parts]
     rankers = fit_many(
@@ -175,13 +176,10 @@ def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFra
     """
     runs_store = RunStore(store)
     missing = [run for run in runs if runs_store.get(run_key(run)) is None]
-    groups = list(dict.fromkeys(dataclasses.replace(run, split=GROUP * (run.split // GROUP)) for run in missing))
-    work = (delayed(_evaluated)(run) for run in groups)
-    with tqdm(total=len(groups), unit=f"{GROUP} rankers", disable=None) as bar:
-        for run, results in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-            for i, result in enumerate(results):
-                runs_store.put(run_key(dataclasses.replace(run, split=run.split + i)), result)
-            bar.update()
+    groups = list(dict.fromkeys(dataclasses.replace(run, split=_group(run)[0]) for run in missing))
+    for run, results in in_parallel(evaluate, groups, jobs, unit=f"{GROUP} rankers"):
+        for split, result in zip(_group(run), results, strict=True):
+            runs_store.put(run_key(dataclasses.replace(run, split=split)), result)
     return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(run_key(run)) or {})} for run in runs])
 
 
@@ -197,11 +195,29 @@ def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]
     )
 
 
-def _evaluated(run: RankerRun) -> tuple[RankerRun, list[dict[str, Any]]]:
-    return run, evaluate(run)
+def in_parallel(
+    function: Callable[[RankerRun], Result], runs: Sequence[RankerRun], jobs: int, unit: str
+) -> Iterator[tuple[RankerRun, Result]]:
+    """(run, function(run)) as each is done, on `jobs` processes, with a progress bar on a terminal."""
+    work = (delayed(_with_its_run)(function, run) for run in runs)
+    with tqdm(total=len(runs), unit=unit, disable=None) as bar:
+        for pair in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+            yield pair
+            bar.update()
+
+
+def _with_its_run(function: Callable[[RankerRun], Result], run: RankerRun) -> tuple[RankerRun, Result]:
+    return run, function(run)
+
+
+def _group(run: RankerRun) -> list[int]:
+    """The splits that are trained together with `run`."""
+    first = GROUP * (run.split // GROUP)
+    return list(range(first, first + GROUP))
 
 
 def run_key(run: RankerRun) -> dict[str, Any]:
+    """What decides the result of a run: its configuration, the statistics it reads, the labels that judge it, the method."""
     data = load(run.space, run.dataset, run.cells)
     statistics = RunStore.key({"shards": data.collection.manifest["shards"], "cells": len(data)})
     return {

@@ -131,7 +131,7 @@ class CellExplorer:
             "Edges without effect": ", ".join(dead) or "none",
         }
         if statistics.not_finite:
-            facts["Not finite"] = f"{statistics.not_finite} node statistics, read as 0 by the ranker"
+            facts["Not finite"] = f"{statistics.not_finite} node statistics, which tell the ranker nothing"
         place = self._place(rank, (best, worst), true_rank, (low, high))
         figures = cell_graph(arch), place, node_statistics_bars(statistics)
         return CellReport(arch, statistics, score, spread, rank, (best, worst), (low, high), facts, figures)

@@ -1,7 +1,7 @@
 """The paper's figures: a drawing function per figure that takes plain arrays and returns a matplotlib Figure.
 
 All drawing is reached from here: `plots_style` holds the style and `save_figure`, `plots_cells` draws single cells,
-`plots_tables` a table as dots.
+`plots_figures` the weights of neurons, `plots_tables` a table as dots.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 
 from parzc_core import metrics
 from parzc_core.plots_cells import cell_graph, node_statistics_bars
+from parzc_core.plots_figures import neuron_weights
 from parzc_core.plots_style import (
     BACKDROP,
     BLUE,
-    ORANGE,
     PROXY_LABELS,
     VERMILION,
     draw_stages,
@@ -29,9 +29,9 @@ from parzc_core.plots_style import (
 from parzc_core.plots_tables import paper_vs_ours
 
 __all__ = [
-    "bayesian_weight_histograms",
     "cell_graph",
     "importance_along_depth",
+    "neuron_weights",
     "node_statistics_bars",
     "paper_vs_ours",
     "rank_scatter",
@@ -162,36 +162,4 @@ def tsne_panels(embeddings: Mapping[str, ArrayLike], colour: ArrayLike, label: s
     fig.supxlabel("t-SNE dimension 1 (no unit)", fontsize=11)
     fig.supylabel("t-SNE dimension 2 (no unit)", fontsize=11)
     fig.colorbar(dots, ax=axes, label=label, extend="min", aspect=30, pad=0.015)
-    return fig
-
-
-def bayesian_weight_histograms(means: ArrayLike, stds: ArrayLike, samples: ArrayLike) -> Figure:
-    """Figure 7: per neuron the sampled values of its weight, with the learned mean and spread marked.
-
-    means, stds: float[n]; samples: float[n, S] draws of the weight (the paper shows n = 21 neurons). All panels share
-    the horizontal axis, so that both position and width can be compared.
-    """
-    mean, std, drawn = (np.asarray(item, dtype=float) for item in (means, stds, samples))
-    expect(mean.ndim == 1 and std.shape == mean.shape and len(mean) > 0, f"shapes {mean.shape}, {std.shape} differ")
-    expect(drawn.ndim == 2 and len(drawn) == len(mean), f"samples {drawn.shape}, expected ({len(mean)}, S)")
-    columns = min(7, len(mean))
-    rows = -(-len(mean) // columns)
-    fig = new_figure(1 + 1.75 * columns, 1 + 1.55 * rows)
-    axes = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    edge = float(np.max(np.abs([mean - 3.2 * std, mean + 3.2 * std])))
-    bins = np.linspace(-edge, edge, 81)
-    for neuron, ax in enumerate(axes.flat):
-        if neuron >= len(mean):
-            ax.set_axis_off()
-            continue
-        ax.axvspan(mean[neuron] - std[neuron], mean[neuron] + std[neuron], color=ORANGE, alpha=0.35, linewidth=0,
-                   label="mean ± learned spread")  # fmt: skip
-        ax.hist(np.clip(drawn[neuron], -edge, edge), bins=bins.tolist(), color=BLUE, label="sampled weights")
-        ax.axvline(mean[neuron], color="black", linewidth=1.2, label="learned mean")
-        ax.set_title(f"neuron {neuron + 1}", fontsize=10, fontweight="normal", pad=3)
-        ax.locator_params(axis="x", nbins=3)
-        ax.tick_params(labelsize=9)
-    fig.supxlabel("weight value", fontsize=11)
-    fig.supylabel("samples", fontsize=11)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return fig

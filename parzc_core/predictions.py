@@ -3,17 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from parzc_core import metrics
-from parzc_core.errors import BadInput
-from parzc_core.experiments import RankerRun, load, run_key, train_ranker, training_cells
+from parzc_core.experiments import RankerRun, in_parallel, load, run_key, train_ranker, training_cells
 from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import nb201
@@ -72,13 +68,7 @@ class Prediction:
 
 def collected(space: str, dataset: str) -> int:
     """Number of architectures whose statistics are there, complete from the front; 0 where nothing was collected."""
-    store = StatisticsStore(STATISTICS / space / dataset)
-    try:
-        manifest = store.manifest
-    except BadInput:
-        return 0
-    shards = -(-manifest["architectures"] // manifest["shard_size"])
-    return min(min(store.missing(), default=shards) * manifest["shard_size"], manifest["architectures"])
+    return StatisticsStore(STATISTICS / space / dataset).complete()
 
 
 def expression(arch_str: str) -> tuple[str, ...]:
@@ -103,21 +93,18 @@ def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> lis
     """
     kept = RunStore(store)
     keys = [{"what": "scores of the unseen cells", **run_key(run)} for run in runs]
-    todo = [(run, key) for run, key in zip(runs, keys, strict=True) if kept.get(key) is None]
-    bar = tqdm(total=len(todo), unit="ranker", disable=None)
-    work = (delayed(_scores)(run, key) for run, key in todo)
-    for key, scores in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        kept.put(key, {"scores": scores})
-        bar.update()
-    bar.close()
+    keys_of = dict(zip(runs, keys, strict=True))
+    todo = [run for run, key in keys_of.items() if kept.get(key) is None]
+    for run, scores in in_parallel(_scores, todo, jobs, unit="ranker"):
+        kept.put(keys_of[run], {"scores": scores})
     return [_prediction(run, (kept.get(key) or {})["scores"]) for run, key in zip(runs, keys, strict=True)]
 
 
-def _scores(run: RankerRun, key: dict[str, Any]) -> tuple[dict[str, Any], list[float]]:
+def _scores(run: RankerRun) -> list[float]:
     torch.set_num_threads(1)
     ranker, inputs, _, judged = train_ranker(run)
     scores = ranker.predict(inputs[judged]).astype(np.float32)  # the model computes in float32
-    return key, [float(str(score)) for score in scores]  # the shortest decimal that reads back as the same float32
+    return [float(str(score)) for score in scores]  # the shortest decimal that reads back as the same float32
 
 
 def _prediction(run: RankerRun, scores: list[float]) -> Prediction:

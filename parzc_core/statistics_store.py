@@ -135,14 +135,18 @@ class StatisticsStore:
         count = -(-manifest["architectures"] // manifest["shard_size"])
         return [number for number in range(count) if not self.path(number).is_file()]
 
+    def complete(self) -> int:
+        """Number of architectures that are there without a gap from the front; 0 where there is no store."""
+        if not (self.folder / "manifest.json").is_file():
+            return 0
+        manifest = self.manifest
+        gap = next(iter(self.missing()), None)
+        return manifest["architectures"] if gap is None else gap * manifest["shard_size"]
+
     def read(self, count: int | None = None) -> Collection:
         """The first `count` architectures (None: all that are complete from the front). Raises BadInput, CorruptShard."""
         manifest = self.manifest
-        there = (
-            min(self.missing(), default=-(-manifest["architectures"] // manifest["shard_size"]))
-            * manifest["shard_size"]
-        )
-        there = min(there, manifest["architectures"])
+        there = self.complete()
         wanted = there if count is None else count
         if wanted > there:
             raise BadInput(

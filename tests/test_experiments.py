@@ -96,9 +96,8 @@ def test_results_are_what_scipy_says_of_the_predictions():
     assert len({r["kendall"] for r in results}) > 1
     low, high = results[0]["kendall_interval"]
     assert low <= results[0]["kendall"] <= high
-    assert results == evaluate(dataclasses.replace(RUN, split=3)) or [
-        {k: v for k, v in r.items() if k != "seconds"} for r in results
-    ] == [{k: v for k, v in r.items() if k != "seconds"} for r in evaluate(dataclasses.replace(RUN, split=3))]
+    again = evaluate(dataclasses.replace(RUN, split=3))  # of the same group
+    assert [{**r, "seconds": 0} for r in again] == [{**r, "seconds": 0} for r in results]
 
 
 def test_stored_runs_are_not_computed_again(tmp_path, monkeypatch):

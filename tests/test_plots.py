@@ -58,7 +58,7 @@ def comparison() -> pd.DataFrame:
 def figures() -> dict[str, Figure]:
     rng = np.random.default_rng(0)
     truth = rng.normal(90, 2, 300)
-    mean, std = rng.normal(0, 0.1, 21), rng.uniform(0.01, 0.05, 21)
+    mean, std = rng.normal(0, 0.1, (21, 16)), rng.uniform(0.01, 0.05, (21, 16))
     return {
         "importance": plots.importance_along_depth(
             {name: (NODES, rng.random(len(NODES))) for name in ("snip", "fisher", "plain", "synflow")}
@@ -66,7 +66,7 @@ def figures() -> dict[str, Figure]:
         "rank": plots.rank_scatter(truth + rng.normal(size=300), truth, 5, "CIFAR-10"),
         "rank grid": plots.rank_scatter_grid({"CIFAR-10": (truth, truth), "CIFAR-100": (-truth, truth)}),
         "tsne": plots.tsne_panels({name: rng.normal(size=(300, 2)) for name in ("snip", "grasp", "mine")}, truth),
-        "bayesian": plots.bayesian_weight_histograms(mean, std, rng.normal(mean[:, None], std[:, None], (21, 400))),
+        "bayesian": plots.neuron_weights(mean, std),
         "bars": plots.node_statistics_bars(statistics()),
         "cell": plots.cell_graph(CELL),
         "dots": plots.paper_vs_ours(comparison(), "Table 6"),
@@ -78,7 +78,14 @@ EXPECTED = {
     "rank": ["CIFAR-10", "predicted rank (1 = best)", "true accuracy (%)", "5 truly best"],
     "rank grid": ["CIFAR-10: all judged cells", "CIFAR-100: top 10%", "300 cells, Kendall's τ = -100.0 %"],
     "tsne": ["SNIP", "GraSP", "mine", "accuracy (%)", "t-SNE dimension 1 (no unit)"],
-    "bayesian": ["neuron 1", "neuron 21", "weight value", "samples", "learned mean", "mean ± learned spread"],
+    "bayesian": [
+        "neuron 1",
+        "neuron 21",
+        "weight value",
+        "sampled weights",
+        "learned means",
+        "mean learned spread, ± 1 std",
+    ],
     "bars": ["SNIP", "GraSP", "node along depth (execution order)", "positive"],
     "cell": ["input", "output", "conv 3×3", "conv 1×1", "skip", "none", "avg pool 3×3"],
     "dots": ["Table 6", "NP", "Mixer", "extra", "paper", "ours: matches", "ours: higher", "ours: new", "kendall (%)"],
@@ -200,18 +207,6 @@ def test_the_upper_panel_holds_the_truly_best_tenth():
 def test_an_embedding_of_another_length_is_refused():
     with pytest.raises(BadInput, match="snip"):
         plots.tsne_panels({"snip": np.zeros((4, 2))}, np.zeros(5))
-
-
-def test_each_neuron_shows_its_mean_spread_and_samples():
-    mean, std = np.array([0.0, 1.0]), np.array([0.1, 0.2])
-    fig = plots.bayesian_weight_histograms(mean, std, np.random.default_rng(0).normal(mean, std, (500, 2)).T)
-    for ax, centre, spread in zip(fig.axes, mean, std, strict=True):
-        band, *bars = ax.patches
-        assert (band.get_x(), band.get_width()) == pytest.approx((centre - spread, 2 * spread))
-        assert sum(bar.get_height() for bar in bars) == 500
-        assert ax.lines[0].get_xdata()[0] == centre
-    with pytest.raises(BadInput):
-        plots.bayesian_weight_histograms(mean, std, np.zeros((3, 5)))
 
 
 def test_bars_follow_execution_order_and_show_sign_zero_and_nan():
