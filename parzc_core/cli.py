@@ -6,11 +6,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from parzc_core import __version__, paths
 from parzc_core.config import PROFILES, profile
-from parzc_core.errors import ParzcError
+from parzc_core.errors import BadInput, ParzcError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,20 +80,19 @@ def _origins(rows: Path) -> str:
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from parzc_core.collection import CollectionConfig, collect
+    from parzc_core.collecting import collect
+    from parzc_core.collection import CollectionConfig
 
-    config = CollectionConfig(
-        space=options.space,
-        dataset=options.dataset,
-        images=options.images,
-        cells=options.cells,
-        seed=options.seed,
-        init_seed=options.init_seed,
-        batch=options.batch,
-    )
+    given = {field.name: getattr(options, field.name) for field in fields(CollectionConfig)}
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    config = CollectionConfig(**{name: value for name, value in (given | lists).items() if value is not None})
     folder = options.out or paths.STATISTICS / options.space / options.dataset
-    collect(config, folder, jobs=options.jobs, progress=True)
-    print(f"statistics of {options.cells} cells of {options.space} are in {folder}")
+    store = collect(config, folder, jobs=options.jobs, progress=True, scheduler=options.scheduler)
+    manifest = store.manifest
+    print(
+        f"statistics of {options.cells} cells of {options.space} ({manifest['computed']} computed, "
+        f"{manifest['cpu_seconds']:.0f} CPU-seconds) are in {folder}"
+    )
     return 0
 
 
@@ -108,6 +108,21 @@ def _data_status(options: argparse.Namespace) -> int:
     from parzc_core import data_status
 
     print(data_status.text())
+    return 0
+
+
+def _benchmark_collector(options: argparse.Namespace) -> int:
+    from parzc_core import benchmark
+
+    name = "smoke/benchmark/collector.json" if options.quick else "benchmark/collector.json"
+    file = options.output or paths.RESULTS / name
+    if file.is_dir():
+        raise BadInput(f"got --output {file}, which is a folder; expected the name of a file")
+    config = benchmark.QUICK if options.quick else benchmark.BenchmarkConfig()
+    config = replace(config, cells=options.cells or config.cells, seed=options.seed, repeats=options.repeats)
+    results = benchmark.run(config, options.peer)
+    benchmark.save(results, file)
+    print(f"{benchmark.text(results)}\n\nresults: {file}")
     return 0
 
 
@@ -168,10 +183,17 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--dataset", default="cifar10", help="data set of the mini-batch (cifar10)")
     collect.add_argument("--images", default="foolbox", help="foolbox, noise, or a folder of images (foolbox)")
     collect.add_argument("--cells", type=_positive, default=3000, help="size of the random sample (3000)")
-    collect.add_argument("--seed", type=int, default=0, help="seed of the sample and of the images (0)")
+    collect.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
+    collect.add_argument("--batch-seed", type=int, default=0, help="seed of the choice of images (0)")
     collect.add_argument("--init-seed", type=int, default=0, help="seed of the networks' initial weights (0)")
     collect.add_argument("--batch", type=_positive, default=16, help="images in the mini-batch (16)")
+    collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
+    collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
+    collect.add_argument("--share-isomorphic", action="store_true", help="compute isomorphic architectures once")
     collect.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
+    collect.add_argument(
+        "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute (tcp://host:8786)"
+    )
     collect.add_argument("--out", type=Path, metavar="FOLDER", help="where to (results/statistics/SPACE/DATASET)")
 
     data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Labels.")
@@ -181,6 +203,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     command(
         "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
+    )
+
+    benchmarks = commands.add_parser("benchmark", help="Measure what things cost.", description="Benchmarks.")
+    kinds = benchmarks.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    collector = command(
+        "collector",
+        _benchmark_collector,
+        "Time the collector, beside a checkout of zero-cost-nas if there is one.",
+        kinds,
+    )
+    collector.add_argument("--peer", type=Path, metavar="PATH", help="a git clone of SamsungLabs/zero-cost-nas (none)")
+    collector.add_argument("--cells", type=_positive, metavar="N", help="random cells that are compared (20)")
+    collector.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
+    collector.add_argument("--repeats", type=_positive, default=1, help="times each is timed; the least counts (1)")
+    collector.add_argument("--quick", action="store_true", help="two cells and fewer sizes, to see that it works")
+    collector.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to (results/benchmark/collector.json; with --quick under smoke)",
     )
 
     report = command("report", _report, "Build report/index.html from the results that are there.")

@@ -1,28 +1,23 @@
-"""Collect the statistics of a sample of a space into a store: processes over shards, one thread each, resumable."""
+"""What is collected of an architecture: its node statistics and network-level scores, and those of its isomorphic twins."""
 
-import hashlib
-import platform
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from torch import nn
-from tqdm import tqdm
 
-from parzc_core import __version__, network_level
-from parzc_core.collector import collect_statistics
-from parzc_core.errors import BadInput
-from parzc_core.images import MiniBatch, minibatch
-from parzc_core.proxies import NODE_PROXIES, check_node_proxies
+from parzc_core import network_level
+from parzc_core.collector import NodeStatistics, node_order, statistics_of
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.images import MiniBatch
+from parzc_core.passes import Passes
+from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies
+from parzc_core.spaces import Isomorphism
 from parzc_core.spaces import space as space_named
-from parzc_core.statistics_store import Record, StatisticsStore
+from parzc_core.statistics_store import Record
 
-SHARD_SIZE = 50
-COUNTING_SCORES = ("flops", "nwot", "zen")  # see what the network computes, so they get it with its dead operations
+COUNTING_SCORES = ("params", "flops", "nwot", "zen", "eznas")  # see dead operations too, as in the published networks
 
 
 @dataclass(frozen=True)
@@ -30,8 +25,9 @@ class CollectionConfig:
     """What is collected; two collections with equal configurations hold equal values.
 
     space, dataset: names. images: "foolbox", "noise" or a folder of images (see parzc_core.images).
-    cells: size of the sample. seed: of the sample and of the image draw. init_seed: of every network's initial weights.
+    cells: size of the sample. seed: of the sample. batch_seed: of the image draw. init_seed: of every network's initial weights.
     batch: images in the mini-batch (the paper uses 16). proxies: node-wise ones. scores: network-level ones.
+    share_isomorphic: architectures that are the same function of their weights are computed once.
     """
 
     space: str = "nb201"
@@ -39,82 +35,94 @@ class CollectionConfig:
     images: str = "foolbox"
     cells: int = 3000
     seed: int = 0
+    batch_seed: int = 0
     init_seed: int = 0
     batch: int = 16
     proxies: tuple[str, ...] = NODE_PROXIES
     scores: tuple[str, ...] = ("params", "flops", "jacov", "nwot", "zen", "zico")
+    share_isomorphic: bool = False
 
     def __post_init__(self) -> None:
         space_named(self.space)
         check_node_proxies(self.proxies)
+        for name in self.scores:
+            if name not in network_level.REGISTRY:
+                raise UnknownName.of("network-level proxy", name, network_level.REGISTRY)
         if self.cells < 1 or self.batch < 2:
             raise BadInput(f"got cells={self.cells}, batch={self.batch}; expected at least 1 cell and 2 images")
 
 
-def collect(config: CollectionConfig, folder: Path | str, jobs: int = 1, progress: bool = True) -> StatisticsStore:
-    """Fill the store with what it lacks. Killed at any moment, the next call loses at most the shards in flight.
-
-    jobs: processes. Raises BadInput where the folder holds another collection or another process is collecting into it.
-    """
-    store = StatisticsStore(folder)
-    archs = space_named(config.space).sample(config.cells, config.seed)
-    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.seed)
-    with store.lock():
-        store.open(_description(config, batch.manifest), archs, SHARD_SIZE)
-        registered = store.manifest["shards"]
-        for number in (n for n in range(-(-len(archs) // SHARD_SIZE)) if store.path(n).is_file()):
-            if store.path(number).name not in registered:  # killed between writing a shard and noting it
-                store.read_shard(number)
-                store.register(number, _sha256(store.path(number)))
-        todo = store.missing()
-        chunks = [archs[n * SHARD_SIZE : (n + 1) * SHARD_SIZE] for n in todo]
-        done = len(archs) - sum(len(chunk) for chunk in chunks)
-        with tqdm(total=len(archs), initial=done, unit="cell", disable=None if progress else True) as bar:
-            work = (delayed(_shard)(config, str(folder), n, chunk) for n, chunk in zip(todo, chunks, strict=True))
-            for number, sha256, seconds, size in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-                store.register(number, sha256, seconds)
-                bar.update(size)
-    return store
-
-
 def record(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
-    """Everything that is stored of one architecture."""
-
-    def network(skip_dead: bool = True) -> nn.Module:
-        torch.manual_seed(config.init_seed)
-        return space_named(config.space).build(arch, classes=batch.classes, skip_dead=skip_dead)
-
-    live, whole = network(), network(skip_dead=False)
-    statistics = collect_statistics(live, batch.images, batch.labels, config.proxies)
-    scores = {}
-    for name in sorted(config.scores, key="zen".__eq__):  # last: it draws new weights
-        subject = whole if name in COUNTING_SCORES else live
-        scores[name] = network_level.score(name, subject, batch.images, batch.labels, consume=True)
-    return Record(arch, statistics, {name: scores[name] for name in config.scores})
+    """Everything that is stored of one architecture; where isomorphic ones share, computed on their representative's network."""
+    if config.share_isomorphic:
+        representative = space_named(config.space).isomorphism(arch).representative
+        return records(config, representative, [(0, arch)], batch)[0]
+    return _computed(config, arch, batch)
 
 
-def _shard(config: CollectionConfig, folder: str, number: int, archs: list[str]) -> tuple[int, str, float, int]:
-    """Run in a worker process: compute one shard and write it."""
-    torch.set_num_threads(1)
-    started = time.process_time()
-    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.seed)
-    records = [record(config, arch, batch) for arch in archs]
-    sha256 = StatisticsStore(folder).write_shard(number, records)
-    return number, sha256, time.process_time() - started, len(archs)
+def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
+    """Computed on the architecture's own network."""
+    live = _passes(config, arch, batch)
+    statistics = statistics_of(live, config.proxies)
+    counting = any(name in COUNTING_SCORES for name in config.scores)
+    whole = _passes(config, arch, batch, skip_dead=False) if counting else live
+    scores = {name: network_level.score_of(name, whole if name in COUNTING_SCORES else live) for name in config.scores}
+    return Record(arch, statistics, scores)
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def records(
+    config: CollectionConfig, representative: str, members: Sequence[tuple[int, str]], batch: MiniBatch
+) -> list[Record]:
+    """Everything that is stored of `members` (position in the sample, architecture), all isomorphic to `representative`.
+
+    One network is computed, the representative's, and every member has its values, as if its layers had been drawn in the
+    representative's order. A member's own initial weights count where it has nodes that the representative lacks: for their
+    l2_norm, and for the scores that see them (COUNTING_SCORES).
+    """
+    known = _computed(config, representative, batch)
+    return [_of_member(config, known, position, arch, batch) for position, arch in members]
 
 
-def _description(config: CollectionConfig, batch: dict[str, Any]) -> dict[str, Any]:
-    options = {key: value for key, value in asdict(config).items() if key not in ("proxies", "scores")}
-    command = "parzc collect " + " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
-    versions = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "parzc": __version__,
-    }
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
-    return {"config": plain, "command": command, "image_batch": batch, "versions": versions}
+def _of_member(config: CollectionConfig, known: Record, position: int, arch: str, batch: MiniBatch) -> Record:
+    if arch == known.arch:
+        return Record(arch, known.statistics, known.scores, position)
+    isomorphism = space_named(config.space).isomorphism(arch)
+    network = _network(config, arch, batch, skip_dead=False)
+    order = Passes(network, batch.images[:2], batch.labels[:2], consume=True)
+    statistics = _carried_over(known.statistics, isomorphism, order, config.proxies)
+    scores = dict(known.scores)
+    own = [name for name in config.scores if name in COUNTING_SCORES]
+    if own and len(isomorphism.nodes) < len(order.nodes):
+        passes = Passes(network, batch.images, batch.labels, consume=True)
+        scores |= {name: network_level.score_of(name, passes) for name in own}
+    return Record(arch, statistics, scores, position)
+
+
+def _carried_over(
+    known: NodeStatistics, isomorphism: Isomorphism, order: Passes, proxies: Sequence[str]
+) -> NodeStatistics:
+    """The representative's statistics in the node order of the network in `order`; dead nodes last, by their weights alone."""
+    live_calls = [call for call in order.calls if call.name in isomorphism.nodes]
+    nodes, execution_order = node_order(live_calls, list(order.nodes))
+    place = {node: i for i, node in enumerate(known.nodes)}
+    columns, numel = [], []
+    for node in nodes:
+        weight = order.nodes[node].weight.detach()
+        numel.append(weight.numel())
+        if node in isomorphism.nodes:
+            columns.append(known.values[:, place[isomorphism.nodes[node]]])
+        else:
+            columns.append(np.array([NODE_REGISTRY[k].formula(NodeTensors(weight)) for k in proxies]))
+    values = np.stack(columns, axis=1).reshape(len(proxies), len(nodes))
+    return NodeStatistics(nodes, tuple(proxies), values, np.array(numel, dtype=np.int64), execution_order)
+
+
+def _network(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool) -> nn.Module:
+    torch.manual_seed(config.init_seed)
+    return space_named(config.space).build(arch, classes=batch.classes, skip_dead=skip_dead)
+
+
+def _passes(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool = True) -> Passes:
+    second_order = any("hessian" in NODE_REGISTRY[name].needs for name in config.proxies)
+    network = _network(config, arch, batch, skip_dead)
+    return Passes(network, batch.images, batch.labels, consume=True, second_order=second_order)

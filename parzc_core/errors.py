@@ -31,3 +31,7 @@ class CorruptDownload(ParzcError, RuntimeError):
 
 class CorruptShard(ParzcError, RuntimeError):
     """A statistics shard that is truncated or altered; the message names it."""
+
+
+class WorkerDied(ParzcError, RuntimeError):
+    """A worker process was killed; what was finished is kept."""

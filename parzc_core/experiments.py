@@ -87,8 +87,13 @@ class Data:
 
 @lru_cache(maxsize=8)
 def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None) -> Data:
-    """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard."""
+    """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
+
+    Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the statistics.
+    """
     collection = StatisticsStore(STATISTICS / space / dataset).read(cells)
+    for manifest in sorted((STATISTICS / space / "scores" / dataset).glob("*/manifest.json")):
+        collection = collection.with_scores(StatisticsStore(manifest.parent).read())
     truth, judged_on, provenance = labels.judge(space, dataset)
     graphs = [space_named(space).graph(arch) for arch in collection.archs]
     return Data(

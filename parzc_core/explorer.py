@@ -86,7 +86,7 @@ class CellExplorer:
         self.encoder = Encoder(run.encoding, run.proxies, nb201.SLOTS).fit([statistics[i] for i in self.trained_on])
         made_with: dict[str, Any] = {**self.data.collection.manifest["config"], "proxies": NODE_PROXIES, "scores": ()}
         self.config = CollectionConfig(**made_with)
-        self.batch = minibatch(run.dataset, self.config.batch, self.config.images, self.config.seed)
+        self.batch = minibatch(run.dataset, self.config.batch, self.config.images, self.config.batch_seed)
 
     def statistics(self, arch: str) -> NodeStatistics:
         """The cell's statistics, collected now, as those of the collection were (a second or two)."""

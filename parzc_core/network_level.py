@@ -1,9 +1,9 @@
 """Network-level scores of Table 1: one number for a whole untrained network, higher meaning better.
 
-A new score is one decorated function `(network, images, labels) -> float` on a private copy of the network that it may change.
+A new score is one decorated function of a `Passes` (a network, a batch, and the passes of the one on the other, each made once
+and shared by all that read it). A score that changes weights takes `passes.copy()`.
 """
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from parzc_core.collector import check_batch, cross_entropy, forward_with_calls, nodes_of, prepare
+from parzc_core import faster_layers
 from parzc_core.errors import UnknownName
+from parzc_core.passes import Passes, cross_entropy, nodes_of, same_start
 
-Score = Callable[[nn.Module, torch.Tensor, torch.Tensor], float]
+Score = Callable[[Passes], float]
 REGISTRY: dict[str, Score] = {}
 
 
@@ -24,43 +25,44 @@ def network_score(function: Score) -> Score:
     return function
 
 
-def score(name: str, network: nn.Module, images: torch.Tensor, labels: torch.Tensor, consume: bool = False) -> float:
-    """One score; the network and the caller's random generator are left as they were. Raises UnknownName, BadInput.
+def score(name: str, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """One score; the network and the caller's random generator are left as they were. Raises UnknownName, BadInput."""
+    return score_of(name, Passes(network, images, labels))
 
-    consume: the network may be changed, which saves copying it.
-    """
+
+def score_of(name: str, passes: Passes) -> float:
+    """`score` on passes that others share. Raises UnknownName."""
     if name not in REGISTRY:
         raise UnknownName.of("network-level proxy", name, REGISTRY)
-    check_batch(images, labels)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
-        return float(REGISTRY[name]((network if consume else copy.deepcopy(network)).train(), images, labels))
+    with same_start():
+        return float(REGISTRY[name](passes))
 
 
 @network_score
-def params(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def params(passes: Passes) -> float:
     """Number of parameters."""
-    return float(sum(parameter.numel() for parameter in network.parameters()))
+    return float(sum(parameter.numel() for parameter in passes.model.parameters()))
 
 
 @network_score
-def flops(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def flops(passes: Passes) -> float:
     """Floating-point operations of one image, a multiply-add counted as two (PyTorch's own counter)."""
+    faster_layers.restore(passes.model)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        network.eval()(images[:1])
+        passes.model.eval()(passes.images[:1])
+    faster_layers.substitute(passes.model.train())
     return float(counter.get_total_flops())
 
 
 @network_score
-def jacov(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def jacov(passes: Passes) -> float:
     """Jacobian covariance (Mellor et al., 2020, first version; as in [1]): -sum_i log(v_i + k) + 1/(v_i + k), k = 1e-5.
 
     v are the eigenvalues of the correlation matrix of the rows J_n = d(sum of logits)/d(image n). NaN where a row is constant.
     """
-    x = images.clone().requires_grad_(True)
-    (jacobian,) = torch.autograd.grad(forward_with_calls(network, x)[0].sum(), x, allow_unused=True)
-    rows = np.zeros((len(x), 1)) if jacobian is None else jacobian.flatten(1).double().numpy()
+    jacobian = passes.image_gradients
+    rows = np.zeros((len(passes.images), 1)) if jacobian is None else jacobian.flatten(1).double().numpy()
     if np.any(rows.std(axis=1) == 0):
         return float("nan")
     k = 1e-5
@@ -69,33 +71,36 @@ def jacov(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> flo
 
 
 @network_score
-def nwot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def nwot(passes: Passes) -> float:
     """NWOT (Mellor et al., ICML 2021, [36]): log det K, K_nm = sum over ReLUs of the units on which images n and m agree.
 
     NaN for a network without ReLU modules, -inf where two images switch the same units.
     """
-    kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
-    relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    n = len(passes.images)
+    kernel = torch.zeros(n, n, dtype=torch.float64)
+    relus = [module for module in passes.model.modules() if isinstance(module, nn.ReLU)]
 
     def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         code = (output.detach() > 0).flatten(1).float()  # (N, units); counts stay below 2^24, so float32 is exact
-        kernel.add_((code @ code.T + (1 - code) @ (1 - code).T).double())
+        both, on = (code @ code.T).double(), code.sum(dim=1).double()
+        kernel.add_(code.shape[1] - on[:, None] - on[None, :] + 2 * both)  # on in both, or off in both
 
     handles = [module.register_forward_hook(add) for module in relus]
     with torch.no_grad():
-        forward_with_calls(network, images)
+        passes.model(passes.images)
     for handle in handles:
         handle.remove()
     return float(torch.linalg.slogdet(kernel).logabsdet) if relus else float("nan")
 
 
 @network_score
-def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, repeats: int = 1, step: float = 0.01) -> float:
+def zen(passes: Passes, repeats: int = 1, step: float = 0.01) -> float:
     """Zen-score (Lin et al., ICCV 2021, [30]): log E |f(x) - f(x + step e)| + sum over BatchNorms of log sqrt(mean variance).
 
     Weights, x and e are standard normal; f is the feature map that the last global pooling (or else the last Linear) reads.
     The images give only their shape. Mean over `repeats` draws.
     """
+    network, images = passes.copy(), passes.images
     for module in nodes_of(network).values():
         nn.init.normal_(module.weight)
         if module.bias is not None:
@@ -121,7 +126,7 @@ def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, repeats:
             features = []
             for batch in (x, x + step * torch.randn_like(images)):
                 log_scale.clear()
-                logits = forward_with_calls(network, batch)[0]
+                logits = network(batch)
                 features.append(found.get("features", logits).clone())
                 if len(features) == 1:
                     scale = sum(float(term) for term in log_scale)
@@ -131,19 +136,17 @@ def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, repeats:
 
 
 @network_score
-def zico(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def zico(passes: Passes) -> float:
     """ZiCo (Li et al., ICLR 2023, [29]): sum over nodes of log sum over weights of mean |g| / std g, over mini-batches.
 
     The two mini-batches are the halves of the batch. Weights whose gradients do not vary are left out of the inner sum, nodes
     without any varying weight out of the outer one.
     """
     gradients: list[tuple[torch.Tensor | None, ...]] = []
-    half = len(images) // 2
-    model = prepare(network)
-    weights = [module.weight for module in nodes_of(model).values()]
+    half = len(passes.images) // 2
     for part in (slice(0, half), slice(half, 2 * half)):
-        loss = cross_entropy(forward_with_calls(model.train(), images[part])[0], labels[part])
-        gradients.append(torch.autograd.grad(loss, weights, allow_unused=True))
+        loss = cross_entropy(passes.model(passes.images[part]), passes.labels[part])
+        gradients.append(torch.autograd.grad(loss, passes.weights, allow_unused=True))
     total = 0.0
     for first, second in zip(*gradients, strict=True):
         if first is None or second is None:
@@ -154,3 +157,7 @@ def zico(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> floa
         if bool(varying.any()):
             total += float(torch.log((size[varying] / spread[varying]).sum()))
     return total
+
+
+# The scores of the other modules enter the registry when they are imported, and they build on this module.
+from parzc_core import network_eznas, network_gradients  # noqa: E402, F401

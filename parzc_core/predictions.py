@@ -12,7 +12,7 @@ from parzc_core import metrics
 from parzc_core.experiments import RankerRun, in_parallel, load, run_key, train_ranker, training_cells
 from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
-from parzc_core.spaces import nb201
+from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import StatisticsStore
 
 
@@ -22,7 +22,7 @@ class Prediction:
 
     score: float64[n], higher meaning better. truth: float64[n], percent, what they are judged on; `note` says what that is.
     validation: float64[n], percent, the kind of accuracy that the ranker learned from, of these cells.
-    twin: bool[n], whether a training cell computes the same (see `expression`), so that the cell is not really unseen.
+    twin: bool[n], whether a training cell is isomorphic to it (see Space.isomorphism), so that it is not really unseen.
     """
 
     run: RankerRun
@@ -71,21 +71,6 @@ def collected(space: str, dataset: str) -> int:
     return StatisticsStore(STATISTICS / space / dataset).complete()
 
 
-def expression(arch_str: str) -> tuple[str, ...]:
-    """The six operations of a NAS-Bench-201 cell with `none` in place of every one that no signal passes through.
-
-    Cells of the same expression differ in dead operations only. Raises BadInput.
-    """
-    from_input = {0}
-    operations = nb201.parse(arch_str)
-    # In the order of EDGES, every edge into a node precedes those out of it.
-    for operation, (start, end) in zip(operations, nb201.EDGES, strict=True):
-        if operation != "none" and start in from_input:
-            from_input.add(end)
-    edges = zip(operations, nb201.live_edges(arch_str), nb201.EDGES, strict=True)
-    return tuple(op if alive and start in from_input else "none" for op, alive, (start, _) in edges)
-
-
 def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> list[Prediction]:
     """The predictions of every run, in order. Only runs that `store` (jsonl) lacks are trained, on `jobs` processes.
 
@@ -111,13 +96,14 @@ def _prediction(run: RankerRun, scores: list[float]) -> Prediction:
     data = load(run.space, run.dataset, run.cells)
     train, judged = training_cells(len(data), run.train, run.split)
     archs = data.collection.archs
-    seen = {expression(archs[i]) for i in train}
+    standing = [space_named(run.space).isomorphism(arch).representative for arch in archs]
+    seen = {standing[i] for i in train}
     return Prediction(
         run,
         tuple(archs[i] for i in judged),
         np.array(scores, dtype=np.float32).astype(np.float64),
         data.judged[judged],
         data.learn[judged],
-        np.array([expression(archs[i]) in seen for i in judged]),
+        np.array([standing[i] in seen for i in judged]),
         data.note,
     )

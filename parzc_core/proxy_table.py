@@ -1,11 +1,12 @@
 """Table 1's rows of zero-cost proxies: how well one number an architecture, untrained, ranks them by accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from parzc_core import metrics
+from parzc_core.collector import NodeStatistics
 from parzc_core.experiments import Data
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.results import Row
@@ -14,21 +15,48 @@ COLUMNS = {"cifar10": "NB201-CF10", "cifar100": "NB201-CF100", "imagenet16-120":
 
 
 def network_scores(data: Data) -> pd.DataFrame:
-    """float64, index architectures, a column a proxy of PROXY_LABELS: sums over nodes, and the network-level scores."""
+    """float64, index architectures, a column a proxy of PROXY_LABELS: sums over nodes, and the network-level scores there are."""
     sums = pd.DataFrame([one.sums() for one in data.collection.statistics], index=data.collection.archs)
-    return pd.concat([sums, data.collection.scores], axis=1)[list(PROXY_LABELS)]
+    there = pd.concat([sums, data.collection.scores], axis=1)
+    return there[[name for name in PROXY_LABELS if name in there]]
 
 
 def proxy_correlations(data: Data, resamples: int = 200) -> pd.DataFrame:
     """One row a proxy and metric: proxy, metric, value, ci_low, ci_high (bootstrap over architectures), n, not_finite."""
     records = []
-    for proxy, score in network_scores(data).items():
-        agreement = metrics.correlations(score.to_numpy(), data.judged)
+    for proxy, column in network_scores(data).items():
+        n = data.collection.scored.get(str(proxy), len(data))
+        score, judged = column.to_numpy()[:n], data.judged[:n]
+        agreement = metrics.correlations(score, judged)
         for metric, statistic in (("spearman", metrics.spearman), ("kendall", metrics.kendall)):
-            low, high = metrics.bootstrap_interval(statistic, score.to_numpy(), data.judged, resamples)
+            low, high = metrics.bootstrap_interval(statistic, score, judged, resamples)
             value = getattr(agreement, metric)
             records.append((proxy, metric, value, low, high, agreement.n, agreement.not_finite))
     return pd.DataFrame(records, columns=["proxy", "metric", "value", "ci_low", "ci_high", "n", "not_finite"])
+
+
+AGGREGATIONS: dict[str, Callable[[NodeStatistics, str], float]] = {
+    "sum over nodes": lambda one, proxy: float(one.of(proxy).sum()),
+    "mean over nodes": lambda one, proxy: float(one.of(proxy).mean()),
+    "mean over weights": lambda one, proxy: float(one.of(proxy).sum() / one.numel.sum()),
+    "sum over nodes of means": lambda one, proxy: float((one.of(proxy) / one.numel).sum()),
+    "sum of log |value|": lambda one, proxy: float(np.log10(np.abs(one.of(proxy)[one.of(proxy) != 0])).sum()),
+}
+
+
+def aggregations(data: Data, proxies: Sequence[str]) -> pd.DataFrame:
+    """Kendall's tau, percent, of each node-wise proxy (rows) under each way to make one number of its nodes (columns)."""
+    return pd.DataFrame(
+        {
+            name: {
+                PROXY_LABELS[proxy]: metrics.kendall(
+                    np.array([number(one, proxy) for one in data.collection.statistics]), data.judged
+                )
+                for proxy in proxies
+            }
+            for name, number in AGGREGATIONS.items()
+        }
+    )
 
 
 def table_rows(dataset: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:

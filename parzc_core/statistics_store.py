@@ -1,19 +1,22 @@
 """Collected statistics on disk: a folder of shards, each whole or absent, and a manifest that says what they are.
 
-    folder/manifest.json      configuration, versions, image batch, precision, sha256 of every shard
-    folder/shard-00000.npz    the statistics of `shard_size` architectures
+    folder/manifest.json      configuration, versions, image batch, precision, first position and sha256 of every shard
+    folder/shard-00000.npz    the statistics of some architectures, each with its position in the sample
 
-Values are float64 rounded to 20 bits of mantissa (relative error below 5e-7), which compresses to less than half.
+Shards are only ever added. Values are float64 rounded to 20 bits of mantissa (relative error below 5e-7); the values of a node
+that several architectures of a shard share are kept once.
 """
 
 import fcntl
 import hashlib
 import io
 import json
+import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +32,15 @@ KEPT_BITS = 20
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What is stored of one architecture: its node-wise statistics and its network-level scores."""
+    """What is stored of one architecture: its node-wise statistics and its network-level scores.
+
+    position: of the architecture in the sample.
+    """
 
     arch: str
     statistics: NodeStatistics
     scores: dict[str, float]
+    position: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +48,25 @@ class Collection:
     """Everything read from a store, in the order of its sample.
 
     statistics: one NodeStatistics an architecture. scores: float64, index archs, a column for each network-level score.
+    scored: {score: number of architectures from the front that have it}, for those that fewer have; the others are NaN.
     """
 
     archs: list[str]
     statistics: list[NodeStatistics]
     scores: pd.DataFrame
     manifest: dict[str, Any]
+    scored: dict[str, int] = field(default_factory=dict)
+
+    def with_scores(self, other: "Collection") -> "Collection":
+        """Also with those scores of another collection, of the same sample or the front of it, that this one lacks."""
+        names = [str(name) for name in other.scores if name not in self.scores]
+        shared = [arch for arch, there in zip(self.archs, other.archs, strict=False) if arch == there]
+        if len(shared) < min(len(self.archs), len(other.archs)):
+            raise BadInput(
+                "scores of another sample were given; expected the front of the same one (same space and --seed)"
+            )
+        scores = self.scores.join(other.scores.loc[shared][names])
+        return replace(self, scores=scores, scored={**self.scored, **dict.fromkeys(names, len(shared))})
 
 
 class StatisticsStore:
@@ -63,10 +83,14 @@ class StatisticsStore:
             raise BadInput(f"{self.folder} holds no statistics (no manifest.json); make them with: parzc collect")
         return json.loads(path.read_text())
 
-    def open(self, description: dict[str, Any], archs: Sequence[str], shard_size: int) -> None:
-        """Create the store, or check that the one there was made alike. description["config"] decides. Raises BadInput."""
+    def open(self, description: dict[str, Any], archs: Sequence[str], starts: Sequence[int]) -> None:
+        """Create the store, or check that the one there was made alike. description["config"] decides. Raises BadInput.
+
+        archs: the sample. starts: for each shard, the lowest position in it; ascending, and every position below the next
+        shard's is in this one or an earlier one.
+        """
         digest = hashlib.sha256("\n".join(archs).encode()).hexdigest()
-        identity = {"config": description["config"], "archs_sha256": digest, "shard_size": shard_size}
+        identity = {"config": description["config"], "archs_sha256": digest, "starts": list(starts)}
         if (self.folder / "manifest.json").is_file():
             there = self.manifest
             if {key: there.get(key) for key in identity} != identity:
@@ -79,7 +103,9 @@ class StatisticsStore:
         self._write_manifest({**description, **identity, **extra})
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
-        write_whole(self.folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        flat_lists = re.compile(r"\[\s+([^\[\]{}]*?)\s+\]")  # on one line each
+        text = flat_lists.sub(lambda match: f"[{' '.join(match[1].split())}]", json.dumps(manifest, indent=1))
+        write_whole(self.folder / "manifest.json", text + "\n")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -98,17 +124,17 @@ class StatisticsStore:
         """Where shard `number` is or will be."""
         return self.folder / f"shard-{number:05d}.npz"
 
-    def write_shard(self, number: int, records: Sequence[Record]) -> str:
-        """Write one shard whole; returns its sha256."""
-        content = _pack(records)
+    def add(self, number: int, content: bytes, seconds: float = 0.0, peak_mb: float = 0.0) -> None:
+        """Write a finished shard (what `pack` gave) and note it: CPU-seconds add up, of the peak memory the largest stays."""
         write_whole(self.path(number), content)
-        return hashlib.sha256(content).hexdigest()
+        self.note(number, content, seconds, peak_mb)
 
-    def register(self, number: int, sha256: str, seconds: float = 0.0) -> None:
-        """Note a finished shard, and the CPU-seconds it took, in the manifest."""
+    def note(self, number: int, content: bytes, seconds: float = 0.0, peak_mb: float = 0.0) -> None:
+        """Enter a shard that is there in the manifest."""
         manifest = self.manifest
-        manifest["shards"][self.path(number).name] = sha256
+        manifest["shards"][self.path(number).name] = hashlib.sha256(content).hexdigest()
         manifest["cpu_seconds"] = round(manifest.get("cpu_seconds", 0.0) + seconds, 1)
+        manifest["peak_memory_mb"] = round(max(manifest.get("peak_memory_mb", 0.0), peak_mb))
         self._write_manifest(manifest)
 
     def read_shard(self, number: int) -> list[Record]:
@@ -117,23 +143,30 @@ class StatisticsStore:
         content = path.read_bytes()
         expected = self.manifest["shards"].get(path.name)
         got = hashlib.sha256(content).hexdigest()
+        again = "run the same `parzc collect` again, which computes only that shard anew"
         if expected is not None and got != expected:
             raise CorruptShard(
-                f"{path} is damaged: its sha256 is {got[:12]}…, the manifest says {expected[:12]}…; "
-                "delete it and run the same `parzc collect` again to compute only that shard"
+                f"{path} is damaged: its sha256 is {got[:12]}…, the manifest says {expected[:12]}…; {again}"
             )
         try:
-            return _unpack(content)
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
-            raise CorruptShard(
-                f"{path} is damaged ({error}); delete it and run the same `parzc collect` again"
-            ) from error
+            return unpack(content)
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, IndexError, EOFError, OSError) as error:
+            raise CorruptShard(f"{path} is damaged ({error}); {again}") from error
+
+    def damaged(self) -> dict[int, str]:
+        """{number: what is wrong with it} of every shard that is there and is not what was written."""
+        found: dict[int, str] = {}
+        for number in range(len(self.manifest["starts"])):
+            if self.path(number).is_file():
+                try:
+                    self.read_shard(number)
+                except CorruptShard as error:
+                    found[number] = str(error)
+        return found
 
     def missing(self) -> list[int]:
         """Numbers of the shards that are not there yet."""
-        manifest = self.manifest
-        count = -(-manifest["architectures"] // manifest["shard_size"])
-        return [number for number in range(count) if not self.path(number).is_file()]
+        return [number for number in range(len(self.manifest["starts"])) if not self.path(number).is_file()]
 
     def complete(self) -> int:
         """Number of architectures that are there without a gap from the front; 0 where there is no store."""
@@ -141,7 +174,7 @@ class StatisticsStore:
             return 0
         manifest = self.manifest
         gap = next(iter(self.missing()), None)
-        return manifest["architectures"] if gap is None else gap * manifest["shard_size"]
+        return manifest["architectures"] if gap is None else manifest["starts"][gap]
 
     def read(self, count: int | None = None) -> Collection:
         """The first `count` architectures (None: all that are complete from the front). Raises BadInput, CorruptShard."""
@@ -152,10 +185,9 @@ class StatisticsStore:
             raise BadInput(
                 f"{self.folder} holds {there} architectures, {wanted} were asked; `parzc collect` collects more"
             )
-        records: list[Record] = []
-        for number in range(-(-wanted // manifest["shard_size"])):
-            records += self.read_shard(number)
-        records = records[:wanted]
+        shards = [number for number, start in enumerate(manifest["starts"]) if start < wanted]
+        records = [record for number in shards for record in self.read_shard(number) if record.position < wanted]
+        records.sort(key=lambda record: record.position)
         scores = pd.DataFrame(
             [record.scores for record in records], index=[record.arch for record in records], dtype=float
         )
@@ -172,21 +204,27 @@ def round_mantissa(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
     return np.where(np.isfinite(rounded), rounded, exact)  # the last binade below infinity must not round up to it
 
 
-def _pack(records: Sequence[Record]) -> bytes:
-    """A compressed npz: ragged node axes laid end to end, node names as numbers into one list."""
+def pack(records: Sequence[Record]) -> bytes:
+    """A compressed npz: ragged node axes laid end to end, node names as numbers into one list, equal columns of values once."""
     names = list(dict.fromkeys(node for record in records for node in record.statistics.nodes))
     number = {name: i for i, name in enumerate(names)}
     parts = [record.statistics for record in records]
     score_names = list(records[0].scores)
+    values = round_mantissa(np.concatenate([part.values for part in parts], axis=1))
+    seen: dict[bytes, int] = {}
+    column = [seen.setdefault(values[:, i].tobytes(), len(seen)) for i in range(values.shape[1])]
+    different = np.stack([np.frombuffer(each, dtype=np.float64) for each in seen], axis=1)
     arrays = {
         "archs": np.array([record.arch for record in records]),
+        "positions": np.array([record.position for record in records], dtype=np.int64),
         "node_names": np.array(names),
-        "proxies": np.array(parts[0].proxies),
+        "proxies": np.array(parts[0].proxies, dtype=np.str_),
         "lengths": np.array([len(part.nodes) for part in parts], dtype=np.int32),
         "nodes": np.array([number[node] for part in parts for node in part.nodes], dtype=np.uint16),
         "execution": np.concatenate([np.array(part.execution_order, dtype=np.uint16) for part in parts]),
         "numel": np.concatenate([part.numel for part in parts]),
-        "values": round_mantissa(np.concatenate([part.values for part in parts], axis=1)),
+        "column": np.array(column, dtype=np.int32),
+        "values": different,
         "score_names": np.array(score_names, dtype=np.str_),
         "scores": np.array([[record.scores[k] for k in score_names] for record in records], dtype=np.float64),
     }
@@ -195,11 +233,12 @@ def _pack(records: Sequence[Record]) -> bytes:
     return buffer.getvalue()
 
 
-def _unpack(content: bytes) -> list[Record]:
+def unpack(content: bytes) -> list[Record]:
+    """The records of a shard's bytes."""
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         data = {key: file[key] for key in file.files}
     names, proxies = data["node_names"].tolist(), tuple(data["proxies"].tolist())
-    score_names = data["score_names"].tolist()
+    score_names, values = data["score_names"].tolist(), data["values"][:, data["column"]]
     records, start = [], 0
     for i, arch in enumerate(data["archs"].tolist()):
         part = slice(start, start + int(data["lengths"][i]))
@@ -207,9 +246,10 @@ def _unpack(content: bytes) -> list[Record]:
         statistics = NodeStatistics(
             nodes=tuple(names[n] for n in data["nodes"][part]),
             proxies=proxies,
-            values=data["values"][:, part],
+            values=values[:, part],
             numel=data["numel"][part],
             execution_order=tuple(data["execution"][part].tolist()),
         )
-        records.append(Record(arch, statistics, dict(zip(score_names, data["scores"][i].tolist(), strict=True))))
+        scores = dict(zip(score_names, data["scores"][i].tolist(), strict=True))
+        records.append(Record(arch, statistics, scores, int(data["positions"][i])))
     return records

@@ -145,15 +145,28 @@ def test_status_tells_results_origins_minutes_and_state(project: Path, capsys: p
     ]
 
 
-def test_collect_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from parzc_core import collection
+def test_collect_passes_every_option(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from parzc_core import collecting
+    from parzc_core.collection import CollectionConfig
 
     asked: list[Any] = []
-    monkeypatch.setattr(collection, "collect", lambda config, folder, **more: asked.append((config, folder, more)))
-    options = "--space nb201 --dataset cifar100 --images noise --cells 7 --seed 1 --init-seed 2 --batch 4 --jobs 2"
-    assert main(["collect", *options.split(), "--out", str(tmp_path)]) == 0
-    config = collection.CollectionConfig("nb201", "cifar100", "noise", cells=7, seed=1, init_seed=2, batch=4)
-    assert asked == [(config, tmp_path, {"jobs": 2, "progress": True})]
+
+    def collect(config: CollectionConfig, folder: Path, **more: Any) -> SimpleNamespace:
+        asked.append((config, folder, more))
+        return SimpleNamespace(manifest={"computed": 5, "cpu_seconds": 12.3})
+
+    monkeypatch.setattr(collecting, "collect", collect)
+    config = CollectionConfig(
+        "nb201", "cifar100", "noise", 7, 1, 3, 2, 4, ("snip", "synflow"), ("jacov",), share_isomorphic=True
+    )
+    command = collecting.command(config).split()  # what the manifest says made it
+    assert main([*command[1:], "--out", str(tmp_path), "--jobs", "2", "--scheduler", "tcp://a:1"]) == 0
+    assert asked == [(config, tmp_path, {"jobs": 2, "progress": True, "scheduler": "tcp://a:1"})]
+    assert "7 cells of nb201 (5 computed, 12 CPU-seconds)" in capsys.readouterr().out
+    assert main(["collect", "--proxies", "--scores", "--out", str(tmp_path)]) == 0
+    assert asked[-1][0] == CollectionConfig(proxies=(), scores=())
 
 
 def test_fetch_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

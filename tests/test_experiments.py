@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from parzc_core import experiments, labels, metrics, proxy_table
-from parzc_core.collection import CollectionConfig, collect
+from parzc_core.collecting import collect
+from parzc_core.collection import CollectionConfig
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.experiments import GROUP, RankerRun, evaluate, inputs_for, load, run_all, train_ranker, training_cells
 from parzc_core.spaces import nb201
@@ -16,12 +17,15 @@ RUN = RankerRun(train=12, size="tiny", epochs=2)
 
 @pytest.fixture(scope="module")
 def statistics(tmp_path_factory):
-    """30 cells of small networks, collected once."""
+    """30 cells of small networks, and dearer scores of the first 20 of them, collected once."""
     folder = tmp_path_factory.mktemp("statistics")
     patch = pytest.MonkeyPatch()
     build = nb201.build
     patch.setattr(nb201, "build", lambda arch, **rest: build(arch, channels=4, **rest))
     collect(CollectionConfig(cells=30, batch=4), folder / "nb201" / "cifar10")
+    dearer = ("eznas", "logsynflow", "gradsign", "ntk_condition", "knas", "nasi")
+    part = CollectionConfig(cells=20, batch=4, proxies=(), scores=dearer, share_isomorphic=True)
+    collect(part, folder / "nb201" / "scores" / "cifar10" / "part")
     patch.undo()
     return folder
 
@@ -149,7 +153,32 @@ def test_table_1_rows_are_correlations_over_finite_cells():
         row = correlations[(correlations["proxy"] == proxy) & (correlations["metric"] == "kendall")].iloc[0]
         assert row["value"] == pytest.approx(expected)
         assert (row["n"], row["not_finite"]) == (finite.sum(), (~finite).sum())
+    part = correlations[(correlations["proxy"] == "gradsign") & (correlations["metric"] == "kendall")].iloc[0]
+    assert (part["n"], part["not_finite"]) == (20, 0)
+    assert part["value"] == pytest.approx(metrics.kendall(scores["gradsign"].to_numpy()[:20], data.judged[:20]))
     rows = proxy_table.table_rows("cifar10", data, correlations, "smoke")
     assert len(rows) == 2 * len(proxy_table.PROXY_LABELS)
     assert {row.origin for row in rows} == {"reproduced"}
     assert all("judged on" in row.note for row in rows)
+
+
+def test_scores_of_another_sample_are_refused():
+    collection = load().collection
+    other = dataclasses.replace(collection, archs=collection.archs[::-1])
+    with pytest.raises(BadInput, match="another sample"):
+        collection.with_scores(other)
+
+
+def test_aggregations_by_hand():
+    data = load()
+    table = proxy_table.aggregations(data, ["snip"]).loc["SNIP"]
+    values = [one.of("snip") for one in data.collection.statistics]
+    expected = {
+        "mean over nodes": [v.mean() for v in values],
+        "mean over weights": [
+            v.sum() / one.numel.sum() for v, one in zip(values, data.collection.statistics, strict=True)
+        ],
+    }
+    for name, score in expected.items():
+        assert table[name] == pytest.approx(metrics.kendall(np.array(score), data.judged))
+    assert table["sum over nodes"] != table["mean over nodes"]

@@ -108,7 +108,14 @@ def test_every_score_leaves_the_network_and_the_generator_alone(batch):
     before, state = copy.deepcopy(network.state_dict()), torch.random.get_rng_state()
     first = network_proxies(network, *batch)
     assert torch.equal(state, torch.random.get_rng_state())
-    assert set(first) == set(REGISTRY) == {"params", "flops", "jacov", "nwot", "zen", "zico"}
+    assert (
+        set(first)
+        == set(REGISTRY)
+        == {
+            *("params", "flops", "jacov", "nwot", "zen", "zico"),
+            *("logsynflow", "nasi", "knas", "gradsign", "ntk_condition", "eznas"),
+        }
+    )
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert not network.training
     assert all(p.requires_grad and p.grad is None for p in network.parameters())

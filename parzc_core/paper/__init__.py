@@ -18,7 +18,7 @@ INCONSISTENCIES = FOLDER / "inconsistencies.md"
 COLUMNS = ("row", "column", "metric", "value", "spread", "spread_kind", "unit", "note")
 CELL = ("row", "column", "metric")  # what names a cell, within a table
 SPREAD_KINDS = ("", "std", "variance")  # "": no spread is printed, or the paper does not say what it is
-PROXY_LABELS = {  # our name of a proxy -> the paper's, in the order of Table 1
+PROXY_LABELS = {  # our name of a proxy -> the paper's, in the order of Table 1, then those that only its text names
     "params": "Params",
     "flops": "FLOPs",
     "fisher": "Fisher",
@@ -32,6 +32,12 @@ PROXY_LABELS = {  # our name of a proxy -> the paper's, in the order of Table 1
     "nwot": "NWOT",
     "zen": "Zen",
     "zico": "ZiCo",
+    "eznas": "EZNAS",
+    "logsynflow": "LogSynflow",
+    "gradsign": "GradSign",
+    "ntk_condition": "NTK condition",
+    "knas": "KNAS",
+    "nasi": "NASI",
 }
 
 _CAPTIONS = {

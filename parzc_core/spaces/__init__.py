@@ -24,6 +24,18 @@ class Graph:
     operations: np.ndarray
 
 
+@dataclass(frozen=True)
+class Isomorphism:
+    """An architecture that computes the same function of its weights as another, and how their nodes correspond.
+
+    representative: the architecture that stands for all that are isomorphic to it.
+    nodes: {live node of the architecture: node of the representative}; a node without an entry is dead.
+    """
+
+    representative: str
+    nodes: dict[str, str]
+
+
 class Space(Protocol):
     """What the collector, the encodings and the predictors need to know about a space."""
 
@@ -39,6 +51,9 @@ class Space(Protocol):
 
     def graph(self, arch_str: str) -> Graph:
         """The architecture as a graph of operations."""
+
+    def isomorphism(self, arch_str: str) -> Isomorphism:
+        """Which architecture stands for this one when isomorphic ones are computed once (itself, where none are known)."""
 
 
 def space(name: str) -> Space:

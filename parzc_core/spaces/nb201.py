@@ -9,13 +9,14 @@ import itertools
 import random
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces import Graph
+from parzc_core.spaces import Graph, Isomorphism
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the architecture string
@@ -104,6 +105,13 @@ def graph(arch_str: str) -> Graph:
     return Graph(adjacency, np.array(codes, dtype=np.int64))
 
 
+def isomorphism(arch_str: str) -> Isomorphism:
+    """The cell that stands for all that compute the same function of their weights. Raises BadInput."""
+    from parzc_core.spaces import nb201_classes  # it is built on this module
+
+    return nb201_classes.isomorphism(arch_str)
+
+
 def live_edges(arch_str: str) -> tuple[bool, ...]:
     """For each of EDGES: does its output reach the cell's output through edges that are not `none`?"""
     operations = parse(arch_str)
@@ -151,13 +159,15 @@ def _operation(name: str, channels: int) -> nn.Module:
 class SearchedCell(nn.Module):
     """One cell: node j is the sum over its edges (i, j) of layer(node i); the output is node 3.
 
-    skip_dead: leave out the edges that cannot reach the output; they change neither the output nor any gradient.
+    skip_dead: leave out the edges that no signal passes through, those that cannot reach the output and those that only zeros
+    reach; they change neither the output nor any gradient.
     """
 
     def __init__(self, arch_str: str, channels: int, skip_dead: bool = True):
         super().__init__()
         self.operations = parse(arch_str)
         self.computed = live_edges(arch_str) if skip_dead else tuple(op != "none" for op in self.operations)
+        self.skip_zero = skip_dead
         self.layers = nn.ModuleList(_operation(name, channels) for name in self.operations)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -165,12 +175,21 @@ class SearchedCell(nn.Module):
         for layer, computed, (start, end) in zip(self.layers, self.computed, EDGES, strict=True):
             if computed:
                 source = nodes[start]
+                if source is None and self.skip_zero and self._gives_zero(layer):
+                    continue
                 # A node that only `none` edges enter is zero, yet a layer after it may still have a bias to add.
                 value = layer(torch.zeros_like(x) if source is None else source)
                 current = nodes[end]
                 nodes[end] = value if current is None else current + value
         output = nodes[3]
         return torch.zeros_like(x) if output is None else output
+
+    def _gives_zero(self, layer: nn.Module) -> bool:
+        """Whether zeros leave the layer as zeros: BatchNorm adds its bias, and in eval mode subtracts its running mean."""
+        if not isinstance(layer, ReluConvBn):
+            return True
+        norm: Any = layer.op[2]
+        return not bool(norm.bias.any()) and (self.training or not bool(norm.running_mean.any()))
 
 
 class ResidualReduction(nn.Module):

@@ -1,0 +1,117 @@
+"""Fill a statistics store: what is missing is computed shard by shard, and only one process writes."""
+
+import platform
+import resource
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from parzc_core import __version__, scheduling
+from parzc_core.collection import CollectionConfig, record, records
+from parzc_core.images import minibatch
+from parzc_core.spaces import space as space_named
+from parzc_core.statistics_store import Record, StatisticsStore, pack
+
+SHARD_SIZE = 50  # architectures, or classes of isomorphic ones, that are computed and written together
+Group = tuple[
+    str, list[tuple[int, str]]
+]  # the architecture that is computed, (position, architecture) that get its values
+
+
+def collect(
+    config: CollectionConfig,
+    folder: Path | str,
+    jobs: int = 1,
+    progress: bool = True,
+    scheduler: str | None = None,
+) -> StatisticsStore:
+    """Fill the store with what it lacks. Killed at any moment, the next call loses at most the shards in flight.
+
+    jobs: processes. scheduler: address of a Dask scheduler whose workers compute instead; only this process writes.
+    A shard that is damaged is named and computed anew. Raises BadInput where the folder holds another collection or another
+    process is collecting into it, WorkerDied where a process was killed.
+    """
+    store = StatisticsStore(folder)
+    archs = space_named(config.space).sample(config.cells, config.seed)
+    groups = grouped(config, archs)
+    shards = [groups[start : start + SHARD_SIZE] for start in range(0, len(groups), SHARD_SIZE)]
+    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
+    with store.lock():
+        description = {**_description(config, batch.manifest), "computed": len(groups)}
+        store.open(description, archs, [shard[0][1][0][0] for shard in shards])
+        with tqdm(total=len(archs), unit="cell", disable=None if progress else True) as bar:
+            for number, what in store.damaged().items():
+                bar.write(f"{what.partition(';')[0]}; computing it anew")
+                store.path(number).unlink()
+            _take_up(store)
+            todo = store.missing()
+            bar.update(len(archs) - sum(len(members) for n in todo for _, members in shards[n]))
+            work = [(config, n, shards[n]) for n in todo]
+            for number, content, seconds, peak_mb in scheduling.run(compute_shard, work, jobs, scheduler):
+                store.add(number, content, seconds, peak_mb)
+                bar.update(sum(len(members) for _, members in shards[number]))
+    return store
+
+
+def grouped(config: CollectionConfig, archs: list[str]) -> list[Group]:
+    """The sample as groups that are computed together, in the order in which the sample first meets them."""
+    if not config.share_isomorphic:
+        return [(arch, [(position, arch)]) for position, arch in enumerate(archs)]
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for position, arch in enumerate(archs):
+        representative = space_named(config.space).isomorphism(arch).representative
+        groups.setdefault(representative, []).append((position, arch))
+    return list(groups.items())
+
+
+def compute_shard(config: CollectionConfig, number: int, groups: list[Group]) -> tuple[int, bytes, float, float]:
+    """Run in a worker process: (number, bytes of the shard, CPU-seconds, peak memory of the process in MB)."""
+    torch.set_num_threads(1)
+    started = time.process_time()
+    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
+    found: list[Record] = []
+    for representative, members in groups:
+        if config.share_isomorphic:
+            found += records(config, representative, members, batch)
+        else:
+            one = record(config, representative, batch)
+            found.append(Record(one.arch, one.statistics, one.scores, members[0][0]))
+    content = pack(found)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return number, content, time.process_time() - started, peak_mb
+
+
+def _take_up(store: StatisticsStore) -> None:
+    """Note the shards that were written when the process that wrote them was killed."""
+    noted = store.manifest["shards"]
+    for number in range(len(store.manifest["starts"])):
+        if store.path(number).is_file() and store.path(number).name not in noted:
+            store.note(number, store.path(number).read_bytes())
+
+
+def _description(config: CollectionConfig, batch: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "parzc": __version__,
+    }
+    return {"config": plain, "command": command(config), "image_batch": batch, "versions": versions}
+
+
+def command(config: CollectionConfig) -> str:
+    """The command line that collects this."""
+    parts = ["parzc collect"]
+    for key, value in asdict(config).items():
+        option = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            parts += [option] if value else []
+        else:
+            parts += [option, *(map(str, value) if isinstance(value, (tuple, list)) else [str(value)])]
+    return " ".join(parts)

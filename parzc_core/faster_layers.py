@@ -1,0 +1,130 @@
+"""The same layers in less time on a CPU, for a copy of a network that only the collector sees.
+
+`substitute` gives three kinds of layer another forward: it computes the same numbers up to rounding and can be differentiated
+twice. On one core: BatchNorm's second derivative in two passes over the data instead of about thirty; a 1x1 convolution as one
+matrix product, 2 to 4 times faster; average pooling as two products with a band matrix, 5 to 10 times faster.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+
+def substitute(model: nn.Module) -> None:
+    """Give every layer that has a faster form that form, in train mode; layers of other kinds are left alone."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            module.forward = functools.partial(_batch_norm, module)  # type: ignore[method-assign]
+        elif type(module) is nn.Conv2d and _is_pointwise(module):
+            module.forward = functools.partial(_pointwise, module)  # type: ignore[method-assign]
+        elif type(module) is nn.AvgPool2d and _is_same_size(module):
+            module.forward = functools.partial(_average, module)  # type: ignore[method-assign]
+
+
+def restore(model: nn.Module) -> None:
+    """Every layer computes as its class says again."""
+    for module in model.modules():
+        module.__dict__.pop("forward", None)
+
+
+def _is_pointwise(conv: nn.Conv2d) -> bool:
+    one = conv.kernel_size == conv.stride == (1, 1)
+    return one and conv.groups == 1 and conv.bias is None and conv.padding in (0, (0, 0))
+
+
+def _pointwise(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    if x.ndim != 4 or x.shape[1] != conv.in_channels:
+        return nn.Conv2d.forward(conv, x)
+    n, _, height, width = x.shape
+    return torch.matmul(conv.weight.flatten(1), x.flatten(2)).view(n, -1, height, width)
+
+
+def _is_same_size(pool: nn.AvgPool2d) -> bool:
+    kernel, stride, padding = (_pair(value) for value in (pool.kernel_size, pool.stride, pool.padding))
+    odd = all(k % 2 == 1 and p == k // 2 for k, p in zip(kernel, padding, strict=True))
+    return odd and stride == (1, 1) and not (pool.count_include_pad or pool.ceil_mode or pool.divisor_override)
+
+
+def _average(pool: nn.AvgPool2d, x: torch.Tensor) -> torch.Tensor:
+    if x.ndim != 4:
+        return nn.AvgPool2d.forward(pool, x)
+    rows, columns = (
+        _band(size, kernel, x.dtype) for size, kernel in zip(x.shape[2:], _pair(pool.kernel_size), strict=True)
+    )
+    return torch.matmul(rows, x @ columns.T)
+
+
+@functools.cache
+def _band(size: int, kernel: int, dtype: torch.dtype) -> torch.Tensor:
+    """[size, size]: row i averages the entries within kernel // 2 of i that there are."""
+    band = torch.ones(size, size, dtype=dtype).tril(kernel // 2).triu(-(kernel // 2))
+    return band / band.sum(dim=1, keepdim=True)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _batch_norm(norm: Any, x: torch.Tensor) -> torch.Tensor:
+    """BatchNorm by the statistics of the batch; running statistics are left alone."""
+    if not norm.training or x.numel() == x.shape[1]:
+        return type(norm).forward(norm, x)  # the latter raises torch's own error: one value a channel has no variance
+    return _BatchNorm.apply(x, norm.weight, norm.bias, norm.eps)
+
+
+class _BatchNorm(torch.autograd.Function):
+    """y = weight * (x - mean) * r + bias, r = 1 / sqrt(variance + eps). Gradients for x alone: no statistic needs the others."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: Any, bias: Any, eps: float) -> torch.Tensor:
+        y, mean, r = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        ctx.save_for_backward(x, weight, mean, r)
+        ctx.eps = eps
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        return _BatchNormBackward.apply(*gradients, *ctx.saved_tensors, ctx.eps), None, None, None
+
+
+class _BatchNormBackward(torch.autograd.Function):
+    """dx = weight r (g - mean(g) - z mean(g z)), z = (x - mean) r, a symmetric linear map of g; and its own derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, x: torch.Tensor, weight: Any, mean: Any, r: Any, eps: float) -> torch.Tensor:
+        dx, sum_gz, sum_g = _native_backward(g, x, weight, mean, r, eps)
+        ctx.save_for_backward(g, x, weight, mean, r, sum_gz, sum_g)
+        ctx.eps = eps
+        return dx
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        """With v the gradient of dx, S = <v, dx>, means over the m values of a channel and a = mean(v z), b = mean(g z):
+
+        dS/dg = weight r (v - mean(v) - z a),
+        dS/dx = -weight r^2 ((mean(v g) - mean(v) mean(g) - 3 a b) z + b (v - mean(v)) + a (g - mean(g))).
+        """
+        (v,) = gradients
+        g, x, weight, mean, r, sum_gz, sum_g = ctx.saved_tensors
+        dg, sum_vz, sum_v = _native_backward(v, x, weight, mean, r, ctx.eps)
+        m = x.numel() // x.shape[1]
+        shape = [1, -1] + [1] * (x.ndim - 2)
+        a, b, mean_v, mean_g = sum_vz / m, sum_gz / m, sum_v / m, sum_g / m
+        mean_vg = (v * g).sum(dim=[axis for axis in range(x.ndim) if axis != 1]) / m
+        scale = -r.square() if weight is None else -weight * r.square()
+        of_x = scale * (mean_vg - mean_v * mean_g - 3 * a * b) * r
+        constant = -of_x * mean - scale * (b * mean_v + a * mean_g)
+        dx = (x * of_x.view(shape)).add_(constant.view(shape))
+        dx.addcmul_(v, (scale * b).view(shape)).addcmul_(g, (scale * a).view(shape))
+        return dg, dx, None, None, None, None
+
+
+def _native_backward(
+    g: torch.Tensor, x: torch.Tensor, weight: Any, mean: torch.Tensor, r: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """dx, sum(g z) and sum(g) of each channel."""
+    return torch.ops.aten.native_batch_norm_backward(g, x, weight, None, None, mean, r, True, eps, [True, True, True])

@@ -1,0 +1,143 @@
+"""Network-level scores made of weight gradients: LogSynflow, NASI, KNAS, GradSign and TE-NAS's condition number.
+
+All see the weights of Conv2d and Linear layers, no biases and no BatchNorm parameters; a weight without gradient counts as zero.
+"""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.grad import conv2d_weight
+
+from parzc_core.errors import BadInput
+from parzc_core.network_level import network_score
+from parzc_core.passes import Gradients, Passes, forward_with_calls, nodes_of
+
+
+@network_score
+def logsynflow(passes: Passes) -> float:
+    """LogSynflow (Cavagnero et al., FreeREA, WACV 2023, [5]): sum |w| log(|dR/dw| + 1), higher is better.
+
+    R is Synflow's: parameters made positive, BatchNorm bypassed as in `synflow`, one image of ones, float64. 0 without gradient.
+    """
+    flow, total = passes.flow, 0.0
+    for name, gradient in flow.gradients.items():
+        if gradient is not None:
+            total += float((flow.weights[name].abs() * gradient.abs().log1p()).sum())
+    return total
+
+
+@network_score
+def nasi(passes: Passes) -> float:
+    """NASI (Shu et al., ICLR 2022, [46]), trace norm of the NTK: ||dL/dw||^2 over all weights, higher is better.
+
+    §3.2: L is the mean cross-entropy of the mini-batch; the factor m / gamma of eq. (12) is the same for every architecture.
+    Left out: the search's penalty above a constant nu (eq. 13), which the paper tunes. 0 where no weight has a gradient.
+    """
+    return _square_sum(passes.loss_gradients)
+
+
+@network_score
+def knas(passes: Passes) -> float:
+    """KNAS (Xu et al., ICML 2021, [60]), mean of the Gram matrix of gradients: 1/N^2 sum_nm <g_n, g_m>, higher is better.
+
+    g_n = d(sum of image n's logits)/dw, so the mean is ||sum_n g_n||^2 / N^2 and costs one backward pass. All weights are
+    used; the authors' released code approximates: the first 50 entries of each of the first tensors, gradients of the loss of
+    50 mini-batches, centred, one half of them against the other. 0 where no weight has a gradient.
+    """
+    return _square_sum(passes.logit_gradients) / len(passes.images) ** 2
+
+
+@network_score
+def gradsign(passes: Passes) -> float:
+    """GradSign (Zhang & Jia, ICLR 2022, [65]): sum_w |sum_n sign(dL_n/dw)|, higher is better. An integer, 0 without gradient.
+
+    L_n is the cross-entropy of image n alone in train mode, as in the authors' code: BatchNorm sees a batch of that one image.
+    Here all images go through one forward and backward, with BatchNorm over each image alone, and the convolution of each
+    image's gradient has the image as its group: 1.4 times faster than image by image. Gradients that are zero but for
+    rounding have a random sign (about 0.1 % of the score). Raises BadInput where BatchNorm has one value a channel and image,
+    or a layer does not see the images along its first axis.
+    """
+    model, images = passes.copy(), passes.images
+    nodes = nodes_of(model)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.forward = functools.partial(_batch_norm_of_each, module)  # type: ignore[method-assign]
+    seen: list[torch.Tensor] = []
+    for node in nodes.values():
+        node.register_forward_pre_hook(lambda node, inputs: seen.append(inputs[0].detach()))
+    logits, calls = forward_with_calls(model, nodes, images)
+    inputs = seen[-len(calls) :] if calls else []  # a forward that overwrites outputs has been run twice
+    loss = F.cross_entropy(logits, passes.labels, reduction="sum")
+    gradients = torch.autograd.grad(loss, [call.output for call in calls], allow_unused=True)
+
+    of_each: dict[str, torch.Tensor] = {}  # only of nodes with calls yet to come: their signs are those of the sum
+    left = {name: sum(call.name == name for call in calls) for name in nodes}
+    total = 0.0
+    for call, x, gradient in zip(calls, inputs, gradients, strict=True):
+        left[call.name] -= 1
+        if gradient is not None:
+            g = _weight_gradient_of_each(nodes[call.name], x, gradient, len(images))
+            of_each[call.name] = of_each[call.name] + g if call.name in of_each else g
+        if left[call.name] == 0 and call.name in of_each:
+            total += float(of_each.pop(call.name).sign().sum(dim=0).abs().sum(dtype=torch.float64))
+    return total
+
+
+@network_score
+def ntk_condition(passes: Passes, images: int = 8) -> float:
+    """TE-NAS (Chen et al., ICLR 2021, [7]): minus the condition number of the NTK, -lambda_max / lambda_min, higher is better.
+
+    NTK_nm = <g_n, g_m>, g_n = d(sum of image n's logits)/dw, train mode: BatchNorm couples the images of the batch, as in the
+    authors' code. In (-inf, -1]; -inf for a singular kernel, the zero one included.
+    images: the first so many of the batch are the whole batch here; 8 cost a quarter of 16, one backward pass each.
+    """
+    logits = passes.model(passes.images[:images])
+    rows = [
+        torch.autograd.grad(row.sum(), passes.weights, retain_graph=True, allow_unused=True) for row in logits.unbind()
+    ]
+    kernel = torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    for of_weight in zip(*rows, strict=True):
+        live = [gradient for gradient in of_weight if gradient is not None]
+        if live:  # a weight reaches the logits of all images or of none
+            g = torch.stack(live).flatten(1).double()
+            kernel += g @ g.T
+    eigenvalues = torch.linalg.eigvalsh(kernel)
+    smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
+    # Errors of the gradients, squared in the kernel, and of the kernel.
+    rounding = max((len(rows) * torch.finfo(logits.dtype).eps) ** 2, len(rows) * torch.finfo(kernel.dtype).eps)
+    return -largest / smallest if smallest > rounding * largest else float("-inf")
+
+
+def _square_sum(gradients: Gradients) -> float:
+    return sum(float(gradient.double().square().sum()) for gradient in gradients.values() if gradient is not None)
+
+
+def _batch_norm_of_each(norm: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.Tensor:
+    """BatchNorm in train mode of each image as a batch of one: (N, C, ...) seen as one image of N C channels."""
+    n, channels = x.shape[:2]
+    scale, shift = (None if p is None else p.repeat(n) for p in (norm.weight, norm.bias))
+    return F.batch_norm(
+        x.reshape(1, n * channels, *x.shape[2:]), None, None, scale, shift, True, 0.0, norm.eps
+    ).view_as(x)
+
+
+def _weight_gradient_of_each(
+    node: nn.Conv2d | nn.Linear, x: torch.Tensor, gradient: torch.Tensor, n: int
+) -> torch.Tensor:
+    """[N, entries of the weight]: each image's gradient, from a call's input and the gradient of its output."""
+    if len(x) != n:
+        raise BadInput(
+            f"got a layer that sees {len(x)} samples of a batch of {n}; gradsign expects the images in the first axis"
+        )
+    if isinstance(node, nn.Linear):
+        of_each = torch.einsum(
+            "nto,nti->noi", gradient.reshape(n, -1, node.out_features), x.reshape(n, -1, node.in_features)
+        )
+        return of_each.flatten(1)
+    mode = "constant" if node.padding_mode == "zeros" else node.padding_mode
+    padded = F.pad(x, node._reversed_padding_repeated_twice, mode=mode)
+    shape = (n * node.out_channels, *node.weight.shape[1:])
+    as_groups = [t.reshape(1, -1, *t.shape[2:]) for t in (padded, gradient)]
+    return conv2d_weight(as_groups[0], shape, as_groups[1], node.stride, 0, node.dilation, n * node.groups).view(n, -1)

@@ -1,0 +1,56 @@
+"""Run one function over many arguments: in processes on this machine, or on a Dask cluster; results as they come."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from parzc_core.errors import BadInput, WorkerDied
+
+Result = TypeVar("Result")
+
+
+def run(
+    function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], jobs: int = 1, scheduler: str | None = None
+) -> Iterator[Result]:
+    """function(*arguments[i]) for every i, in the order in which they end.
+
+    jobs: processes on this machine. scheduler: address of a Dask scheduler ("tcp://host:8786") whose workers do it instead; a
+    worker that dies there has its work given to another. Raises WorkerDied where a local process was killed, BadInput where
+    the scheduler cannot be reached.
+    """
+    if scheduler is None:
+        work = (delayed(function)(*each) for each in arguments)
+        try:
+            yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
+        except TerminatedWorkerError as error:
+            raise WorkerDied(
+                "a worker process was killed, by a signal or for want of memory; what was finished is kept: "
+                "run the same command again, with fewer --jobs if memory is short"
+            ) from error
+        return
+    client = _client(scheduler)
+    try:
+        from distributed import as_completed
+
+        futures = [client.submit(function, *each, pure=False, retries=3) for each in arguments]
+        for future in as_completed(futures):
+            yield future.result()
+            future.release()
+    finally:
+        client.close()
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise BadInput("--scheduler needs the package distributed: pip install 'parzc[dask]'") from error
+    try:
+        return Client(address, timeout="10s")
+    except (OSError, ValueError) as error:  # distributed's own errors of a connection are kinds of these
+        raise BadInput(
+            f"no Dask scheduler answers at {address!r} ({error}); expected an address such as tcp://host:8786, "
+            "which `dask scheduler` prints when it starts"
+        ) from error

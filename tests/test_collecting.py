@@ -1,0 +1,218 @@
+"""Collecting under faults: kill -9, a full disk, a second collector, a damaged shard, a dead worker; nothing lost or repeated."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parzc_core import collecting
+from parzc_core.collecting import collect, compute_shard, grouped
+from parzc_core.collection import CollectionConfig
+from parzc_core.errors import BadInput, UnknownName, WorkerDied
+from parzc_core.spaces import nb201
+from parzc_core.statistics_store import StatisticsStore
+
+CONFIG = CollectionConfig(cells=5, batch=4, scores=("params", "nwot"))
+# Small networks and shards, for a process of its own; {} is the rest of the program.
+PROGRAM = """
+import sys
+from parzc_core import collecting
+from parzc_core.collection import CollectionConfig
+from parzc_core.spaces import nb201
+build = nb201.build
+nb201.build = lambda arch, **rest: build(arch, channels=4, cells=1, **rest)
+collecting.SHARD_SIZE = 2
+config = CollectionConfig(cells=int(sys.argv[2]), batch=4, scores=())
+"""
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Small networks and shards, so that collecting takes a moment."""
+    monkeypatch.setattr(collecting, "SHARD_SIZE", 2)
+    build = nb201.build
+    monkeypatch.setattr(nb201, "build", lambda arch, **rest: build(arch, channels=4, cells=1, **rest))
+
+
+def start(folder: Path, cells: int, rest: str = "collecting.collect(config, sys.argv[1])") -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + rest, str(folder), str(cells)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def wait_for_shards(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("shard-*.npz"))) < count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(list(folder.glob("shard-*.npz"))) >= count
+
+
+def test_collecting_resumes_without_computing_anything_twice(tiny, tmp_path, monkeypatch):
+    whole = collect(CONFIG, tmp_path / "whole").read()
+    assert len(whole.archs) == 5
+    assert whole.manifest["image_batch"]["source"] == "foolbox"
+    assert whole.manifest["computed"] == 5
+    assert whole.manifest["command"].startswith("parzc collect --space nb201 --dataset cifar10")
+
+    computed = []
+
+    def counted(config, number, groups):
+        if len(computed) == 1 and number not in computed:
+            computed.append(None)
+            raise KeyboardInterrupt
+        computed.append(number)
+        return compute_shard(config, number, groups)
+
+    monkeypatch.setattr(collecting, "compute_shard", counted)
+    with pytest.raises(KeyboardInterrupt):
+        collect(CONFIG, tmp_path / "cut")
+    assert StatisticsStore(tmp_path / "cut").missing() == [1, 2]
+    before = StatisticsStore(tmp_path / "cut").path(0).stat().st_mtime_ns
+    resumed = collect(CONFIG, tmp_path / "cut").read()
+    assert computed == [0, None, 1, 2]
+    assert StatisticsStore(tmp_path / "cut").path(0).stat().st_mtime_ns == before
+    assert resumed.manifest["shards"] == whole.manifest["shards"]
+    for a, b in zip(whole.statistics, resumed.statistics, strict=True):
+        assert np.array_equal(a.values, b.values)
+    collect(CONFIG, tmp_path / "cut")
+    assert computed == [0, None, 1, 2]
+
+
+def test_a_shard_written_but_not_noted_is_taken_up(tiny, tmp_path, monkeypatch):
+    store = collect(CONFIG, tmp_path)
+    shards = store.manifest["shards"]
+    store._write_manifest({**store.manifest, "shards": {}})
+    monkeypatch.setattr(collecting, "compute_shard", None)  # calling it would fail
+    assert collect(CONFIG, tmp_path).manifest["shards"] == shards
+
+
+def test_a_damaged_shard_is_named_and_computed_anew_alone(tiny, tmp_path, capsys):
+    store = collect(CONFIG, tmp_path, progress=False)
+    shards = store.manifest["shards"]
+    untouched = store.path(0).stat().st_mtime_ns
+    store.path(1).write_bytes(b"\0" * 100)
+    again = collect(CONFIG, tmp_path, progress=False)
+    said = "".join(capsys.readouterr())
+    assert "shard-00001.npz is damaged" in said
+    assert "computing it anew" in said
+    assert again.manifest["shards"] == shards
+    assert again.damaged() == {}
+    assert again.path(0).stat().st_mtime_ns == untouched
+
+
+def test_kill_9_loses_at_most_the_shard_in_flight(tmp_path):
+    process = start(tmp_path, 400)
+    wait_for_shards(tmp_path, 3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    store = StatisticsStore(tmp_path)
+    there = [int(path.stem[-5:]) for path in tmp_path.glob("shard-*.npz")]
+    assert len(there) >= 3
+    for number in there:
+        assert len(store.read_shard(number)) == 2
+    assert store.manifest["architectures"] == 400
+    with store.lock():  # a dead collector holds no lock
+        pass
+
+
+def test_a_full_disk_leaves_whole_shards_only_and_collecting_goes_on_later(tiny, tmp_path):
+    """Beyond 6 kB no file may grow: the manifest, rewritten at each shard, meets that limit as it would a full disk."""
+    limited = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, 6_000))\n"
+        "collecting.collect(config, sys.argv[1])"
+    )
+    process = start(tmp_path, 300, limited)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "File too large" in said
+    assert not list(tmp_path.glob(".*npz*")), "a temporary file was left behind"
+    store = StatisticsStore(tmp_path)
+    there = 150 - len(store.missing())
+    assert 0 < there < 150
+    assert store.damaged() == {}
+    json.loads((tmp_path / "manifest.json").read_text())
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("shard-*.npz")}
+    config = CollectionConfig(cells=300, batch=4, scores=())
+    assert collect(config, tmp_path).complete() == 300
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_of_two_collectors_on_one_store_the_second_says_so_and_changes_nothing(tmp_path):
+    first = start(tmp_path, 400)
+    wait_for_shards(tmp_path, 1)
+    second = start(tmp_path, 400)
+    _, said = second.communicate(timeout=60)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert second.returncode != 0
+    assert "another process is collecting into" in said
+    assert StatisticsStore(tmp_path).damaged() == {}
+
+
+def test_a_killed_worker_process_is_reported_and_nothing_finished_is_lost(tmp_path):
+    """The first worker to reach shard 3 kills itself, once."""
+    program = """
+import os, signal, pathlib
+from joblib.externals.loky import set_loky_pickler
+mark = pathlib.Path(sys.argv[1]) / "killed"
+
+def compute(config, number, groups, compute=collecting.compute_shard):
+    from parzc_core.spaces import nb201
+    nb201.build = lambda arch, **rest: build(arch, channels=4, cells=1, **rest)
+    if number == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return compute(config, number, groups)
+
+collecting.compute_shard = compute
+collecting.collect(config, sys.argv[1], jobs=2)
+"""
+    tmp_path.joinpath("store").mkdir()
+    folder = tmp_path / "store"
+    process = start(folder, 16, program)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "WorkerDied" in said
+    assert "run the same command again" in said
+    store = StatisticsStore(folder)
+    assert store.damaged() == {}
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("shard-*.npz")}
+    again = start(folder, 16, program)
+    _, said = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert store.complete() == 16
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert issubclass(WorkerDied, RuntimeError)
+
+
+def test_groups_are_in_the_order_in_which_the_sample_meets_them():
+    archs = nb201.sample(300, 0)
+    alone = grouped(CollectionConfig(cells=300), archs)
+    assert [members for _, members in alone] == [[(i, arch)] for i, arch in enumerate(archs)]
+    shared = grouped(CollectionConfig(cells=300, share_isomorphic=True), archs)
+    first = [members[0][0] for _, members in shared]
+    assert first == sorted(first)
+    assert sorted(position for _, members in shared for position, _ in members) == list(range(300))
+    assert len(shared) == len({nb201.isomorphism(arch).representative for arch in archs}) < 300
+
+
+def test_bad_collections_are_refused():
+    with pytest.raises(UnknownName, match="unknown space"):
+        CollectionConfig(space="nb999")
+    with pytest.raises(UnknownName, match="unknown node-wise proxy"):
+        CollectionConfig(proxies=("snap",))
+    with pytest.raises(UnknownName, match="unknown network-level proxy 'zon'"):
+        CollectionConfig(scores=("zon",))
+    with pytest.raises(BadInput, match="2 images"):
+        CollectionConfig(batch=1)

@@ -1,0 +1,90 @@
+"""Encodings against hand-computed values; the aligned one does not leak, and says what it cannot read."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parzc_core.collector import NodeStatistics
+from parzc_core.encoding import PAPER_PROXIES, Encoder, encode, log_magnitude
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.proxies import NODE_PROXIES
+from parzc_core.spaces import nb201
+
+
+def fake(seed: int, nodes: tuple[str, ...] = ("c", "b", "a")) -> NodeStatistics:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(len(NODE_PROXIES), len(nodes))) * 10.0 ** rng.integers(-8, 46, size=(7, len(nodes)))
+    return NodeStatistics(
+        nodes, NODE_PROXIES, values, rng.integers(1, 1000, len(nodes)), tuple(reversed(range(len(nodes))))
+    )
+
+
+def test_paper_encoding_by_hand():
+    one = NodeStatistics(
+        ("x", "y", "z"), ("snip", "plain"), np.array([[2.0, 4.0, 6.0], [5.0, 5.0, 5.0]]), np.ones(3, int), (2, 1, 0)
+    )
+    two = NodeStatistics(("x", "y"), ("snip", "plain"), np.array([[1.0, 3.0], [-1.0, 1.0]]), np.ones(2, int), (1, 0))
+    got = encode([one, two], "paper", ("snip", "plain"))
+    assert got.dtype == np.float32
+    assert got.tolist() == [[0, 0.5, 1, 0, 0, 0], [0, 1, 0, 0, 1, 0]]  # 0/0 is 0; padded at the end of each proxy
+
+
+def test_aligned_encoding_keeps_slots_and_standardises_on_the_training_cells_alone():
+    statistics = [fake(i, nodes) for i, nodes in enumerate([("a", "b"), ("b", "c"), ("a", "c"), ("a", "b", "c")])]
+    slots = ("a", "b", "c")
+    got = encode(statistics, "aligned", ("snip",), train=[0, 1], slots=slots)
+    logs = {slot: {} for slot in slots}
+    for i, one in enumerate(statistics):
+        for node, value in zip(one.nodes, one.of("snip"), strict=True):
+            logs[node][i] = np.log10(abs(value))
+    for column, slot in enumerate(slots):
+        seen = [logs[slot][i] for i in (0, 1) if i in logs[slot]]
+        scale = np.std(seen) or 1.0
+        for i in range(4):
+            expected = np.clip((logs[slot][i] - np.mean(seen)) / scale, -4, 4) if i in logs[slot] else -3.0
+            assert got[i, column] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    changed = [*statistics[:2], fake(99, ("a", "c")), fake(98, ("b",))]
+    assert np.array_equal(got[:2], encode(changed, "aligned", ("snip",), train=[0, 1], slots=slots)[:2])
+    assert not np.array_equal(got[:2], encode(statistics, "aligned", ("snip",), slots=slots)[:2])
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_log_magnitude_is_nan_exactly_where_there_is_no_logarithm(value):
+    got = float(log_magnitude(np.array(value)))
+    assert np.isnan(got) == (not np.isfinite(value) or value == 0)
+    if not np.isnan(got):
+        assert got == pytest.approx(np.log10(abs(value)))
+
+
+def test_a_dead_node_is_encoded_like_an_absent_one():
+    full, part = fake(0, ("a", "b")), fake(0, ("a", "b"))
+    dead = NodeStatistics(
+        full.nodes, full.proxies, full.values * np.array([1.0, 0.0]), full.numel, full.execution_order
+    )
+    absent = NodeStatistics(("a",), part.proxies, part.values[:, :1], part.numel[:1], (0,))
+    got = encode([full, dead, absent], "aligned", ("snip", "plain"), slots=("a", "b"))
+    assert np.array_equal(got[1], got[2])
+    assert not np.array_equal(got[0], got[1])
+
+
+def test_encodings_refuse_what_they_cannot_read():
+    with pytest.raises(UnknownName, match="paper, aligned"):
+        encode([fake(0)], "onehot")
+    with pytest.raises(BadInput, match="no statistics"):
+        encode([], "paper")
+    with pytest.raises(BadInput, match="was not collected"):
+        encode([fake(0)], "paper", ("zen",))
+    with pytest.raises(BadInput, match="fitted for 2"):
+        Encoder("paper").fit([fake(0, ("a", "b"))]).transform([fake(1)])
+    with pytest.raises(BadInput, match="no slot"):
+        Encoder("aligned").fit([fake(0, ("a", "b"))]).transform([fake(1)])
+
+
+def test_nb201_paper_encoding_has_the_papers_294_inputs():
+    nodes = nb201.SLOTS
+    full = NodeStatistics(
+        nodes, NODE_PROXIES, np.random.default_rng(0).random((7, 98)), np.ones(98, int), tuple(range(98))
+    )
+    assert encode([full, fake(1)], "paper").shape == (2, 294)
+    assert len(PAPER_PROXIES) == 3
