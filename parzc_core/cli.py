@@ -87,7 +87,8 @@ def _collect(options: argparse.Namespace) -> int:
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     config = CollectionConfig(**{name: value for name, value in (given | lists).items() if value is not None})
     folder = options.out or paths.STATISTICS / options.space / options.dataset
-    store = collect(config, folder, jobs=options.jobs, progress=True, scheduler=options.scheduler)
+    running = {"jobs": options.jobs, "scheduler": options.scheduler, "shard_size": options.shard_size}
+    store = collect(config, folder, progress=True, **running)
     manifest = store.manifest
     print(
         f"statistics of {options.cells} cells of {options.space} ({manifest['computed']} computed, "
@@ -191,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
     collect.add_argument("--share-isomorphic", action="store_true", help="compute isomorphic architectures once")
     collect.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
+    collect.add_argument("--shard-size", type=_positive, metavar="N", help="architectures written together (50)")
     collect.add_argument(
         "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute (tcp://host:8786)"
     )

@@ -17,7 +17,7 @@ from parzc_core.images import minibatch
 from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import Record, StatisticsStore, pack
 
-SHARD_SIZE = 50  # architectures, or classes of isomorphic ones, that are computed and written together
+SHARD_SIZE = 50  # half a minute of work on NAS-Bench-201: what a kill can cost
 Group = tuple[
     str, list[tuple[int, str]]
 ]  # the architecture that is computed, (position, architecture) that get its values
@@ -29,17 +29,20 @@ def collect(
     jobs: int = 1,
     progress: bool = True,
     scheduler: str | None = None,
+    shard_size: int | None = None,
 ) -> StatisticsStore:
     """Fill the store with what it lacks. Killed at any moment, the next call loses at most the shards in flight.
 
     jobs: processes. scheduler: address of a Dask scheduler whose workers compute instead; only this process writes.
+    shard_size: architectures, or classes of isomorphic ones, that are computed and written together (None: SHARD_SIZE).
     A shard that is damaged is named and computed anew. Raises BadInput where the folder holds another collection or another
     process is collecting into it, WorkerDied where a process was killed.
     """
     store = StatisticsStore(folder)
     archs = space_named(config.space).sample(config.cells, config.seed)
     groups = grouped(config, archs)
-    shards = [groups[start : start + SHARD_SIZE] for start in range(0, len(groups), SHARD_SIZE)]
+    size = shard_size or SHARD_SIZE
+    shards = [groups[start : start + size] for start in range(0, len(groups), size)]
     batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
     with store.lock():
         description = {**_description(config, batch.manifest), "computed": len(groups)}

@@ -162,8 +162,11 @@ def test_collect_passes_every_option(
         "nb201", "cifar100", "noise", 7, 1, 3, 2, 4, ("snip", "synflow"), ("jacov",), share_isomorphic=True
     )
     command = collecting.command(config).split()  # what the manifest says made it
-    assert main([*command[1:], "--out", str(tmp_path), "--jobs", "2", "--scheduler", "tcp://a:1"]) == 0
-    assert asked == [(config, tmp_path, {"jobs": 2, "progress": True, "scheduler": "tcp://a:1"})]
+    assert (
+        main([*command[1:], "--out", str(tmp_path), "--jobs", "2", "--scheduler", "tcp://a:1", "--shard-size", "9"])
+        == 0
+    )
+    assert asked == [(config, tmp_path, {"jobs": 2, "progress": True, "scheduler": "tcp://a:1", "shard_size": 9})]
     assert "7 cells of nb201 (5 computed, 12 CPU-seconds)" in capsys.readouterr().out
     assert main(["collect", "--proxies", "--scores", "--out", str(tmp_path)]) == 0
     assert asked[-1][0] == CollectionConfig(proxies=(), scores=())

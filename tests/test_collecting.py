@@ -88,6 +88,15 @@ def test_collecting_resumes_without_computing_anything_twice(tiny, tmp_path, mon
     assert computed == [0, None, 1, 2]
 
 
+def test_the_size_of_shards_changes_no_value(tiny, tmp_path):
+    two, four = (collect(CONFIG, tmp_path / str(size), shard_size=size) for size in (2, 4))
+    assert (two.manifest["starts"], four.manifest["starts"]) == ([0, 2, 4], [0, 4])
+    for a, b in zip(two.read().statistics, four.read().statistics, strict=True):
+        assert np.array_equal(a.values, b.values)
+    with pytest.raises(BadInput, match="holds another collection"):
+        collect(CONFIG, tmp_path / "2", shard_size=4)
+
+
 def test_a_shard_written_but_not_noted_is_taken_up(tiny, tmp_path, monkeypatch):
     store = collect(CONFIG, tmp_path)
     shards = store.manifest["shards"]
