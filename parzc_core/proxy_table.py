@@ -59,6 +59,20 @@ def aggregations(data: Data, proxies: Sequence[str]) -> pd.DataFrame:
     )
 
 
+def by_labels(data: Data) -> pd.DataFrame:
+    """Kendall's tau, percent, of each proxy (rows) with what the data are judged on, and with validation accuracy (columns)."""
+    scores = network_scores(data)
+    return pd.DataFrame(
+        {
+            PROXY_LABELS[str(proxy)]: {
+                f"judged on {data.judged_on}": metrics.kendall(score.to_numpy(), data.judged),
+                "judged on val": metrics.kendall(score.to_numpy(), data.learn),
+            }
+            for proxy, score in scores.items()
+        }
+    ).T
+
+
 def table_rows(dataset: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
     """The same as rows of Table 1."""
     return [

@@ -35,6 +35,7 @@ FIGURE_TEXTS = {
     "fig06b_tsne": "Figure 6b. t-SNE of node-wise statistics, a panel a proxy, NAS-Bench-201",
     "fig07_bayesian_weights": "Figure 7. Sampled weights of a Bayesian layer, a panel a neuron, with mean and spread",
     "fig08_rank_correlation": "Figure 8. Predicted rank against true accuracy, a data set a column; below, the top",
+    "stability": "Stability. Proxies over initialisations, batches and noise; how far each node's value moves",
 }
 MORE_FIGURES = ("fig06a_tsne",)  # told about once it is there
 

@@ -32,6 +32,7 @@ FIGURES = (
     ("fig06b_tsne", "Figure 6b", "t-SNE of node-wise statistics, NAS-Bench-201"),
     ("fig07_bayesian_weights", "Figure 7", "learned weight distributions"),
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
+    ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )
 
 

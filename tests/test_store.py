@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,13 @@ def test_rounding_keeps_the_relative_error_and_what_is_not_finite(value):
         assert got == value or (np.isnan(got) and np.isnan(value))
     elif abs(value) > 1e-300:
         assert abs(got - value) <= abs(value) * 2**-20
+
+
+def test_rounding_does_not_change_how_sums_over_nodes_rank():
+    values = np.random.default_rng(0).lognormal(sigma=3, size=(2000, 40))
+    tau = scipy.stats.kendalltau(values.sum(axis=1), round_mantissa(values).sum(axis=1)).statistic
+    assert tau > 1 - 1e-4
+    assert scipy.stats.kendalltau(values.sum(axis=1), round_mantissa(values, 4).sum(axis=1)).statistic < 1 - 1e-4
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])

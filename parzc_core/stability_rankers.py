@@ -1,0 +1,164 @@
+"""How well rankers carry over between variants of the statistics, and what their Bayesian weights know of them (limitation 3).
+
+Rankers trained on one variant of `stability` are judged on others by `carry_over`; the learned spread of Bayesian weights is
+compared with that of the nodes by `learned_spread` and `relation`. All splits are trained in one company (see `fit_many`), so a
+stored result belongs to all of them.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from parzc_core import experiments, metrics
+from parzc_core.encoding import Encoder
+from parzc_core.errors import BadInput
+from parzc_core.experiments import Data, RankerRun, inputs_for, training_cells, training_config
+from parzc_core.model import Inputs, Model
+from parzc_core.run_store import RunStore
+from parzc_core.spaces import space as space_named
+from parzc_core.stability import BASE, CELLS, Variant, comparisons, missing, read
+from parzc_core.training import fit_many
+
+
+def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """Rankers trained on each variant, judged on the unseen cells in it and in those that `comparisons` pairs it with.
+
+    run: cells, train, encoding, ...; its split is not used, cells=None means stability.CELLS. Raises BadInput for variants that
+    are not there.
+    A row each of learned, judged (names), standardised, split; kendall in percent; seconds: CPU, shared out over the rows.
+    standardised: "learned": judged statistics are encoded with means and spreads of the training cells in the variant learned
+    on; "judged": of the same cells in the judged variant, which needs no label. The paper's encoding, which standardises nothing,
+    has "learned" alone, as has the variant learned on.
+    Only what `store` (jsonl) lacks is trained, on `jobs` processes.
+    """
+    if absent := missing(variants, run.cells or CELLS, run.dataset):
+        raise BadInput(
+            f"the statistics of {', '.join(absent)} are not there; make them with: {'; '.join(absent.values())}"
+        )
+    pairs = [(v, v) for v in variants] + [pair for both in comparisons(variants).values() for pair in both]
+    targets = {a: [b for x, b in dict.fromkeys(pairs) if x == a] for a in variants}
+    kept, data = RunStore(store), read(variants, run.cells or CELLS, run.dataset)
+    keys = {a: {"what": "carried over", **_identity(run, data, targets[a], splits)} for a in variants}
+    todo = [a for a in variants if kept.get(keys[a]) is None]
+    work = (delayed(_carried)(run, variants, splits, a, targets[a]) for a in todo)
+    results = Parallel(n_jobs=jobs, return_as="generator")(work)
+    for a, result in zip(todo, tqdm(results, total=len(todo), unit="variant", disable=None), strict=True):
+        kept.put(keys[a], result)
+    return pd.DataFrame([{"learned": a.name, **row} for a in variants for row in (kept.get(keys[a]) or {})["rows"]])
+
+
+def _identity(run: RankerRun, data: Mapping[Variant, Data], used: Sequence[Variant], splits: int) -> dict[str, Any]:
+    """What decides a result: the run and its splits, the statistics used (the first ones to learn from), the labels."""
+    one = data[used[0]]
+    shards = {v.name: RunStore.key({"shards": data[v].collection.manifest["shards"]})[:16] for v in used}
+    config = {**dataclasses.asdict(run), "split": list(range(splits)), "cells": len(one)}
+    return {
+        "method": experiments.METHOD_VERSION,
+        **config,
+        "statistics": list(shards.items()),
+        "judged_on": one.judged_on,
+    }
+
+
+def _carried(
+    run: RankerRun, variants: tuple[Variant, ...], splits: int, learned: Variant, targets: Sequence[Variant]
+) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    started, data, rows = time.process_time(), read(variants, run.cells or CELLS, run.dataset), []
+    rankers, parts = _trained(run, data[learned], splits)
+    modes = ("learned", "judged") if run.encoding == "aligned" else ("learned",)
+    for target, mode in ((b, mode) for b in targets for mode in modes if b != learned or mode == "learned"):
+        one, by = data[target], data[learned if mode == "learned" else target].collection.statistics
+        for split, (ranker, (train, judged)) in enumerate(zip(rankers, parts, strict=True)):
+            encoder = Encoder(run.encoding, run.proxies, space_named(run.space).SLOTS).fit([by[i] for i in train])
+            statistics = encoder.transform([one.collection.statistics[i] for i in judged])
+            score = ranker.predict(Inputs(statistics, one.adjacency[judged], one.operations[judged]))
+            tau = metrics.kendall(score, one.judged[judged])
+            rows.append({"judged": target.name, "standardised": mode, "split": split, "kendall": tau})
+    seconds = (time.process_time() - started) / len(rows)
+    return {"rows": [{**row, "seconds": seconds} for row in rows]}
+
+
+def _trained(run: RankerRun, data: Data, splits: int, weight_decay: float = 1e-3) -> tuple[list[Any], list[Any]]:
+    parts = [training_cells(len(data), run.train, split) for split in range(splits)]
+    inputs = [inputs_for(run, data, train)[train] for train, _ in parts]
+    config = dataclasses.replace(training_config(run, inputs[0]), weight_decay=weight_decay)
+    return fit_many(inputs, [data.learn[train] for train, _ in parts], config, range(splits)), parts
+
+
+def learned_spread(run: RankerRun, splits: int, weight_decay: float, store: Path) -> dict[str, Any]:
+    """`weight_spread` of rankers trained on the base variant, averaged over splits; only trained if `store` lacks it.
+
+    spread, mean: float64[K, L], by proxy of the run and slot of the space, as in the "aligned" encoding, which the run must
+    have; rho: least and most over the layer's weights, it starts at -5; seconds: CPU. Raises BadInput for other encodings, and
+    for rankers without Bayesian layers.
+    """
+    if run.encoding != "aligned" or "BN" not in run.parts:
+        raise BadInput(f"got encoding={run.encoding!r}, parts={run.parts}; expected 'aligned' and parts with 'BN'")
+    started, data, kept = time.process_time(), read((BASE,), run.cells or CELLS, run.dataset), RunStore(store)
+    key = {"what": "weight spread", "weight_decay": weight_decay, **_identity(run, data, [BASE], splits)}
+    if (result := kept.get(key)) is None:
+        models = [ranker.model for ranker in _trained(run, data[BASE], splits, weight_decay)[0]]
+        spread, mean = np.mean([weight_spread(model) for model in models], axis=0)
+        rho = torch.stack([_first_layer(model)[0].rho.detach() for model in models])
+        result = {"spread": spread, "mean": mean, "rho": [float(rho.min()), float(rho.max())]}
+        result = kept.put(key, {**result, "seconds": time.process_time() - started})
+    return result | {name: np.array(result[name]).reshape(len(run.proxies), -1) for name in ("spread", "mean")}
+
+
+def _first_layer(model: Model) -> tuple[Any, torch.Tensor]:
+    """The first Bayesian layer, and float[S, l, D], how each of its S segments of l inputs comes from the D statistics."""
+    branch: Any = model.statistics
+    if hasattr(branch, "project"):  # MABN: the layer reads segments of a projection, the same weights for each
+        weight = branch.project.weight.detach()
+        return branch.before, weight.reshape(-1, branch.config.segment, weight.shape[1])
+    layer = branch.layers[0]  # a perceptron's reads the statistics themselves
+    return layer, torch.eye(layer.mu.shape[1]).unsqueeze(0)
+
+
+def weight_spread(model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """What an input of size 1 brings to the outputs of the first Bayesian layer, float64[D] each: (spread, |mean|).
+
+    spread: std of the outputs over draws of the weights; mean: of their mean weights; both root mean square over the outputs.
+    In a perceptron of Bayesian layers these are sigma and |mu| of an input's own weights. MABN's first Bayesian layer has no
+    weights of one input: it reads, with the same weights, each segment of a plain projection of all inputs, and its sigma and
+    mu are carried through that projection P: spread^2 = mean over s, c of sum over l of sigma[c, l]^2 P[s, l, d]^2.
+    """
+    layer, projection = _first_layer(model)
+    with torch.no_grad():
+        sigma, mu, through = layer.sigma.double(), layer.mu.detach().double(), projection.double()
+        spread = torch.einsum("cl,sld->scd", sigma**2, through**2).mean(dim=(0, 1)).sqrt()
+        mean = (torch.einsum("cl,sld->scd", mu, through) ** 2).mean(dim=(0, 1)).sqrt()
+    return spread.numpy(), mean.numpy()
+
+
+def relation(
+    weights: np.ndarray, nodes: np.ndarray, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Spearman's rho, percent, of two float[K, L] over the L slots, averaged over the K proxies, with a 95 % interval.
+
+    Within a proxy, since proxies differ in level. The interval is a bootstrap over slots, all proxies of a slot together, as
+    they belong together. Slots that are NaN in a proxy are left out of it; all three are NaN where a proxy is constant. Raises
+    BadInput for shapes that differ.
+    """
+    if weights.shape != nodes.shape or weights.ndim != 2:
+        raise BadInput(f"got weights {weights.shape} and nodes {nodes.shape}; expected the same [K, L]")
+
+    def rho(slots: np.ndarray) -> float:
+        return float(np.mean([metrics.spearman(w[slots], v[slots]) for w, v in zip(weights, nodes, strict=True)]))
+
+    count, generator = weights.shape[1], np.random.default_rng(seed)
+    whole = rho(np.arange(count))
+    if np.isnan(whole):
+        return np.nan, np.nan, np.nan
+    draws = [rho(slots) for slots in generator.integers(0, count, (resamples, count))]
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return whole, float(low), float(high)
