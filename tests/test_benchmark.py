@@ -118,7 +118,6 @@ class TestRun:
         """One run with a peer, and what is left of it without one."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(benchmark_peer, "gc", NO_GC)
-            patch.setattr(benchmark_peer, "gc", SimpleNamespace(collect=lambda: None))
             patch.setattr(benchmark, "member_seconds", lambda arch, batch: 0.01)
             patch.setattr(benchmark, "peak_memory", lambda config: {"imported_mb": 300.0, "peak_mb": 700.0})
             folder = checkout(tmp_path_factory.mktemp("peer"))
