@@ -72,6 +72,7 @@ _NB201_TABLES = (
     "fig02_05_importance",
     "fig04_08_rank_correlation",
     "fig06_tsne",
+    "stability",
     "explore",
 )
 

@@ -29,7 +29,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], ["run", "status", "collect", "data", "report"]),
+        ([], ["run", "status", "collect", "data", "benchmark", "report"]),
+        (["benchmark"], ["collector"]),
+        (["benchmark", "collector"], ["--peer", "--cells", "--seed", "--repeats", "--quick", "--output"]),
         (["run"], ["--profile", "--jobs", "--dry-run", "--force", "smoke|standard|full|paper", "Run the notebooks"]),
         (["status"], ["--profile", "List each table"]),
         (
