@@ -1,7 +1,6 @@
 """Fill a statistics store: what is missing is computed shard by shard, and only one process writes."""
 
 import platform
-import resource
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -85,8 +84,7 @@ def compute_shard(config: CollectionConfig, number: int, groups: list[Group]) ->
             one = record(config, representative, batch)
             found.append(Record(one.arch, one.statistics, one.scores, members[0][0]))
     content = pack(found)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return number, content, time.process_time() - started, peak_mb
+    return number, content, time.process_time() - started, scheduling.peak_memory_mb()
 
 
 def _take_up(store: StatisticsStore) -> None:

@@ -1,6 +1,9 @@
 """Run one function over many arguments: in processes on this machine, or on a Dask cluster; results as they come."""
 
+import resource
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
@@ -40,6 +43,14 @@ def run(
             future.release()
     finally:
         client.close()
+
+
+def peak_memory_mb() -> float:
+    """The largest resident memory of this process so far, MB."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # of this program alone: getrusage's begins with the peak of the process that started it
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 def _client(address: str) -> Any:

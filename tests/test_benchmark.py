@@ -86,17 +86,21 @@ def test_growth_varies_one_size_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
 def test_workers_do_the_same_cells_and_starting_them_is_not_timed(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    done: list[tuple[int, int]] = []
+    done: list[tuple[int, list[list[str]]]] = []
 
     def run(function: Any, arguments: list[Any], jobs: int) -> list[Any]:
         clock.now += 1000.0 if len(done) % 2 == 0 else 8.0 / jobs
-        done.append((jobs, len(arguments)))
+        done.append((jobs, [archs for _, archs in arguments]))
         return []
 
     monkeypatch.setattr(scheduling, "run", run)
-    found = benchmark.workers(replace(TINY, workers=(1, 2)), [CELL] * 8)
-    assert done == [(1, 2), (1, 8), (2, 4), (2, 8)]
+    found = benchmark.workers(replace(TINY, workers=(1, 2)), list("abcdefgh"))
+    shares = [["a", "e"], ["b", "f"], ["c", "g"], ["d", "h"]]  # dearest first, so each task has its part of those
+    assert done == [(1, shares), (1, shares), (2, shares), (2, shares)]
     assert [(row["workers"], row["rate"], row["speedup"]) for row in found] == [(1, 1.0, 1.0), (2, 2.0, 2.0)]
+    done.clear()
+    benchmark.workers(replace(TINY, workers=(2,)), ["a", "b"])
+    assert done[0] == (2, [["a"], ["b"]])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
