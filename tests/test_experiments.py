@@ -183,5 +183,5 @@ def test_aggregations_by_hand():
         assert table[name] == pytest.approx(metrics.kendall(np.array(score), data.judged))
     assert table["sum over nodes"] != table["mean over nodes"]
     labelled = proxy_table.by_labels(data).loc["SNIP"]
-    assert labelled["judged on test"] == pytest.approx(table["sum over nodes"])
+    assert labelled[f"judged on {data.judged_on}"] == pytest.approx(table["sum over nodes"])
     assert labelled["judged on val"] == pytest.approx(metrics.kendall(np.array([v.sum() for v in values]), data.learn))
