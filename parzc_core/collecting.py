@@ -11,15 +11,14 @@ import torch
 from tqdm import tqdm
 
 from parzc_core import __version__, scheduling
-from parzc_core.collection import CollectionConfig, record, records
+from parzc_core.collection import CollectionConfig, records
 from parzc_core.images import minibatch
 from parzc_core.spaces import space as space_named
-from parzc_core.statistics_store import Record, StatisticsStore, pack
+from parzc_core.statistics_store import StatisticsStore, pack
 
 SHARD_SIZE = 50  # half a minute of work on NAS-Bench-201: what a kill can cost
-Group = tuple[
-    str, list[tuple[int, str]]
-]  # the architecture that is computed, (position, architecture) that get its values
+# The architecture that is computed, and (position in the sample, architecture) of each that gets its values.
+Group = tuple[str, list[tuple[int, str]]]
 
 
 def collect(
@@ -76,14 +75,7 @@ def compute_shard(config: CollectionConfig, number: int, groups: list[Group]) ->
     torch.set_num_threads(1)
     started = time.process_time()
     batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
-    found: list[Record] = []
-    for representative, members in groups:
-        if config.share_isomorphic:
-            found += records(config, representative, members, batch)
-        else:
-            one = record(config, representative, batch)
-            found.append(Record(one.arch, one.statistics, one.scores, members[0][0]))
-    content = pack(found)
+    content = pack([one for arch, members in groups for one in records(config, arch, members, batch)])
     return number, content, time.process_time() - started, scheduling.peak_memory_mb()
 
 

@@ -12,7 +12,7 @@ from parzc_core.collector import NodeStatistics, node_order, statistics_of
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.images import MiniBatch
 from parzc_core.passes import Passes
-from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies
+from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, passes_read
 from parzc_core.spaces import Isomorphism
 from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import Record
@@ -123,6 +123,6 @@ def _network(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: b
 
 
 def _passes(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool = True) -> Passes:
-    second_order = any("hessian" in NODE_REGISTRY[name].needs for name in config.proxies)
+    second_order = "hessian" in passes_read(config.proxies)
     network = _network(config, arch, batch, skip_dead)
     return Passes(network, batch.images, batch.labels, consume=True, second_order=second_order)

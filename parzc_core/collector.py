@@ -14,7 +14,7 @@ from torch import nn
 
 from parzc_core.errors import BadInput
 from parzc_core.passes import Call, Passes
-from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies
+from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, passes_read
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +63,14 @@ def collect_statistics(
     Raises BadInput (batch of one, shapes that the network cannot take, no Conv2d/Linear node), UnknownName.
     """
     names = check_node_proxies(proxies)
-    second_order = any("hessian" in NODE_REGISTRY[name].needs for name in names)
-    return statistics_of(Passes(network, images, labels, second_order=second_order), names)
+    passes = Passes(network, images, labels, second_order="hessian" in passes_read(names))
+    return statistics_of(passes, names)
 
 
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
     """`collect_statistics` on passes that others share."""
     names = check_node_proxies(proxies)
-    records, calls = _tensors(passes, frozenset().union(*(NODE_REGISTRY[name].needs for name in names)))
+    records, calls = _tensors(passes, passes_read(names))
     nodes, execution_order = node_order(calls, list(passes.nodes))
     values = np.array([[NODE_REGISTRY[k].formula(records[node]) for node in nodes] for k in names], dtype=np.float64)
     return NodeStatistics(

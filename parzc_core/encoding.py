@@ -37,7 +37,7 @@ class Encoder:
     scheme: str = "paper"
     proxies: Sequence[str] | None = None
     slots: Sequence[str] | None = None
-    slots_: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    slots_: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -50,7 +50,7 @@ class Encoder:
         names = self.slots
         if names is None:
             names = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
-        self.slots_ = {name: i for i, name in enumerate(names)}
+        self.slots_ = tuple(names)
         self.length_ = len(names) if self.slots is not None else max(len(s.nodes) for s in statistics)
         if self.scheme == "aligned":
             raw = self._aligned(statistics)
@@ -69,8 +69,9 @@ class Encoder:
         standardised = np.clip((self._aligned(statistics) - self.mean_) / self.scale_, -LIMIT, LIMIT)
         return np.where(np.isnan(standardised), ABSENT, standardised).astype(np.float32)
 
-    def _rows(self, one: NodeStatistics) -> np.ndarray:
-        return np.stack([one.of(name) for name in (PAPER_PROXIES if self.proxies is None else self.proxies)])
+    @property
+    def _names(self) -> Sequence[str]:
+        return PAPER_PROXIES if self.proxies is None else self.proxies
 
     def _paper(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
         encoded = []
@@ -79,24 +80,29 @@ class Encoder:
                 raise BadInput(
                     f"got an architecture of {len(one.nodes)} nodes; the encoder was fitted for {self.length_}"
                 )
-            z = self._rows(one)
+            z = np.stack([one.of(name) for name in self._names])
             low, high = z.min(axis=1, keepdims=True), z.max(axis=1, keepdims=True)
             scaled = np.divide(z - low, high - low, out=np.zeros_like(z), where=high > low)
             encoded.append(np.pad(scaled, ((0, 0), (0, self.length_ - len(one.nodes)))).ravel())
         return np.stack(encoded)
 
     def _aligned(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
-        """float64[n, D], log10 of the magnitudes; NaN where a node is absent or its value is 0 or not finite."""
-        encoded = []
-        for one in statistics:
-            unknown = [name for name in one.nodes if name not in self.slots_]
-            if unknown:
-                raise BadInput(f"got node {unknown[0]!r}, which has no slot; give the space's own slots to the encoder")
-            z = self._rows(one)
-            row = np.full((len(z), len(self.slots_)), np.nan)
-            row[:, [self.slots_[name] for name in one.nodes]] = log_magnitude(z)
-            encoded.append(row.ravel())
-        return np.stack(encoded)
+        """float64[n, D], `slotted_logs` with the proxies one after the other."""
+        return slotted_logs(statistics, self._names, self.slots_).reshape(len(statistics), -1)
+
+
+def slotted_logs(statistics: Sequence[NodeStatistics], proxies: Sequence[str], slots: Sequence[str]) -> np.ndarray:
+    """float64[n, K, L], log10 |value| of each node in its slot; NaN where it is absent or its value is 0 or not finite.
+
+    Raises BadInput for a node without slot, or a proxy that was not collected.
+    """
+    place = {slot: i for i, slot in enumerate(slots)}
+    found = np.full((len(statistics), len(proxies), len(place)), np.nan)
+    for row, one in zip(found, statistics, strict=True):
+        if unknown := [name for name in one.nodes if name not in place]:
+            raise BadInput(f"got node {unknown[0]!r}, which has no slot; give the space's own slots to the encoder")
+        row[:, [place[name] for name in one.nodes]] = log_magnitude(np.stack([one.of(proxy) for proxy in proxies]))
+    return found
 
 
 def log_magnitude(values: np.ndarray) -> np.ndarray:

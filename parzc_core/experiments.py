@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from parzc_core import labels, metrics
+from parzc_core import labels, metrics, scheduling
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
@@ -25,6 +24,7 @@ from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import Collection, StatisticsStore
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
 METHOD_VERSION = 1
@@ -142,6 +142,21 @@ def train_ranker(run: RankerRun) -> tuple[FittedRanker, Inputs, np.ndarray, np.n
     return ranker, inputs, train, judged
 
 
+def train_splits(
+    run: RankerRun, data: Data, splits: Sequence[int], **changes: Any
+) -> list[tuple[FittedRanker, Inputs, np.ndarray, np.ndarray]]:
+    """As `train_ranker`, for each of the splits, trained together (see `fit_many`). changes: of the TrainingConfig."""
+    parts = [training_cells(len(data), run.train, split) for split in splits]
+    inputs = [inputs_for(run, data, train) for train, _ in parts]
+    rankers = fit_many(
+        [item[train] for item, (train, _) in zip(inputs, parts, strict=True)],
+        [data.learn[train] for train, _ in parts],
+        dataclasses.replace(training_config(run, inputs[0]), **changes),
+        seeds=splits,
+    )
+    return [(ranker, item, *part) for ranker, item, part in zip(rankers, inputs, parts, strict=True)]
+
+
 def evaluate(run: RankerRun) -> list[dict[str, Any]]:
     """Train and judge the group of GROUP splits that `run` is in, in order of the split (see `fit_many`).
 
@@ -151,19 +166,11 @@ def evaluate(run: RankerRun) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     started = time.process_time()
     data = load(run.space, run.dataset, run.cells)
-    splits = _group(run)
-    parts = [training_cells(len(data), run.train, split) for split in splits]
-    inputs = [inputs_for(run, data, train) for train, _ in parts]
-    rankers = fit_many(
-        [item[train] for item, (train, _) in zip(inputs, parts, strict=True)],
-        [data.learn[train] for train, _ in parts],
-        training_config(run, inputs[0]),
-        seeds=splits,
-    )
+    trained = train_splits(run, data, _group(run))
     seconds = (time.process_time() - started) / GROUP
     results = []
-    for ranker, item, (_, judged) in zip(rankers, inputs, parts, strict=True):
-        score, truth = ranker.predict(item[judged]), data.judged[judged]
+    for ranker, inputs, _, judged in trained:
+        score, truth = ranker.predict(inputs[judged]), data.judged[judged]
         intervals = {
             f"{name}_interval": metrics.bootstrap_interval(getattr(metrics, name), score, truth, resamples=200)
             for name in ("kendall", "spearman")
@@ -201,18 +208,18 @@ def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]
 
 
 def in_parallel(
-    function: Callable[[RankerRun], Result], runs: Sequence[RankerRun], jobs: int, unit: str
-) -> Iterator[tuple[RankerRun, Result]]:
-    """(run, function(run)) as each is done, on `jobs` processes, with a progress bar on a terminal."""
-    work = (delayed(_with_its_run)(function, run) for run in runs)
-    with tqdm(total=len(runs), unit=unit, disable=None) as bar:
-        for pair in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, unit: str
+) -> Iterator[tuple[Item, Result]]:
+    """(item, function(item)) as each is done, on `jobs` processes, with a progress bar on a terminal."""
+    work = [(function, item) for item in items]
+    with tqdm(total=len(items), unit=unit, disable=None) as bar:
+        for pair in scheduling.run(_with_its_item, work, jobs):
             yield pair
             bar.update()
 
 
-def _with_its_run(function: Callable[[RankerRun], Result], run: RankerRun) -> tuple[RankerRun, Result]:
-    return run, function(run)
+def _with_its_item(function: Callable[[Item], Result], item: Item) -> tuple[Item, Result]:
+    return item, function(item)
 
 
 def _group(run: RankerRun) -> list[int]:

@@ -213,8 +213,7 @@ def forward_with_calls(
     logits, calls = _recorded(model, nodes, images, forward or model, clone=False)
     if any(call.output._version != call.version for call in calls):
         # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with same_start():
             logits, calls = _recorded(model, nodes, images, forward or model, clone=True)
     return logits, calls
 

@@ -130,6 +130,11 @@ def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
     return chosen
 
 
+def passes_read(names: Iterable[str]) -> frozenset[str]:
+    """Those of PASSES that the formulas of these node-wise proxies read."""
+    return frozenset().union(*(NODE_REGISTRY[name].needs for name in names))
+
+
 def network_proxies(
     network: nn.Module, images: torch.Tensor, labels: torch.Tensor, names: Iterable[str] | None = None
 ) -> dict[str, float]:

@@ -19,7 +19,7 @@ import pandas as pd
 from parzc_core import experiments, metrics
 from parzc_core.collecting import command
 from parzc_core.collection import CollectionConfig
-from parzc_core.encoding import log_magnitude
+from parzc_core.encoding import log_magnitude, slotted_logs
 from parzc_core.errors import BadInput
 from parzc_core.experiments import Data
 from parzc_core.proxies import NODE_PROXIES
@@ -195,15 +195,6 @@ def shares(data: Mapping[Variant, Data], group: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["cells", "seeds", "rest", "n"])
 
 
-def slotted_logs(data: Data, proxies: Sequence[str] = NODE_PROXIES) -> np.ndarray:
-    """float64[n, K, L], log10 |value| of each node in its slot of the space; NaN where it is absent or dead."""
-    place = {slot: i for i, slot in enumerate(space_named("nb201").SLOTS)}
-    found = np.full((len(data), len(proxies), len(place)), np.nan)
-    for row, one in zip(found, data.collection.statistics, strict=True):
-        row[:, [place[node] for node in one.nodes]] = log_magnitude(np.stack([one.of(proxy) for proxy in proxies]))
-    return found
-
-
 def node_spread(
     data: Mapping[Variant, Data], group: str = "real, init", proxies: Sequence[str] = NODE_PROXIES
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -213,10 +204,11 @@ def node_spread(
     relative: spread over the std between those cells of their means, so 1 where seeds move a node as much as cells differ;
     NaN too where the cells do not differ by more than values are rounded in the store. Raises BadInput as `shares`.
     """
-    logs = np.stack([slotted_logs(data[v], proxies) for v in _group(data, group)])  # [k, n, K, L]
+    slots = list(space_named("nb201").SLOTS)
+    collections = [data[variant].collection for variant in _group(data, group)]
+    logs = np.stack([slotted_logs(one.statistics, proxies, slots) for one in collections])  # [k, n, K, L]
     with warnings.catch_warnings(action="ignore"):  # slots that no cell fills
         spread = np.nanmean(logs.std(axis=0, ddof=1), axis=0)
         between = np.nanstd(logs.mean(axis=0), axis=0, ddof=1)
-    slots = list(space_named("nb201").SLOTS)
     relative = np.divide(spread, between, out=np.full_like(spread, np.nan), where=between > ROUNDING)
     return pd.DataFrame(spread.T, slots, list(proxies)), pd.DataFrame(relative.T, slots, list(proxies))

@@ -8,24 +8,22 @@ stored result belongs to all of them.
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from parzc_core import experiments, metrics
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data, RankerRun, inputs_for, training_cells, training_config
+from parzc_core.experiments import Data, RankerRun, in_parallel, train_splits
 from parzc_core.model import Inputs, Model
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
 from parzc_core.stability import BASE, CELLS, Variant, comparisons, missing, read
-from parzc_core.training import fit_many
 
 
 def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store: Path, jobs: int = 1) -> pd.DataFrame:
@@ -48,9 +46,7 @@ def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store
     kept, data = RunStore(store), read(variants, run.cells or CELLS, run.dataset)
     keys = {a: {"what": "carried over", **_identity(run, data, targets[a], splits)} for a in variants}
     todo = [a for a in variants if kept.get(keys[a]) is None]
-    work = (delayed(_carried)(run, variants, splits, a, targets[a]) for a in todo)
-    results = Parallel(n_jobs=jobs, return_as="generator")(work)
-    for a, result in zip(todo, tqdm(results, total=len(todo), unit="variant", disable=None), strict=True):
+    for a, result in in_parallel(partial(_carried, run, variants, splits, targets), todo, jobs, unit="variant"):
         kept.put(keys[a], result)
     return pd.DataFrame([{"learned": a.name, **row} for a in variants for row in (kept.get(keys[a]) or {})["rows"]])
 
@@ -69,15 +65,19 @@ def _identity(run: RankerRun, data: Mapping[Variant, Data], used: Sequence[Varia
 
 
 def _carried(
-    run: RankerRun, variants: tuple[Variant, ...], splits: int, learned: Variant, targets: Sequence[Variant]
+    run: RankerRun,
+    variants: tuple[Variant, ...],
+    splits: int,
+    targets: Mapping[Variant, list[Variant]],
+    learned: Variant,
 ) -> dict[str, Any]:
     torch.set_num_threads(1)
     started, data, rows = time.process_time(), read(variants, run.cells or CELLS, run.dataset), []
-    rankers, parts = _trained(run, data[learned], splits)
+    trained = train_splits(run, data[learned], range(splits))
     modes = ("learned", "judged") if run.encoding == "aligned" else ("learned",)
-    for target, mode in ((b, mode) for b in targets for mode in modes if b != learned or mode == "learned"):
+    for target, mode in ((b, mode) for b in targets[learned] for mode in modes if b != learned or mode == "learned"):
         one, by = data[target], data[learned if mode == "learned" else target].collection.statistics
-        for split, (ranker, (train, judged)) in enumerate(zip(rankers, parts, strict=True)):
+        for split, (ranker, _, train, judged) in enumerate(trained):
             encoder = Encoder(run.encoding, run.proxies, space_named(run.space).SLOTS).fit([by[i] for i in train])
             statistics = encoder.transform([one.collection.statistics[i] for i in judged])
             score = ranker.predict(Inputs(statistics, one.adjacency[judged], one.operations[judged]))
@@ -85,13 +85,6 @@ def _carried(
             rows.append({"judged": target.name, "standardised": mode, "split": split, "kendall": tau})
     seconds = (time.process_time() - started) / len(rows)
     return {"rows": [{**row, "seconds": seconds} for row in rows]}
-
-
-def _trained(run: RankerRun, data: Data, splits: int, weight_decay: float = 1e-3) -> tuple[list[Any], list[Any]]:
-    parts = [training_cells(len(data), run.train, split) for split in range(splits)]
-    inputs = [inputs_for(run, data, train)[train] for train, _ in parts]
-    config = dataclasses.replace(training_config(run, inputs[0]), weight_decay=weight_decay)
-    return fit_many(inputs, [data.learn[train] for train, _ in parts], config, range(splits)), parts
 
 
 def learned_spread(run: RankerRun, splits: int, weight_decay: float, store: Path) -> dict[str, Any]:
@@ -106,7 +99,8 @@ def learned_spread(run: RankerRun, splits: int, weight_decay: float, store: Path
     started, data, kept = time.process_time(), read((BASE,), run.cells or CELLS, run.dataset), RunStore(store)
     key = {"what": "weight spread", "weight_decay": weight_decay, **_identity(run, data, [BASE], splits)}
     if (result := kept.get(key)) is None:
-        models = [ranker.model for ranker in _trained(run, data[BASE], splits, weight_decay)[0]]
+        trained = train_splits(run, data[BASE], range(splits), weight_decay=weight_decay)
+        models = [ranker.model for ranker, *_ in trained]
         spread, mean = np.mean([weight_spread(model) for model in models], axis=0)
         rho = torch.stack([_first_layer(model)[0].rho.detach() for model in models])
         result = {"spread": spread, "mean": mean, "rho": [float(rho.min()), float(rho.max())]}

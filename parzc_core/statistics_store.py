@@ -139,9 +139,12 @@ class StatisticsStore:
 
     def read_shard(self, number: int) -> list[Record]:
         """The records of a shard. Raises CorruptShard if it is truncated or altered."""
+        return self._read_shard(number, self.manifest)
+
+    def _read_shard(self, number: int, manifest: dict[str, Any]) -> list[Record]:
         path = self.path(number)
         content = path.read_bytes()
-        expected = self.manifest["shards"].get(path.name)
+        expected = manifest["shards"].get(path.name)
         got = hashlib.sha256(content).hexdigest()
         again = "run the same `parzc collect` again, which computes only that shard anew"
         if expected is not None and got != expected:
@@ -156,10 +159,11 @@ class StatisticsStore:
     def damaged(self) -> dict[int, str]:
         """{number: what is wrong with it} of every shard that is there and is not what was written."""
         found: dict[int, str] = {}
-        for number in range(len(self.manifest["starts"])):
+        manifest = self.manifest
+        for number in range(len(manifest["starts"])):
             if self.path(number).is_file():
                 try:
-                    self.read_shard(number)
+                    self._read_shard(number, manifest)
                 except CorruptShard as error:
                     found[number] = str(error)
         return found
@@ -186,7 +190,9 @@ class StatisticsStore:
                 f"{self.folder} holds {there} architectures, {wanted} were asked; `parzc collect` collects more"
             )
         shards = [number for number, start in enumerate(manifest["starts"]) if start < wanted]
-        records = [record for number in shards for record in self.read_shard(number) if record.position < wanted]
+        records = [
+            record for number in shards for record in self._read_shard(number, manifest) if record.position < wanted
+        ]
         records.sort(key=lambda record: record.position)
         scores = pd.DataFrame(
             [record.scores for record in records], index=[record.arch for record in records], dtype=float

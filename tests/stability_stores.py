@@ -1,0 +1,63 @@
+"""Made-up statistics in stores of the real format, for the tests of stability."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parzc_core import experiments, stability
+from parzc_core.collector import NodeStatistics
+from parzc_core.proxies import NODE_PROXIES
+from parzc_core.spaces import nb201
+from parzc_core.stability import FEW, Variant
+from parzc_core.statistics_store import Record, StatisticsStore, pack
+
+CELLS = 30
+NODES = ("stem.0", "cells.0.layers.2.op.1", "classifier")
+
+
+def made_up(variant: Variant, noise: float = 0.3) -> np.ndarray:
+    """[cells, K, nodes]: an effect of the cell and node, times a noise of the variant."""
+    own = np.random.default_rng([variant.batch, variant.init, len(variant.images)])
+    effect = np.random.default_rng(7).normal(size=(CELLS, len(NODE_PROXIES), len(NODES)))
+    return 10 ** (effect + noise * own.normal(size=effect.shape))
+
+
+def write(variant: Variant, values: np.ndarray | None = None, archs: list[str] | None = None, **odd: object) -> None:
+    """A store of the variant in one shard; `odd`: what its configuration says otherwise than it should."""
+    archs = archs or nb201.sample(CELLS, 0)
+    values = made_up(variant) if values is None else values
+    numel, order = np.full(len(NODES), 9), tuple(range(len(NODES)))
+    records = [
+        Record(arch, NodeStatistics(NODES, NODE_PROXIES, one, numel, order), {"jacov": float(one[0].sum())}, i)
+        for i, (arch, one) in enumerate(zip(archs, values, strict=True))
+    ]
+    store = StatisticsStore(variant.folder())
+    store.folder.mkdir(parents=True)
+    config = json.loads(json.dumps(dataclasses.asdict(variant.config()))) | odd
+    files = [f"image{variant.batch + i}" for i in range(4)]
+    store.open({"config": config, "image_batch": {"files": files}}, archs, [0])
+    store.add(0, pack(records))
+
+
+def clear() -> None:
+    experiments.load.cache_clear()
+    stability.read.cache_clear()
+
+
+def stores_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a fixture yields from: statistics are read from the folder, and nothing is remembered before or after."""
+    monkeypatch.setattr(experiments, "STATISTICS", folder)
+    clear()
+    yield
+    clear()
+
+
+def write_few() -> dict[Variant, experiments.Data]:
+    """The variants of FEW, written and read."""
+    for variant in FEW:
+        write(variant)
+    return stability.read(FEW, CELLS)
