@@ -33,10 +33,13 @@ def _run(options: argparse.Namespace) -> int:
     name = profile(options.profile).name
     chosen = dag.select(options.names, dag.discover())
     if options.dry_run:
-        for item, reason in running.plan(name, chosen).items():
-            if options.force and reason is None:
-                reason = "--force"
-            print(f"{item:32} {'up to date' if reason is None else f'would run ({reason})'}")
+        reasons = running.plan(name, chosen)
+        for item in chosen:
+            reason = reasons[item.name] or ("--force" if options.force else None)
+            said = "up to date" if reason is None else f"would run ({reason})"
+            if reason is not None and (missing := dag.unmet(item)) is not None:
+                said = f"would be skipped ({missing})"
+            print(f"{item.name:32} {said}")
         print(f"{dag.REPORT_TASK:32} would be built")
         return 0
     outcome = running.run(name, options.jobs, chosen, options.force)
@@ -51,13 +54,16 @@ def _status(options: argparse.Namespace) -> int:
     experiments = dag.discover()
     reasons = running.plan(name, experiments)
     lines = [("RESULT", "NOTEBOOK", "THERE", "ROWS BY ORIGIN", "MINUTES", "STATE")]
+    skipped = {}
     for item in experiments:
         file = item.status_file(name)
         last = json.loads(file.read_text()) if file.is_file() else {}
-        minutes = f"{last['minutes']:.1f}" if last else "-"
-        state = (
-            "failed" if last.get("status") == "failed" else "up to date" if reasons[item.name] is None else "to be run"
-        )
+        minutes = "-" if last.get("minutes") is None else f"{last['minutes']:.1f}"
+        state = "up to date" if reasons[item.name] is None else "to be run"
+        if last.get("status") in ("failed", "skipped"):
+            state = last["status"]
+        if state == "skipped":
+            skipped[item.name] = " ".join(last["error"].split())
         for made, product in zip(item.makes, item.products(name), strict=True):
             there = "yes" if product.is_file() else "no"
             lines.append((made, item.name, there, _origins(product), minutes, state))
@@ -67,6 +73,8 @@ def _status(options: argparse.Namespace) -> int:
     print(f"profile {name}")
     for line in lines:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    for notebook, reason in skipped.items():
+        print(f"{notebook}: skipped: {reason}")
     return 0
 
 
@@ -82,11 +90,12 @@ def _origins(rows: Path) -> str:
 def _collect(options: argparse.Namespace) -> int:
     from parzc_core.collecting import collect
     from parzc_core.collection import CollectionConfig
+    from parzc_core.experiments import folder_name
 
     given = {field.name: getattr(options, field.name) for field in fields(CollectionConfig)}
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     config = CollectionConfig(**{name: value for name, value in (given | lists).items() if value is not None})
-    folder = options.out or paths.STATISTICS / options.space / options.dataset
+    folder = options.out or paths.STATISTICS / options.space / folder_name(options.dataset, options.width)
     running = {"jobs": options.jobs, "scheduler": options.scheduler, "shard_size": options.shard_size}
     store = collect(config, folder, progress=True, **running)
     manifest = store.manifest
@@ -180,13 +189,14 @@ def _parser() -> argparse.ArgumentParser:
     collect = command(
         "collect", _collect, "Compute the node statistics of a sample of a space; resumes where it stopped."
     )
-    collect.add_argument("--space", default="nb201", help="search space (nb201)")
+    collect.add_argument("--space", default="nb201", help="search space: nb201 or nb101 (nb201)")
     collect.add_argument("--dataset", default="cifar10", help="data set of the mini-batch (cifar10)")
     collect.add_argument("--images", default="foolbox", help="foolbox, noise, or a folder of images (foolbox)")
     collect.add_argument("--cells", type=_positive, default=3000, help="size of the random sample (3000)")
     collect.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
     collect.add_argument("--batch-seed", type=int, default=0, help="seed of the choice of images (0)")
     collect.add_argument("--init-seed", type=int, default=0, help="seed of the networks' initial weights (0)")
+    collect.add_argument("--width", type=_positive, help="channels of the first stage (the benchmark's own)")
     collect.add_argument("--batch", type=_positive, default=16, help="images in the mini-batch (16)")
     collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
     collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")

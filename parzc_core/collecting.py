@@ -2,7 +2,6 @@
 
 import platform
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,23 +87,22 @@ def _take_up(store: StatisticsStore) -> None:
 
 
 def _description(config: CollectionConfig, batch: dict[str, Any]) -> dict[str, Any]:
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "parzc": __version__,
     }
-    return {"config": plain, "command": command(config), "image_batch": batch, "versions": versions}
+    return {"config": config.plain(), "command": command(config), "image_batch": batch, "versions": versions}
 
 
 def command(config: CollectionConfig) -> str:
     """The command line that collects this."""
     parts = ["parzc collect"]
-    for key, value in asdict(config).items():
+    for key, value in config.plain().items():
         option = "--" + key.replace("_", "-")
         if isinstance(value, bool):
             parts += [option] if value else []
         else:
-            parts += [option, *(map(str, value) if isinstance(value, (tuple, list)) else [str(value)])]
+            parts += [option, *(map(str, value) if isinstance(value, list) else [str(value)])]
     return " ".join(parts)

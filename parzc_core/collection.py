@@ -1,7 +1,8 @@
 """What is collected of an architecture: its node statistics and network-level scores, and those of its isomorphic twins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ class CollectionConfig:
     cells: size of the sample. seed: of the sample. batch_seed: of the image draw. init_seed: of every network's initial weights.
     batch: images in the mini-batch (the paper uses 16). proxies: node-wise ones. scores: network-level ones.
     share_isomorphic: architectures that are the same function of their weights are computed once.
+    width: channels of the networks' first stage; None takes the benchmark's own.
     """
 
     space: str = "nb201"
@@ -41,6 +43,7 @@ class CollectionConfig:
     proxies: tuple[str, ...] = NODE_PROXIES
     scores: tuple[str, ...] = ("params", "flops", "jacov", "nwot", "zen", "zico")
     share_isomorphic: bool = False
+    width: int | None = None
 
     def __post_init__(self) -> None:
         space_named(self.space)
@@ -50,6 +53,11 @@ class CollectionConfig:
                 raise UnknownName.of("network-level proxy", name, network_level.REGISTRY)
         if self.cells < 1 or self.batch < 2:
             raise BadInput(f"got cells={self.cells}, batch={self.batch}; expected at least 1 cell and 2 images")
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON knows it: lists for tuples, what is None left out."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def record(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
@@ -64,7 +72,7 @@ def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
     """Computed on the architecture's own network."""
     live = _passes(config, arch, batch)
     statistics = statistics_of(live, config.proxies)
-    counting = any(name in COUNTING_SCORES for name in config.scores)
+    counting = space_named(config.space).DEAD_OPERATIONS and any(name in COUNTING_SCORES for name in config.scores)
     whole = _passes(config, arch, batch, skip_dead=False) if counting else live
     scores = {name: network_level.score_of(name, whole if name in COUNTING_SCORES else live) for name in config.scores}
     return Record(arch, statistics, scores)
@@ -119,7 +127,9 @@ def _carried_over(
 
 def _network(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool) -> nn.Module:
     torch.manual_seed(config.init_seed)
-    return space_named(config.space).build(arch, classes=batch.classes, skip_dead=skip_dead)
+    space = space_named(config.space)
+    width = {} if config.width is None else {space.WIDTH: config.width}
+    return space.build(arch, classes=batch.classes, skip_dead=skip_dead, **width)
 
 
 def _passes(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool = True) -> Passes:

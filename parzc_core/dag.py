@@ -7,12 +7,16 @@ needs no edit elsewhere. The contract:
 
 `makes` names each table it writes (results/<profile>/tableNN/rows.csv) and each figure (<stem>.png in figures/ for the
 profile "full", else in results/<profile>/figures/); a notebook that ends without them counts as failed. `order` is its
-place in the run and the report. One cell, tagged `parameters`, assigns `profile = "standard"` and, if the notebook can
-use several processes, `jobs = 1`. A run leaves in report/notebooks/<profile>/: NAME.ipynb, NAME.html, NAME.status.json.
+place in the run and the report. One may add `"needs": ["nb101/cifar10"]`, the labels (space/dataset) without which it is
+of no use: where they are missing it is skipped, which is no failure. `"optional": ["fig06a_tsne"]`, some of `makes`, are
+results that it makes only where labels allow. One cell, tagged `parameters`, assigns
+`profile = "standard"` and, if the notebook can use several processes, `jobs = 1`. A run leaves in
+report/notebooks/<profile>/: NAME.ipynb, NAME.html, NAME.status.json (of the last attempt, even if that was skipped).
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -27,10 +31,15 @@ from doit.tools import config_changed
 
 from parzc_core import paths
 from parzc_core.dependencies import notebook_dependencies
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, LabelsMissing, ParzcError, UnknownName
 from parzc_core.notebooks import FOLLOW, known_parameters, read
 
 REPORT_TASK = "report"
+_NEED = re.compile(r"[^/\s]+/[^/\s]+")  # space/dataset
+
+
+class TaskSkipped(TaskFailed):  # so that doit takes it for not done, and tries again the next time
+    """A notebook that was not run since labels it needs are not on this machine; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,17 @@ class Experiment:
     makes: tuple[str, ...]
     order: int
     parameters: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     def products(self, profile: str) -> list[Path]:
-        """The files that it declares to make."""
+        """The files that it must have made when it ended."""
         figures = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
         tables = paths.RESULTS / profile
         return [
-            tables / made / "rows.csv" if made.startswith("table") else figures / f"{made}.png" for made in self.makes
+            tables / made / "rows.csv" if made.startswith("table") else figures / f"{made}.png"
+            for made in self.makes
+            if made not in self.optional
         ]
 
     def output(self, profile: str) -> Path:
@@ -73,13 +86,25 @@ def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
             raise BadInput(
                 f"{path.name}: metadata key 'parzc' is {meta!r}; expected title (text), makes (list), order (int)"
             )
+        needs = meta.get("needs", [])
+        if not isinstance(needs, list) or not all(isinstance(need, str) and _NEED.fullmatch(need) for need in needs):
+            raise BadInput(
+                f"{path.name}: metadata key 'parzc' has needs {needs!r}; expected a list of space/dataset, such as "
+                '["nb101/cifar10"]'
+            )
+        optional = meta.get("optional", [])
+        if not isinstance(optional, list) or not set(optional) <= set(meta["makes"]):
+            raise BadInput(
+                f"{path.name}: metadata key 'parzc' has optional {optional!r}; expected a list of some of makes"
+            )
         for made in meta["makes"]:
             if (first := makers.setdefault(made, path.name)) != path.name:
                 raise BadInput(f"{made} is made by {first} and by {path.name}; expected one notebook for each result")
         parameters = known_parameters(path)
         if "profile" not in parameters:
             raise BadInput(f"{path.name} has no parameter 'profile'; expected it in a cell tagged 'parameters'")
-        found.append(Experiment(path.stem, path, meta["title"], tuple(meta["makes"]), meta["order"], parameters))
+        lists = {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
+        found.append(Experiment(path.stem, path, meta["title"], order=meta["order"], parameters=parameters, **lists))
     return tuple(sorted(found, key=lambda item: (item.order, item.name)))
 
 
@@ -141,9 +166,10 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
 
 def _labels() -> list[str]:
     """Names of the label files at hand: with others, other results."""
-    from parzc_core import downloads
+    from parzc_core import downloads, own_files
 
-    return sorted(file.name for file in downloads.FILES if any(x.is_file() for x in downloads.places(file).values()))
+    pinned = (file.name for file in downloads.FILES if any(x.is_file() for x in downloads.places(file).values()))
+    return sorted([*pinned, *(file.name for file in own_files.FILES if own_files.place(file) is not None)])
 
 
 def build_report(profile: str) -> dict[str, str]:
@@ -160,9 +186,39 @@ def command(experiment: Experiment, profile: str, jobs: int) -> list[str]:
     return [sys.executable, "-m", "parzc_core.notebooks", str(experiment.path), str(experiment.output(profile)), *words]
 
 
+def unmet(experiment: Experiment) -> str | None:
+    """Why the notebook cannot be run on this machine: what `labels.judge` says of the labels it needs; None if it can.
+
+    Raises BadInput where a need names a space or a data set that has no labels; CorruptDownload.
+    """
+    if not experiment.needs:
+        return None
+    from parzc_core import labels
+
+    reasons = dict[str, None]()  # a set in order
+    for need in experiment.needs:
+        space, dataset = need.split("/")
+        try:
+            labels.judge(space, dataset)
+        except LabelsMissing as missing:
+            reasons[str(missing)] = None
+        except UnknownName as error:
+            raise BadInput(f"{experiment.path.name} needs labels {need!r}: {error}") from error
+    return "; ".join(reasons) or None
+
+
 def execute(experiment: Experiment, profile: str, jobs: int) -> TaskFailed | None:
-    """Run one notebook in its own process, and record how it went in its status file."""
+    """Run one notebook in its own process, and record how it went in its status file.
+
+    Where labels that it needs are missing nothing is run, and what an earlier run made stays as it is: TaskSkipped.
+    """
     started = time.monotonic()
+    try:
+        reason = unmet(experiment)
+    except ParzcError as wrong:
+        return _record(experiment, profile, TaskFailed(str(wrong)), 0.0)
+    if reason is not None:
+        return _record(experiment, profile, TaskSkipped(reason), None)
     process = subprocess.Popen(
         command(experiment, profile, jobs),
         stdout=subprocess.PIPE,
@@ -177,21 +233,28 @@ def execute(experiment: Experiment, profile: str, jobs: int) -> TaskFailed | Non
             process.terminate()
             process.wait()
     missing = [product.name for product in experiment.products(profile) if not product.is_file()]
-    error = None
+    failed = None
     if process.returncode:
-        error = said or f"the notebook's process ended with code {process.returncode}"
+        failed = TaskFailed(said or f"the notebook's process ended with code {process.returncode}")
     elif missing:
-        error = f"{experiment.path.name} declares results that it did not write: {', '.join(missing)}"
+        failed = TaskFailed(f"{experiment.path.name} declares results that it did not write: {', '.join(missing)}")
+    return _record(experiment, profile, failed, round((time.monotonic() - started) / 60, 3))
+
+
+def _record(
+    experiment: Experiment, profile: str, failed: TaskFailed | None, minutes: float | None
+) -> TaskFailed | None:
+    """Write the status file; returns `failed`. minutes: None where nothing was run."""
     status = {
         "name": experiment.name,
         "title": experiment.title,
         "makes": experiment.makes,
         "order": experiment.order,
         "profile": profile,
-        "status": "failed" if error else "ok",
-        "minutes": round((time.monotonic() - started) / 60, 3),
+        "status": "ok" if failed is None else "skipped" if isinstance(failed, TaskSkipped) else "failed",
+        "minutes": minutes,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "error": error,
+        "error": None if failed is None else failed.message,
     }
     paths.write_whole(experiment.status_file(profile), json.dumps(status, indent=1))
-    return TaskFailed(error) if error else None
+    return failed

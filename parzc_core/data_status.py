@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from parzc_core import downloads, paths
+from parzc_core import downloads, own_files, paths
 
+_ABSENT = "absent (no download)"
 COLUMNS = ("data", "holds", "source", "licence", "present", "kind", "size_mb", "tables", "gain")
 
 
@@ -48,14 +49,16 @@ _PACKAGED = (
 
 
 def status() -> pd.DataFrame:
-    """One row a data set or file, columns COLUMNS, packages first.
+    """One row a data set or file, columns COLUMNS: packages, then what can be fetched, then what only the user can bring.
 
-    present: bool, verified for pinned files. kind: "package", "PARZC_DATA", "cache", "missing", or "damaged in
-    PARZC_DATA" / "damaged in cache" where a file is there with the wrong checksum (nothing is raised or removed).
-    size_mb: millions of bytes. tables: which tables and figures use it. gain: what they gain by it.
+    present: bool, verified where a checksum is known. kind: "package", "PARZC_DATA", "cache", "missing" (of what can be
+    had), "absent (no download)", or "damaged in PARZC_DATA" / "damaged in cache" where a file is there with the wrong
+    checksum (nothing is raised or removed). size_mb: millions of bytes, NaN if not known. tables: which tables and
+    figures use it. gain: what they gain by it.
     `attrs["note"]` is a warning about the folder PARZC_DATA, or empty.
     """
     rows = [_packaged(entry) for entry in _PACKAGED] + [_pinned(file) for file in downloads.FILES]
+    rows += [_own(file) for file in own_files.FILES]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     chosen = os.environ.get("PARZC_DATA")
     ignored = bool(chosen) and paths.data_folder() is None
@@ -74,7 +77,10 @@ def text() -> str:
             f"    from {row['source']}, {row['licence']}",
             f"    used by {row['tables']}: {row['gain']}",
         ]
-    if not table["present"].all():
+    if (table["kind"] == _ABSENT).any():
+        lines.append("What no download is pinned for is looked for in the folder that PARZC_DATA names.")
+    fetched = ~table["data"].isin([file.name for file in own_files.FILES])
+    if not table.loc[fetched, "present"].all():
         lines.append(f"`{downloads.COMMAND}` gets missing files; or set PARZC_DATA to a folder that holds them.")
     return "\n".join(lines)
 
@@ -110,6 +116,25 @@ def _pinned(file: downloads.PinnedFile) -> dict[str, object]:
         "present": kind in ("PARZC_DATA", "cache"),
         "kind": kind,
         "size_mb": file.size / 1e6,
+        "tables": ", ".join(file.tables),
+        "gain": file.gain,
+    }
+
+
+def _own(file: own_files.OwnFile) -> dict[str, object]:
+    path = own_files.place(file)
+    kind = _ABSENT
+    if path is not None:
+        good = file.sha256 is None or downloads.checksum(path) == file.sha256
+        kind = "PARZC_DATA" if good else "damaged in PARZC_DATA"
+    return {
+        "data": file.name,
+        "holds": file.holds,
+        "source": file.source,
+        "licence": file.licence,
+        "present": kind == "PARZC_DATA",
+        "kind": kind,
+        "size_mb": path.stat().st_size / 1e6 if path is not None else float("nan"),
         "tables": ", ".join(file.tables),
         "gain": file.gain,
     }

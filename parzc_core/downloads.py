@@ -63,7 +63,7 @@ class PinnedFile:
 
 _RAW = "https://raw.githubusercontent.com"
 _OPTIPROXY = f"{_RAW}/blyucs/OptiProxy-NAS/c6676f6521f707bb65f4731756fb36f5bf1a8669/naslib/data"
-_FREEREA = f"{_RAW}/NiccoloCavagnero/FreeREA/9c2a726cd3adf526c43ae52a515a8fc5ea927fe7/cached_metrics/nats"
+_FREEREA = f"{_RAW}/NiccoloCavagnero/FreeREA/9c2a726cd3adf526c43ae52a515a8fc5ea927fe7/cached_metrics"
 _NB201_TABLES = (
     "00_start_here",
     "table01",
@@ -75,6 +75,7 @@ _NB201_TABLES = (
     "stability",
     "explore",
 )
+NB101_TABLES = ("table01", "table02", "table07")
 
 
 def _v1_0(dataset: str, size: int, sha256: str) -> PinnedFile:
@@ -89,7 +90,15 @@ def _nats(dataset: str, size: int, sha256: str) -> PinnedFile:
     name = f"nasbench201/nats_{dataset}_accuracies.csv"
     holds = f"NATS-Bench topology space, {dataset}: test accuracy of 15,625 cells, 200 epochs, mean of the runs"
     gain = "judged on test accuracy where the v1.0 files are missing; a second set of labels where they are not"
-    return PinnedFile(name, f"{_FREEREA}/{dataset}/accuracies.csv", sha256, size, "MIT", holds, _NB201_TABLES, gain)
+    return PinnedFile(
+        name, f"{_FREEREA}/nats/{dataset}/accuracies.csv", sha256, size, "MIT", holds, _NB201_TABLES, gain
+    )
+
+
+def _nb101(file: str, size: int, sha256: str, holds: str, gain: str) -> PinnedFile:
+    holds = f"NAS-Bench-101, CIFAR-10, by number of the cell in the order of hashes: {holds} of 423,624 cells"
+    url = f"{_FREEREA}/nasbench101/cifar10/{file}"
+    return PinnedFile(f"nasbench101/{file}", url, sha256, size, "MIT", holds, NB101_TABLES, gain)
 
 
 # One line a file.
@@ -100,6 +109,20 @@ FILES: tuple[PinnedFile, ...] = (
     _nats("cifar10", 274605, "a41e06dbbd097df080ee6eb3eb8c6a92d589a0f53d51d66147155fcddbcacd2d"),
     _nats("cifar100", 361050, "f6487d29eb75cfa40dd1741d7d77f36e935828613576f8ea2d838482f1e10169"),
     _nats("ImageNet16-120", 368696, "b2c6c6b30cb9dd429106cdca913bf908680a4dc1d53199e062aa1ffae1a9bf9a"),
+    _nb101(
+        "accuracies.pkl.gz",
+        1844769,
+        "84bcca117040f6f499e81743baee1ffaa3865f014bc7489fb1833dc06905f55e",
+        "test accuracy after 108 epochs, mean of the runs,",
+        "labels of NAS-Bench-101: what rankers are judged on there",
+    ),
+    _nb101(
+        "params.pkl.gz",
+        4105386,
+        "1b312e23917a312c6fc6f356e579ba1166870e6671f7cb1c093685a2558a1e6a",
+        "trainable parameters",
+        "published parameters of NAS-Bench-101's cells, against which its networks are checked",
+    ),
 )
 
 

@@ -31,12 +31,14 @@ class Encoder:
 
     scheme: "paper" or "aligned". proxies: K of the collected ones, None for the default of the scheme (`PAPER_PROXIES`).
     slots: the space's node names, in order; None takes the names seen in `fit` (sorted by first appearance).
+    room: nodes an architecture can have, to which "paper" pads; None takes the number of slots.
     Learned: `slots_`, `mean_`, `scale_` (aligned); `length_` (nodes a proxy has room for).
     """
 
     scheme: str = "paper"
     proxies: Sequence[str] | None = None
     slots: Sequence[str] | None = None
+    room: int | None = None
     slots_: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -51,7 +53,8 @@ class Encoder:
         if names is None:
             names = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
         self.slots_ = tuple(names)
-        self.length_ = len(names) if self.slots is not None else max(len(s.nodes) for s in statistics)
+        longest = len(names) if self.slots is not None else max(len(s.nodes) for s in statistics)
+        self.length_ = self.room if self.room is not None and self.scheme == "paper" else longest
         if self.scheme == "aligned":
             raw = self._aligned(statistics)
             with warnings.catch_warnings(action="ignore"):  # a slot that no training architecture has
@@ -117,12 +120,13 @@ def encode(
     proxies: Sequence[str] | None = None,
     train: Sequence[int] | np.ndarray | None = None,
     slots: Sequence[str] | None = None,
+    room: int | None = None,
 ) -> np.ndarray:
-    """float32[n, D] of all `statistics`. train: positions that "aligned" standardises on; None uses all of them.
+    """float32[n, D] of all `statistics`. train: positions that "aligned" standardises on; None uses all. Rest: see Encoder.
 
     Raises UnknownName (scheme), BadInput (no statistics, a proxy that was not collected).
     """
-    encoder = Encoder(scheme, proxies, slots)
+    encoder = Encoder(scheme, proxies, slots, room)
     if scheme == "aligned" and train is not None:
         if slots is None:  # slots are names, not values: taking them from all architectures leaks nothing
             encoder.slots = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))

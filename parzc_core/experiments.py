@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
 METHOD_VERSION = 1
+_LATER = ("batch_size", "width")  # fields that a run stored before they were there has at their defaults
 GROUP = 5  # splits that are trained together
 
 
@@ -38,7 +39,8 @@ class RankerRun:
     space, dataset: whose statistics and labels. cells: of the collection, from its front; None takes all that are collected.
     train: number of training cells; split: seed of their choice and of the training.
     parts: of Table 6, see ModelConfig. size: of `mabn.SIZES`. mixing: see MABNConfig. encoding, proxies: see Encoder.
-    epochs, learning_rate, losses, alpha: see TrainingConfig; losses as (name, weight) pairs.
+    epochs, learning_rate, losses, alpha, batch_size: see TrainingConfig; losses as (name, weight) pairs.
+    width: channels of the networks whose statistics are read; None stands for the benchmark's own.
     """
 
     space: str = "nb201"
@@ -55,6 +57,8 @@ class RankerRun:
     learning_rate: float = 1e-4
     losses: tuple[tuple[str, float], ...] = (("diff_kendall", 1.0),)
     alpha: float = 0.5
+    batch_size: int = 10
+    width: int | None = None
 
     def __post_init__(self) -> None:
         if self.encoding not in SCHEMES:
@@ -69,8 +73,9 @@ class RankerRun:
 class Data:
     """A collection with its labels, positions in the same order.
 
-    learn: float64[n], validation accuracy, what rankers learn from. judged: float64[n], what they are judged on: test accuracy
-    where it is at hand, else validation accuracy; `judged_on` says which, `note` is the text for every row.
+    learn: float64[n], what rankers learn from; `learned_from` says which: validation accuracy ("val") where it is at hand.
+    judged: float64[n], what they are judged on: test accuracy where it is at hand, else validation accuracy; `judged_on` says
+    which, `note` is the text for every row.
     """
 
     collection: Collection
@@ -80,31 +85,46 @@ class Data:
     note: str
     adjacency: np.ndarray
     operations: np.ndarray
+    learned_from: str = "val"
 
     def __len__(self) -> int:
         return len(self.learn)
 
 
 @lru_cache(maxsize=8)
-def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None) -> Data:
+def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None, width: int | None = None) -> Data:
     """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
 
-    Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the statistics.
+    width: as in RankerRun. Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the
+    statistics.
     """
-    collection = StatisticsStore(STATISTICS / space / dataset).read(cells)
-    for manifest in sorted((STATISTICS / space / "scores" / dataset).glob("*/manifest.json")):
+    name = folder_name(dataset, width)
+    collection = StatisticsStore(STATISTICS / space / name).read(cells)
+    for manifest in sorted((STATISTICS / space / "scores" / name).glob("*/manifest.json")):
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())
     truth, judged_on, provenance = labels.judge(space, dataset)
+    known, learned_from, source = labels.learned(space, dataset)
     graphs = [space_named(space).graph(arch) for arch in collection.archs]
     return Data(
         collection,
-        labels.accuracy(space, dataset, "val").loc[collection.archs].to_numpy(),
+        known.loc[collection.archs].to_numpy(),
         truth.loc[collection.archs].to_numpy(),
         judged_on,
-        provenance["note"],
+        provenance["note"] if learned_from == "val" else f"{source['note']}; {provenance['note']}",
         np.stack([graph.adjacency for graph in graphs]),
         np.stack([graph.operations for graph in graphs]),
+        learned_from,
     )
+
+
+def folder_name(dataset: str, width: int | None = None) -> str:
+    """Where statistics are kept, below the space's folder."""
+    return dataset if width is None else f"{dataset}-width{width}"
+
+
+def data_of(run: RankerRun) -> Data:
+    """`load` what the run reads."""
+    return load(run.space, run.dataset, run.cells, run.width)
 
 
 def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,9 +137,8 @@ def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.n
 
 def inputs_for(run: RankerRun, data: Data, train: np.ndarray) -> Inputs:
     """What the ranker of `run` reads of every cell; "aligned" is standardised on the training cells alone."""
-    statistics = encode(
-        data.collection.statistics, run.encoding, run.proxies, train, slots=space_named(run.space).SLOTS
-    )
+    space = space_named(run.space)
+    statistics = encode(data.collection.statistics, run.encoding, run.proxies, train, space.SLOTS, space.MAX_NODES)
     return Inputs(statistics, data.adjacency, data.operations)
 
 
@@ -127,15 +146,20 @@ def training_config(run: RankerRun, inputs: Inputs) -> TrainingConfig:
     """How `run` trains a ranker on such inputs."""
     assert inputs.statistics is not None
     sizes = MABNConfig(inputs.statistics.shape[1], mixing=run.mixing, **SIZES[run.size])  # type: ignore[arg-type]
-    model = ModelConfig(run.parts, sizes, operations=len(space_named(run.space).OPERATIONS) + 2)
+    model = ModelConfig(run.parts, sizes, operations=space_named(run.space).GRAPH_KINDS)
     return TrainingConfig(
-        model=model, epochs=run.epochs, learning_rate=run.learning_rate, losses=dict(run.losses), alpha=run.alpha
+        model=model,
+        epochs=run.epochs,
+        batch_size=run.batch_size,
+        learning_rate=run.learning_rate,
+        losses=dict(run.losses),
+        alpha=run.alpha,
     )
 
 
 def train_ranker(run: RankerRun) -> tuple[FittedRanker, Inputs, np.ndarray, np.ndarray]:
     """The fitted ranker, trained alone; the inputs of all cells; the positions of training and of judged cells."""
-    data = load(run.space, run.dataset, run.cells)
+    data = data_of(run)
     train, judged = training_cells(len(data), run.train, run.split)
     inputs = inputs_for(run, data, train)
     ranker = fit(inputs[train], data.learn[train], training_config(run, inputs), seed=run.split)
@@ -161,14 +185,15 @@ def evaluate(run: RankerRun) -> list[dict[str, Any]]:
     """Train and judge the group of GROUP splits that `run` is in, in order of the split (see `fit_many`).
 
     Of each: kendall, spearman, pearson (percent), top10 precision, n judged, judged_on, CPU-seconds (the group's, shared out);
-    kendall_interval and spearman_interval are 95 % bootstrap intervals over the judged cells of this one ranker.
+    kendall_100: of 100 random ones of the judged cells. kendall_interval and spearman_interval are 95 % bootstrap intervals over
+    the judged cells of this one ranker.
     """
     torch.set_num_threads(1)
     started = time.process_time()
-    data = load(run.space, run.dataset, run.cells)
+    data = data_of(run)
     trained = train_splits(run, data, _group(run))
     seconds = (time.process_time() - started) / GROUP
-    results = []
+    results: list[dict[str, Any]] = []
     for ranker, inputs, _, judged in trained:
         score, truth = ranker.predict(inputs[judged]), data.judged[judged]
         intervals = {
@@ -177,7 +202,9 @@ def evaluate(run: RankerRun) -> list[dict[str, Any]]:
         }
         agreement = dataclasses.asdict(metrics.correlations(score, truth))
         top10 = metrics.top_k_precision(score, truth, min(10, len(truth)))
-        results.append({**agreement, **intervals, "top10": top10, "judged_on": data.judged_on, "seconds": seconds})
+        few = np.random.default_rng(len(results)).permutation(len(truth))[:100]
+        rest = {"top10": top10, "kendall_100": metrics.kendall(score[few], truth[few]), "seconds": seconds}
+        results.append({**agreement, **intervals, **rest, "judged_on": data.judged_on})
     return results
 
 
@@ -193,18 +220,6 @@ def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFra
         for split, result in zip(_group(run), results, strict=True):
             runs_store.put(run_key(dataclasses.replace(run, split=split)), result)
     return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(run_key(run)) or {})} for run in runs])
-
-
-def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """What one ranker has over another on the same splits; a row each of `pairs` {what it says: (ranker, other)}.
-
-    scores: a row a split, a column a ranker. Columns: mean difference, its std over splits, percent of the splits won.
-    """
-    difference = pd.DataFrame({what: scores[a] - scores[b] for what, (a, b) in pairs.items()})
-    columns = {"mean": difference.mean(), "std": difference.std(), "won": 100 * (difference > 0).mean()}
-    return pd.DataFrame(columns).rename(
-        columns={"mean": "our mean difference", "std": "std over splits", "won": "splits won (%)"}
-    )
 
 
 def in_parallel(
@@ -230,11 +245,17 @@ def _group(run: RankerRun) -> list[int]:
 
 def run_key(run: RankerRun) -> dict[str, Any]:
     """What decides the result of a run: its configuration, the statistics it reads, the labels that judge it, the method."""
-    data = load(run.space, run.dataset, run.cells)
+    data = data_of(run)
     statistics = RunStore.key({"shards": data.collection.manifest["shards"], "cells": len(data)})
     return {
-        "method": METHOD_VERSION,
-        **dataclasses.asdict(run),
+        **identity(run),
         "statistics": statistics[:16],
         "judged_on": data.judged_on,
     }
+
+
+def identity(run: RankerRun) -> dict[str, Any]:
+    """The configuration of a run and the method, as stored runs are known by them."""
+    later = {field.name: field.default for field in dataclasses.fields(run) if field.name in _LATER}
+    given = {name: value for name, value in dataclasses.asdict(run).items() if later.get(name, ...) != value}
+    return {"method": METHOD_VERSION, **given}

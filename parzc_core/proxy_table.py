@@ -7,11 +7,45 @@ import pandas as pd
 
 from parzc_core import metrics
 from parzc_core.collector import NodeStatistics
-from parzc_core.experiments import Data
+from parzc_core.errors import LabelsMissing, UnknownName
+from parzc_core.experiments import Data, load
 from parzc_core.paper import PROXY_LABELS
+from parzc_core.paths import STATISTICS
 from parzc_core.results import Row
+from parzc_core.statistics_store import StatisticsStore
 
-COLUMNS = {"cifar10": "NB201-CF10", "cifar100": "NB201-CF100", "imagenet16-120": "NB201-IMG16"}
+# The columns that are run here: (space, data set) whose statistics are read.
+COLUMNS = {
+    "NB101-CF10": ("nb101", "cifar10"),
+    "NB201-CF10": ("nb201", "cifar10"),
+    "NB201-CF100": ("nb201", "cifar100"),
+    "NB201-IMG16": ("nb201", "imagenet16-120"),
+}
+
+
+EPOCHS = {"nb101": 150, "nb201": 200}  # of ParZC, Section 4.1
+
+
+def column_of(space: str, dataset: str) -> str:
+    """The column of Table 1 whose statistics are read from there."""
+    return next(column for column, where in COLUMNS.items() if where == (space, dataset))
+
+
+def collected(columns: Sequence[str], cells: int | None = None) -> tuple[dict[str, Data], dict[str, dict[str, str]]]:
+    """{column: what was collected for it}, and {column: {"judged on": why nothing}} where its labels or statistics are missing."""
+    found, absent = {}, {}
+    for column in columns:
+        if column not in COLUMNS:
+            raise UnknownName.of("column of Table 1", column, COLUMNS)
+        space, dataset = COLUMNS[column]
+        try:
+            if StatisticsStore(STATISTICS / space / dataset).complete():
+                found[column] = load(space, dataset, cells)
+            else:
+                absent[column] = {"judged on": f"nothing collected: parzc collect --space {space} --dataset {dataset}"}
+        except LabelsMissing as error:
+            absent[column] = {"judged on": str(error)}
+    return found, absent
 
 
 def network_scores(data: Data) -> pd.DataFrame:
@@ -60,26 +94,26 @@ def aggregations(data: Data, proxies: Sequence[str]) -> pd.DataFrame:
 
 
 def by_labels(data: Data) -> pd.DataFrame:
-    """Kendall's tau, percent, of each proxy (rows) with what the data are judged on, and with validation accuracy (columns)."""
+    """Kendall's tau, percent, of each proxy (rows) with what the data are judged on and what rankers learn from (columns)."""
     scores = network_scores(data)
     return pd.DataFrame(
         {
             PROXY_LABELS[str(proxy)]: {
                 f"judged on {data.judged_on}": metrics.kendall(score.to_numpy(), data.judged),
-                "judged on val": metrics.kendall(score.to_numpy(), data.learn),
+                f"judged on {data.learned_from}": metrics.kendall(score.to_numpy(), data.learn),
             }
             for proxy, score in scores.items()
         }
     ).T
 
 
-def table_rows(dataset: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
+def table_rows(column: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
     """The same as rows of Table 1."""
     return [
         Row(
             "table01",
             PROXY_LABELS[c["proxy"]],
-            COLUMNS[dataset],
+            column,
             c["metric"],
             c["value"],
             n=c["n"],

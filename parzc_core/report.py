@@ -42,7 +42,10 @@ MORE_FIGURES = ("fig06a_tsne",)  # told about once it is there
 
 @dataclass(frozen=True)
 class Notebook:
-    """How a notebook ended. state: "ok", "failed", or "not run"; page: its HTML relative to the report, or ""."""
+    """How a notebook ended. state: "ok", "failed", "skipped" or "not run"; error: why it failed or was skipped, or "".
+
+    page: its HTML relative to the report, or "".
+    """
 
     name: str
     title: str

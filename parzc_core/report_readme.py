@@ -14,8 +14,11 @@ from parzc_core.report_view import METRICS, view
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
 # The cells that stand for a table: its row, and the (column, metric) pairs shown.
 KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-    "table01": ("ParZC", (("NB201-CF10", "kendall"), ("NB201-CF100", "kendall"), ("NB201-IMG16", "kendall"))),
-    "table02": ("ParZC", (("NB201 S'_78", "kendall"), ("NB201 S'_469", "kendall"))),
+    "table01": (
+        "ParZC",
+        (("NB101-CF10", "kendall"), ("NB201-CF10", "kendall"), ("NB201-CF100", "kendall"), ("NB201-IMG16", "kendall")),
+    ),
+    "table02": ("ParZC", (("NB101 S_100", "kendall"), ("NB101 S_424 (all)", "kendall"), ("NB201 S'_78", "kendall"))),
     "table03": ("ParZC", (("CIFAR-10", "test_accuracy"), ("CIFAR-100", "test_accuracy"))),
     "table04": ("ParZC", (("Top-1 (%)", "accuracy"),)),
     "table05": ("ParZC", (("Autoformer-Ti", "kendall"),)),
@@ -29,9 +32,11 @@ FIGURES = (
     ("fig02_importance", "Figure 2", "node-wise importance, three proxies"),
     ("fig04_rank_correlation", "Figure 4", "predicted rank against accuracy, NAS-Bench-201"),
     ("fig05_importance", "Figure 5", "node-wise importance, six proxies"),
+    ("fig06a_tsne", "Figure 6a", "t-SNE of node-wise statistics, NAS-Bench-101"),
     ("fig06b_tsne", "Figure 6b", "t-SNE of node-wise statistics, NAS-Bench-201"),
     ("fig07_bayesian_weights", "Figure 7", "learned weight distributions"),
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
+    ("width_nb101", "Ours", "NAS-Bench-101: statistics of narrow networks in place of wide ones"),
     ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )
 

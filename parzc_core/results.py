@@ -36,6 +36,7 @@ __all__ = [
     "Summary",
     "has_rows",
     "missing",
+    "paired_differences",
     "read_manifest",
     "read_rows",
     "row_of_runs",
@@ -149,6 +150,21 @@ def row_of_runs(table: str, row: str, column: str, metric: str, values: Sequence
     spread = "one run" if len(values) == 1 else f"std {std:.4g} over {len(values)} runs"
     note = f"{spread}; {rest.pop('note')}" if rest.get("note") else spread
     return Row(table, row, column, metric, mean, n=len(values), ci_low=low, ci_high=high, note=note, **rest)
+
+
+def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """What one ranker has over another on the same splits; a row each of `pairs` {what it says: (ranker, other)}.
+
+    scores: a row a split, a column a ranker. Columns: mean difference, `summarise`'s interval of it and std over splits,
+    percent of the splits won.
+    """
+    lines = {}
+    for what, (one, other) in pairs.items():
+        difference = scores[one] - scores[other]
+        mean, std, low, high = summarise(difference.tolist())
+        lines[what] = (mean, low, high, std, 100 * float((difference > 0).mean()))
+    columns = ["our mean difference", "ci_low", "ci_high", "std over splits", "splits won (%)"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
 
 def versions() -> dict[str, str]:

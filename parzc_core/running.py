@@ -23,12 +23,16 @@ from parzc_core import dag, paths
 
 @dataclass
 class Outcome:
-    """How a run went: minutes of what ran, what failed and why, what was up to date, where the report is."""
+    """How a run went: minutes of what ran, what failed and why, what was up to date, where the report is.
+
+    skipped: notebooks that were not run since labels are missing, and the reason; they are no failures.
+    """
 
     minutes: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     current: list[str] = field(default_factory=list)
     report: str | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def overview(self) -> str:
         """The run in a few words."""
@@ -36,6 +40,8 @@ class Outcome:
         parts = [f"ran: {ran or 'nothing'}"]
         if self.current:
             parts.append(f"up to date: {', '.join(self.current)}")
+        if self.skipped:
+            parts.append(f"skipped: {', '.join(self.skipped)}")
         if self.failed:
             parts.append(f"FAILED: {', '.join(self.failed)}")
         parts.append(f"report: {self.report or 'not built'}")
@@ -69,7 +75,7 @@ def _reason(task: Task, status: DependencyStatus, record: Any) -> str | None:
     if status.status == "up-to-date":
         return None
     if not record._in(task.name):
-        return "not run yet, or failed the last time"
+        return "not run yet, or failed or skipped the last time"
     reasons = status.reasons
     files = [file for key in ("changed", "added", "removed") for file in reasons.get(f"{key}_file_dep", ())]
     said = []
@@ -113,6 +119,10 @@ class _Progress(ZeroReporter):
         self._step(f"{task.name}: done in {spent:.1f} min")
 
     def add_failure(self, task: Task, fail: BaseFail) -> None:
+        if isinstance(fail, dag.TaskSkipped):
+            self.outcome.skipped[task.name] = fail.message
+            self._step(f"{task.name}: skipped: {' '.join(fail.message.split())}")
+            return
         self.outcome.minutes[task.name] = (time.monotonic() - self.started) / 60
         self.outcome.failed[task.name] = reason = fail.get_msg().strip()
         self._step(f"{task.name}: FAILED\n{reason}")

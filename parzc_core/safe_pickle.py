@@ -2,10 +2,12 @@
 
 A pickle is a program: it names functions and calls them. Here it may name five things of numpy's, and each is answered
 with a stand-in of our own that builds plain data from plain arguments, so nothing of the file's choosing is ever run.
+`loads_table` knows a few names more, of pandas, in the same way.
 """
 
 import io
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -77,10 +79,12 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _PlainUnpickler(pickle.Unpickler):
+    allowed: Mapping[tuple[str, str], Any] = _ALLOWED
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in self.allowed:
             raise UnsafePickle(f"it asks for {module}.{name}; only containers, numbers, text and numpy arrays are read")
-        return _ALLOWED[module, name]
+        return self.allowed[module, name]
 
 
 def loads(data: bytes, encoding: str = "ASCII", what: str = "pickle") -> Any:
@@ -99,12 +103,110 @@ def load(path: Path, encoding: str = "ASCII") -> Any:
         return _read(file, encoding, Path(path).name)
 
 
-def _read(file: BinaryIO, encoding: str, what: str) -> Any:
+def _read(file: BinaryIO, encoding: str, what: str, reader: type[_PlainUnpickler] = _PlainUnpickler) -> Any:
     try:
-        return _PlainUnpickler(file, encoding=encoding).load()
+        return reader(file, encoding=encoding).load()
     except UnsafePickle as error:
         raise UnsafePickle(f"{what} is refused: {error}") from None
     except Exception as error:  # a damaged pickle raises nearly anything: EOFError, KeyError, UnicodeDecodeError, ...
         raise UnsafePickle(
             f"{what} is no readable pickle ({type(error).__name__}: {error}); it is truncated or damaged, get it again"
         ) from error
+
+
+# Tables of pandas. None of its classes is made: a table is put together here from plain arrays.
+
+
+class _Names(_PlainType):
+    """A type that may also be "object": a table's column names are kept so. Only text is taken for such objects."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        if code in ("O", "O8"):
+            self.real = np.dtype(np.str_)
+        else:
+            super().__init__(code, align, copy)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if self.real != np.dtype(np.str_):
+            super().__setstate__(state)
+
+
+class _TableArray(_PlainArray):
+    def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
+        version, shape, kind, fortran_order, data = state
+        if isinstance(data, list):
+            if kind.real != np.dtype(np.str_) or not all(isinstance(name, str) for name in data):
+                raise UnsafePickle("an array of objects other than text is not plain data")
+            text = np.array(data, dtype=np.str_)
+            kind = _Names(text.dtype.str)
+            data = text.tobytes()
+        super().__setstate__((version, shape, kind, fortran_order, data))
+
+
+def _table_array(*_: Any) -> _TableArray:
+    return _TableArray((0,), dtype=np.uint8)
+
+
+class _BlockMaker:
+    """Stands in for partial(new_block): called with values [columns, rows] and their place among the columns, a slice."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+    def __call__(self, values: np.ndarray, place: slice) -> tuple[np.ndarray, slice]:
+        return values, place
+
+
+def _index(_: Any, parts: dict[str, Any]) -> Any:
+    """Column names as an array; of the numbering of rows, how many there are."""
+    return parts["data"] if "data" in parts else len(range(parts["start"], parts["stop"], parts["step"]))
+
+
+def _columns(blocks: tuple[tuple[np.ndarray, slice], ...], axes: list[Any]) -> dict[str, np.ndarray]:
+    names, rows = axes[0].tolist(), axes[1]
+    columns: dict[str, np.ndarray] = {}
+    for values, place in blocks:
+        for name, column in zip(names[place], values, strict=True):
+            columns[name] = np.asarray(column)
+    if sorted(columns) != sorted(names) or any(column.shape != (rows,) for column in columns.values()):
+        raise UnsafePickle(f"a table with columns {names} of {rows} rows has other columns: {sorted(columns)}")
+    return {name: columns[name] for name in names}
+
+
+class _Table:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.columns = state["_mgr"]
+
+
+_ALLOWED_IN_TABLES: dict[tuple[str, str], Any] = {
+    **_ALLOWED,
+    ("numpy", "dtype"): _Names,
+    ("numpy.core.multiarray", "_reconstruct"): _table_array,
+    ("numpy._core.multiarray", "_reconstruct"): _table_array,
+    ("builtins", "slice"): slice,
+    ("functools", "partial"): _BlockMaker,
+    ("pandas.core.internals.blocks", "new_block"): "new_block",  # only ever handed to _BlockMaker
+    ("pandas.core.internals.managers", "BlockManager"): _columns,
+    ("pandas.core.indexes.base", "_new_Index"): _index,
+    ("pandas.core.indexes.base", "Index"): "Index",  # only ever handed to _index, which ignores it, as the next one
+    ("pandas.core.indexes.range", "RangeIndex"): "RangeIndex",
+    ("pandas.core.frame", "DataFrame"): _Table,
+}
+
+
+class _TableUnpickler(_PlainUnpickler):
+    allowed = _ALLOWED_IN_TABLES
+
+
+def loads_table(data: bytes, what: str = "pickle") -> dict[str, np.ndarray]:
+    """The columns of a pickled pandas table (numbers, rows numbered from 0), by name: arrays of one entry a row.
+
+    For tables as pandas 1 writes them. Raises UnsafePickle as `load`, and if it is no such table.
+    """
+    table = _read(io.BytesIO(data), "ASCII", what, _TableUnpickler)
+    if not isinstance(table, _Table) or not isinstance(getattr(table, "columns", None), dict):
+        raise UnsafePickle(f"{what} is refused: got a {type(table).__name__}; expected a pandas table")
+    return table.columns

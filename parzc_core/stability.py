@@ -97,8 +97,7 @@ def read(variants: tuple[Variant, ...] = VARIANTS, cells: int = CELLS, dataset: 
         collection = StatisticsStore(variant.folder(dataset)).read(cells)
         found[variant] = dataclasses.replace(base, collection=collection)
     for variant, data in found.items():
-        wanted, got = dataclasses.asdict(variant.config(dataset)), data.collection.manifest["config"]
-        wanted["proxies"] = list(wanted["proxies"])
+        wanted, got = variant.config(dataset).plain(), data.collection.manifest["config"]
         odd = {k: got.get(k) for k, v in wanted.items() if k not in ("cells", "scores") and got.get(k) != v}
         if odd or data.collection.archs != base.collection.archs:
             raise BadInput(f"{variant.name} holds another collection ({odd}); make it with: {variant.command(dataset)}")

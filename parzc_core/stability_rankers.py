@@ -5,7 +5,6 @@ compared with that of the nodes by `learned_spread` and `relation`. All splits a
 stored result belongs to all of them.
 """
 
-import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -55,10 +54,10 @@ def _identity(run: RankerRun, data: Mapping[Variant, Data], used: Sequence[Varia
     """What decides a result: the run and its splits, the statistics used (the first ones to learn from), the labels."""
     one = data[used[0]]
     shards = {v.name: RunStore.key({"shards": data[v].collection.manifest["shards"]})[:16] for v in used}
-    config = {**dataclasses.asdict(run), "split": list(range(splits)), "cells": len(one)}
     return {
-        "method": experiments.METHOD_VERSION,
-        **config,
+        **experiments.identity(run),
+        "split": list(range(splits)),
+        "cells": len(one),
         "statistics": list(shards.items()),
         "judged_on": one.judged_on,
     }

@@ -96,7 +96,10 @@ def test_jobs_is_a_positive_number(jobs: str, capsys: pytest.CaptureFixture[str]
 def test_dry_run_lists_and_runs_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "table06", "--profile", "smoke", "--dry-run"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].split(maxsplit=1) == ["table06_ablation", "would run (not run yet, or failed the last time)"]
+    assert said[0].split(maxsplit=1) == [
+        "table06_ablation",
+        "would run (not run yet, or failed or skipped the last time)",
+    ]
     assert len(said) == 2
     assert sorted(path.name for path in project.iterdir()) == ["notebooks"]
 
@@ -119,6 +122,33 @@ def test_run_passes_on_and_its_exit_code_tells(
     outcome.failed["explore"] = "worn out"
     assert main(["run"]) == 1
     assert "FAILED: explore" in capsys.readouterr().out
+
+
+def test_without_labels_run_says_why_and_status_and_dry_run_know(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PARZC_DATA", str(project / "no labels"))
+    monkeypatch.setenv("PARZC_CACHE", str(project / "no labels"))
+    monkeypatch.setattr(dag, "build_report", lambda profile: {"path": "index.html"})
+    about = {"title": "T", "makes": ["table02", "table07"], "order": 3, "needs": ["nb101/cifar10"]}
+    write_notebook(project / "notebooks" / "table02_predictors.ipynb", parzc=about)
+    reason = "no test accuracy of nb101 cifar10 on this machine"
+
+    assert main(["run", "table02", "--profile", "smoke"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "ran: nothing; skipped: table02_predictors; report: index.html\n"
+    assert f"table02_predictors: skipped: {reason}" in said.err
+
+    assert main(["status", "--profile", "smoke"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines if line.startswith(("table02 ", "table07 "))]
+    assert rows == [[made, "table02_predictors", "no", "-", "-", "skipped"] for made in ("table02", "table07")]
+    assert [line for line in lines if reason in line] == [lines[-1]]
+    assert lines[-1].startswith("table02_predictors: skipped: ")
+
+    assert main(["run", "--profile", "smoke", "--dry-run"]) == 0
+    planned = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in planned if f"would be skipped ({reason}" in line] == ["table02_predictors"]
 
 
 def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from tiny_notebooks import wait_for, write_notebook
 
-from parzc_core import dag, downloads, paths, running
+from parzc_core import dag, downloads, labels, own_files, paths, running
 from parzc_core.dependencies import notebook_dependencies
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 
 
 def meta(order: int = 1, *makes: str, title: str = "A title") -> dict[str, object]:
@@ -25,8 +25,13 @@ def meta(order: int = 1, *makes: str, title: str = "A title") -> dict[str, objec
 class Project:
     root: Path
 
-    def notebook(self, name: str, *cells: str, order: int = 1, makes: tuple[str, ...] = ()) -> Path:
-        return write_notebook(self.root / "notebooks" / f"{name}.ipynb", *cells, parzc=meta(order, *makes))
+    def notebook(
+        self, name: str, *cells: str, order: int = 1, makes: tuple[str, ...] = (), needs: object = None,
+        optional: object = None,
+    ) -> Path:  # fmt: skip
+        more = {"needs": needs, "optional": optional}
+        about = meta(order, *makes) | {key: value for key, value in more.items() if value is not None}
+        return write_notebook(self.root / "notebooks" / f"{name}.ipynb", *cells, parzc=about)
 
     def run(self, *names: str, force: bool = False) -> running.Outcome:
         return running.run("smoke", 1, dag.select(names, dag.discover()), force)
@@ -120,7 +125,7 @@ def test_selection_by_notebook_table_figure_or_beginning(project: Project) -> No
 def test_only_what_changed_is_run_again(project: Project) -> None:
     first = write_notebook(project.root / "notebooks" / "first.ipynb", parameters="profile = 'full'", parzc=meta(1))
     second = project.notebook("second", "print(jobs)", order=2)
-    assert set(project.plan().values()) == {"not run yet, or failed the last time"}
+    assert set(project.plan().values()) == {"not run yet, or failed or skipped the last time"}
     outcome = project.run()
     assert list(outcome.minutes) == ["first", "second", "report"]
     assert outcome.report == "report of smoke"
@@ -151,11 +156,12 @@ def test_only_what_changed_is_run_again(project: Project) -> None:
 def test_other_labels_or_statistics_are_a_change(project: Project) -> None:
     project.notebook("only")
     project.run()
-    labels = project.root / "labels" / downloads.FILES[0].name
-    labels.parent.mkdir(parents=True)
-    labels.write_text("x")
-    assert project.plan() == {"only": "other label files are at hand"}
-    project.run()
+    for name in (downloads.FILES[0].name, own_files.FILES[0].name):
+        file = project.root / "labels" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+        assert project.plan() == {"only": "other label files are at hand"}
+        project.run()
     (project.root / "results" / "statistics").mkdir()
     (project.root / "results" / "statistics" / "manifest.json").write_text("{}")
     assert "manifest.json" in str(project.plan()["only"])
@@ -183,6 +189,94 @@ def test_a_failure_is_recorded_and_the_others_still_run(project: Project, capsys
     outcome = project.run()
     assert (list(outcome.minutes), outcome.failed) == (["bad", "forgetful", "report"], {})
     assert project.status("bad")["error"] is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_notebook_without_its_labels_is_skipped_until_they_come(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The project's folders of labels are empty, so that NAS-Bench-101 has none; NAS-Bench-201 always has some."""
+    ran = project.root / "ran"
+    project.notebook("bad", f"open({str(ran)!r}, 'w')", order=1, makes=("table02",), needs=["nb101/cifar10"])
+    project.notebook("good", order=2, needs=["nb201/cifar10"])
+    rows = project.root / "results" / "smoke" / "table02" / "rows.csv"
+    page = project.root / "report" / "notebooks" / "smoke" / "bad.html"
+    for earlier in (rows, page):
+        earlier.parent.mkdir(parents=True, exist_ok=True)
+        earlier.write_text("of an earlier run")
+    with pytest.raises(LabelsMissing) as missing:
+        labels.judge("nb101", "cifar10")
+    reason = str(missing.value)
+
+    for force, others in ((False, ["good", "report"]), (False, ["report"]), (True, ["good", "report"])):
+        outcome = project.run(force=force)
+        assert (outcome.skipped, outcome.failed, list(outcome.minutes)) == ({"bad": reason}, {}, others)
+        assert outcome.report == "report of smoke"
+        assert "skipped: bad; report: " in outcome.overview()
+        assert "FAILED" not in outcome.overview()
+        said = capsys.readouterr().err.splitlines()
+        assert [line for line in said if "skipped" in line] == [f"[1/3] bad: skipped: {reason}"]
+        assert project.plan() == {"bad": "not run yet, or failed or skipped the last time", "good": None}
+        record = {"status": "skipped", "error": reason, "minutes": None, "makes": ["table02"]}
+        assert project.status("bad") == project.status("bad") | record
+    assert project.status("good")["status"] == "ok"
+    assert not ran.exists()
+    assert {rows.read_text(), page.read_text()} == {"of an earlier run"}
+
+    monkeypatch.setattr(labels, "judge", lambda space, dataset: None)
+    assert project.run().skipped == {}
+    assert ran.exists()
+    assert project.status("bad")["status"] == "ok"
+    assert project.plan()["bad"] is None
+
+
+def test_every_need_is_asked_for_and_each_reason_said_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def judge(space: str, dataset: str) -> None:
+        asked.append((space, dataset))
+        if space != "here":
+            raise LabelsMissing(f"no {space}")
+
+    monkeypatch.setattr(labels, "judge", judge)
+    project.notebook("all", needs=["x/a", "here/b", "y/c", "x/d"])
+    project.notebook("none", order=2)
+    everything, nothing = dag.discover()
+    assert (dag.unmet(everything), dag.unmet(nothing)) == ("no x; no y", None)
+    assert asked == [("x", "a"), ("here", "b"), ("y", "c"), ("x", "d")]
+
+
+@pytest.mark.parametrize("need", ["nb999/cifar10", "nb101/cifar100"])
+@pytest.mark.usefixtures("quick")
+def test_a_need_that_no_benchmark_has_is_the_authors_mistake(project: Project, need: str) -> None:
+    project.notebook("odd", needs=[need])
+    project.notebook("good", order=2)
+    (odd, _) = dag.discover()
+    with pytest.raises(BadInput, match=rf"odd\.ipynb needs labels '{need}': unknown .* expected one of: "):
+        dag.unmet(odd)
+    outcome = project.run()
+    assert (list(outcome.failed), outcome.skipped) == (["odd"], {})
+    assert "Traceback" not in outcome.failed["odd"]
+    assert (project.status("odd")["status"], project.status("good")["status"]) == ("failed", "ok")
+    assert project.status("odd")["error"] == outcome.failed["odd"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_corrupt_labels_are_a_failure_and_no_reason_to_skip(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(space: str, dataset: str) -> None:
+        raise CorruptDownload("got another file")
+
+    monkeypatch.setattr(labels, "judge", judge)
+    project.notebook("only", needs=["nb101/cifar10"])
+    outcome = project.run()
+    assert (outcome.failed, outcome.skipped) == ({"only": "got another file"}, {})
+
+
+@pytest.mark.parametrize("needs", ["nb101/cifar10", ["nb101"], [["nb101", "cifar10"]], ["a/b/c"], ["/cifar10"], {}, 1])
+def test_needs_of_another_form_are_one_clear_error(project: Project, needs: object) -> None:
+    project.notebook("odd", needs=needs)
+    with pytest.raises(BadInput, match=r"odd\.ipynb.* has needs .*expected a list of space/dataset, such as"):
+        dag.discover()
 
 
 @pytest.mark.usefixtures("quick")
@@ -217,7 +311,7 @@ def test_what_a_killed_run_finished_is_not_run_again(project: Project) -> None:
     run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=60) == 128 + signal.SIGTERM
     wait_for(lambda: not psutil.pid_exists(int(note.read_text())))
-    assert project.plan() == {"first": None, "second": "not run yet, or failed the last time"}
+    assert project.plan() == {"first": None, "second": "not run yet, or failed or skipped the last time"}
 
 
 @pytest.fixture
@@ -268,3 +362,13 @@ def test_a_changed_import_is_seen(package: Path) -> None:
     (package / "f.py").write_text("import parzc_core.lonely")
     os.utime(package / "f.py", ns=(1, 1))
     assert "lonely.py" in reached(package, "from parzc_core import f")
+
+
+def test_an_optional_result_may_be_left_out(project: Project) -> None:
+    project.notebook("some", order=1, makes=("table01", "fig06a_tsne"), optional=["fig06a_tsne"])
+    (one,) = dag.discover()
+    assert [product.name for product in one.products("smoke")] == ["rows.csv"]
+    assert dag.select(["fig06a"], [one]) == (one,)
+    project.notebook("odd", order=2, makes=("table02",), optional=["table03"])
+    with pytest.raises(BadInput, match=r"odd\.ipynb.* has optional .*expected a list of some of makes"):
+        dag.discover()

@@ -4,8 +4,9 @@ import hashlib
 
 import pytest
 
-from parzc_core import downloads, paths
+from parzc_core import downloads, own_files, paths
 from parzc_core.data_status import COLUMNS, status, text
+from parzc_core.errors import CorruptDownload, UnknownName
 
 GOOD = b"labels"
 
@@ -18,6 +19,7 @@ def one_pinned_file(tmp_path, monkeypatch):
     url = "https://raw.githubusercontent.com/owner/repository/0123456789abcdef/file"
     file = downloads.PinnedFile("set/a.csv", url, sha256, len(GOOD), "MIT", "labels", ("table01",), "test accuracy")
     monkeypatch.setattr(downloads, "FILES", (file,))
+    monkeypatch.setattr(own_files, "FILES", ())
 
 
 def of_the_file() -> dict:
@@ -67,3 +69,46 @@ def test_text_says_what_is_missing_and_what_it_would_give(tmp_path, monkeypatch)
     assert "parzc data fetch" not in text()
     monkeypatch.setenv("PARZC_DATA", str(tmp_path / "nowhere"))
     assert text().startswith("PARZC_DATA is set")
+
+
+# Files that only the user can bring
+
+
+def own(sha256: str | None) -> own_files.OwnFile:
+    return own_files.OwnFile("set/own.npz", sha256, "elsewhere", "MIT", "labels", ("table02",), "validation accuracy")
+
+
+@pytest.mark.parametrize("sha256", [None, hashlib.sha256(GOOD).hexdigest()])
+def test_a_file_without_a_download(tmp_path, monkeypatch, sha256):
+    monkeypatch.setattr(own_files, "FILES", (own(sha256),))
+    monkeypatch.setenv("PARZC_DATA", str(tmp_path))
+    paths.write_whole(paths.cache_folder() / "set/own.npz", GOOD)  # the cache holds downloads; this is none
+    paths.write_whole(tmp_path / "set/a.csv", GOOD)
+    assert own_files.locate("set/own.npz") is None
+    row = status().set_index("data").loc["set/own.npz"]
+    assert (row["kind"], row["present"], row["source"]) == ("absent (no download)", False, "elsewhere")
+    assert "set/own.npz: ABSENT (NO DOWNLOAD)" in text()
+    assert text().endswith("What no download is pinned for is looked for in the folder that PARZC_DATA names.")
+
+    mine = paths.write_whole(tmp_path / "set/own.npz", GOOD)
+    assert own_files.locate("set/own.npz") == mine
+    row = status().set_index("data").loc["set/own.npz"]
+    assert (row["kind"], row["present"], row["size_mb"]) == ("PARZC_DATA", True, len(GOOD) / 1e6)
+    assert "no download" not in text().lower()
+
+    paths.write_whole(mine, b"damage")
+    kind = status().set_index("data").loc["set/own.npz", "kind"]
+    if sha256 is None:
+        assert (kind, own_files.locate("set/own.npz")) == ("PARZC_DATA", mine)
+    else:
+        assert kind == "damaged in PARZC_DATA"
+        with pytest.raises(
+            CorruptDownload, match=r"set/own\.npz in PARZC_DATA is not the known file.*replace or remove it"
+        ):
+            own_files.locate("set/own.npz")
+    assert mine.read_bytes() == b"damage"
+
+
+def test_names_of_such_files():
+    with pytest.raises(UnknownName, match=r"'set/own\.npz'"):
+        own_files.locate("set/own.npz")

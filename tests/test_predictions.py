@@ -9,7 +9,7 @@ import pytest
 from parzc_core import experiments, predictions
 from parzc_core.collector import NodeStatistics
 from parzc_core.experiments import Data, RankerRun
-from parzc_core.predictions import Prediction, collected, predict_unseen
+from parzc_core.predictions import Prediction, judgeable, predict_unseen
 from parzc_core.spaces import nb201
 from parzc_core.spaces.nb201_classes import canonical
 from parzc_core.statistics_store import Collection, Record, StatisticsStore, pack
@@ -43,7 +43,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Data:
         np.stack([graph.operations for graph in graphs]),
     )
     monkeypatch.setattr(experiments, "load", lambda *_: data)
-    monkeypatch.setattr(predictions, "load", lambda *_: data)
+    monkeypatch.setattr(predictions, "data_of", lambda _: data)
     return data
 
 
@@ -99,15 +99,15 @@ def test_search_tells_what_choosing_by_score_gives() -> None:
     assert found == [49, 48, 80, 20]
 
 
-def test_collected_counts_from_the_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: Data) -> None:
+def test_judgeable_counts_from_the_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: Data) -> None:
     monkeypatch.setattr(predictions, "STATISTICS", tmp_path)
-    assert collected("nb201", "cifar10") == 0
+    assert judgeable("nb201", "cifar10") == 0
     store = StatisticsStore(tmp_path / "nb201" / "cifar10")
     archs = few.collection.archs
     store.open({"config": {}}, archs, starts=[0, 15, 30])
-    assert collected("nb201", "cifar10") == 0
+    assert judgeable("nb201", "cifar10") == 0
     for number, expected in ((1, 0), (0, 30), (2, 40)):
         part = slice(15 * number, 15 * number + 15)
         pairs = zip(archs[part], few.collection.statistics[part], strict=True)
         store.add(number, pack([Record(a, s, {}, part.start + i) for i, (a, s) in enumerate(pairs)]))
-        assert collected("nb201", "cifar10") == expected
+        assert judgeable("nb201", "cifar10") == expected

@@ -227,6 +227,39 @@ def test_status_minutes_error_and_page_of_notebooks(project):
     assert [texts(line.select("td")[2]) for line in listed.select("tbody tr")] == ["failed", "ok", "not run"]
 
 
+def test_a_skipped_notebook_is_told_quietly_and_its_tables_are_quoted(project):
+    reason = "no labels of nb101 <here>; get them"
+    notebook("table02", ["table02", "table07", "table09", "fig06a_tsne"])
+    record = {"status": "skipped", "minutes": None, "error": reason}
+    paths.write_whole(paths.REPORT / "notebooks" / "smoke" / "table02.status.json", json.dumps(record))
+    put("table07", {"row": "MSE", "column": "NB101-CF10 178", "value": 61.0}, minutes=4.5)
+    put("table09", {"row": "NP", "column": "NB101-CF10 178", "value": 52.0}, profile="smoke")
+    soup = page("smoke")
+
+    (line,) = section(soup, "notebooks").select("tbody tr")
+    assert [texts(cell) for cell in line.select("td")][:4] == [
+        "table02",
+        f"About table02 Skipped: {reason}",
+        "skipped",
+        "–",
+    ]
+    assert line.select("details, pre, .failed") == []
+    assert soup.select("span.failed") == []
+
+    assert "Skipped on this machine ( why ): every value is quoted" in texts(section(soup, "table02"))
+    assert {texts(badge) for badge in section(soup, "table02").select(".badge")} == {"quoted"}
+    assert "Not run yet: every value is quoted" in texts(section(soup, "table03"))
+    assert "From profile full" in texts(section(soup, "table07"))
+    overview = {
+        str(anchor["href"])[1:]: [texts(cell) for cell in line.select("td")][2:4]
+        for line in section(soup, "dashboard").select(".overview tbody tr")
+        if (anchor := line.select_one("a"))
+    }
+    assert overview["table02"] == ["skipped", "–"]
+    assert overview["table07"] == ["skipped (from profile full)", "4.5"]
+    assert overview["table09"] == ["skipped (results of an earlier run)", "–"]
+
+
 def test_figures_are_embedded_with_a_link_to_their_pdf(project):
     plots.save_figure(plots.cell_graph(CELL), "fig04_rank_correlation", "full")
     plots.save_figure(plots.cell_graph(CELL), "my_own", "smoke")

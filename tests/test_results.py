@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -323,3 +324,11 @@ def test_kill_9_of_a_writer_loses_no_run_that_was_put(tmp_path: Path) -> None:
     assert all(store.get({"writer": "a", "seed": seed}) is not None for seed in range(said))
     store.put({"writer": "b"}, {})  # the lock went with the process
     assert RunStore(path).get({"writer": "b"}) == {}
+
+
+def test_paired_differences_are_taken_split_by_split() -> None:
+    scores = pd.DataFrame({"a": [1.0, 5.0, 9.0, 2.0], "b": [0.0, 4.0, 8.5, 2.5]})
+    line = results.paired_differences(scores, {"a over b": ("a", "b")}).loc["a over b"]
+    mean, std, low, high = summarise([1.0, 1.0, 0.5, -0.5])
+    assert line.tolist() == [mean, low, high, std, 75.0]
+    assert low < mean < high

@@ -27,6 +27,8 @@ def test_notebook_runs_and_makes_what_it_declares(
     for name, folder in folders.items():
         monkeypatch.setenv(f"PARZC_{name}", str(folder))  # for the notebook's process
         monkeypatch.setattr(f"parzc_core.paths.{name}", folder)  # for what this process expects of it
+    if (reason := dag.unmet(experiment)) is not None:
+        pytest.skip(reason)
     command = dag.command(experiment, "smoke", jobs=1)
     before = state_of_the_project()
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)

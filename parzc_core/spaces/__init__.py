@@ -9,7 +9,7 @@ from torch import nn
 
 from parzc_core.errors import UnknownName
 
-NAMES = ("nb201",)
+NAMES = ("nb101", "nb201")
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,26 @@ class Isomorphism:
 
 
 class Space(Protocol):
-    """What the collector, the encodings and the predictors need to know about a space."""
+    """What the collector, the encodings and the predictors need to know about a space.
+
+    GRAPH_KINDS: kinds of operation that `graph` numbers. SLOTS: node paths that its networks can have, in order.
+    MAX_NODES: how many of them one network has at most.
+    DEAD_OPERATIONS: whether an architecture can hold operations that do not reach its output.
+    WIDTH: the argument of `build` for the channels of the first stage.
+    """
 
     ARCH_COUNT: int
     OPERATIONS: tuple[str, ...]
+    GRAPH_KINDS: int
     SLOTS: tuple[str, ...]
+    MAX_NODES: int
+    DEAD_OPERATIONS: bool
+    WIDTH: str
 
     def sample(self, count: int, seed: int) -> list[str]:
         """`count` different architectures, drawn without replacement; a longer sample begins with the shorter one."""
 
-    def build(self, arch_str: str, *, classes: int = 10, skip_dead: bool = True) -> nn.Module:
+    def build(self, arch_str: str, *, classes: int = 10, skip_dead: bool = True, **width: int) -> nn.Module:
         """The network with the framework's own random initialisation; skip_dead leaves out what cannot reach the output."""
 
     def graph(self, arch_str: str) -> Graph:

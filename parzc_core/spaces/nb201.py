@@ -20,6 +20,9 @@ from parzc_core.spaces import Graph, Isomorphism
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the architecture string
+GRAPH_KINDS = len(OPERATIONS) + 2  # and input, output
+DEAD_OPERATIONS = True  # see SearchedCell
+WIDTH = "channels"
 ARCH_COUNT = len(OPERATIONS) ** len(EDGES)
 IMAGE_SIZE = {"cifar10": 32, "cifar100": 32, "imagenet16-120": 16}
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
@@ -253,3 +256,4 @@ def node_slots(cells: int = 5) -> tuple[str, ...]:
 
 
 SLOTS = node_slots()
+MAX_NODES = len(SLOTS)

@@ -1,0 +1,75 @@
+"""Files that only the user can bring: no address to download them from is pinned. Each is looked for in PARZC_DATA."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from parzc_core import downloads, paths
+from parzc_core.errors import CorruptDownload, UnknownName
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """name: path below PARZC_DATA. sha256: 64 hex digits, or None: not checked. source: where people get it.
+
+    licence, holds, tables, gain: as in downloads.PinnedFile.
+    """
+
+    name: str
+    sha256: str | None
+    source: str
+    licence: str
+    holds: str
+    tables: tuple[str, ...]
+    gain: str
+
+
+NB101_COMPACT = "nasbench101/nb101_all_423624.npz"
+NB101_TFRECORD = "nasbench101/nasbench_only108.tfrecord"
+FILES: tuple[OwnFile, ...] = (
+    OwnFile(
+        NB101_COMPACT,
+        "610c690755b6350a03b4bb43955ee46f964d7345b74025140738897eff1ffb4d",
+        "the two pinned files of NAS-Bench-101, joined with its cells",
+        "MIT",
+        "NAS-Bench-101, CIFAR-10: 423,624 cells with mean test accuracy after 108 epochs and parameters",
+        downloads.NB101_TABLES,
+        "nothing that the two pinned files do not give; read in their place if it is here",
+    ),
+    OwnFile(
+        NB101_TFRECORD,
+        None,
+        "https://storage.googleapis.com/nasbench/nasbench_only108.tfrecord (0.5 GB; the host may be gone; sha256 of the "
+        "whole, by google-research/nasbench: 4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1, which is "
+        "not checked here, as the full table does as well; the checksums of all records are)",
+        "Apache-2.0",
+        "NAS-Bench-101, CIFAR-10: validation and test accuracy of every run of 423,624 cells after 108 epochs, times",
+        downloads.NB101_TABLES,
+        "rankers learn from validation accuracy instead of the test accuracy of their training cells",
+    ),
+)
+
+
+def own(name: str) -> OwnFile:
+    """The registry's entry of that name. Raises UnknownName."""
+    for file in FILES:
+        if file.name == name:
+            return file
+    raise UnknownName.of("file", name, (file.name for file in FILES))
+
+
+def place(file: OwnFile) -> Path | None:
+    """Where it lies, verified or not; None if it is not here."""
+    folder = paths.data_folder()
+    return folder / file.name if folder is not None and (folder / file.name).is_file() else None
+
+
+def locate(name: str) -> Path | None:
+    """Path of the file in PARZC_DATA, or None. Raises UnknownName; CorruptDownload if its checksum is wrong."""
+    file = own(name)
+    path = place(file)
+    if path is not None and file.sha256 is not None and (got := downloads.checksum(path)) != file.sha256:
+        raise CorruptDownload(
+            f"{name} in PARZC_DATA is not the known file: got sha256 {got} ({path.stat().st_size:,} bytes), expected "
+            f"{file.sha256}; replace or remove it"
+        )
+    return path
