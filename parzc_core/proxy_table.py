@@ -23,6 +23,7 @@ COLUMNS = {
 }
 
 
+LEAST = 1000  # architectures that a column needs: the paper's protocol
 EPOCHS = {"nb101": 150, "nb201": 200}  # of ParZC, Section 4.1
 
 
@@ -32,17 +33,18 @@ def column_of(space: str, dataset: str) -> str:
 
 
 def collected(columns: Sequence[str], cells: int | None = None) -> tuple[dict[str, Data], dict[str, dict[str, str]]]:
-    """{column: what was collected for it}, and {column: {"judged on": why nothing}} where its labels or statistics are missing."""
+    """{column: what was collected for it}, and {column: {"judged on": why nothing}} where labels or statistics are missing."""
     found, absent = {}, {}
     for column in columns:
         if column not in COLUMNS:
             raise UnknownName.of("column of Table 1", column, COLUMNS)
         space, dataset = COLUMNS[column]
         try:
-            if StatisticsStore(STATISTICS / space / dataset).complete():
+            if (there := StatisticsStore(STATISTICS / space / dataset).complete()) >= (cells or LEAST):
                 found[column] = load(space, dataset, cells)
             else:
-                absent[column] = {"judged on": f"nothing collected: parzc collect --space {space} --dataset {dataset}"}
+                command = f"parzc collect --space {space} --dataset {dataset}"
+                absent[column] = {"judged on": f"{there} architectures collected, {cells or LEAST} needed: {command}"}
         except LabelsMissing as error:
             absent[column] = {"judged on": str(error)}
     return found, absent

@@ -189,6 +189,10 @@ def test_aggregations_by_hand():
 
 def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statistics, monkeypatch):
     monkeypatch.setattr(proxy_table, "STATISTICS", statistics)
+    assert (
+        "30 architectures collected, 1000 needed" in proxy_table.collected(["NB201-CF10"])[1]["NB201-CF10"]["judged on"]
+    )
+    monkeypatch.setattr(proxy_table, "LEAST", 30)
     found, absent = proxy_table.collected(["NB201-CF10", "NB201-CF100"], 25)
     assert [(name, len(data)) for name, data in found.items()] == [("NB201-CF10", 25)]
     assert list(absent) == ["NB201-CF100"]
