@@ -73,7 +73,7 @@ BASE = Variant("foolbox", 0, 0)
 VARIANTS = tuple(
     Variant(images, batch, init) for images in KINDS for batch, init in [*((0, i) for i in range(5)), (1, 0), (2, 0)]
 )
-FEW = tuple(Variant(images, *seeds) for images in KINDS for seeds in ((0, 0), (0, 1), (1, 0)))  # profile "smoke"
+FEW = tuple(Variant(images, *seeds) for images in KINDS for seeds in ((0, 0), (0, 1), (1, 0)))  # of small profiles
 
 
 def missing(variants: Sequence[Variant] = VARIANTS, cells: int = CELLS, dataset: str = "cifar10") -> dict[str, str]:
