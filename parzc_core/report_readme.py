@@ -36,6 +36,7 @@ FIGURES = (
     ("fig06b_tsne", "Figure 6b", "t-SNE of node-wise statistics, NAS-Bench-201"),
     ("fig07_bayesian_weights", "Figure 7", "learned weight distributions"),
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
+    ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
     ("width_nb101", "Ours", "NAS-Bench-101: statistics of narrow networks in place of wide ones"),
     ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )

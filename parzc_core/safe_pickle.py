@@ -2,7 +2,7 @@
 
 A pickle is a program: it names functions and calls them. Here it may name five things of numpy's, and each is answered
 with a stand-in of our own that builds plain data from plain arguments, so nothing of the file's choosing is ever run.
-`loads_table` knows a few names more, of pandas, in the same way.
+`pickled_tables` knows a few names more, of pandas, in the same way.
 """
 
 import io
@@ -20,7 +20,7 @@ class UnsafePickle(ParzcError, ValueError):
     """A pickle that asks for more than plain data, or that is no readable pickle at all."""
 
 
-class _PlainType:
+class PlainType:
     """Stands in for numpy.dtype while a pickle is read: numbers, booleans and text, never objects or records.
 
     A real dtype takes flags from the pickle, among them "entries are object pointers"; this one refuses them.
@@ -38,7 +38,9 @@ class _PlainType:
         self.real = self.real.newbyteorder(byte_order)
 
 
-class _PlainArray(np.ndarray):
+class PlainArray(np.ndarray):
+    """Stands in for numpy.ndarray; its type is a PlainType."""
+
     def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
         version, shape, kind, fortran_order, data = state
         super().__setstate__((version, shape, kind.real, fortran_order, _as_bytes(data)))
@@ -49,12 +51,12 @@ def _as_bytes(data: bytes | str) -> bytes:
     return data.encode("latin1") if isinstance(data, str) else bytes(data)
 
 
-def _array(*_: Any) -> _PlainArray:
+def _array(*_: Any) -> PlainArray:
     """An empty array; the pickle then sets its type, shape and data."""
-    return _PlainArray((0,), dtype=np.uint8)
+    return PlainArray((0,), dtype=np.uint8)
 
 
-def _scalar(kind: _PlainType, data: bytes | str) -> Any:
+def _scalar(kind: PlainType, data: bytes | str) -> Any:
     return np.frombuffer(_as_bytes(data), dtype=kind.real, count=1)[0]
 
 
@@ -67,8 +69,8 @@ def _encode(text: str, encoding: str) -> bytes:
 
 # Every name a pickle may use, whether numpy 1 (core) or numpy 2 (_core) wrote it. Containers, numbers, text and bytes
 # are opcodes of the format itself and need no name.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "dtype"): _PlainType,
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "dtype"): PlainType,
     ("numpy", "ndarray"): "numpy.ndarray",  # only ever handed to _array, which ignores it: text cannot be called
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,
@@ -78,8 +80,10 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    allowed: Mapping[tuple[str, str], Any] = _ALLOWED
+class PlainUnpickler(pickle.Unpickler):
+    """Reads a pickle that names nothing but what is `allowed`."""
+
+    allowed: Mapping[tuple[str, str], Any] = ALLOWED
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.allowed:
@@ -89,7 +93,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 def loads(data: bytes, encoding: str = "ASCII", what: str = "pickle") -> Any:
     """The plain data in a pickle's bytes; `what` names it in errors. Otherwise as `load`."""
-    return _read(io.BytesIO(data), encoding, what)
+    return read(io.BytesIO(data), encoding, what)
 
 
 def load(path: Path, encoding: str = "ASCII") -> Any:
@@ -100,10 +104,11 @@ def load(path: Path, encoding: str = "ASCII") -> Any:
     truncated or no pickle.
     """
     with open(path, "rb") as file:
-        return _read(file, encoding, Path(path).name)
+        return read(file, encoding, Path(path).name)
 
 
-def _read(file: BinaryIO, encoding: str, what: str, reader: type[_PlainUnpickler] = _PlainUnpickler) -> Any:
+def read(file: BinaryIO, encoding: str, what: str, reader: type[PlainUnpickler] = PlainUnpickler) -> Any:
+    """What `reader` makes of the file that `what` names. Raises UnsafePickle."""
     try:
         return reader(file, encoding=encoding).load()
     except UnsafePickle as error:
@@ -112,101 +117,3 @@ def _read(file: BinaryIO, encoding: str, what: str, reader: type[_PlainUnpickler
         raise UnsafePickle(
             f"{what} is no readable pickle ({type(error).__name__}: {error}); it is truncated or damaged, get it again"
         ) from error
-
-
-# Tables of pandas. None of its classes is made: a table is put together here from plain arrays.
-
-
-class _Names(_PlainType):
-    """A type that may also be "object": a table's column names are kept so. Only text is taken for such objects."""
-
-    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if code in ("O", "O8"):
-            self.real = np.dtype(np.str_)
-        else:
-            super().__init__(code, align, copy)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        if self.real != np.dtype(np.str_):
-            super().__setstate__(state)
-
-
-class _TableArray(_PlainArray):
-    def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
-        version, shape, kind, fortran_order, data = state
-        if isinstance(data, list):
-            if kind.real != np.dtype(np.str_) or not all(isinstance(name, str) for name in data):
-                raise UnsafePickle("an array of objects other than text is not plain data")
-            text = np.array(data, dtype=np.str_)
-            kind = _Names(text.dtype.str)
-            data = text.tobytes()
-        super().__setstate__((version, shape, kind, fortran_order, data))
-
-
-def _table_array(*_: Any) -> _TableArray:
-    return _TableArray((0,), dtype=np.uint8)
-
-
-class _BlockMaker:
-    """Stands in for partial(new_block): called with values [columns, rows] and their place among the columns, a slice."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-    def __call__(self, values: np.ndarray, place: slice) -> tuple[np.ndarray, slice]:
-        return values, place
-
-
-def _index(_: Any, parts: dict[str, Any]) -> Any:
-    """Column names as an array; of the numbering of rows, how many there are."""
-    return parts["data"] if "data" in parts else len(range(parts["start"], parts["stop"], parts["step"]))
-
-
-def _columns(blocks: tuple[tuple[np.ndarray, slice], ...], axes: list[Any]) -> dict[str, np.ndarray]:
-    names, rows = axes[0].tolist(), axes[1]
-    columns: dict[str, np.ndarray] = {}
-    for values, place in blocks:
-        for name, column in zip(names[place], values, strict=True):
-            columns[name] = np.asarray(column)
-    if sorted(columns) != sorted(names) or any(column.shape != (rows,) for column in columns.values()):
-        raise UnsafePickle(f"a table with columns {names} of {rows} rows has other columns: {sorted(columns)}")
-    return {name: columns[name] for name in names}
-
-
-class _Table:
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.columns = state["_mgr"]
-
-
-_ALLOWED_IN_TABLES: dict[tuple[str, str], Any] = {
-    **_ALLOWED,
-    ("numpy", "dtype"): _Names,
-    ("numpy.core.multiarray", "_reconstruct"): _table_array,
-    ("numpy._core.multiarray", "_reconstruct"): _table_array,
-    ("builtins", "slice"): slice,
-    ("functools", "partial"): _BlockMaker,
-    ("pandas.core.internals.blocks", "new_block"): "new_block",  # only ever handed to _BlockMaker
-    ("pandas.core.internals.managers", "BlockManager"): _columns,
-    ("pandas.core.indexes.base", "_new_Index"): _index,
-    ("pandas.core.indexes.base", "Index"): "Index",  # only ever handed to _index, which ignores it, as the next one
-    ("pandas.core.indexes.range", "RangeIndex"): "RangeIndex",
-    ("pandas.core.frame", "DataFrame"): _Table,
-}
-
-
-class _TableUnpickler(_PlainUnpickler):
-    allowed = _ALLOWED_IN_TABLES
-
-
-def loads_table(data: bytes, what: str = "pickle") -> dict[str, np.ndarray]:
-    """The columns of a pickled pandas table (numbers, rows numbered from 0), by name: arrays of one entry a row.
-
-    For tables as pandas 1 writes them. Raises UnsafePickle as `load`, and if it is no such table.
-    """
-    table = _read(io.BytesIO(data), "ASCII", what, _TableUnpickler)
-    if not isinstance(table, _Table) or not isinstance(getattr(table, "columns", None), dict):
-        raise UnsafePickle(f"{what} is refused: got a {type(table).__name__}; expected a pandas table")
-    return table.columns

@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from parzc_core.safe_pickle import UnsafePickle, loads, loads_table
+from parzc_core.pickled_tables import loads_table
+from parzc_core.safe_pickle import UnsafePickle, loads
 
 
 class Name:

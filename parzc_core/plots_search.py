@@ -1,0 +1,122 @@
+"""Figures of searches: the best so far of all methods against what it cost, and one search step by step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from parzc_core.plots_style import (
+    BACKDROP,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    expect,
+    new_figure,
+)
+
+# Method -> colour, line and marker, so that each is told apart in three ways.
+LINES: dict[str, dict[str, Any]] = {
+    "Random search": {"color": GREY, "linestyle": "-", "marker": "o"},
+    "REA": {"color": BLUE, "linestyle": "-", "marker": "s"},
+    "REINFORCE": {"color": ORANGE, "linestyle": "--", "marker": "^"},
+    "NASBOT": {"color": GREEN, "linestyle": "-", "marker": "v"},
+    "BOHB": {"color": VERMILION, "linestyle": "-.", "marker": "D"},
+    "BOHB (two fidelities)": {"color": VERMILION, "linestyle": ":", "marker": "d"},
+    "NPENAS": {"color": PURPLE, "linestyle": "--", "marker": "P"},
+    "ParZC": {"color": "black", "linestyle": "-", "marker": "X"},
+    "ParZC (aligned)": {"color": SKY, "linestyle": "-.", "marker": "*"},
+    "ParZC with its CPU-seconds": {"color": "black", "linestyle": ":", "marker": ""},
+}
+FLOOR = 0.01  # points: a mean regret below is drawn here, where the optimum is found in (nearly) every run
+RESAMPLES = 200
+
+
+def regret_curves(panels: Mapping[tuple[str, str], Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
+    """Mean regret of the best so far against simulated cost, logarithmic both; band: 95 % bootstrap interval of the mean.
+
+    panels: (row, column) -> method (of LINES) -> (grid, regrets): seconds float64[points] and points of accuracy
+    float64[runs, points], NaN where a run has found nothing yet; the mean is drawn from where every run has. Raises BadInput.
+    """
+    expect(panels, "regret_curves got no panel; nothing to draw")
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    expect(set(names) <= set(LINES), f"regret_curves got the methods {names}; expected of {list(LINES)}")
+    rows, columns = (list(dict.fromkeys(key[i] for key in panels)) for i in (0, 1))
+    figure = new_figure(0.8 + 4.2 * len(columns), 1.3 + 3.3 * len(rows))
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, sharey=True)
+    handles: dict[str, Any] = {}
+    for (row, column), panel in panels.items():
+        ax = axes[rows.index(row), columns.index(column)]
+        for name, (grid, regrets) in panel.items():
+            handles.setdefault(name, _curve(ax, name, grid, regrets))
+        ax.set(xscale="log", yscale="log", title=f"{column}\n{row}", xlabel="simulated seconds of training")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_minor_formatter(NullFormatter())
+        ax.grid(visible=True, which="minor", linewidth=0.3)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("validation regret (points)")
+    for ax in axes.flat:
+        if not ax.has_data():
+            ax.set_axis_off()
+    figure.legend([handles[name] for name in names], names, loc="outside lower center", ncols=min(len(names), 5))
+    return figure
+
+
+def _curve(ax: Axes, name: str, grid: np.ndarray, regrets: np.ndarray) -> Any:
+    expect(
+        regrets.ndim == 2 and regrets.shape[1:] == grid.shape,
+        f"regret_curves, {name}: got grid {grid.shape} and regrets {regrets.shape}; expected [points] and [runs, points]",
+    )
+    there = np.isfinite(regrets).all(axis=0)
+    grid, regrets = grid[there], regrets[:, there]
+    mean = regrets.mean(axis=0)
+    style = {**LINES[name], "markevery": max(1, len(grid) // 6), "markersize": 5.5, "linewidth": 1.6}
+    (line,) = ax.plot(grid, np.maximum(mean, FLOOR), **style)
+    if len(regrets) > 1:
+        drawn = np.random.default_rng(0).integers(len(regrets), size=(RESAMPLES, len(regrets)))
+        low, high = np.quantile([regrets[rows].mean(axis=0) for rows in drawn], (0.025, 0.975), axis=0)
+        ax.fill_between(
+            grid, np.maximum(low, FLOOR), np.maximum(high, FLOOR), color=LINES[name]["color"], alpha=0.12, linewidth=0
+        )
+    return line
+
+
+def one_search(steps: pd.DataFrame, optimum: float, title: str) -> Figure:
+    """What one search trained when, what was best, and where the best of the space lies.
+
+    steps: of `Trajectory.table`. optimum: the space's highest validation accuracy after full training, percent.
+    """
+    expect(len(steps) > 0, "one_search got a search without steps; nothing to draw")
+    figure = new_figure(9, 4.2)
+    ax = figure.subplots()
+    marks = {epochs: ("o", BLUE) if epochs == steps["epochs"].max() else ("^", SKY) for epochs in set(steps["epochs"])}
+    for epochs, (marker, colour) in sorted(marks.items()):
+        part = steps[steps["epochs"] == epochs]
+        ax.plot(
+            part["cost"], part["accuracy"], marker, color=colour, markersize=4.5, alpha=0.7, linestyle="",
+            label=f"trained for {epochs} epochs",
+        )  # fmt: skip
+    ax.step(steps["cost"], steps["best"], where="post", color="black", linewidth=1.6, label="best so far")
+    ax.axhline(optimum, color=VERMILION, linestyle="--", linewidth=1.2, label="best of the space, 200 epochs")
+    best = float(steps["best"].iloc[-1])
+    ax.annotate(
+        f"{best:.2f}", (steps["cost"].iloc[-1], best), (-4, -14), textcoords="offset points", ha="right", bbox=BACKDROP
+    )
+    low = np.quantile(steps["accuracy"], 0.1)
+    ax.set_ylim(min(low, best - 1) - 0.5, optimum + 0.4)
+    ax.set(xlabel="simulated seconds of training", ylabel="validation accuracy (%)", title=title)
+    below = int((steps["accuracy"] < ax.get_ylim()[0]).sum())
+    if below:
+        ax.annotate(f"{below} trainings lie below", (0.01, 0.02), xycoords="axes fraction", fontsize=9, bbox=BACKDROP)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    figure.legend(loc="outside lower center", ncols=4)
+    return figure

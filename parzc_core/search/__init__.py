@@ -1,0 +1,50 @@
+"""Search methods behind one interface (`SearchMethod.run`) over tabular benchmarks (`TabularBenchmark`), and their comparison.
+
+    >>> from parzc_core.search import Budget, TabularBenchmark, method
+    >>> found = method("evolution").run(TabularBenchmark("nb201", "cifar10"), Budget(seconds=200_000), seed=0)
+    >>> found.chosen, found.cost
+
+A new method is a module with a subclass of SearchMethod, and a line in METHODS.
+"""
+
+from typing import Any
+
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.search.benchmark import FULL, Budget, Session, TabularBenchmark
+from parzc_core.search.bohb import BOHB
+from parzc_core.search.evolution import RegularisedEvolution
+from parzc_core.search.judge import Judge
+from parzc_core.search.low_fidelity import EPOCHS as SHORT
+from parzc_core.search.method import SearchMethod, Trajectory
+from parzc_core.search.nasbot import NASBOT
+from parzc_core.search.npenas import NPENAS
+from parzc_core.search.parzc import ParZC
+from parzc_core.search.random_search import RandomSearch
+from parzc_core.search.reinforce import Reinforce
+
+__all__ = [
+    "FULL",
+    "METHODS",
+    "SHORT",
+    "Budget",
+    "Judge",
+    "SearchMethod",
+    "Session",
+    "TabularBenchmark",
+    "Trajectory",
+    "method",
+]
+
+METHODS: dict[str, type[SearchMethod]] = {
+    kind.name: kind for kind in (RandomSearch, RegularisedEvolution, Reinforce, NASBOT, BOHB, NPENAS, ParZC)
+}
+
+
+def method(name: str, **settings: Any) -> SearchMethod:
+    """The method of that name with those settings. Raises UnknownName, BadInput."""
+    if name not in METHODS:
+        raise UnknownName.of("search method", name, METHODS)
+    try:
+        return METHODS[name](**settings)
+    except TypeError as error:
+        raise BadInput(f"{name} was given {settings}: {error}") from None

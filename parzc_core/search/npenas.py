@@ -1,0 +1,82 @@
+"""NPENAS (Wei et al., 2022, [57]): evolution that trains only the children of which a predictor thinks best."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parzc_core.errors import BadInput
+from parzc_core.mabn import SIZES, MABNConfig
+from parzc_core.model import Inputs, ModelConfig
+from parzc_core.search.benchmark import Session
+from parzc_core.search.method import SearchMethod
+from parzc_core.spaces import space as space_named
+from parzc_core.training import TrainingConfig, fit
+
+
+@dataclass(frozen=True)
+class NPENAS(SearchMethod):
+    """start, children, chosen, learning_rate and the squared error are NPENAS-NP's: 10 random architectures, then in every
+    generation 100 mutants of the best `parents` known, of which the 10 predicted best are trained.
+
+    The predictor is this project's NP (Wen et al.), in place of a graph isomorphism network; it is trained anew in every
+    generation, for 100 epochs in place of 300.
+    """
+
+    start: int = 10
+    parents: int = 10
+    children: int = 100
+    chosen: int = 10
+    epochs: int = 100
+    learning_rate: float = 5e-3
+    name = "npenas"
+    effort = 10
+
+    def __post_init__(self) -> None:
+        if self.start < 2 or self.parents < 1 or not 1 <= self.chosen <= self.children:
+            raise BadInput(
+                f"got start={self.start}, parents={self.parents}, chosen={self.chosen}, children={self.children}; expected "
+                "at least 2 to start with, 1 parent, and 1 <= chosen <= children"
+            )
+
+    def search(self, session: Session, generator: np.random.Generator) -> None:
+        known = {arch: session.evaluate(arch) for arch in self._random(session, generator)}
+        while len(known) < len(session.archs):
+            best = sorted(known, key=lambda arch: -known[arch])[: self.parents]
+            mutants = self._mutants(session, generator, best, set(known))
+            score = self._predict(session.choices.name, known, mutants, int(generator.integers(2**31)))
+            for i in np.argsort(-score, kind="stable")[: self.chosen]:
+                known[mutants[i]] = session.evaluate(mutants[i])
+
+    def _random(self, session: Session, generator: np.random.Generator) -> list[str]:
+        count = min(self.start, len(session.archs))
+        return [session.archs[i] for i in generator.permutation(len(session.archs))[:count]]
+
+    def _mutants(
+        self, session: Session, generator: np.random.Generator, parents: Sequence[str], known: set[str]
+    ) -> list[str]:
+        """`children` new architectures: mutants of the parents in turn, twice mutated and more where that is needed."""
+        found: dict[str, None] = {}
+        wanted = min(self.children, len(session.archs) - len(known))
+        strength, tries = 1, 0
+        while len(found) < wanted:
+            arch = parents[tries % len(parents)]
+            for _ in range(strength):
+                arch = session.choices.mutate(arch, generator)
+            if arch not in known:
+                found[arch] = None
+            tries += 1
+            if tries % (10 * self.children) == 0:
+                strength += 1
+        return list(found)
+
+    def _predict(self, space: str, known: dict[str, float], mutants: Sequence[str], seed: int) -> np.ndarray:
+        """float64[number of mutants], higher meaning better."""
+        module = space_named(space)
+        graphs = [module.graph(arch) for arch in (*known, *mutants)]
+        inputs = Inputs(None, np.stack([g.adjacency for g in graphs]), np.stack([g.operations for g in graphs]))
+        model = ModelConfig(("NP",), MABNConfig(1, **SIZES["tiny"]), operations=module.GRAPH_KINDS)  # type: ignore[arg-type]
+        config = TrainingConfig(model, self.epochs, 16, self.learning_rate, losses={"mse": 1.0})
+        train = np.arange(len(known))
+        ranker = fit(inputs[train], np.array(list(known.values())), config, seed)
+        return ranker.predict(inputs[np.arange(len(known), len(graphs))])

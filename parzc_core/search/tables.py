@@ -1,0 +1,206 @@
+"""Tables 3 and 9: what the found architectures are worth, as rows; and the plan of searches behind them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from parzc_core import paper
+from parzc_core.config import profile as profile_named
+from parzc_core.errors import UnknownName
+from parzc_core.results import Row, missing, row_of_runs
+from parzc_core.search import FULL, SHORT, bohb, low_fidelity
+from parzc_core.search.judge import DATASETS, RESNET, Judge
+from parzc_core.search.running import SearchRun, runs_in, seconds_for
+
+COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
+_SPLITS = {"val": "valid", "test": "test"}
+OURS = " (aligned)"  # the encoding that is ours, beside the paper's
+EACH = ", each searched"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method as the tables name it. table03, table09: the paper's name of it. settings: as in SearchRun."""
+
+    method: str
+    table03: str
+    table09: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+
+def entries(profile: str) -> tuple[Entry, ...]:
+    """The methods that are run, in the order of Table 9; ParZC in the profile's size and with both encodings."""
+    sizes = profile_named(profile)
+    train = 16 if profile == "smoke" else 78
+    parzc = (("train", train), ("size", sizes.model), ("epochs", sizes.epochs(200)), ("cells", sizes.cells))
+    return (
+        Entry("random", "RS (w/o sharing)", "Random Sample"),
+        Entry("npenas", "NPENAS", "NPENAS", (("epochs", sizes.epochs(100)),)),
+        Entry("evolution", "REA", "REA"),
+        Entry("nasbot", "NASBOT", "NASBOT"),
+        Entry("reinforce", "REINFORCE", "REINFORCE"),
+        Entry("bohb", "BOHB", "BOHB", (("two", False),)),
+        Entry("bohb", "BOHB (two fidelities)", "BOHB (two fidelities)"),
+        Entry("parzc", "ParZC", "ParZC", parzc),
+        Entry("parzc", f"ParZC{OURS}", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
+    )
+
+
+def unavailable() -> dict[str, str]:
+    """{method: why it cannot be run on this machine}."""
+    if not low_fidelity.at_hand():
+        return {"bohb": "needs the 12-epoch accuracies, which are not on this machine"}
+    return {} if bohb.installed() else {"bohb": "needs the package optuna, which is not on this machine"}
+
+
+def fidelities() -> tuple[int, ...]:
+    """Epochs of the trainings that searches are run with: 12, where those labels are at hand, and 200."""
+    return (SHORT, FULL) if low_fidelity.at_hand() else (FULL,)
+
+
+def planned(profile: str) -> list[SearchRun]:
+    """Every search of the two tables: all methods, data sets, fidelities and seeds that the profile and the machine allow.
+
+    The smallest profile gives each a quarter of the budget.
+    """
+    absent, share = unavailable(), 0.25 if profile == "smoke" else 1.0
+    return [
+        SearchRun(
+            entry.method, dataset, epochs, share * seconds_for(dataset, epochs), seed=seed, settings=entry.settings
+        )
+        for dataset in DATASETS
+        for epochs in fidelities()
+        for entry in entries(profile)
+        if entry.method not in absent
+        for seed in range(runs_in(profile, entry.method))
+    ]
+
+
+def rows(table: str, results: pd.DataFrame, profile: str, judge: Judge) -> list[Row]:
+    """The rows of "table03" or "table09", with the names of the paper's.
+
+    results: of `run_searches`. The paper's name stands for one search on CIFAR-10 whose architecture is judged on all three data
+    sets, with trainings of 12 epochs as NAS-Bench-201's authors did it (ParZC: of 200, from which the paper's rankers learn). The
+    other number of epochs, and a search on each data set, are rows of their own. Raises UnknownName for other tables.
+    """
+    if table not in ("table03", "table09"):
+        raise UnknownName.of("table of searches", table, ("table03", "table09"))
+    made = [*_constants(table, profile, judge)]
+    for entry in entries(profile):
+        name = entry.table03 if table == "table03" else entry.table09
+        chosen = results[(results["method"] == entry.method) & (results["settings"] == entry.settings)]
+        if not len(chosen):
+            made += _quoted(table, profile, name, unavailable().get(entry.method, "was not run"))
+            continue
+        usual = FULL if entry.method == "parzc" else min(fidelities())
+        for epochs, runs in chosen.groupby("epochs"):
+            on_first = runs[runs["dataset"] == DATASETS[0]]
+            budget = (
+                f", {on_first['budget'].iloc[0]:,.0f} s" if _two(entry.method, entry.settings) else f", {epochs} epochs"
+            )
+            suffix = "" if epochs == usual else budget
+            made += _found(table, profile, name + suffix, on_first, judge, DATASETS)
+            made += _spent(table, profile, name + suffix, on_first)
+            if epochs == usual:
+                for dataset in DATASETS[1:]:
+                    own = runs[runs["dataset"] == dataset]
+                    made += _found(table, profile, name + EACH, own, judge, (dataset,))
+    return made
+
+
+def _found(
+    table: str, profile: str, name: str, runs: pd.DataFrame, judge: Judge, datasets: Sequence[str]
+) -> Iterator[Row]:
+    """Accuracy of what some searches found."""
+    first = runs.iloc[0]
+    how = (
+        f"searched on {COLUMNS[first['dataset']]} with trainings of {_trained(first)}, "
+        f"{first['budget']:,.0f} simulated seconds ({runs['trainings'].mean():.0f} trainings)"
+    )
+    for column, metric, dataset, split in _cells(table, datasets):
+        about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
+        if judge.has(dataset, split):
+            note = f"{how}; {judge.notes[dataset, split]}"
+            values = judge.accuracy(runs["arch"].tolist(), dataset, split).tolist()
+            yield row_of_runs(table, name, column, metric, values, note=note, **about)
+        else:
+            about["origin"] = "unavailable"
+            yield Row(table, name, column, metric, None, n=0, note=judge.missing[dataset], **about)
+
+
+def _trained(run: pd.Series) -> str:
+    return f"{SHORT} and {FULL} epochs" if _two(run["method"], run["settings"]) else f"{run['epochs']} epochs"
+
+
+def _two(method: str, settings: Sequence[tuple[str, Any]]) -> bool:
+    """Whether a search has trainings of 12 and of 200 epochs, whichever its budget is made for."""
+    return method == "bohb" and dict(settings).get("two", True)
+
+
+def _cells(table: str, datasets: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    """(column, metric, data set, split) of a table's accuracies."""
+    for dataset in datasets:
+        if table == "table03":
+            yield COLUMNS[dataset], "test_accuracy", dataset, "test"
+        else:
+            for split, word in _SPLITS.items():
+                yield f"{COLUMNS[dataset]} {word}", "accuracy", dataset, split
+
+
+def _spent(table: str, profile: str, name: str, runs: pd.DataFrame) -> Iterator[Row]:
+    """What the searches cost. Table 3: simulated seconds of training, as budgeted; Table 9: the method's own CPU-seconds.
+
+    ParZC's own are added to its training seconds in Table 3, where other rows leave theirs out (they are below a minute), and
+    are told apart by part in Table 9.
+    """
+    about: dict[str, Any] = {"profile": profile, "origin": "reproduced", "unit": "s"}
+    parts = pd.DataFrame(list(runs["seconds"])).fillna(0.0)
+    own = parts.sum(axis=1)
+    budget, spent = float(runs["budget"].iloc[0]), runs["cost"].mean()
+    if table == "table03":
+        is_parzc = runs["method"].iloc[0] == "parzc"
+        value = budget + (own.mean() if is_parzc else 0.0)
+        note = f"simulated seconds of training that were given, of which {spent:,.0f} were spent"
+        if is_parzc:
+            note += f", and {own.mean():,.0f} CPU-seconds of collecting, training the ranker and ranking"
+        yield Row(table, name, "Cost", "gpu_seconds", value, n=len(runs), note=note, **about)
+        return
+    note = f"CPU-seconds on one core, beside {spent:,.0f} simulated seconds of training"
+    yield row_of_runs(table, name, "Search", "seconds", own.tolist(), note=note, **about)
+    for part in parts if len(parts.columns) > 1 else ():
+        yield row_of_runs(table, name, f"Search: {part}", "seconds", parts[part].tolist(), note="CPU-seconds", **about)
+
+
+def _constants(table: str, profile: str, judge: Judge) -> Iterator[Row]:
+    """The rows "Optimal" (each cell the best of its own column) and "ResNet", recomputed from the labels."""
+    for column, metric, dataset, split in _cells(table, DATASETS):
+        if not judge.has(dataset, split):
+            for name in ("ResNet", "Optimal"):
+                note = judge.missing[dataset]
+                yield Row(table, name, column, metric, None, n=0, profile=profile, origin="unavailable", note=note)
+            continue
+        note = f"recomputed from the labels: {judge.notes[dataset, split]}"
+        values = {"ResNet": float(judge.accuracy([RESNET], dataset, split)[0]), "Optimal": judge.best(dataset, split)}
+        for name, value in values.items():
+            yield Row(table, name, column, metric, value, profile=profile, origin="reproduced", note=note)
+
+
+def _quoted(table: str, profile: str, name: str, why: str) -> Iterator[Row]:
+    """The printed cells of a row, with the reason why they are only quoted."""
+    cells: Sequence[Mapping[Any, Any]] = paper.printed(table).to_dict("records")
+    for cell in cells:
+        if cell["row"] == name and not missing(cell["value"]):
+            yield Row(
+                table,
+                name,
+                cell["column"],
+                cell["metric"],
+                cell["value"],
+                unit=cell["unit"],
+                n=0,
+                profile=profile,
+                origin="quoted",
+                note=f"not run: it {why}",
+            )
