@@ -185,6 +185,9 @@ def test_aggregations_by_hand():
     labelled = proxy_table.by_labels(data).loc["SNIP"]
     assert labelled[f"judged on {data.judged_on}"] == pytest.approx(table["sum over nodes"])
     assert labelled["judged on val"] == pytest.approx(metrics.kendall(np.array([v.sum() for v in values]), data.learn))
+    better = np.argsort(data.judged)[int(0.1 * (len(data) - 1)) + 1 :]
+    score = np.array([v.sum() for v in values])
+    assert labelled["without the worst tenth"] == pytest.approx(metrics.kendall(score[better], data.judged[better]))
 
 
 def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statistics, monkeypatch):
