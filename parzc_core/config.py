@@ -1,5 +1,6 @@
 """Profiles: how much of every experiment is run. One frozen record each; notebooks read it, nothing else decides sizes."""
 
+import math
 from dataclasses import dataclass
 
 from parzc_core.errors import UnknownName
@@ -14,6 +15,7 @@ class Profile:
     splits: random train/test splits per trained cell of a table.
     cells: architectures of the space that are used, taken from the front of the seeded sample; None takes all.
     epoch_factor: multiplies the paper's number of epochs.
+    most_steps: a ranker is trained for at most so many batches of ten; only those with many training cells meet it.
     model: name of the MABN configuration (`parzc_core.mabn.CONFIGS`).
     """
 
@@ -21,18 +23,22 @@ class Profile:
     splits: int
     cells: int | None
     epoch_factor: float
+    most_steps: int | None
     model: str
 
-    def epochs(self, printed: int) -> int:
-        """Epochs to train for where the paper trains for `printed`."""
-        return max(1, round(printed * self.epoch_factor))
+    def epochs(self, printed: int, cells: int = 1, batch_size: int = 10) -> int:
+        """Epochs to train for on so many training cells where the paper trains for `printed`."""
+        wanted = max(1, round(printed * self.epoch_factor))
+        if self.most_steps is None:
+            return wanted
+        return min(wanted, max(1, self.most_steps // math.ceil(cells / batch_size)))
 
 
 _PROFILES = (
-    Profile("smoke", splits=2, cells=300, epoch_factor=0.05, model="tiny"),
-    Profile("standard", splits=5, cells=None, epoch_factor=1.0, model="cpu"),
-    Profile("full", splits=10, cells=None, epoch_factor=1.0, model="cpu"),
-    Profile("paper", splits=3, cells=None, epoch_factor=1.0, model="printed"),
+    Profile("smoke", splits=2, cells=300, epoch_factor=0.05, most_steps=None, model="tiny"),
+    Profile("standard", splits=5, cells=None, epoch_factor=1.0, most_steps=3_000, model="cpu"),
+    Profile("full", splits=10, cells=None, epoch_factor=1.0, most_steps=13_000, model="cpu"),
+    Profile("paper", splits=3, cells=None, epoch_factor=1.0, most_steps=None, model="printed"),
 )
 PROFILES = tuple(item.name for item in _PROFILES)
 
