@@ -9,8 +9,9 @@ import torch
 from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.model import Inputs
-from parzc_core.predictors.base import Kinds, Schedule
+from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.registry import PREDICTORS, predictor
+from parzc_core.predictors.schedule import Schedule
 from parzc_core.spaces import nb101, nb201
 
 NETWORKS = ("NP", "ReNAS", "NAO", "GATES", "CTNAS", "TNASP", "PINAT")

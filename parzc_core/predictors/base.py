@@ -1,22 +1,17 @@
-"""One interface for predictors that rank architectures from their graphs, and what those that are networks have in common."""
+"""One interface for predictors that rank architectures: what they are given, what they give."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.model import Inputs
+from parzc_core.inputs import Inputs
 from parzc_core.spaces import space as space_named
 
 Scores = np.ndarray | tuple[np.ndarray, np.ndarray]
-Objective = Callable[[torch.Tensor], torch.Tensor]
-CHUNK = 2048  # architectures scored at once
-STEPS = 8000  # at most so many batches of ten: two minutes of one core
+Read = TypeVar("Read", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -83,8 +78,10 @@ class Kinds:
         return adjacency * passes[:, :, None] * passes[:, None, :]
 
 
-class Predictor(Protocol):
+class Predictor(Protocol[Read]):
     """Learns from the accuracy of some architectures and scores others; constructed from its configuration.
+
+    Read: what it reads of architectures, `Inputs` where that is the graphs alone; it has a length and takes [rows].
 
     has_spread: whether `predict` with samples > 0 gives a spread.
     """
@@ -92,56 +89,21 @@ class Predictor(Protocol):
     @property
     def has_spread(self) -> bool: ...
 
-    def fit(self, inputs: Inputs, accuracy: np.ndarray, seed: int, unlabelled: Inputs | None = None) -> "Predictor":
+    def fit(self, inputs: Read, accuracy: np.ndarray, seed: int, unlabelled: Read | None = None) -> "Predictor[Read]":
         """Learn, and return itself. The same arguments give the same predictor; the caller's random state is left alone.
 
         inputs: n architectures; accuracy: float[n], percent, of which only the z-score or the order is used. unlabelled:
         architectures of the space without accuracy, which only some methods use. Raises BadInput.
         """
 
-    def predict(self, inputs: Inputs, samples: int = 0) -> Scores:
+    def predict(self, inputs: Read, samples: int = 0) -> Scores:
         """Scores float64[n], higher meaning better. samples > 0: (mean [n], spread [n]) over that many draws.
 
         A predictor whose spread is exact takes any positive number for it. Raises BadInput: shapes, not fitted, no spread.
         """
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How a network is trained: Adam, with the learning rate cosine-annealed to zero or constant.
-
-    most_steps: at most so many steps, in place of the published number of epochs where the training set is large; None for no
-    limit. clip: largest gradient norm. betas: of Adam.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    cosine: bool = False
-    most_steps: int | None = None
-    clip: float | None = None
-    betas: tuple[float, float] = (0.9, 0.999)
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or not self.learning_rate > 0 or self.most_steps == 0:
-            raise BadInput(f"got {self}; expected at least 1 epoch and step, batches of at least 2, a positive rate")
-
-    def rounds(self, count: int) -> int:
-        """Passes over `count` architectures."""
-        steps = -(-count // self.batch_size)
-        return self.epochs if self.most_steps is None else max(1, min(self.epochs, self.most_steps // steps))
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside, torch's random numbers are those of `seed`; the caller's state comes back after it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
-def z_score(inputs: Inputs, accuracy: np.ndarray) -> np.ndarray:
+def z_score(inputs: Sized, accuracy: np.ndarray) -> np.ndarray:
     """float64[n], accuracy less its mean, over its standard deviation. Raises BadInput (lengths, fewer than two, not finite)."""
     target = np.asarray(accuracy, dtype=np.float64)
     if target.ndim != 1 or len(target) != len(inputs) or len(target) < 2 or not np.isfinite(target).all():
@@ -150,108 +112,3 @@ def z_score(inputs: Inputs, accuracy: np.ndarray) -> np.ndarray:
             "all finite (leave out those that are not)"
         )
     return (target - target.mean()) / (target.std() or 1.0)
-
-
-def minimise(network: nn.Module, objective: Objective, count: int, schedule: Schedule) -> None:
-    """Train in place: objective(rows int64[batch]) -> scalar loss, over shuffled batches of `count` architectures."""
-    adam = torch.optim.Adam(
-        network.parameters(),
-        lr=schedule.learning_rate,
-        betas=schedule.betas,
-        weight_decay=schedule.weight_decay,
-        fused=True,
-    )
-    rounds = schedule.rounds(count)
-    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=rounds)
-    network.train()
-    for _ in range(rounds):
-        for rows in _batches(torch.randperm(count), schedule.batch_size):
-            adam.zero_grad(set_to_none=True)
-            objective(rows).backward()
-            if schedule.clip is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
-            adam.step()
-        if schedule.cosine:
-            annealing.step()
-    network.eval()
-
-
-def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """A last batch of a single architecture has no pair and no variance, and joins the one before it."""
-    batches = list(order.split(size))
-    if len(batches) > 1 and len(batches[-1]) < 2:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-class NetworkPredictor:
-    """A predictor that is one network, adjacency float32[n, N, N] and operations int64[n, N] -> scores [n].
-
-    A subclass gives `build` and, where it is not the mean squared error, `loss`. Its spread is that of Monte Carlo dropout
-    (Gal & Ghahramani, ICML 2016): scores with dropout left on.
-    """
-
-    has_spread: ClassVar[bool] = True
-
-    def __init__(self, config: Any):
-        self.config = config
-        self.network: nn.Module | None = None
-        self._nodes = self._seed = 0
-
-    def build(self, nodes: int) -> nn.Module:
-        """The network for graphs of so many nodes, freshly initialised."""
-        raise NotImplementedError
-
-    def loss(
-        self, network: nn.Module, adjacency: torch.Tensor, operations: torch.Tensor, target: torch.Tensor
-    ) -> torch.Tensor:
-        """What is minimised on a batch; target: z-scored accuracy [batch]."""
-        return nn.functional.mse_loss(network(adjacency, operations), target)
-
-    def fit(
-        self, inputs: Inputs, accuracy: np.ndarray, seed: int, unlabelled: Inputs | None = None
-    ) -> "NetworkPredictor":
-        """See `Predictor`; `unlabelled` is not used."""
-        a, o = map(torch.from_numpy, self.config.kinds.check(inputs))
-        y = torch.from_numpy(z_score(inputs, accuracy)).float()
-        with seeded(seed), torch.enable_grad():
-            network = self.build(o.shape[1])
-            self.prepare(network, a, o)
-            minimise(network, lambda rows: self.loss(network, a[rows], o[rows], y[rows]), len(y), self.config.schedule)
-        self.network, self._nodes, self._seed = network, o.shape[1], seed
-        return self
-
-    def prepare(self, network: nn.Module, adjacency: torch.Tensor, operations: torch.Tensor) -> None:
-        """What is done once with all training architectures before training; nothing, unless a subclass says."""
-
-    def predict(self, inputs: Inputs, samples: int = 0) -> Scores:
-        """See `Predictor`."""
-        if self.network is None:
-            raise BadInput(f"{type(self).__name__} was asked to predict before it was fitted; call fit first")
-        a, o = map(torch.from_numpy, self.config.kinds.check(inputs, self._nodes))
-        if samples and not self.has_spread:
-            raise BadInput(f"got samples={samples}; {type(self).__name__} has no spread, expected 0")
-        with torch.no_grad(), seeded(self._seed):
-            if not samples:
-                return self.score(self.network, a, o)
-            with dropping(self.network):
-                draws = np.stack([self.score(self.network, a, o) for _ in range(samples)])
-        return draws.mean(axis=0), draws.std(axis=0)
-
-    def score(self, network: nn.Module, adjacency: torch.Tensor, operations: torch.Tensor) -> np.ndarray:
-        """float64[n], in chunks."""
-        chunks = zip(adjacency.split(CHUNK), operations.split(CHUNK), strict=True)
-        return torch.cat([network(a, o) for a, o in chunks]).double().numpy()
-
-
-@contextmanager
-def dropping(network: nn.Module) -> Iterator[None]:
-    """Inside, the dropout layers of a network in eval mode drop."""
-    layers = [module for module in network.modules() if isinstance(module, nn.Dropout)]
-    for layer in layers:
-        layer.train()
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.eval()

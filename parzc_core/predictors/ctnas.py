@@ -20,8 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.model import Inputs
-from parzc_core.predictors.base import CHUNK, Kinds, NetworkPredictor, Schedule
+from parzc_core.inputs import Inputs
+from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.network import CHUNK, NetworkPredictor
+from parzc_core.predictors.schedule import Schedule
 
 SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999), most_steps=4000)
 

@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core.predictors.base import Kinds, NetworkPredictor, Schedule
+from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.network import NetworkPredictor
+from parzc_core.predictors.schedule import Schedule
 
 SCHEDULE = Schedule(200, 512, 1e-3)
 

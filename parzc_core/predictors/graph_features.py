@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from parzc_core.model import Inputs
+from parzc_core.inputs import Inputs
 from parzc_core.predictors.base import Kinds
 
 

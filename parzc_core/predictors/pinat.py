@@ -19,7 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core.predictors.base import STEPS, Kinds, NetworkPredictor, Schedule
+from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.network import NetworkPredictor
+from parzc_core.predictors.schedule import STEPS, Schedule
 from parzc_core.predictors.transformer import FeedForward, SelfAttention, laplacian, regressor
 
 SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=STEPS)
@@ -30,8 +32,8 @@ class PINATConfig:
     """kinds: of the space. width: of a node. heads, size: of self-attention. invariant_heads: PISA's, each of `size`.
 
     invariant_hidden: width of PIM inside; embedding_heads: of the PIM in the embedding. positions: False leaves the Laplacian
-    out (Table 6 of the supplement), and with it the score no longer depends on the order of the nodes. most_steps is a CPU's
-    limit.
+    out (Table 6 of the supplement), and with it the score no longer depends on the order of the nodes. outputs: more than one
+    gives an embedding, as ParZC's graph branch has it. most_steps is a CPU's limit.
     """
 
     kinds: Kinds
@@ -46,6 +48,7 @@ class PINATConfig:
     regressor: int = 96
     dropout: float = 0.1
     positions: bool = True
+    outputs: int = 1
     schedule: Schedule = SCHEDULE
 
 
@@ -120,7 +123,7 @@ class Block(nn.Module):
 
 
 class PINATNetwork(nn.Module):
-    """adjacency float32[n, N, N], operations int64[n, N] -> scores [n]."""
+    """adjacency float32[n, N, N], operations int64[n, N] -> scores [n] (or an embedding [n, outputs])."""
 
     def __init__(self, nodes: int, config: PINATConfig):
         super().__init__()
@@ -132,7 +135,7 @@ class PINATNetwork(nn.Module):
         self.dropout = nn.Dropout(c.dropout)
         self.norm = nn.LayerNorm(c.width)
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.depth))
-        self.regressor = regressor(c.width, c.regressor, c.dropout)
+        self.regressor = regressor(c.width, c.regressor, c.dropout, c.outputs)
 
     def forward(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:
         live = self.kinds.without_none(adjacency, operations)
@@ -140,11 +143,12 @@ class PINATNetwork(nn.Module):
         h = self.embedding(operations)
         if self.position is not None:
             h = h + self.position(laplacian(live))
-        one_hot = F.one_hot(operations, self.kinds.total).float()
+        one_hot = (operations.unsqueeze(-1) == torch.arange(self.kinds.total)).float()  # F.one_hot knows no vmap
         h = self.norm(self.dropout(h) + self.dropout(self.invariant(one_hot, feeding)))  # (n, N, width)
         for block in self.blocks:
             h = block(h, feeding)
-        return self.regressor(h.mean(dim=1)).squeeze(1)
+        y = self.regressor(h.mean(dim=1))  # (n, outputs)
+        return y.squeeze(1) if y.shape[1] == 1 else y
 
 
 class PINAT(NetworkPredictor):

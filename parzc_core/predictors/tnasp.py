@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from parzc_core.predictors.base import STEPS, Kinds, NetworkPredictor, Schedule
+from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.network import NetworkPredictor
+from parzc_core.predictors.schedule import STEPS, Schedule
 from parzc_core.predictors.transformer import FeedForward, SelfAttention, laplacian, regressor
 
 SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=STEPS)

@@ -37,6 +37,8 @@ class FeedForward(nn.Module):
         return self.norm(h + self.layers(h))
 
 
-def regressor(width: int, hidden: int, dropout: float) -> nn.Sequential:
-    """[n, width] -> [n, 1]: two linear layers with nothing but dropout between them, as published."""
-    return nn.Sequential(nn.Linear(width, hidden, bias=False), nn.Dropout(dropout), nn.Linear(hidden, 1, bias=False))
+def regressor(width: int, hidden: int, dropout: float, outputs: int = 1) -> nn.Sequential:
+    """[n, width] -> [n, outputs]: two linear layers with nothing but dropout between them, as published."""
+    return nn.Sequential(
+        nn.Linear(width, hidden, bias=False), nn.Dropout(dropout), nn.Linear(hidden, outputs, bias=False)
+    )
