@@ -90,7 +90,8 @@ def judgement(score: np.ndarray, truth: np.ndarray, draw: int = 0, resamples: in
     """What is kept of a ranker's scores [n] of unseen architectures, besides what it cost.
 
     kendall, spearman, pearson (percent), n, not_finite: see Correlations. top10: precision. kendall_100: of 100 random ones,
-    drawn by `draw`. kendall_interval, spearman_interval: 95 % bootstrap intervals over the architectures; left out without resamples.
+    drawn by `draw`. kendall_interval, spearman_interval: 95 % bootstrap intervals over the architectures; left out without
+    resamples.
     """
     intervals = {
         f"{statistic.__name__}_interval": bootstrap_interval(statistic, score, truth, resamples)
