@@ -1,6 +1,5 @@
 """Table 2: which rankers and predictors are run, on how many cells of which space, and what they are worth as rows."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from parzc_core.experiments import Data, RankerRun, load, run_all
 from parzc_core.predictions import judgeable
 from parzc_core.predictors.registry import PREDICTORS, configuration
 from parzc_core.predictors.runs import PredictorRun, run_predictors
-from parzc_core.predictors.schedule import Schedule
+from parzc_core.predictors.schedule import FASTEST, Schedule
 from parzc_core.results import Row, missing, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
@@ -37,8 +36,8 @@ class Benchmark:
     """A space's columns of Table 2.
 
     column: how their names begin; samples: numbers of training cells, as printed; epochs: §4.1, of which outside the profile
-    "paper" so many are left that training takes no more than `steps` steps, those of "ParZC (PINAT)" `steps_pinat`.
-    width: as in RankerRun. rows: of RANKERS. splits: of predictors in the profile "full".
+    "paper" so many are left that training takes no more than `steps` steps. rows: of RANKERS. width: as in RankerRun.
+    rivals: numbers of training cells that predictors get, splits: of these, in the profile "full".
     """
 
     space: str
@@ -46,8 +45,8 @@ class Benchmark:
     samples: tuple[int, ...]
     epochs: int
     steps: int
-    steps_pinat: int
     rows: tuple[str, ...]
+    rivals: tuple[int, ...]
     splits: int
     width: int | None = None
 
@@ -61,12 +60,16 @@ class Benchmark:
         return (f"{name} (100 cells)", f"{name} (all)") if (self.space, train) == ("nb101", 424) else (name,)
 
 
+_SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
 BENCHMARKS = {
-    "nb201": Benchmark("nb201", "NB201 S'_", (78, 156, 469, 781, 1563), 200, 9400, 3200, tuple(RANKERS)[:-1], splits=5),
+    "nb201": Benchmark(
+        "nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], rivals=_SAMPLES["nb201"], splits=5
+    ),
     "nb101": Benchmark(
-        "nb101", "NB101 S_", (100, 172, 424, 4236), 150, 12750, 3200, tuple(RANKERS), splits=3, width=32
+        "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), rivals=(100, 424), splits=3, width=32
     ),
 }
+PINAT_STEPS, LEAST_EPOCHS = 1600, 10  # for "ParZC (PINAT)", which costs five times as much a step as "ParZC"
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class Plan:
         named = {value: name for name, value in RANKERS.items()}
         ours, rivals = run_all(self.rankers, store, jobs), run_predictors(self.predictors, store, jobs)
         ours["row"] = [named[one.parts, one.encoding] for one in self.rankers]
-        return pd.concat([rivals.assign(row=[one.predictor for one in self.predictors]), ours], ignore_index=True)
+        rivals["row"] = [one.predictor for one in self.predictors]
+        return pd.concat([found for found in (rivals, ours) if len(found)], ignore_index=True)
 
 
 def planned(space: str, profile: str) -> Plan | None:
@@ -109,19 +113,29 @@ def planned(space: str, profile: str) -> Plan | None:
         PredictorRun(name, space, DATASET, sizes.cells, n, split, _changes(name, space, profile), benchmark.width)
         for name in rivals
         for n in chosen
+        if n in benchmark.rivals
         for split in range(splits)
     ]
     return Plan(benchmark, profile, cells, tuple(rankers), tuple(predictors))
 
 
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
-    """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201."""
+    """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201.
+
+    None where less than LEAST_EPOCHS of training would be left, and of "ParZC (PINAT)" in the smaller profiles.
+    """
     sizes, (parts, encoding) = profile_named(profile), RANKERS[row]
     if "PINAT" in parts and profile in ("smoke", "standard"):
         return
-    most = benchmark.steps_pinat if "PINAT" in parts else benchmark.steps
-    possible = benchmark.epochs if profile == "paper" else most // math.ceil(train / 10)
-    epochs = sizes.epochs(min(benchmark.epochs, possible))
+    whole = Schedule(benchmark.epochs, 10, 1e-4)
+    limited = (
+        replace(whole, most_steps=PINAT_STEPS, faster=FASTEST)
+        if "PINAT" in parts
+        else replace(whole, most_steps=benchmark.steps)
+    )
+    schedule = whole if profile == "paper" else limited
+    if schedule.rounds(train) < LEAST_EPOCHS:
+        return
     few = benchmark.space == "nb201" or train > 1000 or "PINAT" in parts
     for split in range(min(sizes.splits, 5) if few else sizes.splits):
         yield RankerRun(
@@ -133,7 +147,8 @@ def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterat
             parts=parts,
             size=sizes.model,
             encoding=encoding,
-            epochs=epochs,
+            epochs=sizes.epochs(schedule.rounds(train)),
+            learning_rate=schedule.rate(train),
             width=benchmark.width,
         )
 

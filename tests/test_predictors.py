@@ -172,3 +172,11 @@ def test_a_limit_of_steps_shortens_training_of_large_sets_only():
     assert [schedule.rounds(count) for count in (78, 156, 469, 1563)] == [300, 300, 170, 50]
     assert Schedule(300, 10, 1e-3).rounds(1563) == 300
     assert Schedule(2, 10, 1e-3, most_steps=1).rounds(10**6) == 1
+
+
+def test_what_is_left_out_of_training_is_made_up_for_by_a_larger_rate_within_its_limit():
+    schedule = Schedule(300, 10, 1e-4, most_steps=2400, faster=5.0)
+    rates = [schedule.rate(count) for count in (50, 78, 156, 1563)]
+    assert rates == pytest.approx([1e-4, 1e-4, 2e-4, 5e-4])
+    assert dataclasses.replace(schedule, most_steps=None).rate(1563) == 1e-4
+    assert dataclasses.replace(schedule, faster=1.0).rate(1563) == 1e-4

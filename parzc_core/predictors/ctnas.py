@@ -25,7 +25,7 @@ from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import CHUNK, NetworkPredictor
 from parzc_core.predictors.schedule import Schedule
 
-SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999), most_steps=4000)
+SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999), most_steps=1000)
 
 
 @dataclass(frozen=True)

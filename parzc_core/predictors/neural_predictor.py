@@ -14,9 +14,9 @@ from torch import nn
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.np import NP, NPConfig
-from parzc_core.predictors.schedule import STEPS, Schedule
+from parzc_core.predictors.schedule import FASTEST, Schedule
 
-SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=STEPS)
+SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=4000, faster=FASTEST)
 
 
 @dataclass(frozen=True)

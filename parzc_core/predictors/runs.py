@@ -105,6 +105,9 @@ def run_key(run: PredictorRun) -> dict[str, Any]:
     }
     if PREDICTORS[run.predictor].reads is not graphs_alone:
         collection = data.collection
-        read = {"shards": collection.manifest["shards"], "scores": pd.util.hash_pandas_object(collection.scores).tolist()}
+        read = {
+            "shards": collection.manifest["shards"],
+            "scores": pd.util.hash_pandas_object(collection.scores).tolist(),
+        }
         key |= {"width": run.width, "statistics": RunStore.key({**read, "names": list(collection.scores)})[:16]}
     return key

@@ -10,7 +10,7 @@ from torch import nn
 from parzc_core.errors import BadInput
 
 Objective = Callable[[torch.Tensor], torch.Tensor]
-STEPS = 8000  # at most so many batches of ten: two minutes of one core
+FASTEST = 5.0  # largest factor on a learning rate where epochs are left out
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Schedule:
     """How a network is trained: Adam, with the learning rate cosine-annealed to zero or constant.
 
     most_steps: at most so many steps, in place of the published number of epochs where the training set is large; None for no
-    limit. clip: largest gradient norm. betas: of Adam.
+    limit. faster: where that leaves out epochs, the learning rate grows as steps shrink, so that their product stays what it was,
+    but no more than so many times. clip: largest gradient norm. betas: of Adam.
     """
 
     epochs: int
@@ -27,6 +28,7 @@ class Schedule:
     weight_decay: float = 0.0
     cosine: bool = False
     most_steps: int | None = None
+    faster: float = 1.0
     clip: float | None = None
     betas: tuple[float, float] = (0.9, 0.999)
 
@@ -38,6 +40,10 @@ class Schedule:
         """Passes over `count` architectures."""
         steps = -(-count // self.batch_size)
         return self.epochs if self.most_steps is None else max(1, min(self.epochs, self.most_steps // steps))
+
+    def rate(self, count: int) -> float:
+        """Learning rate for `count` architectures."""
+        return self.learning_rate * min(self.faster, self.epochs / self.rounds(count))
 
 
 @contextmanager
@@ -52,7 +58,7 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
     """Train in place: objective(rows int64[batch]) -> scalar loss, over shuffled batches of `count` architectures."""
     adam = torch.optim.Adam(
         network.parameters(),
-        lr=schedule.learning_rate,
+        lr=schedule.rate(count),
         betas=schedule.betas,
         weight_decay=schedule.weight_decay,
         fused=True,
