@@ -20,6 +20,8 @@ from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.model import Inputs, ModelConfig
 from parzc_core.paths import STATISTICS
+from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.pinat import PINATConfig
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
 from parzc_core.spaces import stacked_graphs
@@ -162,7 +164,11 @@ def training_config(run: RankerRun, inputs: Inputs) -> TrainingConfig:
     """How `run` trains a ranker on such inputs."""
     assert inputs.statistics is not None
     sizes = MABNConfig(inputs.statistics.shape[1], mixing=run.mixing, **SIZES[run.size])  # type: ignore[arg-type]
-    model = ModelConfig(run.parts, sizes, operations=space_named(run.space).GRAPH_KINDS)
+    graph: dict[str, Any] = {"operations": space_named(run.space).GRAPH_KINDS}
+    if "PINAT" in run.parts:
+        assert inputs.adjacency is not None
+        graph |= {"pinat": PINATConfig(Kinds.of(run.space)), "nodes": inputs.adjacency.shape[1]}
+    model = ModelConfig(run.parts, sizes, **graph)
     return TrainingConfig(
         model=model,
         epochs=run.epochs,
@@ -200,28 +206,21 @@ def train_splits(
 def evaluate(run: RankerRun) -> list[dict[str, Any]]:
     """Train and judge the group of GROUP splits that `run` is in, in order of the split (see `fit_many`).
 
-    Of each: kendall, spearman, pearson (percent), top10 precision, n judged, judged_on, CPU-seconds (the group's, shared out);
-    kendall_100: of 100 random ones of the judged cells. kendall_interval and spearman_interval are 95 % bootstrap intervals over
-    the judged cells of this one ranker.
+    Of each: `metrics.judgement`, judged_on, CPU-seconds (the group's, shared out).
     """
     torch.set_num_threads(1)
     started = time.process_time()
     data = data_of(run)
     trained = train_splits(run, data, _group(run))
     seconds = (time.process_time() - started) / GROUP
-    results: list[dict[str, Any]] = []
-    for ranker, inputs, _, judged in trained:
-        score, truth = ranker.predict(inputs[judged]), data.judged[judged]
-        intervals = {
-            f"{name}_interval": metrics.bootstrap_interval(getattr(metrics, name), score, truth, resamples=200)
-            for name in ("kendall", "spearman")
+    return [
+        {
+            **metrics.judgement(ranker.predict(inputs[judged]), data.judged[judged], draw),
+            "seconds": seconds,
+            "judged_on": data.judged_on,
         }
-        agreement = dataclasses.asdict(metrics.correlations(score, truth))
-        top10 = metrics.top_k_precision(score, truth, min(10, len(truth)))
-        few = np.random.default_rng(len(results)).permutation(len(truth))[:100]
-        rest = {"top10": top10, "kendall_100": metrics.kendall(score[few], truth[few]), "seconds": seconds}
-        results.append({**agreement, **intervals, **rest, "judged_on": data.judged_on})
-    return results
+        for draw, (ranker, inputs, _, judged) in enumerate(trained)
+    ]
 
 
 def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFrame:

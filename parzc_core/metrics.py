@@ -1,7 +1,7 @@
 """Rank correlation, top-k precision and bootstrap intervals. Correlations are signed and in percent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -84,3 +84,24 @@ def bootstrap_interval(
     draws = [statistic(x[i], y[i]) for i in (generator.integers(0, len(x), len(x)) for _ in range(resamples))]
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     return float(low), float(high)
+
+
+def judgement(score: np.ndarray, truth: np.ndarray, draw: int = 0, resamples: int = 200) -> dict[str, Any]:
+    """What is kept of a ranker's scores [n] of unseen architectures, besides what it cost.
+
+    kendall, spearman, pearson (percent), n, not_finite: see Correlations. top10: precision. kendall_100: of 100 random ones,
+    drawn by `draw`. kendall_interval, spearman_interval: 95 % bootstrap intervals over the architectures; left out without
+    resamples.
+    """
+    intervals = {
+        f"{statistic.__name__}_interval": bootstrap_interval(statistic, score, truth, resamples)
+        for statistic in (kendall, spearman)
+        if resamples
+    }
+    few = np.random.default_rng(draw).permutation(len(truth))[:100]
+    return {
+        **asdict(correlations(score, truth)),
+        **intervals,
+        "top10": top_k_precision(score, truth, min(10, len(truth))),
+        "kendall_100": kendall(score[few], truth[few]),
+    }

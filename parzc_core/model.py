@@ -1,37 +1,19 @@
-"""The eight rankers of Table 6: NP, Mixer, BN and MLP, alone and together, one module for all of them (§3.3, A.4)."""
+"""The eight rankers of Table 6: NP, Mixer, BN and MLP, alone and together, and PINAT in place of NP; one module (§3.3, A.4)."""
 
 import itertools
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
+from parzc_core.inputs import Inputs as Inputs
 from parzc_core.mabn import MABN, MABNConfig, linear
 from parzc_core.predictors.np import NP, NPConfig
+from parzc_core.predictors.pinat import PINATConfig, PINATNetwork
 
-PARTS = ("NP", "Mixer", "BN", "MLP")
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What a ranker reads of n architectures; a part that no branch needs may be None.
-
-    statistics: float32[n, D], encoded. adjacency: float32[n, N, N], operations: int64[n, N], of `spaces.Graph`.
-    """
-
-    statistics: np.ndarray | None = None
-    adjacency: np.ndarray | None = None
-    operations: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(next(part for part in (self.statistics, self.operations) if part is not None))
-
-    def __getitem__(self, rows: np.ndarray) -> "Inputs":
-        """The given architectures."""
-        parts = (self.statistics, self.adjacency, self.operations)
-        return Inputs(*(None if part is None else part[rows] for part in parts))
+GRAPH_PARTS = ("NP", "PINAT")
+PARTS = (*GRAPH_PARTS, "Mixer", "BN", "MLP")
 
 
 @dataclass(frozen=True)
@@ -39,10 +21,10 @@ class ModelConfig:
     """A ranker made of parts.
 
     parts: of PARTS. "Mixer" with "BN" is MABN; "Mixer" alone has plain linear layers in place of the Bayesian ones; "BN" alone is
-        a perceptron of Bayesian layers, "MLP" one of plain layers. With "NP" beside another part the two embeddings are added
-        and a regressor of two fully connected layers scores the sum (A.4).
+        a perceptron of Bayesian layers, "MLP" one of plain layers. With "NP" or "PINAT", which read the graph, beside
+        another part the two embeddings are added and a regressor of two fully connected layers scores the sum (A.4).
     mabn: sizes of the statistics branch. operations: kinds of graph node, for NP. embedding: size of the summed embeddings.
-    graph_dropout: of NP.
+    graph_dropout: of NP. pinat, nodes: sizes of PINAT, and N of the graphs that it reads; needed for that part alone.
     """
 
     parts: tuple[str, ...]
@@ -50,11 +32,18 @@ class ModelConfig:
     operations: int = 7
     embedding: int = 64
     graph_dropout: float = 0.05
+    pinat: PINATConfig | None = None
+    nodes: int = 0
 
     def __post_init__(self) -> None:
         unknown = [part for part in self.parts if part not in PARTS]
         if unknown or not self.parts or ("MLP" in self.parts and {"Mixer", "BN"} & set(self.parts)):
             raise BadInput(f"got parts {self.parts}; expected some of {', '.join(PARTS)}, MLP not beside Mixer or BN")
+        if set(GRAPH_PARTS) <= set(self.parts) or ("PINAT" in self.parts and (self.pinat is None or self.nodes < 2)):
+            raise BadInput(
+                f"got parts {self.parts}, pinat={self.pinat}, nodes={self.nodes}; expected one of "
+                f"{', '.join(GRAPH_PARTS)} at most, and for PINAT its sizes and the nodes of the graphs"
+            )
 
 
 class Perceptron(nn.Module):
@@ -75,20 +64,25 @@ class Perceptron(nn.Module):
         return y.squeeze(1) if y.shape[1] == 1 else y
 
 
+def _graph_branch(config: ModelConfig, outputs: int) -> nn.Module | None:
+    """What reads the graph, if a part does."""
+    if "PINAT" in config.parts and config.pinat is not None:
+        return PINATNetwork(config.nodes, replace(config.pinat, outputs=outputs))
+    return (
+        NP(NPConfig(config.operations, dropout=config.graph_dropout, outputs=outputs)) if "NP" in config.parts else None
+    )
+
+
 class Model(nn.Module):
     """Inputs as tensors -> scores [n]."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        others = set(config.parts) - {"NP"}
-        outputs = config.embedding if "NP" in config.parts and others else 1
+        others = set(config.parts) - set(GRAPH_PARTS)
+        outputs = config.embedding if others and others < set(config.parts) else 1
         sizes = replace(config.mabn, bayesian="BN" in config.parts, outputs=outputs)
-        self.graph = (
-            NP(NPConfig(config.operations, dropout=config.graph_dropout, outputs=outputs))
-            if "NP" in config.parts
-            else None
-        )
+        self.graph = _graph_branch(config, outputs)
         self.statistics: nn.Module | None = None
         if others:
             self.statistics = MABN(sizes) if "Mixer" in config.parts else Perceptron(sizes)

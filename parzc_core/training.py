@@ -14,6 +14,8 @@ from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
 from parzc_core.model import Inputs, Model, ModelConfig
 
+CHUNK = 2048  # architectures scored at once
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -61,7 +63,9 @@ class FittedRanker:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if not samples:
-                return self.model(*tensors).double().numpy()
+                count = len(_as_inputs(inputs))
+                chunks = [[_rows(tensor, start) for tensor in tensors] for start in range(0, count, CHUNK)]
+                return torch.cat([self.model(*chunk) for chunk in chunks]).double().numpy()
             with sampling(self.model):
                 draws = torch.stack([self.model(*tensors) for _ in range(samples)]).double()
         return draws.mean(dim=0).numpy(), draws.std(dim=0, unbiased=False).numpy()
@@ -181,6 +185,11 @@ def _as_inputs(inputs: np.ndarray | Inputs) -> Inputs:
 def _tensors(inputs: Inputs) -> tuple[torch.Tensor | None, ...]:
     parts = (inputs.statistics, inputs.adjacency, inputs.operations)
     return tuple(None if part is None else torch.as_tensor(part) for part in parts)
+
+
+def _rows(tensor: torch.Tensor | None, start: int) -> torch.Tensor | None:
+    """The CHUNK rows from `start`."""
+    return None if tensor is None else tensor[start : start + CHUNK]
 
 
 def _model_config(config: TrainingConfig, inputs: Inputs) -> ModelConfig:

@@ -10,12 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core import metrics
+from parzc_core import metrics, training
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.losses import diff_kendall, loss, pairwise_rank_loss
 from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, sampling
 from parzc_core.model import Inputs, Model, ModelConfig
+from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.np import NP, NPConfig, normalised
+from parzc_core.predictors.pinat import PINATConfig
 from parzc_core.training import TrainingConfig, fit, fit_many
 
 numbers = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=12, unique=True)
@@ -192,6 +194,7 @@ COMBINATIONS = [
     ("Mixer", "BN"),
     ("NP", "Mixer", "BN"),
 ]
+PINAT = PINATConfig(Kinds(5, 7, none=0), depth=1, dropout=0.0)
 
 
 def toy(n: int = 10) -> tuple[Inputs, np.ndarray]:
@@ -203,10 +206,15 @@ def toy(n: int = 10) -> tuple[Inputs, np.ndarray]:
 
 def small(parts: tuple[str, ...], **more) -> TrainingConfig:
     sizes = MABNConfig(30, projection=64, segment=16, width=16, depth=1, dropout=0.0)
-    return TrainingConfig(model=ModelConfig(parts, sizes, embedding=16), learning_rate=3e-3, weight_decay=0.0, **more)
+    return TrainingConfig(
+        model=ModelConfig(parts, sizes, embedding=16, pinat=PINAT, nodes=6),
+        learning_rate=3e-3,
+        weight_decay=0.0,
+        **more,
+    )
 
 
-@pytest.mark.parametrize("parts", COMBINATIONS)
+@pytest.mark.parametrize("parts", [*COMBINATIONS, ("PINAT", "Mixer", "BN")])
 def test_every_combination_of_table_6_overfits_ten_cells(parts):
     inputs, accuracy = toy()
     ranker = fit(inputs, accuracy, small(parts, epochs=150), seed=0)
@@ -249,7 +257,7 @@ def test_every_architecture_is_in_one_batch_and_no_batch_is_single(n, size):
     assert min(batch.shape[1] for batch in batches) >= 2
 
 
-@pytest.mark.parametrize("parts", [("MLP",), ("Mixer",), ("NP", "Mixer")])
+@pytest.mark.parametrize("parts", [("MLP",), ("Mixer",), ("NP", "Mixer"), ("PINAT", "Mixer")])
 def test_rankers_trained_together_are_those_trained_alone_where_there_is_no_noise(parts):
     """Without dropout and Bayesian noise only rounding may differ, so nothing leaks from one member into another."""
     data = [toy(n=11) for _ in range(3)]
@@ -275,11 +283,26 @@ def test_bad_training_input_is_refused():
         TrainingConfig(batch_size=1)
     with pytest.raises(BadInput, match="MLP not beside"):
         ModelConfig(("MLP", "BN"), MABNConfig(3))
+    for parts, pinat in ((("NP", "PINAT"), PINAT), (("PINAT", "Mixer"), None)):
+        with pytest.raises(BadInput, match="one of NP, PINAT at most"):
+            ModelConfig(parts, MABNConfig(3), pinat=pinat, nodes=6)
 
 
-def test_fusion_adds_the_two_embeddings():
+def test_scores_in_chunks_are_those_of_all_at_once(monkeypatch):
+    inputs, accuracy = toy()
+    ranker = fit(inputs, accuracy, small(("NP", "Mixer", "BN"), epochs=3))
+    whole = ranker.predict(inputs)
+    monkeypatch.setattr(training, "CHUNK", 4)
+    np.testing.assert_allclose(ranker.predict(inputs), whole, rtol=1e-5, atol=1e-6)
+    alone = fit(inputs.statistics, accuracy, small(("Mixer",), epochs=2))
+    assert alone.predict(inputs.statistics).shape == (10,)
+
+
+@pytest.mark.parametrize("graph", ["NP", "PINAT"])
+def test_fusion_adds_the_two_embeddings(graph):
     torch.manual_seed(0)
-    model = Model(ModelConfig(("NP", "Mixer", "BN"), MABNConfig(30, projection=64), embedding=16)).eval()
+    sizes = MABNConfig(30, projection=64)
+    model = Model(ModelConfig((graph, "Mixer", "BN"), sizes, embedding=16, pinat=PINAT, nodes=6)).eval()
     inputs, _ = toy(4)
     x, a, o = (torch.as_tensor(part) for part in (inputs.statistics, inputs.adjacency, inputs.operations))
     expected = model.regressor(model.statistics(x) + model.graph(a, o)).squeeze(1)

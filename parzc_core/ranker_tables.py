@@ -1,0 +1,201 @@
+"""Table 2: which rankers and predictors are run, on how many cells of which space, and what they are worth as rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parzc_core import paper
+from parzc_core.config import profile as profile_named
+from parzc_core.experiments import Data, RankerRun, load, run_all
+from parzc_core.predictions import judgeable
+from parzc_core.predictors.registry import PREDICTORS, configuration
+from parzc_core.predictors.runs import PredictorRun, run_predictors
+from parzc_core.predictors.schedule import FASTEST, Schedule
+from parzc_core.results import Row, missing, row_of_runs
+
+TABLE, DATASET = "table02", "cifar10"
+# Parts and encoding of the rankers that `training` trains, by row; the paper's ParZC has PINAT as its graph branch (A.4).
+RANKERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "NP (DiffKendall)": (("NP",), "paper"),
+    "ParZC (PINAT)": (("PINAT", "Mixer", "BN"), "paper"),
+    "ParZC": (("NP", "Mixer", "BN"), "paper"),
+    "ParZC (aligned)": (("NP", "Mixer", "BN"), "aligned"),
+    "MABN (aligned)": (("Mixer", "BN"), "aligned"),
+}
+ONE_SHOT = {
+    name: "one-shot: ranks by the accuracy of weights that candidates inherit from a trained supernet, which is not at hand"
+    for name in ("SPOS", "FairNAS")
+}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A space's columns of Table 2.
+
+    column: how their names begin; samples: numbers of training cells, as printed; epochs: §4.1, of which outside the profile
+    "paper" so many are left that training takes no more than `steps` steps. rows: of RANKERS. width: as in RankerRun.
+    rivals: numbers of training cells that predictors get, splits: of these, in the profile "full".
+    """
+
+    space: str
+    column: str
+    samples: tuple[int, ...]
+    epochs: int
+    steps: int
+    rows: tuple[str, ...]
+    rivals: tuple[int, ...]
+    splits: int
+    width: int | None = None
+
+    def measured(self, column: str) -> str:
+        """Which result a column of the table shows: the first of 424 samples is judged on 100 cells (PINAT's protocol)."""
+        return "kendall_100" if column.endswith("(100 cells)") else "kendall"
+
+    def columns(self, train: int) -> tuple[str, ...]:
+        """Names of the columns for so many training cells."""
+        name = f"{self.column}{train}"
+        return (f"{name} (100 cells)", f"{name} (all)") if (self.space, train) == ("nb101", 424) else (name,)
+
+
+_SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
+BENCHMARKS = {
+    "nb201": Benchmark(
+        "nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], rivals=_SAMPLES["nb201"], splits=5
+    ),
+    "nb101": Benchmark(
+        "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), rivals=(100, 424), splits=3, width=32
+    ),
+}
+PINAT_STEPS, LEAST_EPOCHS = 1600, 10  # for "ParZC (PINAT)", which costs five times as much a step as "ParZC"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a profile runs on a benchmark, on `cells` cells of it."""
+
+    benchmark: Benchmark
+    profile: str
+    cells: int
+    rankers: tuple[RankerRun, ...]
+    predictors: tuple[PredictorRun, ...]
+
+    @property
+    def data(self) -> Data:
+        """The cells and their labels."""
+        return load(self.benchmark.space, DATASET, self.cells, self.benchmark.width)
+
+    def run(self, store: Path, jobs: int = 1) -> pd.DataFrame:
+        """A result a row, those of `run_all` and `run_predictors`, with its row of the table as column `row`."""
+        named = {value: name for name, value in RANKERS.items()}
+        ours, rivals = run_all(self.rankers, store, jobs), run_predictors(self.predictors, store, jobs)
+        ours["row"] = [named[one.parts, one.encoding] for one in self.rankers]
+        rivals["row"] = [one.predictor for one in self.predictors]
+        return pd.concat([found for found in (rivals, ours) if len(found)], ignore_index=True)
+
+
+def planned(space: str, profile: str) -> Plan | None:
+    """What is run in a profile on a space of BENCHMARKS; None where its statistics or labels are not on this machine."""
+    benchmark, sizes = BENCHMARKS[space], profile_named(profile)
+    there = judgeable(space, DATASET, benchmark.width)
+    if not there:
+        return None
+    cells = min(there, sizes.cells or there)
+    samples = [n for n in benchmark.samples if n <= 0.6 * cells]
+    whole = profile in ("full", "paper")  # the others: the smallest training set, rivals on the first benchmark alone
+    chosen = samples if whole else samples[:1]
+    rankers = [run for n in chosen for row in benchmark.rows for run in _rankers(benchmark, row, n, profile)]
+    rivals = PREDICTORS if whole or space == next(iter(BENCHMARKS)) else ()
+    splits = {"smoke": 1, "standard": 2, "full": benchmark.splits}.get(profile, sizes.splits)
+    predictors = [
+        PredictorRun(name, space, DATASET, sizes.cells, n, split, _changes(name, space, profile), benchmark.width)
+        for name in rivals
+        for n in chosen
+        if n in benchmark.rivals
+        for split in range(splits)
+    ]
+    return Plan(benchmark, profile, cells, tuple(rankers), tuple(predictors))
+
+
+def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
+    """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201.
+
+    None where less than LEAST_EPOCHS of training would be left, and of "ParZC (PINAT)" in the smaller profiles.
+    """
+    sizes, (parts, encoding) = profile_named(profile), RANKERS[row]
+    if "PINAT" in parts and profile in ("smoke", "standard"):
+        return
+    whole = Schedule(benchmark.epochs, 10, 1e-4)
+    limited = (
+        replace(whole, most_steps=PINAT_STEPS, faster=FASTEST)
+        if "PINAT" in parts
+        else replace(whole, most_steps=benchmark.steps)
+    )
+    schedule = whole if profile == "paper" else limited
+    if schedule.rounds(train) < LEAST_EPOCHS:
+        return
+    few = benchmark.space == "nb201" or train > 1000 or "PINAT" in parts
+    for split in range(min(sizes.splits, 5) if few else sizes.splits):
+        yield RankerRun(
+            benchmark.space,
+            DATASET,
+            sizes.cells,
+            train=train,
+            split=split,
+            parts=parts,
+            size=sizes.model,
+            encoding=encoding,
+            epochs=sizes.epochs(schedule.rounds(train)),
+            learning_rate=schedule.rate(train),
+            width=benchmark.width,
+        )
+
+
+def _changes(name: str, space: str, profile: str) -> tuple[tuple[str, Any], ...]:
+    """Of a predictor's configuration: no limit of steps in the profile "paper", next to no training in "smoke"."""
+    if profile not in ("smoke", "paper"):
+        return ()
+    config = configuration(name, space)
+    changes: list[tuple[str, Any]] = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Schedule):
+            changes.append((field.name, replace(value, most_steps=None if profile == "paper" else 10)))
+        elif field.name == "trees" and profile == "smoke":
+            changes.append((field.name, 10))
+    return tuple(changes)
+
+
+def rows(plan: Plan, results: pd.DataFrame) -> list[Row]:
+    """The rows of Table 2 for the results of `Plan.run`: tau in percent, a mean over splits with its interval."""
+    data, made = plan.data, []
+    for _, group in results.groupby(["row", "train"], sort=False):
+        row, train = str(group["row"].iloc[0]), int(group["train"].iloc[0])
+        for column in plan.benchmark.columns(train):
+            measured = plan.benchmark.measured(column)
+            judged = min(100, len(data) - train) if measured == "kendall_100" else len(data) - train
+            note = f"{_trained(plan, row, group)}judged on {judged:,} unseen cells; {data.note}"
+            about = {"profile": plan.profile, "origin": "reproduced", "note": note}
+            made.append(row_of_runs(TABLE, row, column, "kendall", group[measured].tolist(), **about))
+    return made
+
+
+def _trained(plan: Plan, row: str, group: pd.DataFrame) -> str:
+    """How long, and of which networks' statistics, in words that end with a separator."""
+    if row not in RANKERS:
+        return ""
+    width = "" if plan.benchmark.width is None else f"{plan.benchmark.width} channels; "
+    return f"{int(group['epochs'].iloc[0])} epochs; {width}"
+
+
+def quoted(profile: str) -> list[Row]:
+    """The printed cells of one-shot methods, which are not run, and why."""
+    about: dict[str, Any] = {"n": 0, "profile": profile, "origin": "quoted"}
+    cells: Sequence[Mapping[Any, Any]] = paper.printed(TABLE).to_dict("records")
+    return [
+        Row(TABLE, *(cell[name] for name in ("row", "column", "metric", "value")), **about, note=f"not run: {reason}")
+        for cell in cells
+        if (reason := ONE_SHOT.get(cell["row"])) and not missing(cell["value"])
+    ]

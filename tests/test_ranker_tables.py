@@ -1,0 +1,147 @@
+"""Table 2: the plan of a profile, that committed runs are those of the plan, and its rows."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from parzc_core import paper, paths, ranker_tables
+from parzc_core.experiments import identity
+from parzc_core.predictors.registry import PREDICTORS
+from parzc_core.predictors.schedule import Schedule
+from parzc_core.ranker_tables import BENCHMARKS, RANKERS, Plan, planned, quoted, rows
+
+COLLECTED = {"nb201": 15625, "nb101": 11000}
+
+
+@pytest.fixture(autouse=True)
+def _collected(monkeypatch):
+    monkeypatch.setattr(ranker_tables, "judgeable", lambda space, dataset, width: COLLECTED[space])
+
+
+def plan_of(space: str, profile: str) -> Plan:
+    plan = planned(space, profile)
+    assert plan is not None
+    return plan
+
+
+def test_committed_runs_of_nas_bench_101_are_those_of_the_plan():
+    planned_now = {text(identity(run)) for run in plan_of("nb101", "full").rankers}
+    lines = (paths.RESULTS / "full" / "table02" / "runs.jsonl").read_text().splitlines()
+    configs = [json.loads(line)["config"] for line in lines]
+    stored = [config for config in configs if config["space"] == "nb101" and "parts" in config]
+    assert len(stored) >= 140
+    left_out = {"statistics", "judged_on"}
+    unplanned = [c for c in stored if text({k: v for k, v in c.items() if k not in left_out}) not in planned_now]
+    assert unplanned == []
+
+
+def text(config) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
+@pytest.mark.parametrize("space", BENCHMARKS)
+def test_the_full_profile_runs_all_columns_with_five_splits_or_more(space):
+    plan, benchmark = plan_of(space, "full"), BENCHMARKS[space]
+    names = {name for n in benchmark.samples for name in benchmark.columns(n)}
+    assert names == {cell for cell in paper.printed("table02")["column"] if cell.startswith(benchmark.column[:5])}
+    for parts, encoding in (RANKERS["ParZC"], RANKERS["ParZC (aligned)"]):
+        for n in benchmark.samples:
+            same = [r.split for r in plan.rankers if (r.parts, r.encoding, r.train) == (parts, encoding, n)]
+            assert same == list(range(len(same)))
+            assert len(same) >= 5
+    assert {run.predictor for run in plan.predictors} == set(PREDICTORS)
+    if space == "nb201":
+        assert {(run.train, run.split) for run in plan.predictors} == {
+            (n, s) for n in benchmark.samples for s in range(5)
+        }
+    assert len(set(plan.rankers)) == len(plan.rankers)
+    assert len(set(plan.predictors)) == len(plan.predictors)
+
+
+def test_training_is_limited_outside_the_profile_paper():
+    full, whole = plan_of("nb201", "full"), plan_of("nb201", "paper")
+    steps = [run.epochs * -(-run.train // 10) for run in full.rankers]
+    assert max(steps) <= 9400
+    assert {run.epochs for run in whole.rankers} == {200}
+    assert {run.learning_rate for run in whole.rankers} == {1e-4}
+    limits = [value.most_steps for run in whole.predictors for _, value in run.changes if isinstance(value, Schedule)]
+    assert limits
+    assert set(limits) == {None}
+    assert {run.changes for run in full.predictors} == {()}
+    smoke = plan_of("nb201", "smoke")
+    assert all(run.changes for run in smoke.predictors if run.predictor != "ParZC+")
+    assert {run.train for run in (*smoke.rankers, *smoke.predictors)} == {78}
+
+
+def test_pinats_branch_is_named_and_faster_where_it_is_cut_short():
+    runs = [run for run in plan_of("nb201", "full").rankers if "PINAT" in run.parts]
+    rates = {run.train: (run.epochs, run.learning_rate) for run in runs}
+    assert rates == {78: (200, 1e-4), 156: (100, 2e-4), 469: (34, 5e-4), 781: (20, 5e-4), 1563: (10, 5e-4)}
+    assert not [run for run in plan_of("nb101", "full").rankers if "PINAT" in run.parts and run.train == 4236]
+
+
+def test_a_space_without_labels_is_left_out(monkeypatch):
+    monkeypatch.setattr(ranker_tables, "judgeable", lambda space, dataset, width: 0)
+    assert planned("nb101", "full") is None
+
+
+def made_up(plan: Plan) -> pd.DataFrame:
+    values = np.random.default_rng(0).uniform(50, 90, (2, 4))
+    names = {"kendall": 0, "kendall_100": 1}
+    return pd.DataFrame(
+        [
+            {
+                "row": row,
+                "train": n,
+                "split": s,
+                "epochs": 30,
+                **{name: values[i, 2 * (n == 424) + s] for name, i in names.items()},
+            }
+            for row in ("NP", "ParZC")
+            for n in (100, 424)
+            for s in range(2)
+        ]
+    )
+
+
+def test_rows_are_means_in_the_columns_of_the_paper(monkeypatch):
+    plan = plan_of("nb101", "full")
+    monkeypatch.setattr(Plan, "data", property(lambda self: SimpleNamespace(__len__=None, note="judged on made-up")))
+    monkeypatch.setattr(ranker_tables, "len", lambda data: 11000, raising=False)
+    results = made_up(plan)
+    made = {(row.row, row.column): row for row in rows(plan, results)}
+    columns = ("NB101 S_100", "NB101 S_424 (100 cells)", "NB101 S_424 (all)")
+    assert set(made) == {(row, column) for row in ("NP", "ParZC") for column in columns}
+    one = results[(results["row"] == "ParZC") & (results["train"] == 424)]
+    assert made["ParZC", columns[1]].value == pytest.approx(one["kendall_100"].mean())
+    assert made["ParZC", columns[2]].value == pytest.approx(one["kendall"].mean())
+    assert "judged on 100 unseen cells" in made["ParZC", columns[1]].note
+    assert "30 epochs; 32 channels; judged on 10,576 unseen cells; judged on made-up" in made["ParZC", columns[2]].note
+    assert "channels" not in made["NP", columns[0]].note  # it reads no statistics
+    assert {row.origin for row in made.values()} == {"reproduced"}
+
+
+def test_one_shot_methods_are_quoted_as_printed_and_say_why():
+    made = quoted("full")
+    printed = paper.printed("table02").set_index(["row", "column"])["value"]
+    assert {(row.row, row.value) for row in made} == {("SPOS", 19.6), ("FairNAS", 23.2)}
+    assert all(row.value == printed[row.row, row.column] for row in made)
+    assert all("supernet" in row.note and row.origin == "quoted" for row in made)
+
+
+def test_results_of_rankers_and_predictors_stand_under_their_names(monkeypatch, tmp_path):
+    plan = dataclasses.replace(plan_of("nb201", "smoke"))
+    frame = lambda runs: pd.DataFrame([{"train": run.train, "split": run.split} for run in runs])  # noqa: E731
+    monkeypatch.setattr(ranker_tables, "run_all", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(ranker_tables, "run_predictors", lambda runs, store, jobs: frame(runs))
+    found = plan.run(tmp_path / "runs.jsonl")
+    expected = [run.predictor for run in plan.predictors] + [
+        name for name in ("NP (DiffKendall)", "ParZC", "ParZC (aligned)") for _ in range(2)
+    ]
+    assert found["row"].tolist() == expected
+    alone = dataclasses.replace(plan, predictors=()).run(tmp_path / "runs.jsonl")
+    assert alone["train"].dtype == int
