@@ -80,7 +80,7 @@ def test_training_is_limited_outside_the_profile_paper():
 def test_pinats_branch_is_named_and_faster_where_it_is_cut_short():
     runs = [run for run in plan_of("nb201", "full").rankers if "PINAT" in run.parts]
     rates = {run.train: (run.epochs, run.learning_rate) for run in runs}
-    assert rates == {78: (200, 1e-4), 156: (100, 2e-4), 469: (34, 5e-4), 781: (20, 5e-4), 1563: (10, 5e-4)}
+    assert rates == {78: (200, 1e-4), 156: (100, 2e-4), 469: (34, 5e-4)}  # of 781 cells too few epochs would be left
     assert not [run for run in plan_of("nb101", "full").rankers if "PINAT" in run.parts and run.train == 4236]
 
 

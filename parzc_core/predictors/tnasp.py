@@ -5,7 +5,8 @@ the mean over nodes and a regressor of 96; mean squared error, 300 epochs in bat
 cosine. There is no public code of TNASP; sizes and training are those of its authors' later PINAT, with all four heads given
 to self-attention (supplement, D and Table 7, and https://github.com/ShunLu91/PINAT). As there, nodes that let nothing pass
 lose their edges. Left out: the self-evolution framework, which uses earlier predictions of held-out architectures as a
-constraint and needs their accuracy.
+constraint and needs their accuracy. A CPU's limit is that of PINAT; on development splits of NAS-Bench-201 tau is 53.9 at 78
+cells, and 62.5 at 469 after 1,800 steps in batches of 16 (printed: 53.9 and 64.0).
 """
 
 from dataclasses import dataclass
