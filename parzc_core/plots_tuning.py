@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from parzc_core.plots_style import BACKDROP, BLUE, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.tuning_results import Found
@@ -26,6 +27,7 @@ def tuning_history(panels: Mapping[str, Found]) -> Figure:
         ax.step(best["number"], best["value"].cummax(), where="post", color="black", linewidth=1.6, label="best so far")
         ax.axhline(found.default, color=VERMILION, linestyle="--", linewidth=1.2, label="default settings")
         ax.set(title=title, xlabel="trial")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         low = np.nanquantile(found.trials["value"], 0.1)
         ax.set_ylim(bottom=min(low, found.default) - 4)
         below = int((found.trials["value"] < ax.get_ylim()[0]).sum())

@@ -7,7 +7,6 @@ The value of a trial is Kendall's tau on validation parts of those training cell
 best settings are worth on other cells is measured afterwards, by `parzc_core.tuning_results`.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -88,7 +87,7 @@ class Undefined(Exception):
 
 
 class Objective:
-    """A trial's value: Kendall's tau (percent) on a validation part of a ranker trained on the other cells, mean over the parts."""
+    """A trial's value: tau (percent) on a validation part, of a ranker trained on the study's other cells; mean over parts."""
 
     def __init__(self, study: StudyConfig):
         cells = study_cells(study.base)
@@ -132,10 +131,3 @@ class Objective:
 def objective(study: StudyConfig) -> Objective:
     """The objective, made once a process."""
     return Objective(study)
-
-
-def default_value(study: StudyConfig) -> dict[str, float]:
-    """{"value": tau of the settings that the study starts from, on its own folds, "seconds": CPU}."""
-    started = time.process_time()
-    made = objective(study)
-    return {"value": made.value(made.default), "seconds": time.process_time() - started}

@@ -17,13 +17,15 @@ from parzc_core.results import Row, row_of_runs
 from parzc_core.run_store import RunStore
 from parzc_core.search.bohb import optuna_library
 from parzc_core.training import fit_many
-from parzc_core.tuning import StudyConfig, study_cells
+from parzc_core.tuning import StudyConfig, objective, study_cells
 from parzc_core.tuning_spaces import Value, apply
 from parzc_core.tuning_trials import space_of, study_from
 
 LABELS = {"table10": "Table 10", "a4": "A.4"}
 DEFAULTS = "defaults"
 FEWEST = 8  # full trainings below which importances are noise
+# Profile -> size of the spaces, and trials of each study.
+PLANS = {"smoke": ("tiny", 3), "standard": ("small", 16), "full": ("cpu", 60), "paper": ("printed", 100)}
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,21 @@ class Found:
         return f"best of {LABELS[self.study.space]}'s space"
 
 
+def finish(study: StudyConfig, trials: pd.DataFrame, store: Path) -> Found:
+    """The study with its trials, and the value of the settings it started from; that is computed where `store` lacks it."""
+    kept, key = RunStore(store), {**study.key(), "what": "value of the defaults"}
+    result = kept.get(key)
+    if result is None:
+        made = objective(study)
+        result = kept.put(key, {"value": made.value(made.default)})
+    return Found(study, trials, result["value"])
+
+
 def importances(found: Found, seeds: int = 5, shuffles: int = 20) -> pd.DataFrame:
     """How much of the variance of a trial's value each setting explains (functional ANOVA, of the trials trained to their end).
 
-    A row a setting; importance: in percent, mean over the forests of `seeds` seeds, whose range is least to most; chance: what 95 % of
-    as many settings reach when the values are shuffled among the trials, so that none of them matters. NaN for few trials (FEWEST).
+    A row a setting; importance: in percent, mean over the forests of `seeds` seeds, whose range is least to most; chance: what
+    the setting stays below in 95 % of shuffles of the values among the trials, where nothing matters. NaN below FEWEST trials.
     """
     space, columns = space_of(found.study), ["importance", "least", "most", "chance"]
     names = [setting.name for setting in space.settings]
@@ -91,6 +103,8 @@ def judge(found: Sequence[Found], splits: int, store: Path, jobs: int = 1) -> pd
     if len(bases) != 1 or splits < 1:
         raise BadInput(f"got studies of {len(bases)} different rankers, {splits} splits; expected of one, at least 1")
     kept, wanted = RunStore(store), {DEFAULTS: None, **{item.name: item.best for item in found}}
+    if len(wanted) != len(found) + 1:
+        raise BadInput(f"got two studies of one space ({', '.join(item.name for item in found)}); expected one of each")
     tasks = [
         (item.study, wanted[name], split)
         for name, item in [(DEFAULTS, found[0]), *((item.name, item) for item in found)]
@@ -145,16 +159,15 @@ def rows(found: Sequence[Found], judged: pd.DataFrame, profile: str, column: str
     base = found[0].study.base
     about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
     cells = f"{len(data_of(base)) - 2 * base.train:,} unseen cells; {data_of(base).note}"
+    over = {**about, "note": f"over the defaults, on the same splits; {cells}"}
     made = [
         row_of_runs("table10", "ParZC, defaults", column, "kendall", judged[DEFAULTS].tolist(), note=cells, **about)
     ]
     for item in found:
         made += _settings(item, about)
-        gain = (judged[item.name] - judged[DEFAULTS]).tolist()
-        made += [
-            row_of_runs("table10", f"ParZC, {item.name}", column, "kendall", judged[item.name].tolist(), note=cells, **about),
-            row_of_runs("table10", f"ParZC, {item.name}", "gain", "kendall", gain, note=f"over the defaults, paired; {cells}", **about),
-        ]  # fmt: skip
+        name, gain = f"ParZC, {item.name}", judged[item.name] - judged[DEFAULTS]
+        made.append(row_of_runs("table10", name, column, "kendall", judged[item.name].tolist(), note=cells, **about))
+        made.append(row_of_runs("table10", name, "gain", "kendall", gain.tolist(), **over))
     return made
 
 

@@ -45,6 +45,7 @@ def run_study(
         raise BadInput(f"got a budget of {trials} trials; expected at least 1")
     if jobs < 1:
         raise BadInput(f"got {jobs} jobs; expected at least 1")
+    study.key()  # reads labels and statistics: where they are missing no file is made
     path = Path(file).absolute()
     with _locked(path):
         opened = _open(study, path)
