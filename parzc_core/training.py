@@ -1,7 +1,7 @@
 """Fit a ranker and predict with it (§4.1): Adam, small batches, cosine schedule, a ranking loss on z-scored accuracy."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, overload
 
@@ -87,11 +87,13 @@ def fit_many(
     accuracy: Sequence[np.ndarray],
     config: TrainingConfig | None = None,
     seeds: Sequence[int] = (0,),
+    watch: "Callable[[int, list[FittedRanker]], None] | None" = None,
 ) -> list[FittedRanker]:
     """Train a ranker for each seed on its own n architectures, all in step: five small models cost little more than one.
 
     The members share nothing but the arithmetic: initial weights, order of the batches and optimiser state are each member's
     own. The noise of Bayesian layers and dropout is drawn for all at once, so a member is the same only in the same company.
+    watch: called after each epoch with its number, from 1, and the rankers as they are then; what it raises ends the training.
     Raises BadInput as `fit`, and where the numbers of architectures differ.
     """
     config = config or TrainingConfig()
@@ -108,7 +110,7 @@ def fit_many(
         for seed in seeds:
             torch.manual_seed(seed)
             models.append(Model(_model_config(config, parts[0])))
-        histories = _train(models, [_tensors(item) for item in parts], torch.stack(targets), seeds, config)
+        histories = _train(models, [_tensors(item) for item in parts], torch.stack(targets), seeds, config, watch)
     return [
         FittedRanker(model.eval(), history, seed) for model, history, seed in zip(models, histories, seeds, strict=True)
     ]
@@ -131,6 +133,7 @@ def _train(
     y: torch.Tensor,
     seeds: Sequence[int],
     config: TrainingConfig,
+    watch: Callable[[int, list[FittedRanker]], None] | None,
 ) -> list[tuple[float, ...]]:
     """Trains the models in place and returns the loss history of each. y: float32[members, n]."""
     state = torch.func.stack_module_state(list[nn.Module](models))[0]  # {name: [members, ...]}
@@ -151,7 +154,7 @@ def _train(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     member = torch.arange(len(models)).unsqueeze(1)
     history = []
-    for _ in range(config.epochs):
+    for epoch in range(1, config.epochs + 1):
         order = torch.stack([torch.randperm(y.shape[1], generator=generator) for generator in generators])
         total = torch.zeros(len(models))
         for rows in _batches(order, config.batch_size):  # [members, batch]
@@ -163,11 +166,18 @@ def _train(
             total += values.detach() * rows.shape[1]
         schedule.step()
         history.append((total / y.shape[1]).tolist())
+        if watch is not None:
+            _copy_weights(state, models)
+            watch(epoch, [FittedRanker(model, (), seed) for model, seed in zip(models, seeds, strict=True)])
+    _copy_weights(state, models)
+    return [tuple(losses) for losses in zip(*history, strict=True)]
+
+
+def _copy_weights(state: dict[str, torch.Tensor], models: list[Model]) -> None:
     with torch.no_grad():
         for i, model in enumerate(models):
             for name, parameter in model.named_parameters():
                 parameter.copy_(state[name][i])
-    return [tuple(losses) for losses in zip(*history, strict=True)]
 
 
 def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:

@@ -37,7 +37,7 @@ class BOHB(SearchMethod):
                 f"BOHB needs a cheaper training than that of {FULL} epochs; the benchmark has "
                 f"{', '.join(map(str, session.fidelities))}: get the 12-epoch labels with `parzc data fetch`"
             )
-        optuna = _optuna()
+        optuna = optuna_library()
         low, high = (session.fidelities[0], session.fidelities[-1]) if self.two else (session.epochs, session.epochs)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -64,16 +64,17 @@ class BOHB(SearchMethod):
 def installed() -> bool:
     """Whether the library is there."""
     try:
-        _optuna()
+        optuna_library()
     except BadInput:
         return False
     return True
 
 
-def _optuna() -> ModuleType:
+def optuna_library(user: str = "BOHB") -> ModuleType:
+    """Optuna, quiet. Raises BadInput, in the name of its user, where it is not installed."""
     try:
         import optuna
     except ImportError:
-        raise BadInput("BOHB needs the package optuna: pip install 'parzc[search]'") from None
+        raise BadInput(f"{user} needs the package optuna: pip install 'parzc[search]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

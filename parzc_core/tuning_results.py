@@ -1,0 +1,186 @@
+"""What a study found: the best settings, which settings matter, what they are worth on cells it did not see; Table 10's rows."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from parzc_core import metrics
+from parzc_core.errors import BadInput
+from parzc_core.experiments import GROUP, data_of, in_parallel, inputs_for, training_cells, training_config
+from parzc_core.results import Row, row_of_runs
+from parzc_core.run_store import RunStore
+from parzc_core.search.bohb import optuna_library
+from parzc_core.training import fit_many
+from parzc_core.tuning import StudyConfig, objective, study_cells
+from parzc_core.tuning_spaces import Value, apply
+from parzc_core.tuning_trials import space_of, study_from
+
+LABELS = {"table10": "Table 10", "a4": "A.4"}
+DEFAULTS = "defaults"
+FEWEST = 8  # full trainings below which importances are noise
+# Profile -> size of the spaces, and trials of each study.
+PLANS = {"smoke": ("tiny", 3), "standard": ("small", 16), "full": ("cpu", 60), "paper": ("printed", 100)}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A study that has ended. trials: see `tuning_trials.frame`. default: the value of the settings it started from (percent)."""
+
+    study: StudyConfig
+    trials: pd.DataFrame
+    default: float
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The trials that were trained to their end."""
+        return self.trials[self.trials["state"] == "COMPLETE"]
+
+    @property
+    def best(self) -> dict[str, Value]:
+        """The settings of the highest value. Raises BadInput where no trial was trained to its end."""
+        if not len(self.complete):
+            raise BadInput(f"got {len(self.trials)} trials, none trained to its end; give the study a larger budget")
+        row = self.complete.loc[self.complete["value"].idxmax()]
+        return {s.name: int(row[s.name]) if s.step else float(row[s.name]) for s in space_of(self.study).settings}
+
+    @property
+    def name(self) -> str:
+        """How the best settings are called in tables."""
+        return f"best of {LABELS[self.study.space]}'s space"
+
+
+def finish(study: StudyConfig, trials: pd.DataFrame, store: Path) -> Found:
+    """The study with its trials, and the value of the settings it started from; that is computed where `store` lacks it."""
+    kept, key = RunStore(store), {**study.key(), "what": "value of the defaults"}
+    result = kept.get(key)
+    if result is None:
+        made = objective(study)
+        result = kept.put(key, {"value": made.value(made.default)})
+    return Found(study, trials, result["value"])
+
+
+def importances(found: Found, seeds: int = 5, shuffles: int = 20) -> pd.DataFrame:
+    """How much of the variance of a trial's value each setting explains (functional ANOVA, of the trials trained to their end).
+
+    A row a setting; importance: in percent, mean over the forests of `seeds` seeds, whose range is least to most; chance: what
+    the setting stays below in 95 % of shuffles of the values among the trials, where nothing matters. NaN below FEWEST trials.
+    """
+    space, columns = space_of(found.study), ["importance", "least", "most", "chance"]
+    names = [setting.name for setting in space.settings]
+    if len(found.complete) < FEWEST or found.complete["value"].nunique() < 2:
+        return pd.DataFrame(np.nan, index=names, columns=columns)
+    real = np.array([_fanova(found, found.complete, names, seed) for seed in range(seeds)])
+    generator, shuffled = np.random.default_rng(0), []
+    for seed in range(shuffles):
+        values = generator.permutation(found.complete["value"].to_numpy())
+        shuffled.append(_fanova(found, found.complete.assign(value=values), names, seed))
+    chance = np.quantile(shuffled, 0.95, axis=0)
+    return pd.DataFrame(np.column_stack([real.mean(0), real.min(0), real.max(0), chance]), index=names, columns=columns)
+
+
+def _fanova(found: Found, trials: pd.DataFrame, names: Sequence[str], seed: int) -> list[float]:
+    optuna = optuna_library("A study")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        shares = optuna.importance.get_param_importances(study_from(space_of(found.study), trials), evaluator=evaluator)
+    return [100 * shares.get(name, 0.0) for name in names]
+
+
+def judge(found: Sequence[Found], splits: int, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """Kendall's tau (percent) with test accuracy where it is at hand: a row a split, a column DEFAULTS and each best settings.
+
+    On every split rankers are trained once, on as many cells as the studies had, and judged on all others; the cells that
+    a study saw take no part. found: studies of one ranker. Only what `store` lacks is trained. Raises BadInput.
+    """
+    bases = {item.study.base for item in found}
+    if len(bases) != 1 or splits < 1:
+        raise BadInput(f"got studies of {len(bases)} different rankers, {splits} splits; expected of one, at least 1")
+    kept, wanted = RunStore(store), {DEFAULTS: None, **{item.name: item.best for item in found}}
+    if len(wanted) != len(found) + 1:
+        raise BadInput(f"got two studies of one space ({', '.join(item.name for item in found)}); expected one of each")
+    tasks = [
+        (item.study, wanted[name], split)
+        for name, item in [(DEFAULTS, found[0]), *((item.name, item) for item in found)]
+        for split in range(0, splits, GROUP)
+    ]
+    missing = [task for task in tasks if kept.get(_judged_key(*task)) is None]
+    for task, taus in in_parallel(_judged, missing, jobs, unit=f"{GROUP} rankers"):
+        kept.put(_judged_key(*task), {"kendall": taus})
+    per_name = len(tasks) // len(wanted)
+    taus_of = {
+        name: [
+            tau
+            for task in tasks[i * per_name : (i + 1) * per_name]
+            for tau in (kept.get(_judged_key(*task)) or {})["kendall"]
+        ]
+        for i, name in enumerate(wanted)
+    }
+    return pd.DataFrame(taus_of).iloc[:splits].rename_axis("split")
+
+
+def _judged_key(study: StudyConfig, values: Mapping[str, Value] | None, first: int) -> dict[str, Any]:
+    key: dict[str, Any] = {"what": "settings judged", "base": study.key()["base"], "first": first, "values": values}
+    return key if values is None else {**key, "space": study.space, "size": study.size}
+
+
+def _judged(task: tuple[StudyConfig, Mapping[str, Value] | None, int]) -> list[float]:
+    """Tau of GROUP splits from the given one on, trained together (see `fit_many`)."""
+    study, values, first = task
+    torch.set_num_threads(1)
+    data, base, splits = data_of(study.base), study.base, range(first, first + GROUP)
+    unseen = np.setdiff1d(np.arange(len(data)), study_cells(base).positions)
+    parts = [[unseen[part] for part in training_cells(len(unseen), base.train, split)] for split in splits]
+    inputs = [inputs_for(base, data, train) for train, _ in parts]
+    config = training_config(base, inputs[0])
+    rankers = fit_many(
+        [item[train] for item, (train, _) in zip(inputs, parts, strict=True)],
+        [data.learn[train] for train, _ in parts],
+        config if values is None else apply(space_of(study), values, config),
+        splits,
+    )
+    return [
+        metrics.kendall(ranker.predict(item[judged]), data.judged[judged])
+        for ranker, item, (_, judged) in zip(rankers, inputs, parts, strict=True)
+    ]
+
+
+def rows(found: Sequence[Found], judged: pd.DataFrame, profile: str, column: str) -> list[Row]:
+    """Table 10's rows: the best value of each setting, and what the best settings are worth on the splits of `judge`.
+
+    column: the benchmark and number of training cells. A learning rate is given in 1e-4.
+    """
+    base = found[0].study.base
+    about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
+    cells = f"{len(data_of(base)) - 2 * base.train:,} unseen cells; {data_of(base).note}"
+    over = {**about, "note": f"over the defaults, on the same splits; {cells}"}
+    made = [
+        row_of_runs("table10", "ParZC, defaults", column, "kendall", judged[DEFAULTS].tolist(), note=cells, **about)
+    ]
+    for item in found:
+        made += _settings(item, about)
+        name, gain = f"ParZC, {item.name}", judged[item.name] - judged[DEFAULTS]
+        made.append(row_of_runs("table10", name, column, "kendall", judged[item.name].tolist(), note=cells, **about))
+        made.append(row_of_runs("table10", name, "gain", "kendall", gain.tolist(), **over))
+    return made
+
+
+def _settings(item: Found, about: dict[str, Any]) -> Iterator[Row]:
+    space, best = space_of(item.study), item.best
+    for setting in space.settings:
+        rate = setting.sets == "learning_rate"
+        note = f"of {len(item.trials)} trials, {len(item.complete)} trained to their end; searched in {setting.range}"
+        if setting.range != setting.printed:
+            note += f", printed as {setting.printed}"
+        value = best[setting.name] / 1e-4 if rate else best[setting.name]
+        unit = "1e-4" if rate else ""
+        column = f"{LABELS[space.name]}: best of ours"
+        yield Row(
+            "table10", setting.name, column, "value", float(value), unit=unit, note=note + rate * ", in 1e-4", **about
+        )
