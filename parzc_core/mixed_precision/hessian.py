@@ -82,8 +82,8 @@ def top_eigenvalues(
 def average_traces(curvature: Curvature, draws: int = 50, seed: int = 0) -> dict[str, float]:
     """{layer: trace of the layer's block of the Hessian over its number of weights}, an unbiased estimate.
 
-    Hutchinson: the mean of z_i (H z)_i over `draws` vectors of random signs. HAWQ-V2 (Dong et al., NeurIPS 2020). One product serves all layers here: what the other layers' signs add has mean zero. Raises BadInput for
-    draws below 1.
+    Hutchinson: the mean of z_i (H z)_i over `draws` vectors of random signs. HAWQ-V2 (Dong et al., NeurIPS 2020). One product
+    serves all layers here: what the other layers' signs add has mean zero. Raises BadInput for draws below 1.
     """
     _at_least_one("draws", draws)
     generator = torch.Generator().manual_seed(seed)

@@ -158,8 +158,9 @@ def qe(network: Sensitivities, bits: BitConfiguration) -> float:
     """Quantization entropy: the sum over layers of the Gaussian entropy of the outputs (Sun et al., NeurIPS 2022), in nats.
 
     After "Entropy-Driven Mixed-Precision Quantization for Deep Network Design": features are taken for Gaussian and their
-    entropy follows from the variances of quantized weights and inputs. Reading chosen here, which is not the paper's integer grid: the trained weights, and inputs
-    that are standard normal, without their negative half where calibration saw none. Weight and activation bits both count.
+    entropy follows from the variances of quantized weights and inputs. Reading chosen here, which is not the paper's integer
+    grid: the trained weights, and inputs that are standard normal, without their negative half where calibration saw none.
+    Weight and activation bits both count.
     """
     return sum(network.output_entropy(name, pair) for name, pair in bits.items())
 
