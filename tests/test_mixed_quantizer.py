@@ -17,6 +17,7 @@ from parzc_core.mixed_precision.quantizer import (
     quantize_weight,
     weight_scale,
 )
+from parzc_core.mixed_precision.renormalize import renormalize
 
 
 def small() -> nn.Module:
@@ -136,3 +137,18 @@ def test_bad_input() -> None:
         bits_.sample(network, 82)
     with pytest.raises(BadInput, match="no bits for 2"):
         quantize(network, bits_.BitConfiguration(("0", "7", "9"), (8,) * 3, (8,) * 3), {})
+
+
+def test_renormalize_measures_the_quantized_network() -> None:
+    network, x = small(), torch.randn(8, 1, 8, 8)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    quantized = quantize(network, bits_.configuration(network, {}, rest=2), calibrate(network, [x]))
+    again = renormalize(quantized, [x[:4], x[4:]])
+    with torch.no_grad():
+        means = torch.stack([again[:3](part).mean(dim=(0, 2, 3)) for part in (x[:4], x[4:])])
+    torch.testing.assert_close(again[3].running_mean, means.mean(dim=0))
+    assert torch.equal(again[2].weight, quantized[2].weight)
+    assert not again.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    with pytest.raises(BadInput, match="zero images"):
+        renormalize(quantized, [])

@@ -21,6 +21,7 @@ from parzc_core.mixed_precision import checkpoint
 from parzc_core.mixed_precision.bits import BitConfiguration, size_in_bits
 from parzc_core.mixed_precision.data import Images
 from parzc_core.mixed_precision.quantizer import Range, calibrate, quantize
+from parzc_core.mixed_precision.renormalize import renormalize
 from parzc_core.mixed_precision.resnet import ResNet18
 from parzc_core.run_store import RunStore
 
@@ -52,12 +53,16 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Post-training quantization. calibration: training images, the first so many; test: test images, the first so many."""
+    """Post-training quantization. calibration: training images, the first so many; test: test images, the first so many.
+
+    renormalize: BatchNorm's statistics are measured again in each quantized network, over the calibration images.
+    """
 
     calibration: int = 512
     test: int = 2000
     clip: float = 0.999
     batch: int = 256
+    renormalize: bool = False
 
 
 def train(images: Images, recipe: Recipe) -> tuple[nn.Module, dict[str, Any]]:
@@ -156,7 +161,11 @@ def evaluate_all(
                 ranges = calibrate(network, calibration.split(evaluation.batch), evaluation.clip)
             start = time.perf_counter()
             test, labels = images.test[: evaluation.test], images.test_labels[: evaluation.test]
-            measured = accuracy(quantize(network, bits, ranges), test, labels, evaluation.batch)
+            quantized = quantize(network, bits, ranges)
+            if evaluation.renormalize:
+                batches = images.train[: evaluation.calibration].split(evaluation.batch)
+                quantized = renormalize(quantized, batches)
+            measured = accuracy(quantized, test, labels, evaluation.batch)
             seconds = time.perf_counter() - start
             result = store.put(config, {"accuracy": measured, "size": size_in_bits(network, bits), "seconds": seconds})
         rows.append({"bits": bits.plain(), **result})
