@@ -15,7 +15,7 @@ from parzc_core.mixed_precision import bits as bits_
 from parzc_core.mixed_precision.features import features
 from parzc_core.mixed_precision.hessian import Curvature, average_traces, top_eigenvalues
 from parzc_core.mixed_precision.orthogonality import orthogonality
-from parzc_core.mixed_precision.proxies import REGISTRY, Sensitivities, scores
+from parzc_core.mixed_precision.proxies import REGISTRY, Sensitivities, grid_deviation, qe, scores
 from parzc_core.mixed_precision.quantizer import quantize_weight
 
 
@@ -100,14 +100,16 @@ def test_hawq_v2_follows_its_formula(sensitivities: Sensitivities) -> None:
     assert scores(sensitivities, bits, by_hand) == pytest.approx(by_hand, rel=1e-4)
 
 
-def test_orthogonality_is_the_definition(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+@pytest.mark.parametrize("centred", [True, False])
+def test_orthogonality_is_the_definition(batch: tuple[torch.Tensor, torch.Tensor], centred: bool) -> None:
     network, images = small().eval(), batch[0]
     outputs, x = [], images
     for module in network:
         x = module(x)
         if isinstance(module, nn.Conv2d | nn.Linear):
-            outputs.append(x.detach().flatten(1).double())
-    found = orthogonality(network, images)
+            y = x.detach().flatten(1).double()
+            outputs.append(y - y.mean(dim=0) if centred else y)
+    found = orthogonality(network, images, centred)
     for i, a in enumerate(outputs):
         for j, b in enumerate(outputs):
             expected = (b.T @ a).square().sum() / (a.T @ a).norm() / (b.T @ b).norm()
@@ -124,7 +126,7 @@ def test_ompq_on_a_closed_form() -> None:
 
     network = Known(small(), torch.zeros(2, 1, 6, 6), torch.zeros(2, dtype=torch.int64))
     bits = bits_.configuration(network.network, {"2": 2, "7": 4})
-    low = math.exp(-2)
+    low = math.exp(-0.2)
     expected = 8 * (2 * low + 2) / 4 + 2 * (low + 2) / 3 + 4 * 1 + 8 * 1
     assert scores(network, bits, ["OMPQ"])["OMPQ"] == pytest.approx(expected)
 
@@ -140,18 +142,34 @@ def test_snip_synflow_and_bparams_are_statistics_times_bits(sensitivities: Sensi
     assert found["BParams"] == bits_.size_in_bits(network, bits)
 
 
+@pytest.mark.parametrize(
+    ("deviation", "bits", "expected"), [(1, 2, 1.00891936), (2, 3, 1.94413924), (4, 4, 3.85047126), (16, 4, 6.88869532)]
+)
+def test_grid_deviation_is_the_published_table(deviation: float, bits: int, expected: float) -> None:
+    """Against four entries of the table of QE's authors."""
+    assert grid_deviation(deviation, bits) == pytest.approx(expected, abs=1e-7)
+
+
 def test_quantization_entropy(sensitivities: Sensitivities) -> None:
-    """At 8 bits nearly the entropy of the float layer: fan-in times mean square weight times mean square input."""
     network = sensitivities.network
-    bits = bits_.configuration(network, {})
+    bits = bits_.configuration(network, {"2": (2, 3)})
     expected = 0.0
-    for name, power in (("0", 1.0), ("2", 0.5), ("7", 0.5), ("9", 0.5)):  # after ReLU half the power is left
-        weight = network.get_submodule(name).weight.detach()
-        variance = weight[0].numel() * float(weight.square().mean()) * power
-        expected += 0.5 * math.log(2 * math.pi * math.e * variance)
-    assert scores(sensitivities, bits, ["QE"])["QE"] == pytest.approx(expected, abs=0.1)
-    other = bits_.configuration(network, {"2": (8, 2)})
-    assert scores(sensitivities, other, ["QE"]) != scores(sensitivities, bits, ["QE"])  # activations count
+    for name, (w, a) in bits.items():
+        fan_in = network.get_submodule(name).weight[0].numel()
+        expected += math.log(math.sqrt(fan_in) * grid_deviation(4, w) * grid_deviation(5, a) / 5)
+    assert scores(sensitivities, bits, ["QE"])["QE"] == pytest.approx(expected)
+    other = bits_.configuration(network, {"2": (2, 4)})
+    assert qe(sensitivities, other) > qe(sensitivities, bits)  # activations count
+
+
+def test_hessian_times_bits(sensitivities: Sensitivities, exact: dict[str, torch.Tensor]) -> None:
+    """Two bits more for one layer add twice its top eigenvalue, or twice its trace."""
+    network = sensitivities.network
+    low, high = (scores(sensitivities, bits_.configuration(network, {"7": (b, 8)})) for b in (2, 4))
+    gained = high["HAWQ (times bits)"] - low["HAWQ (times bits)"]
+    assert gained == pytest.approx(2 * float(torch.linalg.eigvalsh(exact["7"])[-1]), rel=2e-2)
+    gained = high["HAWQ-V2 (times bits)"] - low["HAWQ-V2 (times bits)"]
+    assert gained == pytest.approx(2 * sensitivities.traces["7"] * network.get_submodule("7").weight.numel(), rel=1e-6)
 
 
 def test_bad_input_and_an_untouched_network(sensitivities: Sensitivities) -> None:
@@ -172,14 +190,14 @@ def test_features_are_statistics_times_bits(sensitivities: Sensitivities) -> Non
     network, stats = sensitivities.network, sensitivities.statistics
     drawn = bits_.sample(network, 5)
     both = features(stats, drawn)
-    assert both.shape == (5, 2 * 2 * 4)
+    assert both.shape == (5, 2 * 7 * 4)
     assert both.dtype == np.float32
     ones = features(stats, [bits_.BitConfiguration(drawn[0].layers, (2,) * 4, (2,) * 4)], "weights")[0] / 2
-    assert np.linalg.norm(ones.reshape(2, 4), axis=1) == pytest.approx([1, 1], rel=1e-6)
+    assert np.linalg.norm(ones.reshape(7, 4), axis=1) == pytest.approx(np.ones(7), rel=1e-6)
     for row, bits in zip(both, drawn, strict=True):
         for kind in (0, 1):
-            times = np.tile([bits[name][kind] for name in stats.nodes], 2)
-            np.testing.assert_allclose(row[8 * kind : 8 * kind + 8], ones * times, rtol=1e-5)
+            times = np.tile([bits[name][kind] for name in stats.nodes], 7)
+            np.testing.assert_allclose(row[28 * kind : 28 * kind + 28], ones * times, rtol=1e-5)
     with pytest.raises(BadInput, match="expected those of the statistics"):
         features(stats, [bits_.BitConfiguration(("x",), (2,), (2,))])
     with pytest.raises(UnknownName, match="kind of bits"):

@@ -8,7 +8,9 @@ from torch import nn
 
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mixed_precision import bits as bits_
+from parzc_core.mixed_precision.clipping import least_error_ranges
 from parzc_core.mixed_precision.quantizer import (
+    FRACTIONS,
     Range,
     activation_grid,
     calibrate,
@@ -77,6 +79,44 @@ def test_properties_of_the_grid(bits: int, low: float, width: float, seed: int) 
     assert all(len(row.unique()) <= 2**bits - 1 for row in q)
     assert ((q - weight).abs() <= weight_scale(weight, bits)[:, None] / 2 * 1.0001).all()
     torch.testing.assert_close(quantize_weight(-weight, bits), -q)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_mse_clipping_is_the_best_of_the_fractions(bits: int) -> None:
+    weight = torch.randn(5, 40, generator=torch.Generator().manual_seed(bits)) ** 3
+    largest = 2 ** (bits - 1) - 1
+    found = weight_scale(weight, bits, "mse")
+    for row, scale in zip(weight, found, strict=True):
+        tried = [float(row.abs().max()) / largest * fraction for fraction in FRACTIONS]
+        errors = [float(((row / s).round().clamp(-largest, largest) * s - row).square().sum()) for s in tried]
+        assert float(scale) == pytest.approx(tried[errors.index(min(errors))], rel=1e-5)
+    loss = [(quantize_weight(weight, bits, clipping) - weight).square().sum() for clipping in ("mse", "max")]
+    assert loss[0] <= loss[1]
+    with pytest.raises(UnknownName, match="clipping"):
+        weight_scale(weight, bits, "median")
+
+
+def test_least_error_ranges() -> None:
+    """Few bits cut far out, many keep the outlier; the range is the best of those tried."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(200, 2), nn.Linear(2, 2))
+    x = torch.cat([torch.linspace(0, 1, 199), torch.tensor([4.0])]).view(1, 200)
+    found = least_error_ranges(network, [x], (2, 4, 8))["1"]
+    assert found[2].high < found[8].high == 4.0
+    for bits, seen in found.items():
+        errors = [(quantize_activation(x, Range(0, 4 * f), bits) - x).square().sum() for f in FRACTIONS]
+        assert (quantize_activation(x, seen, bits) - x).square().sum() <= min(errors) * 1.0001
+    with pytest.raises(BadInput, match="calibration set of zero images"):
+        least_error_ranges(network, [], (2,))
+    with pytest.raises(BadInput, match="no range of 1 for 3 bits"):
+        quantize(network, bits_.configuration(network, {}, rest=3), {"1": found})
+
+
+def test_sample_with_activation_choices_of_their_own() -> None:
+    drawn = bits_.sample(small(), 9, choices=(2, 3, 4), activations=(8,))
+    assert {one.activations for one in drawn} == {(8, 8, 8, 8)}
+    assert len({one.weights for one in drawn}) == 9
+    with pytest.raises(BadInput, match="expected 1 to 9"):
+        bits_.sample(small(), 10, activations=(8,))
 
 
 def test_quantize_leaves_the_network_and_applies_both_grids() -> None:

@@ -1,131 +1,41 @@
-"""The recreated benchmark: train a network once, then measure the accuracy of seeded bit configurations, resumably.
+"""The recreated benchmark: the accuracy of seeded bit configurations of one network, measured resumably.
 
-network, images = trained(folder / "checkpoint.npz", digits(), Recipe(epochs=5))
-rows = evaluate_all(network, images, sample(network, 425), RunStore(folder / "runs.jsonl"))
+network = trained(folder / "checkpoint.npz", digits(), Recipe(epochs=5))
+rows = evaluate_all(network, "digits", sample(network, 425), RunStore(folder / "runs.jsonl"), digits)
 """
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from parzc_core.errors import BadInput
-from parzc_core.mixed_precision import checkpoint
 from parzc_core.mixed_precision.bits import BitConfiguration, size_in_bits
+from parzc_core.mixed_precision.clipping import least_error_ranges
 from parzc_core.mixed_precision.data import Images
-from parzc_core.mixed_precision.quantizer import Range, calibrate, quantize
+from parzc_core.mixed_precision.quantizer import Quantizer, Ranges, calibrate
 from parzc_core.mixed_precision.renormalize import renormalize
-from parzc_core.mixed_precision.resnet import ResNet18
+from parzc_core.mixed_precision.training import accuracy
 from parzc_core.run_store import RunStore
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Training of the network. SGD with Nesterov momentum, one-cycle learning rate, images shifted and mirrored.
-
-    epochs, batch: at least 1. rate: the highest learning rate. shift: pixels, at random each way. flip: mirrored half of the
-    time (not for digits). width: channels of ResNet-18's first stage. limit: training images, None for all.
-    """
-
-    epochs: int = 6
-    batch: int = 128
-    rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    shift: int = 2
-    flip: bool = True
-    width: int = 64
-    limit: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 2), ("shift", 0), ("width", 1)):
-            if getattr(self, name) < least:
-                raise BadInput(f"got {name}={getattr(self, name)!r}; expected a whole number of at least {least}")
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Post-training quantization. calibration: training images, the first so many; test: test images, the first so many.
 
+    clipping: "max" or "mse", of weights and activations alike; with "max", activations are cut at the quantile `clip`.
     renormalize: BatchNorm's statistics are measured again in each quantized network, over the calibration images.
     """
 
     calibration: int = 512
     test: int = 2000
+    clipping: str = "mse"
     clip: float = 0.999
     batch: int = 256
-    renormalize: bool = False
-
-
-def train(images: Images, recipe: Recipe) -> tuple[nn.Module, dict[str, Any]]:
-    """(network in eval mode, {"minutes", "accuracy"}): accuracy of the float network on all test images, in percent."""
-    start = time.perf_counter()
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is left alone
-        torch.manual_seed(recipe.seed)
-        network = ResNet18(images.classes, images.train.shape[1], recipe.width)
-        x, y = images.train[: recipe.limit], images.train_labels[: recipe.limit]
-        steps = max(1, len(x) // recipe.batch)
-        optimizer = torch.optim.SGD(
-            network.parameters(), recipe.rate, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=recipe.epochs * steps + 1)
-        network.train()
-        for _ in tqdm(range(recipe.epochs), desc="training, epochs", disable=None):
-            order = torch.randperm(len(x))
-            for i in range(steps):
-                of_batch = order[i * recipe.batch : (i + 1) * recipe.batch]
-                loss = F.cross_entropy(network(_augmented(x[of_batch], recipe)), y[of_batch])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-    network.eval()
-    minutes = (time.perf_counter() - start) / 60
-    return network, {"minutes": minutes, "accuracy": accuracy(network, images.test, images.test_labels)}
-
-
-def _augmented(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """One shift for the whole batch, mirrored image by image."""
-    if recipe.shift:
-        down, right = torch.randint(-recipe.shift, recipe.shift + 1, (2,)).tolist()
-        pad, side = recipe.shift, x.shape[-1]
-        corner = float(x.min())  # the background
-        wide = F.pad(x, (pad, pad, pad, pad), value=corner)
-        x = wide[:, :, pad + down : pad + down + side, pad + right : pad + right + side]
-    if recipe.flip:
-        mirrored = torch.rand(len(x)) < 0.5
-        x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
-    return x
-
-
-def trained(path: Path, images: Images, recipe: Recipe) -> nn.Module:
-    """The network of a checkpoint, or of a training that then writes it; both ways with float16 parameters.
-
-    Raises BadInput for a checkpoint that is corrupt or of another network.
-    """
-    if not path.is_file():
-        network, _ = train(images, recipe)
-        checkpoint.save(network, path)
-    return checkpoint.load(ResNet18(images.classes, images.train.shape[1], recipe.width), path).eval()
-
-
-def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 256) -> float:
-    """Percent of images whose largest logit is that of the label, in eval mode. Raises BadInput for no image."""
-    if len(images) == 0:
-        raise BadInput("got zero test images; expected at least one")
-    right = 0
-    with torch.no_grad():
-        for x, y in zip(images.split(batch), labels.split(batch), strict=True):
-            right += int((network.eval()(x).argmax(dim=1) == y).sum())
-    return 100 * right / len(images)
+    renormalize: bool = True
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -138,35 +48,51 @@ def fingerprint(network: nn.Module) -> str:
 
 def evaluate_all(
     network: nn.Module,
-    images: Images,
+    data: str,
     configurations: Sequence[BitConfiguration],
     store: RunStore,
+    images: Callable[[], Images],
     evaluation: Evaluation | None = None,
 ) -> list[dict[str, Any]]:
     """[{"bits", "accuracy", "size", "seconds"}] in the order of `configurations`; those in the store are not computed again.
 
-    accuracy: percent of the test images; size: bits of the weights. The store's key holds the network's fingerprint, the
-    data set, the evaluation and the bits, so a result never stands for another network. Killed, it loses the one in flight.
+    data: name of the data set. images: gives its images; called only if something is left to compute. accuracy: percent of
+    the test images; size: bits of the weights; seconds: of the CPU. The store's key holds the network's fingerprint, the data
+    set, the evaluation and the bits, so a result never stands for another network. Killed, it loses the one in flight.
     """
     evaluation = evaluation or Evaluation()
-    ranges: dict[str, Range] | None = None
-    shared = {"network": fingerprint(network), "data": images.name, **asdict(evaluation)}
-    rows = []
-    for bits in tqdm(configurations, desc="bit configurations", disable=None):
-        config = {**shared, "bits": bits.plain()}
-        result = store.get(config)
-        if result is None:
-            if ranges is None:  # once for all, and only if something is left to do
-                calibration = images.train[: evaluation.calibration]
-                ranges = calibrate(network, calibration.split(evaluation.batch), evaluation.clip)
-            start = time.perf_counter()
-            test, labels = images.test[: evaluation.test], images.test_labels[: evaluation.test]
-            quantized = quantize(network, bits, ranges)
-            if evaluation.renormalize:
-                batches = images.train[: evaluation.calibration].split(evaluation.batch)
-                quantized = renormalize(quantized, batches)
-            measured = accuracy(quantized, test, labels, evaluation.batch)
-            seconds = time.perf_counter() - start
-            result = store.put(config, {"accuracy": measured, "size": size_in_bits(network, bits), "seconds": seconds})
-        rows.append({"bits": bits.plain(), **result})
-    return rows
+    shared = {"network": fingerprint(network), "data": data, **asdict(evaluation)}
+    keys = [{**shared, "bits": bits.plain()} for bits in configurations]
+    missing = [i for i, key in enumerate(keys) if store.get(key) is None]
+    if missing:
+        measure = _measuring(network, images(), {a for bits in configurations for a in bits.activations}, evaluation)
+        for i in tqdm(missing, desc="bit configurations", disable=None):
+            if store.get(keys[i]) is None:  # another process may have been faster
+                start = time.process_time()
+                measured = measure(configurations[i])
+                spent = time.process_time() - start
+                size = size_in_bits(network, configurations[i])
+                store.put(keys[i], {"accuracy": measured, "size": size, "seconds": spent})
+    return [{"bits": key["bits"], **(store.get(key) or {})} for key in keys]
+
+
+def _measuring(
+    network: nn.Module, images: Images, activation_bits: set[int], evaluation: Evaluation
+) -> Callable[[BitConfiguration], float]:
+    """What gives the accuracy of a configuration: calibrated once for all."""
+    batches = images.train[: evaluation.calibration].split(evaluation.batch)
+    ranges: Ranges
+    if evaluation.clipping == "max":
+        ranges = calibrate(network, batches, evaluation.clip)
+    else:
+        ranges = least_error_ranges(network, batches, activation_bits)
+    quantizer = Quantizer(network, ranges, evaluation.clipping)
+    test, labels = images.test[: evaluation.test], images.test_labels[: evaluation.test]
+
+    def measure(bits: BitConfiguration) -> float:
+        quantized = quantizer(bits)
+        if evaluation.renormalize:
+            quantized = renormalize(quantized, batches)
+        return accuracy(quantized, test, labels, evaluation.batch)
+
+    return measure

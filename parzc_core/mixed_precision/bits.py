@@ -87,16 +87,26 @@ def configuration(
     return BitConfiguration(layers, tuple(w for w, _ in pairs), tuple(a for _, a in pairs))
 
 
-def sample(network: nn.Module, count: int, seed: int = 0, choices: Sequence[int] = CHOICES) -> list[BitConfiguration]:
-    """`count` different configurations, uniform over `choices` for weights and activations of each layer alike.
+def sample(
+    network: nn.Module,
+    count: int,
+    seed: int = 0,
+    choices: Sequence[int] = CHOICES,
+    activations: Sequence[int] | None = None,
+) -> list[BitConfiguration]:
+    """`count` different configurations, uniform over `choices` for the weights and the activations of each layer alike.
 
-    First and last layer keep 8 bits. The first n of a larger sample are the sample of n. Raises BadInput for bits outside
-    2 to 8, a negative seed, a count below 1 or above the number of configurations there are.
+    activations: their own choices, where they differ. First and last layer keep 8 bits. The first n of a larger sample are
+    the sample of n. Raises BadInput for bits outside 2 to 8, a negative seed, a count below 1 or above the number of
+    configurations there are.
     """
     layers = quantizable_layers(network)
-    options = np.array(sorted({check_bits(bits) for bits in choices}))
+    options, others = (
+        np.array(sorted({check_bits(bits) for bits in kind}))
+        for kind in (choices, choices if activations is None else activations)
+    )
     free = max(0, len(layers) - 2)
-    there_are = len(options) ** (2 * free)
+    there_are = (len(options) * len(others)) ** free
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= there_are:
         raise BadInput(
             f"got a sample of {count!r}; expected 1 to {there_are}, all of {len(layers)} layers' configurations"
@@ -106,7 +116,7 @@ def sample(network: nn.Module, count: int, seed: int = 0, choices: Sequence[int]
     generator = np.random.default_rng(seed)
     found: dict[BitConfiguration, None] = {}
     while len(found) < count:
-        drawn = options[generator.integers(len(options), size=(2, free))].tolist()
+        drawn = [kind[generator.integers(len(kind), size=free)].tolist() for kind in (options, others)]
         ends = (ENDS_BITS,) * min(1, len(layers)), (ENDS_BITS,) * (len(layers) - free - 1)
         weights, activations = ((*ends[0], *row, *ends[1]) for row in drawn)
         found[BitConfiguration(layers, weights, activations)] = None

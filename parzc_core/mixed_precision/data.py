@@ -1,6 +1,7 @@
 """Images of the mixed-precision benchmark: Fashion-MNIST from a folder, or scikit-learn's digits, which need nothing."""
 
 import gzip
+import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,50 +10,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from parzc_core.downloads import PinnedFile
+from parzc_core import downloads, paths
 from parzc_core.errors import BadInput
 
 SIDE = 32
-_COMMIT = "b2617bb6d3ffa2e429640350f613e3291e10b141"
-_FASHION = (  # file, sha256, bytes, what it holds
-    (
-        "train-images-idx3-ubyte.gz",
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-        26421880,
-        "60,000 training images",
-    ),
-    (
-        "train-labels-idx1-ubyte.gz",
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-        29515,
-        "60,000 training labels",
-    ),
-    (
-        "t10k-images-idx3-ubyte.gz",
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-        4422102,
-        "10,000 test images",
-    ),
-    (
-        "t10k-labels-idx1-ubyte.gz",
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-        5148,
-        "10,000 test labels",
-    ),
-)
-FASHION_FILES = tuple(
-    PinnedFile(
-        f"fashion-mnist/{file}",
-        f"https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/{_COMMIT}/data/fashion/{file}",
-        sha256,
-        size,
-        "MIT",
-        f"Fashion-MNIST: {holds}, 28x28 grey",
-        ("table11",),
-        "the network that is quantized is trained on Fashion-MNIST instead of scikit-learn's digits",
-    )
-    for file, sha256, size, holds in _FASHION
-)
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
+FILES = tuple(file.name.split("/")[1] for file in downloads.FASHION_FILES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +29,28 @@ class Images:
     test_labels: torch.Tensor
     classes: int = 10
 
+    @property
+    def digest(self) -> str:
+        """16 hex digits that change with any image or label."""
+        parts = (self.train, self.train_labels, self.test, self.test_labels)
+        return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()[:16]
+
+
+def folder_of_fashion_mnist(mine: Path | None = None) -> Path | None:
+    """The first folder that has all four files: `mine` if given, PARZC_DATA/fashion-mnist, Debian's, the cache; else None.
+
+    The files of the cache are the pinned downloads of `parzc data fetch`, which are checked when they arrive. Raises BadInput
+    where `mine` is given and lacks a file.
+    """
+    if mine is not None:
+        for file in FILES:
+            _place(Path(mine), file)
+        return Path(mine)
+    data = paths.data_folder()
+    candidates = [data / "fashion-mnist"] if data is not None else []
+    candidates += [DEBIAN, paths.cache_folder() / "fashion-mnist"]
+    return next((folder for folder in candidates if all(_there(folder, file) for file in FILES)), None)
+
 
 def fashion_mnist(folder: Path) -> Images:
     """Fashion-MNIST (Xiao et al., 2017) from a folder with the four published files, gzipped or not (as Debian's package).
@@ -73,10 +58,10 @@ def fashion_mnist(folder: Path) -> Images:
     28x28 images, two zeros added on each side. Raises BadInput for a file that is missing or is not what it should be.
     """
     read = {}
-    for file, _, _, _ in _FASHION:
+    for file in FILES:
         rank = 3 if "images" in file else 1
         read[file] = _idx(Path(folder), file, rank)
-    train, train_labels, test, test_labels = (read[file] for file, *_ in _FASHION)
+    train, train_labels, test, test_labels = (read[file] for file in FILES)
     for images, labels in ((train, train_labels), (test, test_labels)):
         if len(images) != len(labels) or images.shape[1:] != (28, 28) or labels.max(initial=0) > 9:
             raise BadInput(
@@ -114,11 +99,7 @@ def _normalised(
 
 def _idx(folder: Path, file: str, rank: int) -> np.ndarray:
     """An IDX file of bytes, uint8 of `rank` axes: two zero bytes, 8, the rank, the lengths (big-endian), the values."""
-    plain = folder / file.removesuffix(".gz")
-    path = folder / file if (folder / file).is_file() else plain
-    if not path.is_file():
-        names = ", ".join(name for name, *_ in _FASHION)
-        raise BadInput(f"no {file} (or {plain.name}) in {folder}; expected the files of Fashion-MNIST: {names}")
+    path = _place(folder, file)
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -127,3 +108,16 @@ def _idx(folder: Path, file: str, rank: int) -> np.ndarray:
     if data[:4] != bytes((0, 0, 8, rank)) or len(data) != 4 + 4 * rank + int(np.prod(shape)):
         raise BadInput(f"{path} is no IDX file of {rank} axes of bytes, or is cut short; get it again")
     return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def _there(folder: Path, file: str) -> Path | None:
+    """The file, gzipped or not, or None."""
+    return next((path for path in (folder / file, folder / file.removesuffix(".gz")) if path.is_file()), None)
+
+
+def _place(folder: Path, file: str) -> Path:
+    path = _there(folder, file)
+    if path is None:
+        plain = file.removesuffix(".gz")
+        raise BadInput(f"no {file} (or {plain}) in {folder}; expected the files of Fashion-MNIST: {', '.join(FILES)}")
+    return path

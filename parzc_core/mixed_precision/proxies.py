@@ -1,6 +1,7 @@
 """Training-free proxies of a bit configuration: BParams, HAWQ, HAWQ-V2, OMPQ, QE, SNIP, Synflow. Higher means better.
 
-EMQ's evolved formula is not here: it could not be read off the paper's text, and a guess would bear its name.
+EMQ's evolved formula is not here: its authors' code gives it as numbers of operators (`[[1, 11], [6, 14], 2]` on gradients and
+weights) of a list that is not published with it, and a guess would bear its name.
 What is the same for every configuration of a network is computed once, in `Sensitivities`; a score is then a short sum.
 The sums over layers take the bits of the weights, unless a docstring says otherwise.
 """
@@ -14,10 +15,10 @@ from torch import nn
 
 from parzc_core.collector import NodeStatistics, collect_statistics
 from parzc_core.errors import UnknownName
-from parzc_core.mixed_precision.bits import BitConfiguration, check_layers, size_in_bits
+from parzc_core.mixed_precision.bits import BitConfiguration, check_bits, check_layers, size_in_bits
 from parzc_core.mixed_precision.hessian import Curvature, average_traces, top_eigenvalues
 from parzc_core.mixed_precision.orthogonality import orthogonality
-from parzc_core.mixed_precision.quantizer import Range, calibrate, quantize_activation, quantize_weight
+from parzc_core.mixed_precision.quantizer import quantize_weight
 from parzc_core.passes import nodes_of
 
 
@@ -25,7 +26,8 @@ class Sensitivities:
     """What the proxies read of one trained network and one batch: each made once, when it is first asked for.
 
     network: maps images to logits, never touched. images: float32[N, channels, height, width], N >= 2. labels: int64[N].
-    seed: of power iteration and Hutchinson's signs; iterations, draws: at most so many products for each of them.
+    seed: of power iteration and Hutchinson's signs; iterations, draws: at most so many products for each of them. clipping: of
+    the weights whose error counts, as they are quantized.
     """
 
     def __init__(
@@ -36,12 +38,12 @@ class Sensitivities:
         seed: int = 0,
         iterations: int = 100,
         draws: int = 50,
+        clipping: str = "max",
     ) -> None:
         self.network, self.images, self.labels, self.seed = network, images, labels, seed
-        self.iterations, self.draws = iterations, draws
+        self.iterations, self.draws, self.clipping = iterations, draws, clipping
         self.nodes = nodes_of(network)
         self._errors: dict[tuple[str, int], float] = {}
-        self._entropies: dict[tuple[str, int, int], float] = {}
 
     @functools.cached_property
     def curvature(self) -> Curvature:
@@ -60,18 +62,13 @@ class Sensitivities:
 
     @functools.cached_property
     def statistics(self) -> NodeStatistics:
-        """Node-wise SNIP and Synflow."""
-        return collect_statistics(self.network, self.images, self.labels, ("snip", "synflow"))
+        """All seven node-wise statistics."""
+        return collect_statistics(self.network, self.images, self.labels)
 
     @functools.cached_property
     def orthogonalities(self) -> torch.Tensor:
         """float64[L, L] of `orthogonality`, in module order."""
         return orthogonality(self.network, self.images)
-
-    @functools.cached_property
-    def ranges(self) -> dict[str, Range]:
-        """Range of each layer's input over the batch."""
-        return calibrate(self.network, [self.images])
 
     def of_statistic(self, proxy: str) -> dict[str, float]:
         """{layer: node-wise statistic}."""
@@ -81,27 +78,22 @@ class Sensitivities:
         """||Q(W) - W||^2 of a layer."""
         if (layer, bits) not in self._errors:
             weight = self.nodes[layer].weight.detach()
-            self._errors[layer, bits] = float((quantize_weight(weight, bits) - weight).double().square().sum())
+            self._errors[layer, bits] = float(
+                (quantize_weight(weight, bits, self.clipping) - weight).double().square().sum()
+            )
         return self._errors[layer, bits]
 
-    def output_entropy(self, layer: str, bits: tuple[int, int]) -> float:
-        """Nats: entropy of a Gaussian with the variance that a layer's quantized weights and inputs give its outputs."""
-        key = (layer, *bits)
-        if key not in self._entropies:
-            weight = quantize_weight(self.nodes[layer].weight.detach(), bits[0]).double()
-            fan_in = weight.numel() // len(weight)
-            variance = fan_in * float(weight.square().mean()) * self._input_power(layer, bits[1])
-            self._entropies[key] = 0.5 * math.log(2 * math.pi * math.e * max(variance, 1e-300))
-        return self._entropies[key]
 
-    def _input_power(self, layer: str, bits: int) -> float:
-        """Mean square of standard normal values, as a signed or (for an input without negatives) halved one, quantized."""
-        # Quantiles of the normal at equal steps of probability: no draw, no seed. Clipped at 3 standard deviations.
-        at = torch.erfinv(torch.linspace(-1, 1, 2003, dtype=torch.float64)[1:-1]) * math.sqrt(2)
-        seen = self.ranges.get(layer)
-        low = 0.0 if seen is not None and seen.low >= 0 else -3.0
-        values = at.clamp(min=low)
-        return float(quantize_activation(values, Range(low, 3.0), bits).square().mean())
+def grid_deviation(deviation: float, bits: int) -> float:
+    """Standard deviation of a centred Gaussian of that deviation, rounded to whole numbers from -2^(bits-1) to 2^(bits-1).
+
+    The table of the authors of QE (lightweight-neural-architecture-search, Apache-2.0) holds these numbers, which this
+    reproduces; one value more than a grid of 2^bits has, as there.
+    """
+    largest = 2 ** (check_bits(bits) - 1)
+    up_to = [0.5 * (1 + math.erf((k + 0.5) / deviation / math.sqrt(2))) for k in range(-largest, largest)] + [1.0]
+    shares = [after - before for before, after in zip([0.0, *up_to], up_to, strict=False)]
+    return math.sqrt(sum(share * k * k for share, k in zip(shares, range(-largest, largest + 1), strict=True)))
 
 
 Proxy = Callable[[Sensitivities, BitConfiguration], float]
@@ -138,12 +130,25 @@ def hawq_v2(network: Sensitivities, bits: BitConfiguration) -> float:
     return -sum(network.traces[name] * network.weight_error(name, w) for name, (w, _) in bits.items())
 
 
+@_named("HAWQ (times bits)")
+def hawq_times_bits(network: Sensitivities, bits: BitConfiguration) -> float:
+    """sum_l b_l lambda_l: how the code of EMQ's authors, whose MQ-Bench-101 Table 11 uses, turns HAWQ into a score."""
+    return _times_bits(network.eigenvalues, bits)
+
+
+@_named("HAWQ-V2 (times bits)")
+def hawq_v2_times_bits(network: Sensitivities, bits: BitConfiguration) -> float:
+    """sum_l b_l trace(H_l), likewise; the trace, not its mean over the layer's weights."""
+    size = {name: node.weight.numel() for name, node in network.nodes.items()}
+    return _times_bits({name: mean * size[name] for name, mean in network.traces.items()}, bits)
+
+
 @_named("OMPQ")
-def ompq(network: Sensitivities, bits: BitConfiguration, beta: float = 10.0) -> float:
+def ompq(network: Sensitivities, bits: BitConfiguration, beta: float = 1.0) -> float:
     """sum_l b_l / (L - l + 1) sum_(m >= l) theta_m, theta_m = exp(-beta gamma_m) (OMPQ, Ma et al., AAAI 2023).
 
     gamma_m = sum_(n != m) ORM(m, n): how much a layer's features resemble the other layers'; the sum is the objective of
-    the paper's linear program. beta: positive; of the scale on which gamma is turned into importance, chosen here.
+    the paper's linear program, and that of the authors' code, whose beta is 1. EMQ's authors take sum_l b_l theta_l.
     """
     gamma = network.orthogonalities.sum(dim=1) - 1
     theta = torch.exp(-beta * gamma)
@@ -154,15 +159,21 @@ def ompq(network: Sensitivities, bits: BitConfiguration, beta: float = 10.0) -> 
 
 
 @_named("QE")
-def qe(network: Sensitivities, bits: BitConfiguration) -> float:
-    """Quantization entropy: the sum over layers of the Gaussian entropy of the outputs (Sun et al., NeurIPS 2022), in nats.
+def qe(network: Sensitivities, bits: BitConfiguration, weight: float = 4.0, activation: float = 5.0) -> float:
+    """Quantization entropy, up to a constant, in nats (Sun et al., NeurIPS 2022, "Entropy-Driven Mixed-Precision Quantization").
 
-    After "Entropy-Driven Mixed-Precision Quantization for Deep Network Design": features are taken for Gaussian and their
-    entropy follows from the variances of quantized weights and inputs. Reading chosen here, which is not the paper's integer
-    grid: the trained weights, and inputs that are standard normal, without their negative half where calibration saw none.
-    Weight and activation bits both count.
+    sum_l log(sqrt(fan-in_l) s(5, a_l) s(4, w_l) / 5), s of `grid_deviation`: the log deviation of a layer's outputs where weights
+    and inputs are Gaussian on the grid of whole numbers, with the deviations of the authors' configuration (`weight`,
+    `activation`). Nothing of the trained network enters, and weight and activation bits both count. The authors also weight
+    the stages of their networks (1, 1, 6 for the last three); here every layer counts once, for any network.
     """
-    return sum(network.output_entropy(name, pair) for name, pair in bits.items())
+    total = 0.0
+    for name, (w, a) in bits.items():
+        fan_in = network.nodes[name].weight[0].numel()
+        total += 0.5 * math.log(fan_in) + math.log(
+            grid_deviation(activation, a) * grid_deviation(weight, w) / activation
+        )
+    return total
 
 
 @_named("SNIP")

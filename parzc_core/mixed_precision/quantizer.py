@@ -1,6 +1,7 @@
 """Post-training quantization, simulated in float: symmetric weights per output channel, calibrated activations.
 
-A quantized layer computes with values of a grid of 2^bits points, as integer hardware would up to float rounding.
+A quantized layer computes with values of a grid of 2^bits points, as integer hardware would up to float rounding. With
+clipping "max" the grid reaches the largest value; with "mse" it is cut where the squared error is least.
 """
 
 import copy
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mixed_precision.bits import BitConfiguration, check_bits, check_layers
 from parzc_core.passes import nodes_of
 
 TINY = torch.finfo(torch.float32).eps
+CLIPPINGS = ("max", "mse")
+FRACTIONS = tuple(i / 20 for i in range(20, 3, -1))  # of the largest value, tried for the cut: 1, 0.95, ... 0.2
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,36 @@ class Range:
     high: float
 
 
-def weight_scale(weight: torch.Tensor, bits: int) -> torch.Tensor:
-    """float[out channels]: max |w| of the channel over 2^(bits-1) - 1; eps for a channel of zeros."""
+def weight_scale(weight: torch.Tensor, bits: int, clipping: str = "max") -> torch.Tensor:
+    """float[out channels]: the cut over 2^(bits-1) - 1; eps for a channel of zeros.
+
+    The cut is the channel's max |w|, or with clipping "mse" that one of FRACTIONS of it with the least squared error. Raises
+    UnknownName, BadInput.
+    """
     largest = 2 ** (check_bits(bits) - 1) - 1
-    return (weight.detach().flatten(1).abs().amax(dim=1) / largest).clamp(min=TINY)
+    if clipping not in CLIPPINGS:
+        raise UnknownName.of("clipping", clipping, CLIPPINGS)
+    rows = weight.detach().flatten(1)
+    whole = (rows.abs().amax(dim=1) / largest).clamp(min=TINY)
+    if clipping == "max":
+        return whole
+    best, least = whole, torch.full_like(whole, torch.inf)
+    for fraction in FRACTIONS:
+        scale = (whole * fraction)[:, None]
+        error = (rows / scale).round_().clamp_(-largest, largest).mul_(scale).sub_(rows).square_().sum(dim=1)
+        best = torch.where(error < least, scale[:, 0], best)
+        least = torch.minimum(error, least)
+    return best
 
 
-def quantize_weight(weight: torch.Tensor, bits: int) -> torch.Tensor:
+def quantize_weight(weight: torch.Tensor, bits: int, clipping: str = "max") -> torch.Tensor:
     """Fake-quantized weight [out, ...]: round(w / s) s per output channel, integers in [-2^(b-1)+1, 2^(b-1)-1].
 
     Symmetric and restricted: the integer -2^(b-1) is left out, so two bits give -1, 0 and 1. Krishnamoorthi, "Quantizing
     deep convolutional networks for efficient inference" (2018), §2.2 and §3.1.1. Raises BadInput for bits outside 2 to 8.
     """
     largest = 2 ** (check_bits(bits) - 1) - 1
-    scale = weight_scale(weight, bits).view(-1, *[1] * (weight.ndim - 1))
+    scale = weight_scale(weight, bits, clipping).view(-1, *[1] * (weight.ndim - 1))
     return (weight / scale).round().clamp(-largest, largest) * scale
 
 
@@ -102,21 +121,51 @@ def calibrate(network: nn.Module, batches: Iterable[torch.Tensor], clip: float =
     return ranges
 
 
-def quantize(network: nn.Module, bits: BitConfiguration, ranges: Mapping[str, Range]) -> nn.Module:
-    """A quantized copy in eval mode: every layer's weight and input on the grids of its bits; biases stay in float.
+Ranges = Mapping[str, Range | Mapping[int, Range]]  # of a layer, or of a layer for each number of bits
 
-    ranges: of `calibrate`. The caller's network is left as it was. Raises UnknownName, BadInput (a layer without bits; a
-    layer that calibration did not see is quantized in its weights only, for it does not run).
+
+class Quantizer:
+    """Quantized copies of one network: what depends on a layer and its bits alone is computed once for all of them.
+
+    ranges: of `calibrate` or `least_error_ranges`. clipping: of the weights, "max" or "mse". The network is never touched.
     """
-    check_layers(network, bits)
-    model = copy.deepcopy(network).eval()
-    for name, node in nodes_of(model).items():
-        weight_bits, activation_bits = bits[name]
-        with torch.no_grad():
-            node.weight.copy_(quantize_weight(node.weight, weight_bits))
-        if name in ranges:
-            node.register_forward_pre_hook(_InputQuantizer(ranges[name], activation_bits))
-    return model
+
+    def __init__(self, network: nn.Module, ranges: Ranges, clipping: str = "max") -> None:
+        self.network, self.ranges, self.clipping = network, ranges, clipping
+        self._weights: dict[tuple[str, int], torch.Tensor] = {}
+
+    def weight(self, layer: str, bits: int) -> torch.Tensor:
+        """The fake-quantized weight of a layer."""
+        if (layer, bits) not in self._weights:
+            weight = self.network.get_submodule(layer).weight
+            self._weights[layer, bits] = quantize_weight(weight.detach(), bits, self.clipping)
+        return self._weights[layer, bits]
+
+    def __call__(self, bits: BitConfiguration) -> nn.Module:
+        """A quantized copy in eval mode: every layer's weight and input on the grids of its bits; biases stay in float.
+
+        Raises UnknownName; BadInput for a layer without bits, or ranges that were not measured for its bits. A layer that
+        calibration did not see is quantized in its weights only, for it does not run.
+        """
+        check_layers(self.network, bits)
+        model = copy.deepcopy(self.network).eval()
+        for name, node in nodes_of(model).items():
+            weight_bits, activation_bits = bits[name]
+            with torch.no_grad():
+                node.weight.copy_(self.weight(name, weight_bits))
+            if name in self.ranges:
+                seen = self.ranges[name]
+                if not isinstance(seen, Range):
+                    if activation_bits not in seen:
+                        raise BadInput(f"no range of {name} for {activation_bits} bits; expected one of {list(seen)}")
+                    seen = seen[activation_bits]
+                node.register_forward_pre_hook(_InputQuantizer(seen, activation_bits))
+        return model
+
+
+def quantize(network: nn.Module, bits: BitConfiguration, ranges: Ranges, clipping: str = "max") -> nn.Module:
+    """One quantized copy of a network, as `Quantizer` makes it; the caller's network is left as it was."""
+    return Quantizer(network, ranges, clipping)(bits)
 
 
 class _InputQuantizer:
