@@ -5,17 +5,21 @@ floor(k n / 100) configurations by *score*, and Spearman's rho of score and accu
 by measured accuracy instead, which is what the paper's words ("the top performing bit configurations on the benchmark") say.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.metrics import spearman
+from parzc_core.run_store import RunStore
 
 TOPS = (20, 50, 100)
 BY = ("score", "accuracy")
 FOLDS = 10
-Learner = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+# (features of each ranker's training configurations, their accuracies, features of all, seeds) -> scores of all, of each
+Learner = Callable[[list[np.ndarray], list[np.ndarray], np.ndarray, list[int]], list[np.ndarray]]
 
 
 def spearman_at(score: np.ndarray, accuracy: np.ndarray, top: float, by: str = "score") -> float:
@@ -39,13 +43,20 @@ def spearman_at(score: np.ndarray, accuracy: np.ndarray, top: float, by: str = "
 
 
 def unseen(
-    features: np.ndarray, accuracy: np.ndarray, learn: Learner, repeats: int, folds: int = FOLDS, seed: int = 0
-) -> np.ndarray:
-    """float64[repeats, n]: what rankers predict for configurations that they have not seen, `folds`-fold, `repeats` times.
+    features: np.ndarray,
+    accuracy: np.ndarray,
+    learn: Learner,
+    repeats: int,
+    folds: int = FOLDS,
+    store: RunStore | None = None,
+    key: Mapping[str, Any] | None = None,
+) -> tuple[np.ndarray, float]:
+    """(float64[repeats, n], CPU-seconds of all): predictions for configurations that the ranker has not seen.
 
-    features: float32[n, D]; accuracy: float[n], percent. learn(features [m], accuracy [m], features of all [n], seed) gives
-    scores of all n. Scores of two rankers have no common scale, so each ranker's are put on that of its own training
-    configurations (mean 0, deviation 1); nothing of the held-out ones' accuracy enters. Raises BadInput.
+    features: float32[n, D]; accuracy: float[n], percent. `folds`-fold, `repeats` times, each repeat with its own seeded
+    partition; learn: one of `rankers`, with all folds of a repeat at once. Scores of two rankers have no common scale, so each
+    ranker's are put on that of its own training configurations (mean 0, deviation 1); nothing of the held-out ones' accuracy
+    enters. With a store, a repeat is computed once for a key, which must say all that decides the result. Raises BadInput.
     """
     n = len(accuracy)
     if len(features) != n or not 2 <= folds <= n // 2 or repeats < 1:
@@ -53,14 +64,30 @@ def unseen(
             f"got {len(features)} features, {n} accuracies, {folds} folds, {repeats} repeats; expected as many of both, "
             "2 folds or more with two configurations each, and 1 repeat or more"
         )
-    predicted = np.full((repeats, n), np.nan)
+    predicted, seconds = [], 0.0
     for repeat in range(repeats):
-        order = np.random.default_rng((seed, repeat)).permutation(n)
-        for fold, held_out in enumerate(np.array_split(order, folds)):
-            seen = np.setdiff1d(order, held_out)
-            scores = learn(features[seen], accuracy[seen], features, repeat * folds + fold)
-            spread = scores[seen].std() or 1.0
-            predicted[repeat, held_out] = (scores[held_out] - scores[seen].mean()) / spread
+        config = {**(key or {}), "folds": folds, "repeat": repeat}
+        result = store.get(config) if store is not None else None
+        if result is None:
+            start = time.process_time()
+            values = _one_repeat(features, accuracy, learn, repeat, folds)
+            result = {"predicted": values.tolist(), "seconds": time.process_time() - start}
+            if store is not None:
+                store.put(config, result)
+        predicted.append(result["predicted"])
+        seconds += result["seconds"]
+    return np.array(predicted, dtype=np.float64), seconds
+
+
+def _one_repeat(features: np.ndarray, accuracy: np.ndarray, learn: Learner, repeat: int, folds: int) -> np.ndarray:
+    order = np.random.default_rng(repeat).permutation(len(accuracy))
+    held_out = np.array_split(order, folds)
+    seen = [np.setdiff1d(order, part) for part in held_out]
+    seeds = [repeat * folds + fold for fold in range(folds)]
+    scores = learn([features[part] for part in seen], [accuracy[part] for part in seen], features, seeds)
+    predicted = np.empty(len(accuracy))
+    for out, known, values in zip(held_out, seen, scores, strict=True):
+        predicted[out] = (values[out] - values[known].mean()) / (values[known].std() or 1.0)
     return predicted
 
 

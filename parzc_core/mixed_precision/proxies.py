@@ -6,82 +6,14 @@ What is the same for every configuration of a network is computed once, in `Sens
 The sums over layers take the bits of the weights, unless a docstring says otherwise.
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import nn
 
-from parzc_core.collector import NodeStatistics, collect_statistics
 from parzc_core.errors import UnknownName
 from parzc_core.mixed_precision.bits import BitConfiguration, check_bits, check_layers, size_in_bits
-from parzc_core.mixed_precision.hessian import Curvature, average_traces, top_eigenvalues
-from parzc_core.mixed_precision.orthogonality import orthogonality
-from parzc_core.mixed_precision.quantizer import quantize_weight
-from parzc_core.passes import nodes_of
-
-
-class Sensitivities:
-    """What the proxies read of one trained network and one batch: each made once, when it is first asked for.
-
-    network: maps images to logits, never touched. images: float32[N, channels, height, width], N >= 2. labels: int64[N].
-    seed: of power iteration and Hutchinson's signs; iterations, draws: at most so many products for each of them. clipping: of
-    the weights whose error counts, as they are quantized.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        images: torch.Tensor,
-        labels: torch.Tensor,
-        seed: int = 0,
-        iterations: int = 100,
-        draws: int = 50,
-        clipping: str = "max",
-    ) -> None:
-        self.network, self.images, self.labels, self.seed = network, images, labels, seed
-        self.iterations, self.draws, self.clipping = iterations, draws, clipping
-        self.nodes = nodes_of(network)
-        self._errors: dict[tuple[str, int], float] = {}
-
-    @functools.cached_property
-    def curvature(self) -> Curvature:
-        """Products with the Hessian; its graph is shared by both Hessian proxies."""
-        return Curvature(self.network, self.images, self.labels)
-
-    @functools.cached_property
-    def eigenvalues(self) -> dict[str, float]:
-        """Top eigenvalue of each layer's block of the Hessian."""
-        return top_eigenvalues(self.curvature, iterations=self.iterations, seed=self.seed)
-
-    @functools.cached_property
-    def traces(self) -> dict[str, float]:
-        """Average trace of each layer's block of the Hessian."""
-        return average_traces(self.curvature, draws=self.draws, seed=self.seed)
-
-    @functools.cached_property
-    def statistics(self) -> NodeStatistics:
-        """All seven node-wise statistics."""
-        return collect_statistics(self.network, self.images, self.labels)
-
-    @functools.cached_property
-    def orthogonalities(self) -> torch.Tensor:
-        """float64[L, L] of `orthogonality`, in module order."""
-        return orthogonality(self.network, self.images)
-
-    def of_statistic(self, proxy: str) -> dict[str, float]:
-        """{layer: node-wise statistic}."""
-        return dict(zip(self.statistics.nodes, self.statistics.of(proxy).tolist(), strict=True))
-
-    def weight_error(self, layer: str, bits: int) -> float:
-        """||Q(W) - W||^2 of a layer."""
-        if (layer, bits) not in self._errors:
-            weight = self.nodes[layer].weight.detach()
-            self._errors[layer, bits] = float(
-                (quantize_weight(weight, bits, self.clipping) - weight).double().square().sum()
-            )
-        return self._errors[layer, bits]
+from parzc_core.mixed_precision.sensitivities import Sensitivities
 
 
 def grid_deviation(deviation: float, bits: int) -> float:
