@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from parzc_core import paths
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.mixed_precision import checkpoint, data
+from parzc_core.mixed_precision import checkpoint
+from parzc_core.mixed_precision import data as data_
 from parzc_core.mixed_precision.benchmark import Evaluation, evaluate_all, fingerprint
 from parzc_core.mixed_precision.bits import BitConfiguration, sample
 from parzc_core.mixed_precision.resnet import ResNet18
@@ -52,19 +53,19 @@ class Plan:
     iterations: int = 20
     draws: int = 30
 
-    def images(self, folder: Path | None = None) -> data.Images:
+    def images(self, folder: Path | None = None) -> data_.Images:
         """The images, from `folder` or wherever they are found. Raises BadInput where they are not, UnknownName."""
         if self.data == "digits":
-            return data.digits()
+            return data_.digits()
         if self.data != "fashion-mnist":
             raise UnknownName.of("data set of the mixed-precision benchmark", self.data, ("fashion-mnist", "digits"))
-        found = data.folder_of_fashion_mnist(folder)
+        found = data_.folder_of_fashion_mnist(folder)
         if found is None:
             raise BadInput(
                 "Fashion-MNIST is not here; expected its four files in PARZC_DATA/fashion-mnist, in "
-                f"{data.DEBIAN} (Debian's package dataset-fashion-mnist), or got by `parzc data fetch`"
+                f"{data_.DEBIAN} (Debian's package dataset-fashion-mnist), or got by `parzc data fetch`"
             )
-        return data.fashion_mnist(found)
+        return data_.fashion_mnist(found)
 
 
 PLANS = {
@@ -114,7 +115,7 @@ def recreate(
     """
 
     @functools.cache
-    def images() -> data.Images:
+    def images() -> data_.Images:
         return plan.images(source)
 
     folder = Path(folder)
@@ -126,10 +127,13 @@ def recreate(
             delayed(_measure)(plan, network, configurations[i::jobs], store.path, source) for i in range(jobs)
         )
     rows = evaluate_all(network, plan.data, configurations, store, images, plan.evaluation)
-    columns = (np.array([row[name] for row in rows], dtype=np.float64) for name in ("accuracy", "size", "seconds"))
+    accuracies, sizes, seconds = (
+        np.array([row[name] for row in rows], dtype=np.float64) for name in ("accuracy", "size", "seconds")
+    )
     key = {"network": fingerprint(network), **asdict(plan.evaluation), "count": plan.count, "seed": plan.seed}
     key["activations"] = None if activations is None else list(activations)
-    return Recreated(network, configurations, *columns, _sensitivities(plan, network, folder, images), facts, key)
+    sensitivities = _sensitivities(plan, network, folder, images)
+    return Recreated(network, configurations, accuracies, sizes, seconds, sensitivities, facts, key)
 
 
 def _measure(

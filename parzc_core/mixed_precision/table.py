@@ -74,7 +74,7 @@ def learned_scores(
 def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, float], profile: str) -> list[Row]:
     """Rows of Table 11 in columns of our own: "<label> rho@20%" and so on by score, "... by accuracy", "<label> time"."""
     n = len(made.accuracy)
-    origin = {"profile": profile, "origin": "recreated"}
+    origin: dict[str, Any] = {"profile": profile, "origin": "recreated"}
     found = []
     for name, values in scores.items():
         learns = name in ("ParZC", LINEAR)
@@ -88,7 +88,7 @@ def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, floa
                 found.append(row_of_runs(TABLE, name, column, "spearman", runs, note=said, **origin))
         said = f"CPU-seconds of all {n} configurations" + (", training included" if learns else "")
         found.append(Row(TABLE, name, f"{label} time", "seconds", seconds[name], unit="s", note=said, **origin))
-    missing = {"profile": profile, "origin": "unavailable", "note": NO_EMQ}
+    missing: dict[str, Any] = {"profile": profile, "origin": "unavailable", "note": NO_EMQ}
     found += [Row(TABLE, "EMQ", f"{label} rho@{top}%", "spearman", None, **missing) for top in TOPS]
     return found
 
@@ -100,7 +100,7 @@ def published_rows(profile: str) -> list[Row]:
         return []
     score, n = mq_bench.sizes(found.bits).astype(np.float64), len(found.accuracy)
     note = f"{n} published configurations; the paper draws from them, how many it does not say"
-    rest = {"n": n, "profile": profile, "origin": "reproduced", "note": note}
+    rest: dict[str, Any] = {"n": n, "profile": profile, "origin": "reproduced", "note": note}
     return [
         Row(TABLE, "BParams", f"rho@{top}%", "spearman", spearman_at(score, found.accuracy, top), **rest)
         for top in TOPS
