@@ -49,7 +49,7 @@ def load(network: nn.Module, path: Path) -> nn.Module:
     try:
         with np.load(path, allow_pickle=False) as file:  # zip: the members' checksums are verified as they are read
             state = {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"the checkpoint {path} cannot be read ({error}); delete it and train again") from None
     scales = {name: state.pop(name + _SCALE) for name in list(state) if name + _SCALE in state}
     wrong = [name for name in {**expected, **state} if not _alike(expected.get(name), state.get(name))]

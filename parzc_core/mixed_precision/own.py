@@ -35,5 +35,5 @@ def rank_configurations(
     sensitivities = Sensitivities(network, *batch, seed=seed)
     drawn = sample(network, count, seed, choices)
     table = pd.DataFrame([scores(sensitivities, bits, dict.fromkeys((by, *proxies))) for bits in drawn])
-    table["bits"] = drawn
+    table["bits"] = pd.Series(drawn, dtype=object)
     return table.sort_values(by, ascending=False, kind="stable", ignore_index=True)

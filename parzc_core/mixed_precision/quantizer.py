@@ -132,13 +132,14 @@ class Quantizer:
 
     def __init__(self, network: nn.Module, ranges: Ranges, clipping: str = "max") -> None:
         self.network, self.ranges, self.clipping = network, ranges, clipping
+        self._nodes = nodes_of(network)
         self._weights: dict[tuple[str, int], torch.Tensor] = {}
 
     def weight(self, layer: str, bits: int) -> torch.Tensor:
         """The fake-quantized weight of a layer."""
         if (layer, bits) not in self._weights:
-            weight = self.network.get_submodule(layer).weight
-            self._weights[layer, bits] = quantize_weight(weight.detach(), bits, self.clipping)
+            weight = self._nodes[layer].weight.detach()
+            self._weights[layer, bits] = quantize_weight(weight, bits, self.clipping)
         return self._weights[layer, bits]
 
     def __call__(self, bits: BitConfiguration) -> nn.Module:
