@@ -11,7 +11,7 @@ from pathlib import Path
 
 from parzc_core import __version__, paths
 from parzc_core.config import PROFILES, profile
-from parzc_core.errors import BadInput, ParzcError
+from parzc_core.errors import BadInput, ParzcError, UnknownName
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,6 +158,23 @@ def _tune(options: argparse.Namespace) -> int:
     return 0
 
 
+def _mixed_precision(options: argparse.Namespace) -> int:
+    from parzc_core.mixed_precision import recreated
+
+    if options.plan not in recreated.PLANS:
+        raise UnknownName.of("plan", options.plan, recreated.PLANS)
+    folder = options.out or recreated.FOLDER / options.plan
+    for activations in (None, (8,)):
+        made = recreated.recreate(recreated.PLANS[options.plan], folder, activations, options.images, options.jobs)
+        bits = "as few bits as the weights" if activations is None else "8 bits"
+        print(
+            f"{len(made.accuracy)} configurations, activations of {bits}: {made.accuracy.min():.1f} to "
+            f"{made.accuracy.max():.1f} % (the float network {made.facts['float_accuracy']:.1f} %)"
+        )
+    print(f"network, accuracies and layer sensitivities are in {folder}")
+    return 0
+
+
 def _report(options: argparse.Namespace) -> int:
     from parzc_core import report
 
@@ -273,6 +290,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     tune.add_argument("--seed", type=int, default=0, help="seed of the sampler (0)")
     tune.add_argument("--out", type=Path, metavar="FILE", help="sqlite file (results/tuning/SPACE.sqlite)")
+
+    mixed = command(
+        "mixed-precision", _mixed_precision, "Make Table 11's ground truth: train, quantize, measure; resumes."
+    )
+    mixed.add_argument("--plan", default="fashion-mnist", help="fashion-mnist, fashion-mnist-width32 or digits")
+    mixed.add_argument("--images", type=Path, metavar="FOLDER", help="Fashion-MNIST's files (wherever they are found)")
+    mixed.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
+    mixed.add_argument("--out", type=Path, metavar="FOLDER", help="where to (results/mixed_precision/PLAN)")
 
     report = command("report", _report, "Build report/index.html from the results that are there.")
     with_profile(report)

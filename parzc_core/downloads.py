@@ -79,6 +79,7 @@ _NB201_TABLES = (
 )
 LOW_FIDELITY_TABLES = ("table03", "table09")
 NB101_TABLES = ("table01", "table02", "table07")
+_FASHION = f"{_RAW}/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion"
 
 
 def _v1_0(dataset: str, size: int, sha256: str) -> PinnedFile:
@@ -104,6 +105,21 @@ def _nb101(file: str, size: int, sha256: str, holds: str, gain: str) -> PinnedFi
     return PinnedFile(f"nasbench101/{file}", url, sha256, size, "MIT", holds, NB101_TABLES, gain)
 
 
+def _fashion(file: str, size: str, sha256: str) -> PinnedFile:
+    holds = f"Fashion-MNIST: {file.partition('-idx')[0]}, 28x28 grey, ten classes; 60,000 to train on, 10,000 to test"
+    gain = "training the quantized network again, measuring further bit configurations"
+    name, url = f"fashion-mnist/{file}", f"{_FASHION}/{file}"
+    return PinnedFile(name, url, sha256, int(size), "MIT", holds, ("table11",), gain)
+
+
+FASHION_FILES = tuple(
+    _fashion(*line.split())
+    for line in """\
+train-images-idx3-ubyte.gz 26421880 3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84
+train-labels-idx1-ubyte.gz 29515 a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845
+t10k-images-idx3-ubyte.gz 4422102 346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073
+t10k-labels-idx1-ubyte.gz 5148 67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5""".splitlines()
+)
 FILES: tuple[PinnedFile, ...] = (
     _v1_0("cifar10-valid", 2194204, "ef417539808724f56097fca1bdbf9a82f17bf5508fd327d00685321fd25d0dc0"),
     _v1_0("cifar100", 2194199, "703a497a048375c50d5e66818e203e6ceca8f4e24083f80085dd74d838840925"),
@@ -135,6 +151,7 @@ FILES: tuple[PinnedFile, ...] = (
         "trainable parameters",
         "published parameters of NAS-Bench-101's cells, against which its networks are checked",
     ),
+    *FASHION_FILES,
 )
 
 

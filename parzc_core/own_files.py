@@ -26,6 +26,7 @@ class OwnFile:
 NB201_12_EPOCHS = "nasbench201/hp12_accuracies.csv.gz"
 NB101_COMPACT = "nasbench101/nb101_all_423624.npz"
 NB101_TFRECORD = "nasbench101/nasbench_only108.tfrecord"
+MQ_BENCH_101 = "mqbench101/PTQ-GT.pkl"
 FILES: tuple[OwnFile, ...] = (
     OwnFile(
         NB201_12_EPOCHS,
@@ -55,6 +56,15 @@ FILES: tuple[OwnFile, ...] = (
         "NAS-Bench-101, CIFAR-10: validation and test accuracy of every run of 423,624 cells after 108 epochs, times",
         downloads.NB101_TABLES,
         "rankers learn from validation accuracy instead of the test accuracy of their training cells",
+    ),
+    OwnFile(
+        MQ_BENCH_101,
+        None,
+        "an asset of the release v1.0 of github.com/lliai/EMQ-series (its name may differ: rename it to this one)",
+        "Apache-2.0",
+        "MQ-Bench-101: 425 bit configurations of ResNet-18 with their ImageNet accuracy after quantization",
+        ("table11",),
+        "the size of the weights and a linear model of the bits are judged on the published accuracies as well",
     ),
 )
 

@@ -26,7 +26,7 @@ KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "table07": ("DiffKendall", (("NB101-CF10 178", "kendall"),)),
     "table08": ("NP+Mixer+BN", (("Run1", "kendall"), ("Run2", "kendall"), ("Run3", "kendall"))),
     "table09": ("ParZC", (("CIFAR-10 test", "accuracy"), ("CIFAR-100 test", "accuracy"))),
-    "table11": ("ParZC", (("rho@100%", "spearman"),)),
+    "table11": ("ParZC", (("rho@100%", "spearman"), ("F-MNIST W+A rho@100%", "spearman"))),
 }
 FIGURES = (
     ("fig02_importance", "Figure 2", "node-wise importance, three proxies"),
@@ -38,6 +38,8 @@ FIGURES = (
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
     ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
     ("width_nb101", "Ours", "NAS-Bench-101: statistics of narrow networks in place of wide ones"),
+    ("mixed_precision_ranks", "Ours", "bit configurations: rank by each method against measured accuracy"),
+    ("mixed_precision_fronts", "Ours", "bit configurations: what each method would pick at each size"),
     ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )
 

@@ -1,0 +1,77 @@
+"""The published file of MQ-Bench-101, where a user has it: 425 bit configurations of ResNet-18 and their ImageNet accuracy.
+
+No pinned address is known for it (it is an asset of a release of EMQ's authors), so it is looked for in PARZC_DATA. The other
+proxies of Table 11 would need the ImageNet network and images; the size of the weights needs neither.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch import nn
+
+from parzc_core import own_files, safe_pickle
+from parzc_core.errors import BadInput
+from parzc_core.mixed_precision.bits import LEAST_BITS, MOST_BITS, quantizable_layers
+from parzc_core.mixed_precision.resnet import ResNet18
+
+LENGTH = 18  # bits of the stem, the sixteen 3x3 convolutions and the classifier
+
+
+class Published(NamedTuple):
+    """bits: int64[n, 18], of the weights. accuracy: float64[n], ImageNet top-1, percent. Activations have 8 bits."""
+
+    bits: np.ndarray
+    accuracy: np.ndarray
+
+
+def read(path: Path | None = None) -> Published | None:
+    """The file at `path`, or the one in PARZC_DATA; None where neither is. Nothing in it is run.
+
+    A pickled dict: {number: {"bit_cfg": 18 whole numbers, as text or a list, "acc": percent}}. Raises BadInput for anything else,
+    UnsafePickle for a file that asks for more than plain data.
+    """
+    path = own_files.locate(own_files.MQ_BENCH_101) if path is None else Path(path)
+    if path is None or not path.is_file():
+        return None
+    content = safe_pickle.load(path)
+    if not isinstance(content, dict) or not content:
+        raise BadInput(f"{path.name} holds a {type(content).__name__}; expected a dict of configurations, one or more")
+    bits, accuracy = [], []
+    for number, entry in content.items():
+        try:
+            found = entry["bit_cfg"]
+            row = [int(one) for one in (found.strip("[]() ").split(",") if isinstance(found, str) else found)]
+            accuracy.append(float(entry["acc"]))
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise BadInput(
+                f"{path.name}: entry {number!r} is {entry!r}; expected {{'bit_cfg': {LENGTH} whole numbers, 'acc': percent}}"
+            ) from None
+        if len(row) != LENGTH or not all(LEAST_BITS <= one <= MOST_BITS for one in row) or not 0 <= accuracy[-1] <= 100:
+            raise BadInput(
+                f"{path.name}: entry {number!r} has {len(row)} bits {row} and accuracy {accuracy[-1]}; expected "
+                f"{LENGTH} from {LEAST_BITS} to {MOST_BITS}, and a percentage"
+            )
+        bits.append(row)
+    return Published(np.array(bits, dtype=np.int64), np.array(accuracy))
+
+
+def sizes(bits: np.ndarray) -> np.ndarray:
+    """float64[n]: bits of the weights of ResNet-18 for ImageNet; a 1x1 convolution beside a block has those of its second layer.
+
+    bits: int64[n, 18]. Raises BadInput for another length.
+    """
+    if bits.ndim != 2 or bits.shape[1] != LENGTH:
+        raise BadInput(f"got bits of shape {bits.shape}; expected [n, {LENGTH}]")
+    network = ResNet18(classes=1000, channels=3)
+    weights = np.zeros(LENGTH)
+    places: dict[str, int] = {}
+    for name in quantizable_layers(network):
+        if "downsample" not in name:
+            places[name] = len(places)
+    for name in quantizable_layers(network):
+        layer = network.get_submodule(name)
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        at = places[name if name in places else f"{name.partition('.downsample')[0]}.conv2"]
+        weights[at] += layer.weight.numel()
+    return bits @ weights

@@ -1,0 +1,60 @@
+"""What learns to rank bit configurations: ParZC, and a linear model to compare with. Each is a `Learner` of judging.py."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from parzc_core.mabn import SIZES, MABNConfig
+from parzc_core.mixed_precision.bits import BitConfiguration
+from parzc_core.model import ModelConfig
+from parzc_core.training import TrainingConfig, fit_many
+
+
+def parzc(
+    features: list[np.ndarray],
+    accuracy: list[np.ndarray],
+    wanted: np.ndarray,
+    seeds: list[int],
+    size: str = "tiny",
+    epochs: int = 150,
+) -> list[np.ndarray]:
+    """Scores float64[n] of the configurations `wanted`, by each ranker: MABN trained with DiffKendall (§3.3, §3.4, §4.1).
+
+    features, accuracy: float32[m, D] and float[m] of each ranker's training configurations, of `mixed_precision.features`;
+    wanted: float32[n, D]. Columns are standardised over the training configurations. size: a MABN configuration, by default
+    the smallest, for the input has no more freedom than the bits of a few dozen layers. Raises BadInput.
+    """
+    scaled = []
+    for part in features:
+        mean, std = part.mean(axis=0), part.std(axis=0)
+        std = np.where(std > 0, std, 1)  # the layers whose bits are fixed say nothing
+        scaled.append((((part - mean) / std).astype(np.float32), ((wanted - mean) / std).astype(np.float32)))
+    mabn = MABNConfig(wanted.shape[1], **SIZES[size])  # type: ignore[arg-type]
+    config = TrainingConfig(ModelConfig(parts=("Mixer", "BN"), mabn=mabn), epochs)
+    found: dict[int, np.ndarray] = {}
+    for length in {len(part) for part in features}:  # rankers of as many configurations are trained in step
+        group = [i for i, part in enumerate(features) if len(part) == length]
+        parts = [scaled[i][0] for i in group], [accuracy[i] for i in group]
+        for i, ranker in zip(group, fit_many(*parts, config, [seeds[i] for i in group]), strict=True):
+            found[i] = ranker.predict(scaled[i][1])
+    return [found[i] for i in range(len(features))]
+
+
+def linear(
+    features: list[np.ndarray], accuracy: list[np.ndarray], wanted: np.ndarray, seeds: list[int]
+) -> list[np.ndarray]:
+    """Scores float64[n] of ridge regression, by each ranker, the penalty chosen by leave-one-out. seeds: not used."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.preprocessing import StandardScaler
+
+    found = []
+    for part, target in zip(features, accuracy, strict=True):
+        scaler = StandardScaler().fit(part)
+        model = RidgeCV(np.logspace(-2, 3, 11)).fit(scaler.transform(part), target)
+        found.append(model.predict(scaler.transform(wanted)).astype(np.float64))
+    return found
+
+
+def bits_alone(configurations: Sequence[BitConfiguration]) -> np.ndarray:
+    """float32[n, 2 L]: the bits of weights and of activations, layer by layer; no statistics."""
+    return np.array([(*one.weights, *one.activations) for one in configurations], dtype=np.float32)

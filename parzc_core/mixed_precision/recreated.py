@@ -1,0 +1,185 @@
+"""Table 11's ground truth, made here: one trained network, seeded bit configurations, their accuracies, layer sensitivities.
+
+    made = recreate(PLANS["fashion-mnist"], FOLDER / "fashion-mnist")
+
+computes what the folder lacks, and nothing if it is whole: checkpoint.npz (the network, 8 bits a weight), manifest.json (how it
+was trained), runs.jsonl (an accuracy a configuration), sensitivities.jsonl (what the proxies read, a line a mini-batch).
+Killed at any moment, the same call goes on; training alone starts again from its beginning.
+"""
+
+import functools
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from torch import nn
+from tqdm import tqdm
+
+from parzc_core import paths
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.mixed_precision import checkpoint
+from parzc_core.mixed_precision import data as data_
+from parzc_core.mixed_precision.benchmark import Evaluation, evaluate_all, fingerprint
+from parzc_core.mixed_precision.bits import BitConfiguration, sample
+from parzc_core.mixed_precision.resnet import ResNet18
+from parzc_core.mixed_precision.sensitivities import Sensitivities
+from parzc_core.mixed_precision.training import Recipe, accuracy, train
+from parzc_core.run_store import RunStore
+
+FOLDER = paths.ROOT / "results" / "mixed_precision"  # where what is committed lies, whatever PARZC_RESULTS says
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides the result.
+
+    data: "fashion-mnist" or "digits". count, seed: of the sample of configurations. batches, batch: mini-batches of training
+    images that the proxies read, and their size; iterations, draws: of power iteration and of Hutchinson.
+    """
+
+    data: str
+    recipe: Recipe = field(default_factory=Recipe)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    count: int = 430
+    seed: int = 0
+    batches: int = 3
+    batch: int = 32
+    iterations: int = 20
+    draws: int = 30
+
+    def images(self, folder: Path | None = None) -> data_.Images:
+        """The images, from `folder` or wherever they are found. Raises BadInput where they are not, UnknownName."""
+        if self.data == "digits":
+            return data_.digits()
+        if self.data != "fashion-mnist":
+            raise UnknownName.of("data set of the mixed-precision benchmark", self.data, ("fashion-mnist", "digits"))
+        found = data_.folder_of_fashion_mnist(folder)
+        if found is None:
+            raise BadInput(
+                "Fashion-MNIST is not here; expected its four files in PARZC_DATA/fashion-mnist, in "
+                f"{data_.DEBIAN} (Debian's package dataset-fashion-mnist), or got by `parzc data fetch`"
+            )
+        return data_.fashion_mnist(found)
+
+
+PLANS = {
+    "fashion-mnist": Plan("fashion-mnist"),
+    "fashion-mnist-width32": Plan("fashion-mnist", Recipe(width=32)),
+    "digits": Plan(
+        "digits",
+        Recipe(epochs=4, batch=64, width=8, flip=False),
+        Evaluation(calibration=256, test=200),
+        count=40,
+        batches=2,
+        batch=16,
+        iterations=3,
+        draws=3,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Recreated:
+    """One set of configurations, measured. accuracy: float64[n], percent; size: float64[n], bits of the weights.
+
+    sensitivities: one a mini-batch. facts: of manifest.json. key: what says whose accuracies these are. seconds: float64[n].
+    """
+
+    network: nn.Module
+    configurations: list[BitConfiguration]
+    accuracy: np.ndarray
+    size: np.ndarray
+    seconds: np.ndarray
+    sensitivities: list[Sensitivities]
+    facts: dict[str, Any]
+    key: dict[str, Any]
+
+
+def recreate(
+    plan: Plan,
+    folder: Path,
+    activations: Sequence[int] | None = None,
+    source: Path | None = None,
+    jobs: int = 1,
+) -> Recreated:
+    """Computes what the folder lacks and gives the whole. activations: the bits they may get, where not those of the weights.
+
+    source: folder of the images. jobs: processes that measure configurations. Raises BadInput for a damaged checkpoint, or
+    where images are needed and not here.
+    """
+
+    @functools.cache
+    def images() -> data_.Images:
+        return plan.images(source)
+
+    folder = Path(folder)
+    network, facts = _trained(plan, folder, images)
+    configurations = sample(network, plan.count, plan.seed, activations=activations)
+    store = RunStore(folder / "runs.jsonl")
+    if jobs > 1:
+        Parallel(jobs)(
+            delayed(_measure)(plan, network, configurations[i::jobs], store.path, source) for i in range(jobs)
+        )
+    rows = evaluate_all(network, plan.data, configurations, store, images, plan.evaluation)
+    accuracies, sizes, seconds = (
+        np.array([row[name] for row in rows], dtype=np.float64) for name in ("accuracy", "size", "seconds")
+    )
+    key = {"network": fingerprint(network), **asdict(plan.evaluation), "count": plan.count, "seed": plan.seed}
+    key["activations"] = None if activations is None else list(activations)
+    sensitivities = _sensitivities(plan, network, folder, images)
+    return Recreated(network, configurations, accuracies, sizes, seconds, sensitivities, facts, key)
+
+
+def _measure(
+    plan: Plan, network: nn.Module, configurations: list[BitConfiguration], path: Path, source: Path | None
+) -> None:
+    """A worker's share; the store takes the lines of several writers."""
+    torch.set_num_threads(1)
+    evaluate_all(network, plan.data, configurations, RunStore(path), lambda: plan.images(source), plan.evaluation)
+
+
+def _trained(plan: Plan, folder: Path, images: Any) -> tuple[nn.Module, dict[str, Any]]:
+    path, manifest = folder / "checkpoint.npz", folder / "manifest.json"
+    network = ResNet18(10, 1, plan.recipe.width)
+    if not (path.is_file() and manifest.is_file()):
+        made, training = train(images(), plan.recipe)
+        checkpoint.save(made, path)
+        checkpoint.load(network, path)
+        facts = {
+            "command": "parzc " + shlex.join(["mixed-precision", "--plan", _name(plan)]),
+            "plan": asdict(plan),
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "float_accuracy": training.accuracy,
+            "stored_accuracy": accuracy(network, images().test, images().test_labels),
+            "training_cpu_minutes": training.cpu_minutes,
+            "images": images().digest,
+        }
+        paths.write_whole(manifest, json.dumps(facts, indent=2) + "\n")
+    return checkpoint.load(network, path).eval(), json.loads(manifest.read_bytes())
+
+
+def _name(plan: Plan) -> str:
+    return next((name for name, known in PLANS.items() if known == plan), plan.data)
+
+
+def _sensitivities(plan: Plan, network: nn.Module, folder: Path, images: Any) -> list[Sensitivities]:
+    store = RunStore(folder / "sensitivities.jsonl")
+    shared = {"network": fingerprint(network), "data": plan.data}
+    shared |= {name: getattr(plan, name) for name in ("batch", "iterations", "draws")}
+    found = []
+    for seed in tqdm(range(plan.batches), desc="layer sensitivities", disable=None):
+        key = {**shared, "batch_seed": seed}
+        plain = store.get(key)
+        if plain is None:
+            x, y = images().train, images().train_labels
+            chosen = torch.from_numpy(np.random.default_rng(seed).choice(len(x), plan.batch, replace=False))
+            made = Sensitivities(network, x[chosen], y[chosen], seed, plan.iterations, plan.draws)
+            plain = store.put(key, made.plain())
+        found.append(Sensitivities.restored(network, plain, plan.evaluation.clipping))
+    return found

@@ -1,0 +1,124 @@
+"""What the proxies read of one trained network and one batch; a score of a bit configuration is then a short sum."""
+
+import functools
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from parzc_core.collector import NodeStatistics, collect_statistics
+from parzc_core.errors import BadInput
+from parzc_core.mixed_precision.hessian import Curvature, average_traces, top_eigenvalues
+from parzc_core.mixed_precision.orthogonality import orthogonality
+from parzc_core.mixed_precision.quantizer import quantize_weight
+from parzc_core.passes import nodes_of
+
+
+class Sensitivities:
+    """What the proxies read of one trained network and one batch: each made once, when it is first asked for.
+
+    network: maps images to logits, never touched. images: float32[N, channels, height, width], N >= 2. labels: int64[N].
+    seed: of power iteration and Hutchinson's signs; iterations, draws: at most so many products for each of them. clipping: of
+    the weights whose error counts, as they are quantized.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        seed: int = 0,
+        iterations: int = 100,
+        draws: int = 50,
+        clipping: str = "max",
+    ) -> None:
+        self.network, self.images, self.labels, self.seed = network, images, labels, seed
+        self.iterations, self.draws, self.clipping = iterations, draws, clipping
+        self.nodes = nodes_of(network)
+        self.seconds: dict[str, float] = {}  # CPU-seconds of what has been made
+        self._errors: dict[tuple[str, int], float] = {}
+
+    @functools.cached_property
+    def curvature(self) -> Curvature:
+        """Products with the Hessian; its graph is shared by both Hessian proxies."""
+        return Curvature(self.network, self.images, self.labels)
+
+    @functools.cached_property
+    def eigenvalues(self) -> dict[str, float]:
+        """Top eigenvalue of each layer's block of the Hessian."""
+        with self._timed("eigenvalues"):
+            return top_eigenvalues(self.curvature, iterations=self.iterations, seed=self.seed)
+
+    @functools.cached_property
+    def traces(self) -> dict[str, float]:
+        """Average trace of each layer's block of the Hessian."""
+        with self._timed("traces"):
+            return average_traces(self.curvature, draws=self.draws, seed=self.seed)
+
+    @functools.cached_property
+    def statistics(self) -> NodeStatistics:
+        """All seven node-wise statistics."""
+        with self._timed("statistics"):
+            return collect_statistics(self.network, self.images, self.labels)
+
+    @functools.cached_property
+    def orthogonalities(self) -> torch.Tensor:
+        """float64[L, L] of `orthogonality`, in module order."""
+        with self._timed("orthogonalities"):
+            return orthogonality(self.network, self.images)
+
+    def of_statistic(self, proxy: str) -> dict[str, float]:
+        """{layer: node-wise statistic}."""
+        return dict(zip(self.statistics.nodes, self.statistics.of(proxy).tolist(), strict=True))
+
+    def weight_error(self, layer: str, bits: int) -> float:
+        """||Q(W) - W||^2 of a layer."""
+        if (layer, bits) not in self._errors:
+            weight = self.nodes[layer].weight.detach()
+            self._errors[layer, bits] = float(
+                (quantize_weight(weight, bits, self.clipping) - weight).double().square().sum()
+            )
+        return self._errors[layer, bits]
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        start = time.process_time()
+        yield
+        self.seconds[what] = time.process_time() - start
+
+    def plain(self) -> dict[str, Any]:
+        """All of it for JSON, made if it is not yet; `restored` reads it back."""
+        return {
+            "eigenvalues": self.eigenvalues,
+            "traces": self.traces,
+            "statistics": {proxy: self.statistics.of(proxy).tolist() for proxy in self.statistics.proxies},
+            "nodes": list(self.statistics.nodes),
+            "execution_order": list(self.statistics.execution_order),
+            "orthogonalities": self.orthogonalities.tolist(),
+            "seconds": dict(self.seconds),
+        }
+
+    @classmethod
+    def restored(cls, network: nn.Module, plain: Mapping[str, Any], clipping: str = "max") -> "Sensitivities":
+        """What `plain` gave, with the network it was made of; no images are needed. Raises BadInput for other layers."""
+        found = cls(network, torch.zeros(0), torch.zeros(0, dtype=torch.int64), clipping=clipping)
+        if set(plain["nodes"]) != set(found.nodes) or set(plain["eigenvalues"]) != set(found.nodes):
+            raise BadInput(
+                f"got sensitivities of the layers {', '.join(plain['nodes'])}; "
+                f"expected those of the network: {', '.join(found.nodes)}"
+            )
+        numel = np.array([found.nodes[name].weight.numel() for name in plain["nodes"]], dtype=np.int64)
+        values = np.array(list(plain["statistics"].values()), dtype=np.float64)
+        order = tuple(plain["execution_order"])
+        statistics = NodeStatistics(tuple(plain["nodes"]), tuple(plain["statistics"]), values, numel, order)
+        # In the place where a cached property looks first.
+        found.__dict__.update(
+            eigenvalues=dict(plain["eigenvalues"]), traces=dict(plain["traces"]), statistics=statistics
+        )
+        found.__dict__["orthogonalities"] = torch.tensor(plain["orthogonalities"], dtype=torch.float64)
+        found.seconds.update(plain["seconds"])
+        return found
