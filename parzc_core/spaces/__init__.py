@@ -9,7 +9,8 @@ from torch import nn
 
 from parzc_core.errors import UnknownName
 
-NAMES = ("nb101", "nb201")
+NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
+NAMES = ("nb101", "nb201", *NDS)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class Space(Protocol):
 
 
 def space(name: str) -> Space:
-    """The space module of that name. Raises UnknownName."""
+    """The space of that name: a module, or one of the five Network Design Spaces. Raises UnknownName."""
     if name not in NAMES:
         raise UnknownName.of("space", name, NAMES)
+    if name in NDS:
+        return cast(Space, import_module("parzc_core.spaces.nds").SPACES[name])
     return cast(Space, import_module(f"parzc_core.spaces.{name}"))

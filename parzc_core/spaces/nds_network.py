@@ -5,6 +5,7 @@ stage S; `stages.S.C.inputs.I.P` projects input I. A stage's cell 0 is its reduc
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -137,23 +138,23 @@ class SearchedCell(nn.Module):
                 }
             )
 
-    def forward(self, first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tensor:
-        values: list[torch.Tensor | None] = [None] * INPUTS
-        for i in self.projected:
-            values[i] = self.inputs[i]((first, second)[i])
-        some = next(value for value in values if value is not None)  # (N, C, H, W)
+    def forward(self, *given: torch.Tensor | None) -> torch.Tensor:
+        values = {i: self.inputs[i](given[i]) for i in self.projected}
+        some = next(iter(values.values()))  # (N, C, H, W)
         if self.stride == 2 and min(some.shape[2:]) < 2:
-            raise BadInput(f"got a reduction at width 1, {tuple(some.shape)}; expected images of at least 8 x 8 pixels")
+            raise BadInput(f"got a reduction at width 1, {tuple(some.shape)}; expected images of at least 3 x 3 pixels")
         for node, pair in enumerate(self.cell.nodes, start=INPUTS):
-            layers = self.nodes[str(node)].values()
+            if node not in self.computed:
+                continue
+            layers: Any = self.nodes[str(node)]
             terms = [
                 layer(values[source])
-                for (name, source), layer in zip(pair, layers, strict=True)
-                if name != "none" and node in self.computed
+                for (name, source), layer in zip(pair, layers.values(), strict=True)
+                if name != "none"
             ]
-            if not terms and node in self.computed:  # both are `none`; later layers may have a bias to add to the zeros
+            if not terms:  # both are `none`; operations after it may still have a bias to add to the zeros
                 terms = [some.new_zeros(*some.shape[:2], *(-(-side // self.stride) for side in some.shape[2:]))]
-            values.append(sum(terms[1:], start=terms[0]) if terms else None)
+            values[node] = sum(terms[1:], start=terms[0])
         return torch.cat([values[i] for i in self.cell.concat], dim=1)
 
 
@@ -183,7 +184,7 @@ def live_layers(architecture: Architecture) -> list[bool]:
 
 
 class Network(nn.Module):
-    """Stem, three stages, head: (N, 3, H, W) -> (N, classes); H, W at least 8. Stage s has 2^s times the first one's channels.
+    """Stem, three stages, head: (N, 3, H, W) -> (N, classes); H, W at least 3. Stage s has 2^s times the first one's channels.
 
     skip_dead: leave out cells and projections whose output is read by nothing that reaches the classifier.
     """
@@ -194,21 +195,23 @@ class Network(nn.Module):
         self.architecture = architecture
         self.computed = live_layers(architecture) if skip_dead else [True] * depth
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
-        self.stages = nn.ModuleList(nn.ModuleList() for _ in range(3))
+        stages = [nn.ModuleList() for _ in range(3)]
         channels_in = (stem, stem)
         for place in places(depth):
             cell, channels = architecture.cell(place.reduction), architecture.width * 2**place.stage
-            self.stages[place.stage].append(
+            stages[place.stage].append(
                 SearchedCell(cell, channels_in, channels, place.reduction, place.halve_first, not skip_dead)
             )
             channels_in = (channels_in[1], len(cell.concat) * channels)
+        self.stages = nn.ModuleList(stages)
         self.classifier = nn.Linear(channels_in[1], classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         stem = self.stem(x)  # (N, 3 width, H, W)
         before: torch.Tensor | None = stem
         last: torch.Tensor | None = stem
-        layers = [cell for stage in self.stages for cell in stage]
+        stages: Any = self.stages
+        layers = [cell for stage in stages for cell in stage]
         for cell, computed in zip(layers, self.computed, strict=True):
             before, last = last, cell(before, last) if computed else None
         assert last is not None  # the last cell is always computed
