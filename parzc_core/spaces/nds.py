@@ -4,6 +4,7 @@ Five spaces that differ in their operations, in the number of nodes of a cell, a
 `SPACES["nds_darts"]` and so on are what `parzc_core.spaces.space` gives. Architecture strings: see nds_genotype.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,16 +51,19 @@ class NdsSpace:
     @cached_property
     def SLOTS(self) -> tuple[str, ...]:
         """Every node that a network of at most MAX_DEPTH cells can have, from the stem to the classifier."""
-        seen = {place for depth in range(nds_genotype.LEAST_DEPTH, MAX_DEPTH + 1) for place in places(depth)}
+        found: dict[tuple[int, int], list[Place]] = {}
+        for depth in range(nds_genotype.LEAST_DEPTH, MAX_DEPTH + 1):
+            for place in places(depth):
+                found.setdefault((place.stage, place.cell), []).append(place)
         slots = ["stem.0"]
-        for place in sorted(seen, key=lambda place: (place.stage, place.cell, place.halve_first)):
-            names = list(_projections(place, range(INPUTS)))
+        for (stage, cell), same in sorted(found.items()):
+            names = [name for i in range(INPUTS) for place in same for name in _projections(place, (i,))]
             for node in range(INPUTS, INPUTS + self.family.nodes):
                 for k in range(2):
                     for operation in self.OPERATIONS:
-                        names += _convolutions(node, k, (operation, 0), place.reduction)
-            slots += [f"stages.{place.stage}.{place.cell}.{name}" for name in names]
-        return (*dict.fromkeys(slots), "classifier")
+                        names += _convolutions(node, k, (operation, 0), same[0].reduction)
+            slots += [f"stages.{stage}.{cell}.{name}" for name in dict.fromkeys(names)]
+        return (*slots, "classifier")
 
     @property
     def MAX_NODES(self) -> int:
@@ -185,7 +189,7 @@ def node_paths(architecture: Architecture, live: bool = False) -> tuple[str, ...
     return (*paths, "classifier")
 
 
-def _projections(place: Place, inputs: range | tuple[int, ...]) -> list[str]:
+def _projections(place: Place, inputs: Iterable[int]) -> list[str]:
     halved = ["inputs.0.halves.0", "inputs.0.halves.1"]
     return [name for i in inputs for name in (halved if i == 0 and place.halve_first else [f"inputs.{i}.1"])]
 

@@ -24,7 +24,7 @@ Operation = tuple[str, int]  # its name, the node it reads
 
 @dataclass(frozen=True)
 class Family:
-    """A space's rules (Radosavovic et al., Table 2).
+    """A space's rules (Radosavovic et al., ICCV 2019, §5).
 
     title: name in the papers. operations: what an operation can be. nodes: intermediate nodes of a cell.
     loose: a sampled cell concatenates the nodes that no other reads ("L"), otherwise all of them ("A").
