@@ -7,9 +7,11 @@ from nds_genotypes import DARTS_V2, P_DARTS, PC_DARTS
 from test_nds_spaces import architectures
 from torch import nn
 
-from parzc_core import network_level
+from parzc_core import collection, network_level
+from parzc_core.collection import CollectionConfig
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
+from parzc_core.images import MiniBatch
 from parzc_core.spaces import NDS, nds, nds_genotype, nds_network
 from parzc_core.spaces.nds_genotype import Architecture, Cell
 
@@ -33,9 +35,20 @@ def test_parameters_are_the_published_ones(genotype: dict, millions: float, digi
     assert round(DARTS.parameters(arch_of(genotype)) / 1e6, digits) == millions
 
 
-def test_flops_are_the_published_ones() -> None:
-    assert round(DARTS.flops(arch_of(DARTS_V2)) / 2e6) == 528
-    assert round(DARTS.flops(arch_of(P_DARTS)) / 2e6) == 532
+def test_flops_are_two_for_every_multiply_add() -> None:
+    arch = nds.SPACES["nds_nasnet"].sample(1, seed=0, width=4, depth=4)[0]
+    network = nds.SPACES["nds_nasnet"].build(arch, skip_dead=False)
+    counted = []
+
+    def count(module: nn.Module, given: tuple, output: torch.Tensor) -> None:
+        counted.append(output[0, 0].numel() * module.weight.numel())  # every weight is used once at every output pixel
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    network(torch.randn(2, 3, 16, 16))
+    assert len(counted) == len(convolutions(network))
+    assert nds.SPACES["nds_nasnet"].flops(arch, side=16) == 2 * sum(counted)
 
 
 def test_the_network_level_scores_agree_with_the_counts() -> None:
@@ -90,8 +103,8 @@ def test_average_pooling_does_not_count_the_padding() -> None:
 def test_a_factorised_reduction_takes_even_and_odd_pixels() -> None:
     layer = nds_network.FactorizedReduction(1, 2).eval()
     for half in layer.halves:
-        nn.init.ones_(half.weight)  # type: ignore[arg-type]
-    layer.bn = nn.Identity()  # type: ignore[assignment]
+        nn.init.ones_(half.weight)
+    layer.bn = nn.Identity()
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert layer(image)[0].tolist() == [[[0, 2], [8, 10]], [[5, 7], [13, 15]]]
     with pytest.raises(BadInput, match="got 3 channels out of a reduction; expected an even number"):
@@ -114,17 +127,17 @@ def test_a_cell_of_none_gives_zeros_that_later_nodes_may_add_to() -> None:
     x = torch.randn(2, 4, 6, 6)
     assert cell(x, x).shape == (2, 8, 3, 3)
     assert not cell(x, x).any()
-    nn.init.constant_(cell.nodes["3"]["0_sep_conv_3x3"][7].bias, 0.25)  # type: ignore[index, arg-type, call-overload]
+    nn.init.constant_(cell.nodes["3"]["0_sep_conv_3x3"][7].bias, 0.25)
     assert torch.equal(cell(x, x)[:, 4:], torch.full((2, 4, 3, 3), 0.25))
 
 
 @pytest.mark.parametrize(("depth", "stages"), [(3, (1, 1, 1)), (4, (1, 1, 2)), (8, (2, 3, 3)), (20, (6, 7, 7))])
 def test_reductions_stand_at_a_third_and_two_thirds(depth: int, stages: tuple[int, ...]) -> None:
     network = DARTS.build(DARTS.sample(1, seed=0, width=2, depth=depth)[0])
-    assert tuple(len(stage) for stage in network.stages) == stages  # type: ignore[arg-type]
-    strides = [[cell.stride for cell in stage] for stage in network.stages]  # type: ignore[union-attr]
+    assert tuple(len(stage) for stage in network.stages) == stages
+    strides = [[cell.stride for cell in stage] for stage in network.stages]
     assert strides == [[2 if s and c == 0 else 1 for c in range(n)] for s, n in enumerate(stages)]
-    channels = [[cell.channels for cell in stage] for stage in network.stages]  # type: ignore[union-attr]
+    channels = [[cell.channels for cell in stage] for stage in network.stages]
     assert channels == [[2 * 2**s] * n for s, n in enumerate(stages)]
     assert network(torch.randn(2, 3, 8, 8)).shape == (2, 10)
 
@@ -140,7 +153,7 @@ def test_nodes_have_their_names_and_the_dead_get_no_gradient(given_: tuple[nds.N
     assert sorted(paths) == sorted(convolutions(network))
     nn.functional.cross_entropy(network(IMAGES), LABELS).backward()
     weights = {path: network.get_submodule(path).weight for path in paths}
-    reached = {path for path, weight in weights.items() if weight.grad is not None}  # type: ignore[union-attr]
+    reached = {path for path, weight in weights.items() if weight.grad is not None}
     assert reached <= live
     if "none" not in one.OPERATIONS:
         assert reached == live
@@ -160,6 +173,24 @@ def test_statistics_are_collected_for_every_node(name: str) -> None:
     live = one.isomorphism(arch).nodes
     dead = [statistics.of("grad_norm")[i] for i, node in enumerate(statistics.nodes) if node not in live]
     assert not any(dead)
+
+
+def test_a_collection_takes_the_space_by_name_and_its_width() -> None:
+    config = CollectionConfig(
+        space="nds_enas",
+        images="noise",
+        batch=2,
+        width=2,
+        proxies=("snip", "l2_norm"),
+        scores=("params", "flops", "nwot"),
+    )
+    one = nds.SPACES["nds_enas"]
+    arch = one.sample(1, seed=0, width=16, depth=4)[0]
+    record = collection.record(config, arch, MiniBatch(IMAGES, LABELS, 10, {}))
+    assert set(record.statistics.nodes) == set(nds.node_paths(one.parse(arch)))
+    narrow = one.resized(arch, width=2)
+    assert record.scores["params"] == one.parameters(narrow)
+    assert record.scores["flops"] == one.flops(narrow, side=8)
 
 
 def test_bad_networks_say_what_is_wrong() -> None:

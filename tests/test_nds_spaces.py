@@ -50,7 +50,7 @@ def test_the_spaces_have_the_published_sizes(name: str) -> None:
     got = (len(set(family.operations)), family.nodes, family.loose, (family.cells + 5 * 10**8) // 10**9)
     assert got == printed[name]
     assert family.cells**2 * 15 == space(name).ARCH_COUNT
-    assert space(name) is nds.SPACES[name]  # type: ignore[comparison-overlap]
+    assert space(name) is nds.SPACES[name]
 
 
 @given(architectures())
@@ -104,7 +104,7 @@ def test_bad_strings_say_what_is_wrong(old: str, new: str, message: str) -> None
 
 def test_what_is_no_architecture_at_all_is_refused() -> None:
     with pytest.raises(BadInput, match="not an architecture of ENAS: None"):
-        ENAS.parse(None)  # type: ignore[arg-type]
+        ENAS.parse(None)
     with pytest.raises(BadInput, match="those of ENAS are skip_connect"):
         nds_genotype.from_genotype(ENAS.family, {**NASNET_A, "normal": [["sep_conv_7x7", 0]] * 10}, 16, 4)
     with pytest.raises(BadInput, match=r"cannot be read .KeyError: 'reduce'"):
@@ -112,7 +112,7 @@ def test_what_is_no_architecture_at_all_is_refused() -> None:
     with pytest.raises(BadInput, match="not a whole number"):
         nds_genotype.from_genotype(DARTS.family, {**DARTS_V2, "normal_concat": [2.0]}, 16, 4)
     with pytest.raises(BadInput, match=r"got width 16\.5"):
-        nds_genotype.from_genotype(DARTS.family, DARTS_V2, 16.5, 4)  # type: ignore[arg-type]
+        nds_genotype.from_genotype(DARTS.family, DARTS_V2, 16.5, 4)
     with pytest.raises(UnknownName, match="nds_dart'"):
         space("nds_dart")
 
