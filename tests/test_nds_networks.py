@@ -12,7 +12,7 @@ from parzc_core.collection import CollectionConfig
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
 from parzc_core.images import MiniBatch
-from parzc_core.spaces import NDS, nds, nds_genotype, nds_network
+from parzc_core.spaces import NDS, nds, nds_genotype, nds_network, nds_slots
 from parzc_core.spaces.nds_genotype import Architecture, Cell
 
 DARTS = nds.SPACES["nds_darts"]
@@ -149,7 +149,7 @@ def test_nodes_have_their_names_and_the_dead_get_no_gradient(given_: tuple[nds.N
     arch = str(architecture)
     torch.manual_seed(0)
     network = one.build(arch, classes=2)
-    paths, live = nds.node_paths(architecture), set(one.isomorphism(arch).nodes)
+    paths, live = nds_slots.node_paths(architecture), set(one.isomorphism(arch).nodes)
     assert sorted(paths) == sorted(convolutions(network))
     nn.functional.cross_entropy(network(IMAGES), LABELS).backward()
     weights = {path: network.get_submodule(path).weight for path in paths}
@@ -168,7 +168,7 @@ def test_statistics_are_collected_for_every_node(name: str) -> None:
     one = nds.SPACES[name]
     arch = one.sample(1, seed=2, width=2, depth=4)[0]
     statistics = collect_statistics(one.build(arch), IMAGES, LABELS)
-    assert set(statistics.nodes) == set(nds.node_paths(one.parse(arch))) <= set(one.SLOTS)
+    assert set(statistics.nodes) == set(nds_slots.node_paths(one.parse(arch))) <= set(one.SLOTS)
     assert statistics.not_finite == 0
     live = one.isomorphism(arch).nodes
     dead = [statistics.of("grad_norm")[i] for i, node in enumerate(statistics.nodes) if node not in live]
@@ -187,7 +187,7 @@ def test_a_collection_takes_the_space_by_name_and_its_width() -> None:
     one = nds.SPACES["nds_enas"]
     arch = one.sample(1, seed=0, width=16, depth=4)[0]
     record = collection.record(config, arch, MiniBatch(IMAGES, LABELS, 10, {}))
-    assert set(record.statistics.nodes) == set(nds.node_paths(one.parse(arch)))
+    assert set(record.statistics.nodes) == set(nds_slots.node_paths(one.parse(arch)))
     narrow = one.resized(arch, width=2)
     assert record.scores["params"] == one.parameters(narrow)
     assert record.scores["flops"] == one.flops(narrow, side=8)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nds_genotypes import AMOEBANET_A, DARTS_V2, NASNET_A
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.spaces import NDS, nds, nds_genotype, space
+from parzc_core.spaces import NDS, nds, nds_genotype, nds_slots, space
 from parzc_core.spaces.nds_genotype import Architecture, Cell
 
 DARTS, ENAS, NASNET = (nds.SPACES[f"nds_{name}"] for name in ("darts", "enas", "nasnet"))
@@ -174,7 +174,7 @@ def test_slots_hold_every_node_once(name: str) -> None:
     assert (one.SLOTS[0], one.SLOTS[-1]) == ("stem.0", "classifier")
     place = {slot: i for i, slot in enumerate(one.SLOTS)}
     for arch in one.sample(25, seed=1) + one.sample(5, seed=2, depth=3):
-        paths = nds.node_paths(one.parse(arch))
+        paths = nds_slots.node_paths(one.parse(arch))
         assert len(paths) <= one.MAX_NODES
         assert [place[path] for path in paths] == sorted(place[path] for path in paths)
         live = one.isomorphism(arch)
@@ -182,11 +182,31 @@ def test_slots_hold_every_node_once(name: str) -> None:
         assert set(live.nodes) <= set(paths)
 
 
+@each_space
+def test_a_slot_says_where_its_node_is(name: str) -> None:
+    slots = nds.SPACES[name].SLOTS
+    assert nds_slots.slot(slots[0]) is None is nds_slots.slot(slots[-1])
+    found = [nds_slots.slot(path) for path in slots[1:-1]]
+    # The one place with two ways to project: a reduction's input 0, where the cell before is a reduction or is not.
+    twice = [place for place, times in Counter(found).items() if times > 1]
+    assert twice == [nds_slots.Slot(2, 0, 0, 0, "projection", 0)]
+
+
+def test_slots_of_single_nodes() -> None:
+    slot, place = nds_slots.slot, nds_slots.Slot
+    assert slot("stages.1.3.nodes.4.1_sep_conv_5x5.6") == place(1, 3, 4, 1, "sep_conv_5x5", 3)
+    assert slot("stages.1.3.nodes.4.1_sep_conv_5x5.5") == place(1, 3, 4, 1, "sep_conv_5x5", 2)
+    assert slot("stages.2.0.nodes.2.0_skip_connect.halves.1") == place(2, 0, 2, 0, "skip_connect", 1)
+    assert slot("stages.0.5.inputs.1.1") == place(0, 5, 1, 0, "projection", 0)
+    with pytest.raises(BadInput, match=r"got the node 'cells\.0\.conv'"):
+        slot("cells.0.conv")
+
+
 @pytest.mark.parametrize(("name", "printed"), [("amoeba", 708), ("darts", 500), ("enas", 688), ("nasnet", 630)])
 def test_the_papers_input_lengths_are_those_of_the_longest_of_a_sample(name: str, printed: int) -> None:
     """A.4 prints 4 proxies times these nodes. The longest possible has 684 (DARTS) or 844: the paper's are of its sample."""
     one = nds.SPACES[f"nds_{name}"]
-    lengths = [len(nds.node_paths(one.parse(arch))) for arch in one.sample(300, seed=0, width=16, depth=20)]
+    lengths = [len(nds_slots.node_paths(one.parse(arch))) for arch in one.sample(300, seed=0, width=16, depth=20)]
     assert min(lengths) >= 4 + 2 * 20
     assert (684 if name == "darts" else 844) == one.MAX_NODES
     assert abs(max(lengths) / printed - 1) < 0.15

@@ -4,7 +4,6 @@ Five spaces that differ in their operations, in the number of nodes of a cell, a
 `SPACES["nds_darts"]` and so on are what `parzc_core.spaces.space` gives. Architecture strings: see nds_genotype.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,9 +12,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces import Graph, Isomorphism, nds_genotype
+from parzc_core.spaces import Graph, Isomorphism, nds_genotype, nds_slots
 from parzc_core.spaces.nds_genotype import DEPTHS, FAMILIES, INPUTS, WIDTHS, Architecture, Cell, Family, Operation
-from parzc_core.spaces.nds_network import Network, Place, inputs_read, live_layers, live_nodes, places
+from parzc_core.spaces.nds_network import Network
 
 MAX_DEPTH = max(DEPTHS)  # of the slots; deeper networks can be built, and have nodes without a slot
 
@@ -51,26 +50,14 @@ class NdsSpace:
     @cached_property
     def SLOTS(self) -> tuple[str, ...]:
         """Every node that a network of at most MAX_DEPTH cells can have, from the stem to the classifier."""
-        found: dict[tuple[int, int], list[Place]] = {}
-        for depth in range(nds_genotype.LEAST_DEPTH, MAX_DEPTH + 1):
-            for place in places(depth):
-                found.setdefault((place.stage, place.cell), []).append(place)
-        slots = ["stem.0"]
-        for (stage, cell), same in sorted(found.items()):
-            names = [name for i in range(INPUTS) for place in same for name in _projections(place, (i,))]
-            for node in range(INPUTS, INPUTS + self.family.nodes):
-                for k in range(2):
-                    for operation in self.OPERATIONS:
-                        names += _convolutions(node, k, (operation, 0), same[0].reduction)
-            slots += [f"stages.{stage}.{cell}.{name}" for name in dict.fromkeys(names)]
-        return (*slots, "classifier")
+        return nds_slots.slots(self.family, MAX_DEPTH)
 
     @property
     def MAX_NODES(self) -> int:
         """Nodes of a network of MAX_DEPTH cells whose every operation is a separable convolution."""
         operation = next(name for name in self.OPERATIONS if name.startswith("sep_conv"))
         cell = Cell(((operation, 0),) * 2 * self.family.nodes, (INPUTS,))
-        return len(node_paths(Architecture(cell, cell, WIDTHS[0], MAX_DEPTH)))
+        return len(nds_slots.node_paths(Architecture(cell, cell, WIDTHS[0], MAX_DEPTH)))
 
     def parse(self, arch_str: str) -> Architecture:
         """The architecture of a string. Raises BadInput."""
@@ -169,44 +156,7 @@ class NdsSpace:
 
     def isomorphism(self, arch_str: str) -> Isomorphism:
         """Every architecture stands for itself (cells drawn at random hardly ever coincide); its live nodes."""
-        return Isomorphism(arch_str, {path: path for path in node_paths(self.parse(arch_str), live=True)})
-
-
-def node_paths(architecture: Architecture, live: bool = False) -> tuple[str, ...]:
-    """Module paths of the network's Conv2d/Linear nodes, in module order; live: only those that reach the classifier."""
-    paths = ["stem.0"]
-    for place, computed in zip(places(architecture.depth), live_layers(architecture), strict=True):
-        if live and not computed:
-            continue
-        cell = architecture.cell(place.reduction)
-        alive = live_nodes(cell)
-        names = list(_projections(place, inputs_read(cell) if live else range(INPUTS)))
-        for node, pair in enumerate(cell.nodes, start=INPUTS):
-            if node in alive or not live:
-                for k, operation in enumerate(pair):
-                    names += _convolutions(node, k, operation, place.reduction)
-        paths += [f"stages.{place.stage}.{place.cell}.{name}" for name in names]
-    return (*paths, "classifier")
-
-
-def _projections(place: Place, inputs: Iterable[int]) -> list[str]:
-    halved = ["inputs.0.halves.0", "inputs.0.halves.1"]
-    return [name for i in inputs for name in (halved if i == 0 and place.halve_first else [f"inputs.{i}.1"])]
-
-
-def _convolutions(node: int, k: int, operation: Operation, reduction: bool) -> list[str]:
-    """Paths of an operation's convolutions inside its cell."""
-    name, source = operation
-    parts: tuple[str, ...] = ()
-    if name.startswith(("sep_conv", "dil_sep_conv")):
-        parts = ("1", "2", "5", "6")  # depthwise, pointwise, twice
-    elif name.startswith("dil_conv") or name in ("conv_3x1_1x3", "conv_7x1_1x7"):
-        parts = ("1", "2")
-    elif name.startswith("conv"):
-        parts = ("1",)
-    elif name == "skip_connect" and reduction and source < INPUTS:
-        parts = ("halves.0", "halves.1")
-    return [f"nodes.{node}.{k}_{name}.{part}" for part in parts]
+        return Isomorphism(arch_str, {path: path for path in nds_slots.node_paths(self.parse(arch_str), live=True)})
 
 
 SPACES: dict[str, NdsSpace] = {name: NdsSpace(name) for name in FAMILIES}
