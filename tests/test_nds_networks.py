@@ -167,9 +167,14 @@ def test_nodes_have_their_names_and_the_dead_get_no_gradient(given_: tuple[nds.N
 def test_statistics_are_collected_for_every_node(name: str) -> None:
     one = nds.SPACES[name]
     arch = one.sample(1, seed=2, width=2, depth=4)[0]
-    statistics = collect_statistics(one.build(arch), IMAGES, LABELS)
+    network = one.build(arch)
+    statistics = collect_statistics(network, IMAGES, LABELS)
     assert set(statistics.nodes) == set(nds_slots.node_paths(one.parse(arch))) <= set(one.SLOTS)
     assert statistics.not_finite == 0
+    nn.functional.cross_entropy(network(IMAGES), LABELS).backward()
+    for node, value in zip(statistics.nodes, statistics.of("grad_norm"), strict=True):
+        gradient = network.get_submodule(node).weight.grad
+        assert value == pytest.approx(0.0 if gradient is None else float(gradient.norm()), rel=1e-3, abs=1e-5)
     live = one.isomorphism(arch).nodes
     dead = [statistics.of("grad_norm")[i] for i, node in enumerate(statistics.nodes) if node not in live]
     assert not any(dead)
