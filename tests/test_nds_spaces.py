@@ -206,8 +206,8 @@ def test_slots_of_single_nodes() -> None:
 @pytest.mark.parametrize(
     ("name", "printed"), [("amoeba", 708), ("darts", 500), ("enas", 688), ("nasnet", 630), ("pnas", 728)]
 )
-def test_the_papers_input_lengths_are_those_of_the_longest_of_a_sample(name: str, printed: int) -> None:
-    """The supplement ("Details for NDS") prints 4 proxies times these nodes. The longest possible has 684 (DARTS) or 844: the paper's are of its sample."""
+def test_the_papers_input_lengths_fit_the_longest_of_a_sample(name: str, printed: int) -> None:
+    """The supplement ("Details for NDS") prints four times these nodes; the longest possible has 844, or 684 (DARTS)."""
     one = nds.SPACES[f"nds_{name}"]
     lengths = [len(nds_slots.node_paths(one.parse(arch))) for arch in one.sample(300, seed=0, width=16, depth=20)]
     assert min(lengths) >= 4 + 2 * 20

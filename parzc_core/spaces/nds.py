@@ -3,9 +3,9 @@
 Five spaces that differ in their operations, in the number of nodes of a cell, and in which nodes a cell's output joins:
 `SPACES["nds_darts"]` and so on are what `parzc_core.spaces.space` gives. Architecture strings: see nds_genotype.
 
-The input lengths that ParZC prints ("Details for NDS"), divided by its four proxies, are 708 nodes for Amoeba, 500 DARTS, 688 ENAS, 630
-NASNet, 728 PNAS. That is no property of the spaces (the longest network has 844 nodes, 684 in DARTS) but the longest of a
-sample: of 1,000 architectures, the longest has 708 to 780, 508 to 572, 668 to 732, 574 to 632, 664 to 700 (three samples each).
+The input lengths that ParZC prints ("Details for NDS"), divided by its four proxies, are 708 nodes for Amoeba, 500 DARTS,
+688 ENAS, 630 NASNet, 728 PNAS. They are no property of the spaces, whose longest networks have 844 nodes (DARTS 684), and fit
+the longest of a random sample: in three samples of 1,000 it has 708 to 780, 508 to 572, 668 to 732, 574 to 632, 664 to 700.
 """
 
 from dataclasses import dataclass
