@@ -9,8 +9,8 @@ list of entries, or an object of two lists, "top" and "mid".
 
 import json
 import math
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ FILES: dict[str, dict[str, str]] = {
     "nds_amoeba": {"": "Amoeba"},
     "nds_pnas": {"": "PNAS", "fix-w-d": "PNAS_fix-w-d"},
 }
+DATASETS = ("cifar10",)
 SOURCE = "https://dl.fbaipublicfiles.com/nds/data.zip"  # linked by facebookresearch/nds, MIT; no checksum is published
 
 
@@ -47,10 +48,7 @@ def trainings(space: str, variant: str = "") -> pd.DataFrame:
     folder = paths.data_folder()
     path = None if folder is None else folder / name
     if path is None or not path.is_file():
-        raise LabelsMissing(
-            f"no published trainings of {space} on this machine: looked for {name} in the folder that PARZC_DATA names; "
-            f"download {SOURCE} (no checksum of it is known) and unpack it there"
-        )
+        raise LabelsMissing(_missing(space, DATASETS[0], "test", name))
     state = path.stat()
     table = _read(path, space, state.st_size, state.st_mtime_ns).copy()
     epochs = sorted(set(table["epochs"]))
@@ -66,6 +64,31 @@ def trainings(space: str, variant: str = "") -> pd.DataFrame:
 @lru_cache(maxsize=3)
 def _read(path: Path, space: str, size: int, modified: int) -> pd.DataFrame:
     return read(path, space)
+
+
+def sources(
+    space: str,
+) -> tuple[dict[str, dict[str, Callable[[str, str], pd.DataFrame]]], Callable[[str, str, str], str]]:
+    """What labels.py needs of a space: its sources of test accuracy (no other was published), the text of LabelsMissing."""
+    return {"val": {}, "test": {"nds_data": partial(_accuracies, space)}}, partial(_missing, space)
+
+
+def _accuracies(space: str, dataset: str, split: str) -> pd.DataFrame:
+    """A row an architecture; of one that was trained more than once, the mean."""
+    table = trainings(space)
+    found = table.groupby("arch", sort=False)[["accuracy"]].mean().rename(columns={"accuracy": split})
+    found.attrs["provenance"] = dict(table.attrs["provenance"])
+    return found
+
+
+def _missing(space: str, dataset: str, split: str, what: str) -> str:
+    if split != "test":
+        return f"no {split} accuracy of {space} was published; there is test accuracy in {FOLDER}"
+    name = f"{FOLDER}/{FILES[space]['']}.json" if what in ("", "nds_data") else what
+    return (
+        f"no published trainings of {space} on this machine: looked for {name} in the folder that PARZC_DATA names; "
+        f"download {SOURCE} (no checksum of it is known) and unpack it there"
+    )
 
 
 def read(path: Path, space: str) -> pd.DataFrame:

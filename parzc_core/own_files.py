@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from parzc_core import downloads, paths
+from parzc_core import downloads, labels_nds, paths
 from parzc_core.errors import CorruptDownload, UnknownName
 
 
@@ -55,6 +55,19 @@ FILES: tuple[OwnFile, ...] = (
         "NAS-Bench-101, CIFAR-10: validation and test accuracy of every run of 423,624 cells after 108 epochs, times",
         downloads.NB101_TABLES,
         "rankers learn from validation accuracy instead of the test accuracy of their training cells",
+    ),
+    *(
+        OwnFile(
+            f"{labels_nds.FOLDER}/{file}.json",
+            None,
+            f"{labels_nds.SOURCE}, unpacked (linked by facebookresearch/nds; no checksum is published)",
+            "MIT",
+            f"Network Design Spaces, {file}: test error of each trained network of {space} on CIFAR-10",
+            ("table01", "nds_nb301"),
+            "labels of the published networks of that space",
+        )
+        for space, variants in labels_nds.FILES.items()
+        for file in variants.values()
     ),
 )
 

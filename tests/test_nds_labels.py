@@ -11,8 +11,9 @@ import torch
 from nds_genotypes import DARTS_V2, NASNET_A
 from torch import nn
 
-from parzc_core import labels_nb301, labels_nds
-from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core import collecting, data_status, labels, labels_nb301, labels_nds
+from parzc_core.collection import CollectionConfig
+from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 from parzc_core.spaces import nds, nds_genotype
 
 DARTS = nds.SPACES["nds_darts"]
@@ -70,6 +71,44 @@ def test_a_file_of_two_lists_is_both_in_order(folder: Path) -> None:
     content = {"top": [entry(NASNET_A, [10.0])], "mid": [entry(NASNET_A, [20.0], width=24)]}
     (folder / "NASNet.json").write_text(json.dumps(content))
     assert labels_nds.trainings("nds_nasnet")["accuracy"].tolist() == [90.0, 80.0]
+
+
+def test_rankers_learn_and_are_judged_on_the_only_accuracy_there_is(folder: Path) -> None:
+    """An architecture that was trained twice counts once, with the mean of both."""
+    trained = [entry(DARTS_V2, [10.0]), entry(DARTS_V2, [9.0], width=24), entry(DARTS_V2, [12.0])]
+    (folder / "DARTS.json").write_text(json.dumps(trained))
+    truth, split, provenance = labels.judge("nds_darts", "cifar10")
+    assert (truth.tolist(), split, provenance["source"]) == ([89.0, 91.0], "test", "nds_data/DARTS.json")
+    learned, split, provenance = labels.learned("nds_darts", "cifar10")
+    assert (learned.tolist(), split) == ([89.0, 91.0], "test")
+    assert "learns from test accuracy of its training cells" in provenance["note"]
+    with pytest.raises(LabelsMissing, match="no val accuracy of nds_darts was published"):
+        labels.accuracy("nds_darts", "cifar10", "val")
+    with pytest.raises(LabelsMissing, match=r"looked for nds_data/ENAS\.json .*download https.*unpack it there"):
+        labels.judge("nds_enas", "cifar10")
+
+
+def test_status_says_which_of_the_files_are_there(folder: Path) -> None:
+    (folder / "PNAS_fix-w-d.json").write_text("[]")
+    rows = data_status.status().set_index("data")["kind"]
+    assert rows["nds_data/PNAS_fix-w-d.json"] == "PARZC_DATA"
+    assert rows["nds_data/PNAS.json"] == "absent (no download)"
+    assert sum(name.startswith("nds_data/") for name in rows.index) == 9
+
+
+def test_labelled_architectures_can_be_the_sample(folder: Path) -> None:
+    trained = [entry(DARTS_V2, [10.0], width=width, depth=depth) for width in (16, 24, 32) for depth in (4, 8, 8)]
+    (folder / "DARTS.json").write_text(json.dumps(trained))
+    known = set(labels.judge("nds_darts", "cifar10")[0].index)
+    config = CollectionConfig("nds_darts", cells=6, seed=3, labelled=True)
+    archs = collecting.sampled(config)
+    assert (len(archs), set(archs)) == (6, known)
+    assert archs != list(labels.judge("nds_darts", "cifar10")[0].index)  # an order of its own, which the seed draws
+    assert collecting.sampled(CollectionConfig("nds_darts", cells=4, seed=3, labelled=True)) == archs[:4]
+    assert "--labelled" in collecting.command(config)
+    assert "labelled" not in CollectionConfig("nds_darts").plain()  # so that older stores stay what they were
+    with pytest.raises(BadInput, match="got cells=7; expected at most 6"):
+        collecting.sampled(CollectionConfig("nds_darts", cells=7, labelled=True))
 
 
 def test_variants_are_files_of_their_own_and_read_again_when_they_change(folder: Path) -> None:
@@ -167,13 +206,15 @@ def test_a_file_of_cells_becomes_a_table(tmp_path: Path) -> None:
 
 def test_without_the_file_its_address_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
+    monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
     with pytest.raises(
-        LabelsMissing, match=r"no nasbench301/zc_nasbench301\.json in PARZC_DATA; download .*automl/NASLib"
+        LabelsMissing,
+        match=r"no nasbench301/zc_nasbench301\.json in PARZC_DATA or in the cache; get it with `parzc data fetch`",
     ):
         labels_nb301.published()
     (tmp_path / "nasbench301").mkdir()
     (tmp_path / labels_nb301.FILE).write_text("{}")
-    with pytest.raises(BadInput, match=r"has sha256 .*expected 537e9abd"):
+    with pytest.raises(CorruptDownload, match=r"got sha256 .*expected 537e9abd"):
         labels_nb301.published()
 
 
@@ -184,6 +225,9 @@ def test_the_725_published_cells_are_those_of_the_darts_space() -> None:
     assert len(table) == table.index.nunique() == 725
     assert table["accuracy"].between(85, 96).all()
     assert table.notna().all().all()
+    truth, split, provenance = labels.judge("nb301", "cifar10")
+    assert (truth.tolist(), split) == (table["accuracy"].tolist(), "val")
+    assert "not a training" in provenance["note"]
     for arch, published in table["params"].iloc[::30].items():
         with torch.device("meta"):
             network = DARTS.build(str(arch))

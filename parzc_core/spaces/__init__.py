@@ -11,7 +11,7 @@ from torch import nn
 from parzc_core.errors import UnknownName
 
 NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
-NAMES = ("nb101", "nb201", *NDS)
+NAMES = ("nb101", "nb201", "nb301", *NDS)
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Space(Protocol):
 
 
 def space(name: str) -> Space:
-    """The space of that name: a module, or one of the five Network Design Spaces. Raises UnknownName."""
+    """The space of that name: a module, one of the Network Design Spaces, or NAS-Bench-301 (DARTS). Raises UnknownName."""
     if name not in NAMES:
         raise UnknownName.of("space", name, NAMES)
-    if name in NDS:
+    if name in ("nb301", *NDS):
         return cast(Space, import_module("parzc_core.spaces.nds").SPACES[name])
     return cast(Space, import_module(f"parzc_core.spaces.{name}"))
 

@@ -20,14 +20,14 @@ from parzc_core.spaces import Graph, Isomorphism, nds_genotype, nds_slots
 from parzc_core.spaces.nds_genotype import DEPTHS, FAMILIES, INPUTS, WIDTHS, Architecture, Cell, Family, Operation
 from parzc_core.spaces.nds_network import Network
 
-MAX_DEPTH = max(DEPTHS)  # of the slots; deeper networks can be built, and have nodes without a slot
-
 
 @dataclass(frozen=True)
 class NdsSpace:
-    """One of the five spaces, see `spaces.Space`; name is that of `FAMILIES`."""
+    """One of the five spaces, see `spaces.Space`; name is that of `FAMILIES`. widths, depths: what `sample` draws."""
 
     name: str
+    widths: tuple[int, ...] = WIDTHS
+    depths: tuple[int, ...] = DEPTHS
     DEAD_OPERATIONS: bool = True  # an input, or every second cell, that no operation reads; what feeds only `none`
     WIDTH: str = "width"
 
@@ -49,19 +49,19 @@ class NdsSpace:
     @property
     def ARCH_COUNT(self) -> int:
         """Pairs of cells, times widths, times depths."""
-        return self.family.cells**2 * len(WIDTHS) * len(DEPTHS)
+        return self.family.cells**2 * len(self.widths) * len(self.depths)
 
     @cached_property
     def SLOTS(self) -> tuple[str, ...]:
-        """Every node that a network of at most MAX_DEPTH cells can have, from the stem to the classifier."""
-        return nds_slots.slots(self.family, MAX_DEPTH)
+        """Every node that a network of at most max(depths) cells can have; deeper ones can be built, and have nodes without."""
+        return nds_slots.slots(self.family, max(self.depths))
 
     @property
     def MAX_NODES(self) -> int:
-        """Nodes of a network of MAX_DEPTH cells whose every operation is a separable convolution."""
+        """Nodes of a network of max(depths) cells whose every operation is a separable convolution."""
         operation = next(name for name in self.OPERATIONS if name.startswith("sep_conv"))
         cell = Cell(((operation, 0),) * 2 * self.family.nodes, (INPUTS,))
-        return len(nds_slots.node_paths(Architecture(cell, cell, WIDTHS[0], MAX_DEPTH)))
+        return len(nds_slots.node_paths(Architecture(cell, cell, self.widths[0], max(self.depths))))
 
     def parse(self, arch_str: str) -> Architecture:
         """The architecture of a string. Raises BadInput."""
@@ -79,7 +79,7 @@ class NdsSpace:
         found: dict[str, None] = {}
         while len(found) < count:
             normal, reduction = self._draw(rng), self._draw(rng)
-            drawn = int(rng.choice(WIDTHS)), int(rng.choice(DEPTHS))
+            drawn = int(rng.choice(self.widths)), int(rng.choice(self.depths))
             chosen = Architecture(
                 normal, reduction, drawn[0] if width is None else width, drawn[1] if depth is None else depth
             )
@@ -166,3 +166,4 @@ class NdsSpace:
 
 
 SPACES: dict[str, NdsSpace] = {name: NdsSpace(name) for name in FAMILIES}
+SPACES["nb301"] = NdsSpace("nds_darts", widths=(32,), depths=(8,))  # NAS-Bench-301's cells, at the size of labels_nb301
