@@ -63,7 +63,7 @@ def sampled(config: CollectionConfig) -> list[str]:
     """The sample that a configuration asks for. Raises BadInput, LabelsMissing."""
     if not config.labelled:
         return space_named(config.space).sample(config.cells, config.seed)
-    known = list(dict.fromkeys(labels.judge(config.space, config.dataset)[0].index))
+    known: list[str] = list(dict.fromkeys(labels.judge(config.space, config.dataset)[0].index))
     if config.cells > len(known):
         raise BadInput(f"got cells={config.cells}; expected at most {len(known)}, all of {config.space} with labels")
     order = np.random.default_rng(config.seed).permutation(len(known))

@@ -19,6 +19,7 @@ from parzc_core.errors import BadInput, LabelsMissing
 
 FILE = "nasbench301/zc_nasbench301.json"
 SPACE = "nds_darts"
+DATASETS = ("cifar10",)
 WIDTH, DEPTH, NODES = 32, 8, 4
 SCORES = (
     *("params", "flops", "epe_nas", "fisher", "grad_norm", "grasp"),
