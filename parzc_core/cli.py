@@ -228,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     collect = command(
         "collect", _collect, "Compute the node statistics of a sample of a space; resumes where it stopped."
     )
-    collect.add_argument("--space", default="nb201", help="search space: nb201 or nb101 (nb201)")
+    collect.add_argument("--space", default="nb201", help="search space, such as nb201, nb101 or nds_darts (nb201)")
     collect.add_argument("--dataset", default="cifar10", help="data set of the mini-batch (cifar10)")
     collect.add_argument("--images", default="foolbox", help="foolbox, noise, or a folder of images (foolbox)")
     collect.add_argument("--cells", type=_positive, default=3000, help="size of the random sample (3000)")
@@ -240,6 +240,7 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
     collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
     collect.add_argument("--share-isomorphic", action="store_true", help="compute isomorphic architectures once")
+    collect.add_argument("--labelled", action="store_true", default=None, help="sample those that have labels")
     collect.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
     collect.add_argument("--shard-size", type=_positive, metavar="N", help="architectures written together (50)")
     collect.add_argument(

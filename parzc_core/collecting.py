@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from parzc_core import __version__, scheduling
+from parzc_core import __version__, labels, scheduling
 from parzc_core.collection import CollectionConfig, records
+from parzc_core.errors import BadInput
 from parzc_core.images import minibatch
 from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import StatisticsStore, pack
@@ -36,7 +37,7 @@ def collect(
     process is collecting into it, WorkerDied where a process was killed.
     """
     store = StatisticsStore(folder)
-    archs = space_named(config.space).sample(config.cells, config.seed)
+    archs = sampled(config)
     groups = grouped(config, archs)
     size = shard_size or SHARD_SIZE
     shards = [groups[start : start + size] for start in range(0, len(groups), size)]
@@ -56,6 +57,17 @@ def collect(
                 store.add(number, content, seconds, peak_mb)
                 bar.update(sum(len(members) for _, members in shards[number]))
     return store
+
+
+def sampled(config: CollectionConfig) -> list[str]:
+    """The sample that a configuration asks for. Raises BadInput, LabelsMissing."""
+    if not config.labelled:
+        return space_named(config.space).sample(config.cells, config.seed)
+    known: list[str] = list(dict.fromkeys(labels.judge(config.space, config.dataset)[0].index))
+    if config.cells > len(known):
+        raise BadInput(f"got cells={config.cells}; expected at most {len(known)}, all of {config.space} with labels")
+    order = np.random.default_rng(config.seed).permutation(len(known))
+    return [known[i] for i in order[: config.cells]]
 
 
 def grouped(config: CollectionConfig, archs: list[str]) -> list[Group]:

@@ -30,6 +30,7 @@ class CollectionConfig:
     batch: images in the mini-batch (the paper uses 16). proxies: node-wise ones. scores: network-level ones.
     share_isomorphic: architectures that are the same function of their weights are computed once.
     width: channels of the networks' first stage; None takes the benchmark's own.
+    labelled: the sample is drawn from the architectures that have labels for the data set, in place of the whole space.
     """
 
     space: str = "nb201"
@@ -44,6 +45,7 @@ class CollectionConfig:
     scores: tuple[str, ...] = ("params", "flops", "jacov", "nwot", "zen", "zico")
     share_isomorphic: bool = False
     width: int | None = None
+    labelled: bool | None = None
 
     def __post_init__(self) -> None:
         space_named(self.space)

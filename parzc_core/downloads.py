@@ -94,9 +94,8 @@ def _nats(dataset: str, size: int, sha256: str) -> PinnedFile:
     name = f"nasbench201/nats_{dataset}_accuracies.csv"
     holds = f"NATS-Bench topology space, {dataset}: test accuracy of 15,625 cells, 200 epochs, mean of the runs"
     gain = "judged on test accuracy where the v1.0 files are missing; a second set of labels where they are not"
-    return PinnedFile(
-        name, f"{_FREEREA}/nats/{dataset}/accuracies.csv", sha256, size, "MIT", holds, _NB201_TABLES, gain
-    )
+    url = f"{_FREEREA}/nats/{dataset}/accuracies.csv"
+    return PinnedFile(name, url, sha256, size, "MIT", holds, _NB201_TABLES, gain)
 
 
 def _nb101(file: str, size: int, sha256: str, holds: str, gain: str) -> PinnedFile:
@@ -136,6 +135,15 @@ FILES: tuple[PinnedFile, ...] = (
         "NAS-Bench-201, three data sets: validation and test accuracy of 15,625 cells, 12 epochs",
         LOW_FIDELITY_TABLES,
         "searches that train for 12 epochs, as those of the printed values did",
+    ),
+    PinnedFile(
+        "nasbench301/zc_nasbench301.json",
+        f"{_RAW}/automl/NASLib/6639fd1579010457885c641553c55b0c153045aa/naslib/data/zc_nasbench301.json",
+        "537e9abd6f0b14fdffdfcb3c07b18a037647b5c80808b3b2cf9a51b1b491aba1",
+        820765,
+        *("Apache-2.0", "NAS-Bench-301: 725 DARTS cells with surrogate validation accuracy and 12 published proxies"),
+        ("nds_nb301",),
+        "labels of cells of the DARTS space, and others' values of the same proxies",
     ),
     _nb101(
         "accuracies.pkl.gz",

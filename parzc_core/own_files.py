@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from parzc_core import downloads, paths
+from parzc_core import downloads, labels_nds, paths
 from parzc_core.errors import CorruptDownload, UnknownName
 
 
@@ -65,6 +65,19 @@ FILES: tuple[OwnFile, ...] = (
         "MQ-Bench-101: 425 bit configurations of ResNet-18 with their ImageNet accuracy after quantization",
         ("table11",),
         "the size of the weights and a linear model of the bits are judged on the published accuracies as well",
+    ),
+    *(
+        OwnFile(
+            f"{labels_nds.FOLDER}/{file}.json",
+            None,
+            f"{labels_nds.SOURCE}, unpacked (linked by facebookresearch/nds; no checksum is published)",
+            "MIT",
+            f"Network Design Spaces, {file}: test error of each trained network of {space} on CIFAR-10",
+            ("table01", "nds_nb301"),
+            "labels of the published networks of that space",
+        )
+        for space, variants in labels_nds.FILES.items()
+        for file in variants.values()
     ),
 )
 

@@ -182,7 +182,7 @@ def test_bad_seed(seed):
 
 @pytest.mark.parametrize("dataset", ["mnist", "", None])
 def test_unknown_dataset(dataset):
-    with pytest.raises(UnknownName, match="cifar10, cifar100, imagenet16-120"):
+    with pytest.raises(UnknownName, match="cifar10, cifar100, fashion-mnist, imagenet16-120"):
         minibatch(dataset)
 
 

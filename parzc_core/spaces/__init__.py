@@ -10,7 +10,8 @@ from torch import nn
 
 from parzc_core.errors import UnknownName
 
-NAMES = ("nb101", "nb201")
+NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
+NAMES = ("nb101", "nb201", "nb301", *NDS)
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,11 @@ class Space(Protocol):
 
 
 def space(name: str) -> Space:
-    """The space module of that name. Raises UnknownName."""
+    """The space of that name: a module, one of the Network Design Spaces, or NAS-Bench-301 (DARTS). Raises UnknownName."""
     if name not in NAMES:
         raise UnknownName.of("space", name, NAMES)
+    if name in ("nb301", *NDS):
+        return cast(Space, import_module("parzc_core.spaces.nds").SPACES[name])
     return cast(Space, import_module(f"parzc_core.spaces.{name}"))
 
 

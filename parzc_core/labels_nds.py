@@ -1,0 +1,161 @@
+"""Published trainings of the Network Design Spaces on CIFAR-10, in the official form: nds_data/SPACE.json, one entry a network.
+
+    >>> trainings("nds_darts").accuracy.idxmax()  # doctest: +SKIP
+
+An entry has `net` (genotype, width, depth, aux), `optim`, `params`, `flops`, and the top-1 errors in percent after every epoch,
+of which the last one counts: accuracy = 100 - test_ep_top1[-1], as in public evaluations of zero-cost scores. A file is a
+list of entries, or an object of two lists, "top" and "mid".
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parzc_core import paths
+from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+
+FOLDER = "nds_data"
+FILES: dict[str, dict[str, str]] = {
+    "nds_darts": {"": "DARTS", "fix-w-d": "DARTS_fix-w-d", "lr-wd": "DARTS_lr-wd"},
+    "nds_enas": {"": "ENAS", "fix-w-d": "ENAS_fix-w-d"},
+    "nds_nasnet": {"": "NASNet"},
+    "nds_amoeba": {"": "Amoeba"},
+    "nds_pnas": {"": "PNAS", "fix-w-d": "PNAS_fix-w-d"},
+}
+DATASETS = ("cifar10", "fashion-mnist")  # the second is `nds_truth`, which this project made
+SOURCE = "https://dl.fbaipublicfiles.com/nds/data.zip"  # linked by facebookresearch/nds, MIT; no checksum is published
+
+
+def trainings(space: str, variant: str = "") -> pd.DataFrame:
+    """A row for each published network, in the file's order, indexed by architecture string.
+
+    variant: "" for variable width and depth, "fix-w-d" (darts, enas, pnas), "lr-wd" (darts; several rows an architecture).
+    Columns: accuracy (percent, test, last epoch), best (percent, best epoch), epochs, params (of the trained network, which may
+    have an auxiliary head), flops (multiply-adds), width, depth, aux, base_lr, weight_decay, seed (NaN where not given).
+    `attrs["provenance"]`: source, version, epochs, licence.
+    Raises UnknownName; LabelsMissing, saying where the file goes; BadInput if the file cannot be read.
+    """
+    if space not in FILES:
+        raise UnknownName.of("network design space", space, FILES)
+    if variant not in FILES[space]:
+        raise UnknownName.of(f"variant of {space}", variant, FILES[space])
+    name = f"{FOLDER}/{FILES[space][variant]}.json"
+    folder = paths.data_folder()
+    path = None if folder is None else folder / name
+    if path is None or not path.is_file():
+        raise LabelsMissing(_missing(space, DATASETS[0], "test", name))
+    state = path.stat()
+    table = _read(path, space, state.st_size, state.st_mtime_ns).copy()
+    epochs = sorted(set(table["epochs"]))
+    table.attrs["provenance"] = {
+        "source": name,
+        "version": "Network Design Spaces",
+        "epochs": epochs[0] if len(epochs) == 1 else epochs,
+        "licence": "MIT",
+    }
+    return table
+
+
+@lru_cache(maxsize=3)
+def _read(path: Path, space: str, size: int, modified: int) -> pd.DataFrame:
+    return read(path, space)
+
+
+_Sources = dict[str, Callable[[str, str], pd.DataFrame]]
+
+
+def sources(
+    space: str,
+) -> tuple[dict[str, _Sources], Callable[[str, str, str], str]]:
+    """What labels.py needs of a space: its sources (of CIFAR-10, only test accuracy was published), the text of LabelsMissing."""
+    made: _Sources = {"recreated": partial(_recreated, space)}
+    return {"val": made, "test": {"nds_data": partial(_accuracies, space), **made}}, partial(_missing, space)
+
+
+def _accuracies(space: str, dataset: str, split: str) -> pd.DataFrame:
+    """A row an architecture; of one that was trained more than once, the mean."""
+    if dataset != DATASETS[0]:
+        raise LabelsMissing(_missing(space, dataset, split, "nds_data"))
+    table = trainings(space)
+    found = table.groupby("arch", sort=False)[["accuracy"]].mean().rename(columns={"accuracy": split})
+    found.attrs["provenance"] = dict(table.attrs["provenance"])
+    return found
+
+
+def _recreated(space: str, dataset: str, split: str) -> pd.DataFrame:
+    from parzc_core import nds_truth  # which trains networks, so it needs all that this file does not
+
+    if dataset != nds_truth.DATASET:
+        raise LabelsMissing(_missing(space, dataset, split, "recreated"))
+    found = nds_truth.table(space, split)
+    facts = {"source": "recreated", "version": "small networks trained by this project", "licence": "MIT"}
+    found.attrs["provenance"] = facts
+    return found
+
+
+def _missing(space: str, dataset: str, split: str, what: str) -> str:
+    if dataset != DATASETS[0]:
+        return (
+            f"no networks of {space} were trained on {dataset}; python -m parzc_core.nds_truth --images FOLDER does it"
+        )
+    if split != "test":
+        return f"no {split} accuracy of {space} was published; there is test accuracy in {FOLDER}"
+    name = f"{FOLDER}/{FILES[space]['']}.json" if "/" not in what else what
+    return (
+        f"no published trainings of {space} on this machine: looked for {name} in the folder that PARZC_DATA names; "
+        f"download {SOURCE} (no checksum of it is known) and unpack it there"
+    )
+
+
+def read(path: Path, space: str) -> pd.DataFrame:
+    """The table of a file in the official form, see `trainings`. Raises BadInput, naming the file and the entry."""
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path.name} is no whole JSON file ({path.stat().st_size:,} bytes; {error}); it is cut off or altered: get "
+            f"it again from {SOURCE}"
+        ) from None
+    if isinstance(content, dict) and {"top", "mid"} <= set(content):
+        content = [*content["top"], *content["mid"]]
+    if not isinstance(content, list) or not content:
+        raise BadInput(f"{path.name} holds {type(content).__name__}; expected a list of trained networks, not empty")
+    rows = []
+    for number, entry in enumerate(content):
+        try:
+            rows.append(_row(space, entry))
+        except (BadInput, KeyError, IndexError, TypeError, ValueError) as error:
+            why = error if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+            raise BadInput(f"entry {number} of {path.name} is not a trained network of {space}: {why}") from None
+    return pd.DataFrame(rows).set_index("arch")
+
+
+def _row(space: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    from parzc_core.spaces import nds_genotype  # with torch, which a look at other labels does not need
+
+    net, errors = entry["net"], [float(error) for error in entry["test_ep_top1"]]
+    family = nds_genotype.FAMILIES[space]
+    arch = nds_genotype.from_genotype(family, net["genotype"], net["width"], net["depth"])
+    if not errors or not all(0 <= error <= 100 for error in errors if not math.isnan(error)):
+        raise ValueError(f"test_ep_top1 has {len(errors)} values; expected errors of 0 to 100 percent, one an epoch")
+    optim = entry.get("optim", {})
+    return {
+        "arch": str(arch),
+        "accuracy": 100.0 - errors[-1],
+        "best": 100.0 - min((error for error in errors if not math.isnan(error)), default=math.nan),
+        "epochs": len(errors),
+        "params": float(entry["params"]),
+        "flops": float(entry["flops"]),
+        "width": arch.width,
+        "depth": arch.depth,
+        "aux": bool(net.get("aux", False)),
+        "base_lr": float(optim.get("base_lr", math.nan)),
+        "weight_decay": float(optim.get("wd", math.nan)),
+        "seed": float(entry.get("rng_seed", math.nan)),
+    }
