@@ -9,7 +9,7 @@ from torch import nn
 
 from parzc_core.errors import UnknownName
 
-NAMES = ("nb101", "nb201")
+NAMES = ("autoformer", "nb101", "nb201", "pit")
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def from_labels(arch: Mapping[str, Any]) -> Config:
     if set(arch) != expected:
         raise BadInput(f"got an architecture with the keys {sorted(arch)}; expected {sorted(expected)}")
     embed, depth, heads, mlp = (arch[key] for key in ("hidden_dim", "depth", "num_heads", "mlp_ratio"))
-    whole = [int(value) if value == int(value) else value for value in (embed, depth, *heads)]
+    whole = [vit_blocks.whole(value) for value in (embed, depth, *heads)]
     return Config(whole[0], whole[1], tuple(whole[2:]), tuple(float(ratio) for ratio in mlp))
 
 

@@ -4,6 +4,7 @@ Nodes of a block are `attn.qkv`, `attn.proj`, `mlp.fc1` and `mlp.fc2`; nothing e
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,6 +163,11 @@ def numbers(text: str, key: str, arch_str: str) -> tuple[float, ...]:
         return tuple(float(item) for item in text.split(","))
     except ValueError:
         raise BadInput(f"got {key}={text!r} in {arch_str!r}; expected numbers separated by commas") from None
+
+
+def whole(value: Any) -> Any:
+    """4 for 4.0; any other value as it is, for the check that follows."""
+    return int(value) if isinstance(value, int | float) and value == int(value) else value
 
 
 def check_choice(name: str, got: object, choices: Sequence[object]) -> None:
