@@ -114,6 +114,7 @@ def test_every_score_leaves_the_network_and_the_generator_alone(batch):
         == {
             *("params", "flops", "jacov", "nwot", "zen", "zico"),
             *("logsynflow", "nasi", "knas", "gradsign", "ntk_condition", "eznas"),
+            *("dss", "synaptic_diversity", "synaptic_saliency"),
         }
     )
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
