@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from parzc_core.errors import BadInput
@@ -38,10 +39,12 @@ class RelativePosition(nn.Module):
         place = torch.arange(side * side)
         for name, axis in (("rows", place // side), ("columns", place % side)):
             distance = (axis[None, :] - axis[:, None]).clamp(-self.LONGEST, self.LONGEST) + self.LONGEST + 1
-            self.register_buffer(name, nn.functional.pad(distance, (1, 0, 1, 0)), persistent=False)
+            self.register_buffer(name, F.pad(distance, (1, 0, 1, 0)), persistent=False)
 
     def forward(self) -> torch.Tensor:
-        return self.vertical[self.rows] + self.horizontal[self.columns]
+        return F.embedding(self.rows, self.vertical) + F.embedding(
+            self.columns, self.horizontal
+        )  # faster than indexing
 
 
 class Attention(nn.Module):
