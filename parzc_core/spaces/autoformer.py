@@ -116,7 +116,7 @@ def sample(count: int, seed: int, most_parameters: float | None = None) -> list[
 
 
 def parameters(arch: str | Config, classes: int = CLASSES, image_size: int = IMAGE_SIZE, relative: bool = True) -> int:
-    """Parameters of `build(arch, ...)`, without building it. AutoFormer-Ti of the paper has 5.7 million."""
+    """Parameters of `build(arch, ...)`, without building it. The AutoFormer-Ti in print has 5.7 million."""
     config = parse(arch) if isinstance(arch, str) else arch
     e, tokens = config.embed, (image_size // PATCH) ** 2 + 1
     blocks = sum(
