@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from parzc_core import labels, metrics, scheduling
+from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
@@ -21,6 +22,7 @@ from parzc_core.model import Inputs, ModelConfig
 from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
+from parzc_core.spaces import stacked_graphs
 from parzc_core.statistics_store import Collection, StatisticsStore
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
@@ -69,6 +71,17 @@ class RankerRun:
             raise BadInput(f"got train={self.train}; expected at least two training cells")
 
 
+class Unlabelled(Protocol):
+    """What a ranker reads of n architectures: node statistics, and their graphs stacked (see `stacked_graphs`)."""
+
+    @property
+    def statistics(self) -> Sequence[NodeStatistics]: ...
+    @property
+    def adjacency(self) -> np.ndarray: ...
+    @property
+    def operations(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """A collection with its labels, positions in the same order.
@@ -90,6 +103,11 @@ class Data:
     def __len__(self) -> int:
         return len(self.learn)
 
+    @property
+    def statistics(self) -> Sequence[NodeStatistics]:
+        """Of the collection."""
+        return self.collection.statistics
+
 
 @lru_cache(maxsize=8)
 def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None, width: int | None = None) -> Data:
@@ -104,15 +122,13 @@ def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = Non
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())
     truth, judged_on, provenance = labels.judge(space, dataset)
     known, learned_from, source = labels.learned(space, dataset)
-    graphs = [space_named(space).graph(arch) for arch in collection.archs]
     return Data(
         collection,
         known.loc[collection.archs].to_numpy(),
         truth.loc[collection.archs].to_numpy(),
         judged_on,
         provenance["note"] if learned_from == "val" else f"{source['note']}; {provenance['note']}",
-        np.stack([graph.adjacency for graph in graphs]),
-        np.stack([graph.operations for graph in graphs]),
+        *stacked_graphs(space, collection.archs),
         learned_from,
     )
 
@@ -135,10 +151,10 @@ def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.n
     return np.sort(order[:train]), np.sort(order[train:])
 
 
-def inputs_for(run: RankerRun, data: Data, train: np.ndarray) -> Inputs:
+def inputs_for(run: RankerRun, data: Unlabelled, train: np.ndarray) -> Inputs:
     """What the ranker of `run` reads of every cell; "aligned" is standardised on the training cells alone."""
     space = space_named(run.space)
-    statistics = encode(data.collection.statistics, run.encoding, run.proxies, train, space.SLOTS, space.MAX_NODES)
+    statistics = encode(data.statistics, run.encoding, run.proxies, train, space.SLOTS, space.MAX_NODES)
     return Inputs(statistics, data.adjacency, data.operations)
 
 

@@ -70,16 +70,9 @@ def _columns(blocks: tuple[tuple[np.ndarray, slice], ...], axes: list[Any]) -> d
 class _Blocks:
     """Stands in for the manager of a table's blocks: pandas 1 makes it of blocks and axes, pandas 0 sets its state."""
 
-    columns: dict[str, np.ndarray]
-
-    def __new__(cls, *parts: Any) -> Any:
-        made = super().__new__(cls)
+    def __init__(self, *parts: Any) -> None:
         if parts:
-            made.columns = _columns(*parts)
-        return made
-
-    def __init__(self, *_: Any) -> None:
-        pass
+            self.columns = _columns(*parts)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         named = state[3]["0.14.1"]

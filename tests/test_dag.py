@@ -1,4 +1,4 @@
-"""Discovery, what a notebook depends on, and that only what changed is run again, on a tiny project."""
+"""Discovery, and that only what changed is run again, on a tiny project."""
 
 import json
 import os
@@ -13,7 +13,6 @@ import pytest
 from tiny_notebooks import wait_for, write_notebook
 
 from parzc_core import dag, downloads, labels, own_files, paths, running
-from parzc_core.dependencies import notebook_dependencies
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 
 
@@ -312,56 +311,6 @@ def test_what_a_killed_run_finished_is_not_run_again(project: Project) -> None:
     assert run.wait(timeout=60) == 128 + signal.SIGTERM
     wait_for(lambda: not psutil.pid_exists(int(note.read_text())))
     assert project.plan() == {"first": None, "second": "not run yet, or failed or skipped the last time"}
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    files = {
-        "__init__.py": "",
-        "a.py": "from parzc_core import b",
-        "b.py": "def late():\n    from parzc_core.sub.c import x",
-        "lonely.py": "",
-        "sub/__init__.py": "from .d import y",
-        "sub/c.py": "from . import e\nfrom ..f import z\nimport numpy",
-        "sub/d.py": "",
-        "sub/e.py": "",
-        "sub/table.csv": "",
-        "f.py": "",
-    }
-    for name, content in files.items():
-        (tmp_path / "parzc_core" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "parzc_core" / name).write_text(content)
-    return tmp_path / "parzc_core"
-
-
-def reached(package: Path, code: str) -> set[str]:
-    notebook = write_notebook(package.parent / "n.ipynb", code)
-    return {os.path.relpath(file, package) for file in notebook_dependencies(notebook, package)} - {"../n.ipynb"}
-
-
-def test_dependencies_follow_imports(package: Path) -> None:
-    below = {"sub/__init__.py", "sub/c.py", "sub/d.py", "sub/e.py", "sub/table.csv", "f.py"}
-    assert reached(package, "%matplotlib inline\nfrom parzc_core import a") == {"__init__.py", "a.py", "b.py"} | below
-    assert reached(package, "import parzc_core.f as g, os") == {"__init__.py", "f.py"}
-    assert reached(package, "import numpy") == set()
-
-
-@pytest.mark.parametrize("code", ["from importlib import import_module", "x = ?"])
-def test_a_notebook_that_cannot_be_followed_depends_on_everything(package: Path, code: str) -> None:
-    assert {"lonely.py", "sub/d.py"} <= reached(package, code)
-
-
-def test_a_registry_depends_on_its_folder(package: Path) -> None:
-    (package / "sub" / "__init__.py").write_text("from importlib import import_module")
-    got = reached(package, "from parzc_core import sub")
-    assert got == {"__init__.py", "f.py", "sub/__init__.py", "sub/c.py", "sub/d.py", "sub/e.py", "sub/table.csv"}
-
-
-def test_a_changed_import_is_seen(package: Path) -> None:
-    assert "lonely.py" not in reached(package, "from parzc_core import f")
-    (package / "f.py").write_text("import parzc_core.lonely")
-    os.utime(package / "f.py", ns=(1, 1))
-    assert "lonely.py" in reached(package, "from parzc_core import f")
 
 
 def test_an_optional_result_may_be_left_out(project: Project) -> None:

@@ -8,11 +8,9 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from parzc_core import paper, paths, plots, report, results, verdicts
+from parzc_core import paper, paths, plots, report, results
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.report_readme import readme_block
-from parzc_core.report_tables import render_csv
-from parzc_core.report_view import view
 
 NASTY = 'run <b>"twice"</b> & | more_$5\\'
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -290,40 +288,9 @@ def test_an_unknown_profile_is_refused(project):
         report.readme_summary("fastest")
 
 
-@pytest.mark.parametrize("table", paper.table_names())
-def test_markdown_and_latex_hold_every_printed_number_and_origin(table, tmp_path):
-    frame = verdicts.compare(table, "full", tmp_path)
-    markdown, latex = report.render_markdown(frame), report.render_latex(frame)
-    for text in (markdown, latex):
-        assert text.count("(quoted)") == len(frame)
-        found = set(re.findall(r"-?\d+(?:\.\d+)?", text))
-        for value in frame["paper"].dropna():
-            assert any(float(number) == value for number in found), value
-    rows = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert all(len(re.findall(r"(?<!\\)\|", line)) >= 3 for line in rows)
-    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == len(view(frame).blocks)
-    for body in latex.split(r"\begin{tabular}{")[1:]:
-        width = len(body.partition("}")[0])
-        for line in re.findall(r"^(.*) \\\\$", body.partition(r"\midrule")[2], flags=re.M):
-            assert len(re.findall(r"(?<!\\)&", line)) == width - 1, line
-
-
-def test_the_wide_csv_has_a_line_a_row(tmp_path):
-    frame = verdicts.compare("table06", "full", tmp_path)
-    lines = render_csv(frame).splitlines()
-    assert [line.split(",")[0] for line in lines[1:]] == list(dict.fromkeys(frame["row"]))
-    assert "NB201-CF10 78 kendall paper" in lines[0]
-    assert "34.29" in lines[1]
-
-
 def test_a_run_without_a_number_is_told_from_one_that_could_not_be_made(project):
     put("table06", {"row": "NP", "column": "NB201-CF10 78", "value": None, "note": "the score was constant"})
     assert texts(cell(page(), "table06", "NP", 0)).startswith("34.29 ±0.42 (variance) no value")
-
-
-def test_view_refuses_an_empty_frame(tmp_path):
-    with pytest.raises(BadInput, match="without rows"):
-        report.render_markdown(verdicts.compare("table06", "full", tmp_path).iloc[:0])
 
 
 def test_the_summary_names_key_cells_variants_counts_and_minutes(project):

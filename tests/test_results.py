@@ -1,4 +1,4 @@
-"""Rows and runs on disk: full precision, whole or not at all, and nothing lost when writers are killed or meet."""
+"""Rows on disk: full precision, whole or not at all; and what several runs add up to."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from parzc_core import results
 from parzc_core.errors import BadInput, ParzcError, UnknownName
-from parzc_core.results import Row, RunStore, read_manifest, read_rows, row_of_runs, summarise, write_rows
+from parzc_core.results import Row, read_manifest, read_rows, row_of_runs, summarise, write_rows
 
 
 def a_row(**changes) -> Row:
@@ -216,114 +216,6 @@ def test_row_of_runs() -> None:
     assert (row.value, row.ci_low, row.ci_high, row.n, row.seed) == (2.0, 1.0, 3.0, 3, -1)
     assert row.note == "std 1 over 3 runs; test split"
     assert row_of_runs("table06", "NP", "c", "kendall", [5.0], **where).note == "one run"
-
-
-# --- the store of runs ---
-
-
-def test_key_is_the_hash_of_canonical_json() -> None:
-    text = '{"a":1,"b":[2,{"x":0.5,"y":null}]}'
-    assert RunStore.key({"b": (2, {"y": None, "x": 0.5}), "a": 1}) == hashlib.sha256(text.encode()).hexdigest()
-    assert RunStore.key({"a": np.int64(1), "b": np.array([2])}) == RunStore.key({"a": 1, "b": [2]})
-    assert RunStore.key({"a": 1}) != RunStore.key({"a": 1.0})
-
-
-@given(st.dictionaries(st.text(), st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False)))
-def test_key_does_not_depend_on_order(config: dict) -> None:
-    assert RunStore.key(config) == RunStore.key(dict(reversed(config.items())))
-
-
-@pytest.mark.parametrize("config", [[1], {1: 2}, {"a": math.nan}, {"a": object()}, {"a": {("b",): 1}}])
-def test_configurations_without_a_key(tmp_path: Path, config) -> None:
-    store = RunStore(tmp_path / "runs.jsonl")
-    with pytest.raises(BadInput):
-        store.get(config)
-    with pytest.raises(BadInput):
-        store.put(config, {})
-    assert not store.path.exists()
-
-
-def test_put_and_get(tmp_path: Path) -> None:
-    store, other = RunStore(tmp_path / "deep" / "runs.jsonl"), RunStore(tmp_path / "deep" / "runs.jsonl")
-    assert store.get({"seed": 0}) is None
-    result = store.put({"seed": 0}, {"tau": np.float64(0.1) + 0.2, "curve": np.array([1.0, math.inf])})
-    assert result == {"tau": 0.1 + 0.2, "curve": [1.0, math.inf]}
-    assert other.get({"seed": 0}) == result  # of another process too
-    other.put({"seed": 1}, {"tau": math.nan})
-    assert math.isnan(store.get({"seed": 1})["tau"])  # type: ignore[index]
-    store.put({"seed": 0}, {"tau": 9.0})
-    assert other.get({"seed": 0}) == {"tau": 9.0}  # the last one counts
-    assert (len(other), [line["config"] for line in other]) == (2, [{"seed": 0}, {"seed": 1}])
-    store.path.unlink()
-    assert (len(store), store.get({"seed": 0})) == (0, None)
-
-
-def test_torn_last_line_at_every_byte(tmp_path: Path) -> None:
-    path = tmp_path / "runs.jsonl"
-    for seed in range(3):
-        RunStore(path).put({"seed": seed, "é": "\n"}, {"tau": seed / 7})
-    whole = path.read_bytes()
-    start = whole[:-1].rfind(b"\n") + 1
-    for cut in range(start, len(whole)):
-        path.write_bytes(whole[:cut])
-        store = RunStore(path)
-        assert store.get({"seed": 2, "é": "\n"}) is None
-        store.put({"seed": 3}, {"tau": 1.0})
-        assert path.read_bytes().startswith(whole[:cut])  # nothing that was there is touched
-        for again in (store, RunStore(path)):
-            assert [again.get({"seed": seed, "é": "\n"}) for seed in range(2)] == [{"tau": 0.0}, {"tau": 1 / 7}]
-            assert again.get({"seed": 3}) == {"tau": 1.0}
-
-
-def test_lines_that_are_no_runs_are_passed_over(tmp_path: Path) -> None:
-    path = tmp_path / "runs.jsonl"
-    RunStore(path).put({"seed": 0}, {"tau": 1.0})
-    with open(path, "ab") as file:
-        file.write(b'\n[1]\nnull\n{"key": "x"}\n\xff\xfe\n{"key": [], "config": {}, "result": {}}\n')
-    RunStore(path).put({"seed": 1}, {"tau": 2.0})
-    assert len(RunStore(path)) == 2
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from parzc_core.run_store import RunStore
-store = RunStore(Path(sys.argv[1]))
-for seed in range(int(sys.argv[3])):
-    store.put({"writer": sys.argv[2], "seed": seed}, {"text": sys.argv[2] * (seed * 997 % 20_000)})
-    print(seed, flush=True)
-"""
-
-
-def writer(path: Path, name: str, runs: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(path), name, str(runs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "runs.jsonl"
-    for process in [writer(path, name, 50) for name in "ab"]:
-        process.communicate()
-        assert process.returncode == 0
-    store = RunStore(path)
-    for name in "ab":
-        for seed in range(50):
-            assert store.get({"writer": name, "seed": seed}) == {"text": name * (seed * 997 % 20_000)}
-    assert len(path.read_bytes().splitlines()) == len(store) == 100
-
-
-def test_kill_9_of_a_writer_loses_no_run_that_was_put(tmp_path: Path) -> None:
-    path = tmp_path / "runs.jsonl"
-    process = writer(path, "a", 100_000)
-    assert process.stdout is not None
-    for _ in range(20):
-        process.stdout.readline()
-    process.kill()
-    said = 20 + len(process.communicate()[0].split())
-    store = RunStore(path)
-    assert all(store.get({"writer": "a", "seed": seed}) is not None for seed in range(said))
-    store.put({"writer": "b"}, {})  # the lock went with the process
-    assert RunStore(path).get({"writer": "b"}) == {}
 
 
 def test_paired_differences_are_taken_split_by_split() -> None:

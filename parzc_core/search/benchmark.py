@@ -177,6 +177,10 @@ class Session:
         """Every architecture."""
         return self._table.archs
 
+    def shuffled(self, generator: np.random.Generator) -> list[str]:
+        """Every architecture, in random order."""
+        return [self.archs[i] for i in generator.permutation(len(self.archs))]
+
     @property
     def fidelities(self) -> tuple[int, ...]:
         """Epochs of the trainings that can be asked for, fewest first."""

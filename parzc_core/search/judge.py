@@ -7,8 +7,8 @@ import pandas as pd
 
 from parzc_core import labels
 from parzc_core.errors import BadInput, LabelsMissing
+from parzc_core.labels_nb201 import DATASETS
 
-DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"  # its cell in NAS-Bench-201
 
 

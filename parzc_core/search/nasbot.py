@@ -39,9 +39,7 @@ class NASBOT(SearchMethod):
             )
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
-        count = min(self.start, len(session.archs))
-        order = generator.permutation(len(session.archs))[:count]
-        known = {session.archs[i]: session.evaluate(session.archs[i]) for i in order}
+        known = {arch: session.evaluate(arch) for arch in session.shuffled(generator)[: self.start]}
         while len(known) < len(session.archs):
             arch = self._propose(session, known, generator)
             known[arch] = session.evaluate(arch)

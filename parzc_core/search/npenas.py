@@ -11,6 +11,7 @@ from parzc_core.model import Inputs, ModelConfig
 from parzc_core.search.benchmark import Session
 from parzc_core.search.method import SearchMethod
 from parzc_core.spaces import space as space_named
+from parzc_core.spaces import stacked_graphs
 from parzc_core.training import TrainingConfig, fit
 
 
@@ -40,17 +41,13 @@ class NPENAS(SearchMethod):
             )
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
-        known = {arch: session.evaluate(arch) for arch in self._random(session, generator)}
+        known = {arch: session.evaluate(arch) for arch in session.shuffled(generator)[: self.start]}
         while len(known) < len(session.archs):
             best = sorted(known, key=lambda arch: -known[arch])[: self.parents]
             mutants = self._mutants(session, generator, best, set(known))
             score = self._predict(session.choices.name, known, mutants, int(generator.integers(2**31)))
             for i in np.argsort(-score, kind="stable")[: self.chosen]:
                 known[mutants[i]] = session.evaluate(mutants[i])
-
-    def _random(self, session: Session, generator: np.random.Generator) -> list[str]:
-        count = min(self.start, len(session.archs))
-        return [session.archs[i] for i in generator.permutation(len(session.archs))[:count]]
 
     def _mutants(
         self, session: Session, generator: np.random.Generator, parents: Sequence[str], known: set[str]
@@ -72,11 +69,9 @@ class NPENAS(SearchMethod):
 
     def _predict(self, space: str, known: dict[str, float], mutants: Sequence[str], seed: int) -> np.ndarray:
         """float64[number of mutants], higher meaning better."""
-        module = space_named(space)
-        graphs = [module.graph(arch) for arch in (*known, *mutants)]
-        inputs = Inputs(None, np.stack([g.adjacency for g in graphs]), np.stack([g.operations for g in graphs]))
-        model = ModelConfig(("NP",), MABNConfig(1, **SIZES["tiny"]), operations=module.GRAPH_KINDS)  # type: ignore[arg-type]
+        inputs = Inputs(None, *stacked_graphs(space, [*known, *mutants]))
+        model = ModelConfig(("NP",), MABNConfig(1, **SIZES["tiny"]), operations=space_named(space).GRAPH_KINDS)  # type: ignore[arg-type]
         config = TrainingConfig(model, self.epochs, 16, self.learning_rate, losses={"mse": 1.0})
         train = np.arange(len(known))
         ranker = fit(inputs[train], np.array(list(known.values())), config, seed)
-        return ranker.predict(inputs[np.arange(len(known), len(graphs))])
+        return ranker.predict(inputs[np.arange(len(known), len(known) + len(mutants))])

@@ -6,14 +6,12 @@ from functools import lru_cache
 import numpy as np
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.encoding import encode
-from parzc_core.experiments import RankerRun, training_cells, training_config
-from parzc_core.model import Inputs
+from parzc_core.experiments import RankerRun, inputs_for, training_cells, training_config
 from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
-from parzc_core.spaces import space as space_named
+from parzc_core.spaces import stacked_graphs
 from parzc_core.statistics_store import StatisticsStore
 from parzc_core.training import fit
 
@@ -36,16 +34,13 @@ class Pool:
 @lru_cache(maxsize=1)
 def pool(space: str, dataset: str, cells: int | None = None) -> Pool:
     """The committed statistics of the first `cells` architectures of the sample (None: all). Raises BadInput, CorruptShard."""
-    collection = StatisticsStore(STATISTICS / space / dataset).read(cells)
-    graphs = [space_named(space).graph(arch) for arch in collection.archs]
-    manifest = collection.manifest
-    collected = max(StatisticsStore(STATISTICS / space / dataset).complete(), 1)
+    store = StatisticsStore(STATISTICS / space / dataset)
+    collection = store.read(cells)
     return Pool(
         tuple(collection.archs),
         tuple(collection.statistics),
-        np.stack([graph.adjacency for graph in graphs]),
-        np.stack([graph.operations for graph in graphs]),
-        manifest.get("cpu_seconds", 0.0) * len(collection.archs) / collected,
+        *stacked_graphs(space, collection.archs),
+        collection.manifest.get("cpu_seconds", 0.0) * len(collection.archs) / max(store.complete(), 1),
     )
 
 
@@ -93,9 +88,7 @@ class ParZC(SearchMethod):
         accuracy = np.array([session.evaluate(pool.archs[i]) for i in train])
         with session.timed("training"):
             run = replace(self._run(), space=session.choices.name, dataset=session.dataset)
-            space = space_named(run.space)
-            encoded = encode(pool.statistics, run.encoding, run.proxies, train, space.SLOTS, space.MAX_NODES)
-            inputs = Inputs(encoded, pool.adjacency, pool.operations)
+            inputs = inputs_for(run, pool, train)
             ranker = fit(inputs[train], accuracy, training_config(run, inputs), seed)
         with session.timed("ranking"):
             score = ranker.predict(inputs[others])

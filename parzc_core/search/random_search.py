@@ -15,5 +15,5 @@ class RandomSearch(SearchMethod):
     name = "random"
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
-        for position in generator.permutation(len(session.archs)):
-            session.evaluate(session.archs[position])
+        for arch in session.shuffled(generator):
+            session.evaluate(arch)

@@ -40,7 +40,7 @@ def panels(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], Curves]
     for (epochs, dataset), part in results.groupby(["epochs", "dataset"], sort=False):
         curves_of = made.setdefault((f"trainings of {epochs} epochs", COLUMNS[str(dataset)]), {})
         for entry in entries(profile):
-            runs = part[(part["method"] == entry.method) & (part["settings"] == entry.settings)]
+            runs = entry.of(part)
             if not len(runs):
                 continue
             budget = float(runs["budget"].iloc[0])

@@ -9,9 +9,10 @@ import pandas as pd
 from parzc_core import paper
 from parzc_core.config import profile as profile_named
 from parzc_core.errors import UnknownName
+from parzc_core.labels_nb201 import DATASETS
 from parzc_core.results import Row, missing, row_of_runs
 from parzc_core.search import FULL, SHORT, bohb, low_fidelity
-from parzc_core.search.judge import DATASETS, RESNET, Judge
+from parzc_core.search.judge import RESNET, Judge
 from parzc_core.search.running import SearchRun, runs_in, seconds_for
 
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
@@ -28,6 +29,10 @@ class Entry:
     table03: str
     table09: str
     settings: tuple[tuple[str, Any], ...] = ()
+
+    def of(self, results: pd.DataFrame) -> pd.DataFrame:
+        """Its searches among the results of `run_searches`."""
+        return results[(results["method"] == self.method) & (results["settings"] == self.settings)]
 
 
 def entries(profile: str) -> tuple[Entry, ...]:
@@ -90,7 +95,7 @@ def rows(table: str, results: pd.DataFrame, profile: str, judge: Judge) -> list[
     made = [*_constants(table, profile, judge)]
     for entry in entries(profile):
         name = entry.table03 if table == "table03" else entry.table09
-        chosen = results[(results["method"] == entry.method) & (results["settings"] == entry.settings)]
+        chosen = entry.of(results)
         if not len(chosen):
             made += _quoted(table, profile, name, unavailable().get(entry.method, "was not run"))
             continue

@@ -1,5 +1,6 @@
 """Search spaces, each a module behind one interface (`Space`). A new space is a module with these names and a line below."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
@@ -71,3 +72,9 @@ def space(name: str) -> Space:
     if name not in NAMES:
         raise UnknownName.of("space", name, NAMES)
     return cast(Space, import_module(f"parzc_core.spaces.{name}"))
+
+
+def stacked_graphs(name: str, archs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Adjacency float32[n, N, N] and operations int64[n, N] of architectures of that space. Raises UnknownName, BadInput."""
+    graphs = [space(name).graph(arch) for arch in archs]
+    return np.stack([graph.adjacency for graph in graphs]), np.stack([graph.operations for graph in graphs])

@@ -1,0 +1,41 @@
+"""Tables as Markdown, LaTeX and CSV: every printed number and origin is in them."""
+
+import re
+
+import pytest
+
+from parzc_core import paper, report, verdicts
+from parzc_core.errors import BadInput
+from parzc_core.report_tables import render_csv
+from parzc_core.report_view import view
+
+
+@pytest.mark.parametrize("table", paper.table_names())
+def test_markdown_and_latex_hold_every_printed_number_and_origin(table, tmp_path):
+    frame = verdicts.compare(table, "full", tmp_path)
+    markdown, latex = report.render_markdown(frame), report.render_latex(frame)
+    for text in (markdown, latex):
+        assert text.count("(quoted)") == len(frame)
+        found = set(re.findall(r"-?\d+(?:\.\d+)?", text))
+        for value in frame["paper"].dropna():
+            assert any(float(number) == value for number in found), value
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert all(len(re.findall(r"(?<!\\)\|", line)) >= 3 for line in rows)
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == len(view(frame).blocks)
+    for body in latex.split(r"\begin{tabular}{")[1:]:
+        width = len(body.partition("}")[0])
+        for line in re.findall(r"^(.*) \\\\$", body.partition(r"\midrule")[2], flags=re.M):
+            assert len(re.findall(r"(?<!\\)&", line)) == width - 1, line
+
+
+def test_the_wide_csv_has_a_line_a_row(tmp_path):
+    frame = verdicts.compare("table06", "full", tmp_path)
+    lines = render_csv(frame).splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == list(dict.fromkeys(frame["row"]))
+    assert "NB201-CF10 78 kendall paper" in lines[0]
+    assert "34.29" in lines[1]
+
+
+def test_view_refuses_an_empty_frame(tmp_path):
+    with pytest.raises(BadInput, match="without rows"):
+        report.render_markdown(verdicts.compare("table06", "full", tmp_path).iloc[:0])
