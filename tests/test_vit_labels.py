@@ -9,7 +9,7 @@ import torch
 
 from parzc_core import downloads, labels_vit
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.labels import accuracy, judge, learned
+from parzc_core.labels import accuracy, architectures, judge, learned
 from parzc_core.spaces import autoformer, pit
 
 FOLDER = Path(os.environ.get("PARZC_DATA", "")) / "vitbench"
@@ -78,6 +78,8 @@ def test_autoformer_takes_the_second_file_only_where_its_column_is_usable(machin
         found = accuracy("autoformer", dataset, "test", source)
         assert found.index.tolist() == both[:100]
         assert found.attrs["provenance"]["version"] == "ViT-Bench gt_autoformer"
+    assert architectures("autoformer") == both
+    assert architectures("pit") == pit.sample(100, 0)
 
 
 def test_unusable_columns_are_refused_with_the_reason(machine) -> None:

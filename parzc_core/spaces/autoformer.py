@@ -23,6 +23,8 @@ GRAPH_KINDS = len(OPERATIONS) + 3  # and input, output, and a place where there 
 GRAPH_PLACES = 3 + 2 * max(DEPTH)
 DEAD_OPERATIONS = False
 WIDTH = "image_size"  # widths belong to the architecture; what makes a network cheaper is a smaller image
+# Arguments of `build` for other networks of the same architectures: those whose accuracy on small data sets ViT-Bench has.
+VARIANTS: dict[str, dict[str, Any]] = {"vitbench": {"head_dim": None, "relative": False}}
 ARCH_COUNT = len(EMBED) * sum((len(HEADS) * len(MLP)) ** depth for depth in DEPTH)
 
 _KEYS = ("embed", "depth", "heads", "mlp")
