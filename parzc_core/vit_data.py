@@ -114,7 +114,7 @@ def read(truth: Truth, seeds: Sequence[int] = SEEDS, cells: int | None = None) -
         kept = [i for i, arch in enumerate(collection.archs) if arch in accuracy.index]
         if len(kept) < LEAST:
             return {}
-        collection = _part(collection, kept)
+        collection = part(collection, kept)
         judged = accuracy.loc[collection.archs].to_numpy()
         graphs = stacked_graphs(truth.space, collection.archs)
         found[seed] = Data(collection, judged, judged, "test", note(truth, len(kept)), *graphs, "test")
@@ -143,7 +143,8 @@ def _read(space: str, seed: int, count: int) -> Collection:
     return collection
 
 
-def _part(collection: Collection, rows: Sequence[int]) -> Collection:
+def part(collection: Collection, rows: Sequence[int]) -> Collection:
+    """The architectures at these positions."""
     archs = [collection.archs[i] for i in rows]
     statistics = [collection.statistics[i] for i in rows]
     return dataclasses.replace(

@@ -34,14 +34,19 @@ def accuracy_of(space: str, dataset: str = "cifar100", source: str = "base") -> 
     return pd.Series(values, index=ARCHS[space])
 
 
-def record(space: str, position: int, seed: int, noise: float = 0.05) -> Record:
+def record(space: str, position: int, seed: int) -> Record:
+    """`record_of` an architecture of ARCHS."""
+    return record_of(space, ARCHS[space][position], position, seed)
+
+
+def record_of(space: str, arch: str, position: int, seed: int, noise: float = 0.05) -> Record:
     """Statistics that say the layers and a little chance of the seed."""
-    nodes = nodes_of(space, ARCHS[space][position])
+    nodes = nodes_of(space, arch)
     chance = np.random.default_rng([position, seed]).normal(size=(len(vit_data.PROXIES), len(nodes)))
     values = 10 ** (0.02 * len(nodes) + noise * chance)
     one = NodeStatistics(nodes, vit_data.PROXIES, values, np.full(len(nodes), 9), tuple(range(len(nodes))))
     scores = {name: float(len(nodes) + chance[0, k]) for k, name in enumerate(vit_data.SCORES)}
-    return Record(ARCHS[space][position], one, scores, position)
+    return Record(arch, one, scores, position)
 
 
 def write(space: str, seed: int, count: int | None = None, **odd: object) -> None:
