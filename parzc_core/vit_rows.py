@@ -24,7 +24,7 @@ def _rows(name: str, truth: Truth, scores: np.ndarray, judged: np.ndarray, what:
     found = agreement.of_scores(scores[:, finite], judged[finite])
     rows = []
     for metric, (value, spread, low, high) in found.items():
-        of_seeds = f"std {spread:.2f} over {len(scores)} seeds, " if len(scores) > 1 else "one seed, "
+        of_seeds = f"std {spread:.2f} over {len(scores)} runs (seeds), " if len(scores) > 1 else "one seed, "
         rows.append(
             Row(
                 TABLE,
@@ -64,19 +64,25 @@ def of_proxies(truth: Truth, data: Mapping[int, Data], profile: str) -> list[Row
     ]
 
 
-def of_folds(name: str, run: FoldRun, result: Mapping[str, Any], judged: np.ndarray, profile: str) -> list[Row]:
-    """Rows of cross-validated rankers. Ten folds: one correlation over all architectures; five: the mean over 80/20 splits."""
-    scores = np.array(result["scores"])
+def of_folds(name: str, results: Mapping[FoldRun, Mapping[str, Any]], judged: np.ndarray, profile: str) -> list[Row]:
+    """Rows of cross-validated rankers of one ground truth and number of folds, in one partition or several.
+
+    Ten folds: one correlation over all architectures. Five: the mean over 80/20 splits.
+    """
+    run = next(iter(results))
+    scores = np.concatenate([np.array(result["scores"]) for result in results.values()])
     if run.folds != 5:
         what = f"each architecture judged by a ranker that learned from other {run.folds - 1} of {run.folds} parts"
+        what = f"{len(results)} partitions; {what}" if len(results) > 1 else what
         return _rows(name, run.truth, scores, judged, what, profile)
     values: dict[str, list[float]] = {metric: [] for metric in agreement.METRICS}
-    for of_seed in scores:
-        for _, part in folds(len(judged), run.folds, run.partition):
-            found = metrics.correlations(of_seed[part], judged[part])
-            for metric, runs in values.items():
-                runs.append(getattr(found, metric))
-    about = f"{len(scores)} seeds of five 80/20 splits; interval over these; {note(run.truth, len(judged))}"
+    for one, result in results.items():
+        for _, part in folds(len(judged), one.folds, one.partition):
+            for of_seed in np.array(result["scores"]):
+                found = metrics.correlations(of_seed[part], judged[part])
+                for metric, runs in values.items():
+                    runs.append(getattr(found, metric))
+    about = f"{len(scores)} times five 80/20 splits; interval over these; {note(run.truth, len(judged))}"
     return [
         row_of_runs(
             TABLE, f"{name}, 80/20", run.truth.column, metric, runs, profile=profile, origin="reproduced", note=about

@@ -111,10 +111,11 @@ def test_rows_say_ground_truth_spread_and_interval(stores):
     assert "std" in rows["Params", "spearman"].note
     assert all(row.column == "AutoFormer, CIFAR-100 base" and "ViT-Bench" in row.note for row in rows.values())
     result = {"scores": [judged.tolist(), judged.tolist()]}
-    ten = vit_rows.of_folds("ParZC", dataclasses.replace(QUICK, folds=10), result, judged, "smoke")
+    ten = vit_rows.of_folds("ParZC", {dataclasses.replace(QUICK, folds=10): result}, judged, "smoke")
     assert [(row.row, row.value) for row in ten] == [("ParZC", pytest.approx(100))] * 3
-    five = vit_rows.of_folds("ParZC", QUICK, result, judged, "smoke")
-    assert [(row.row, row.value, row.n) for row in five] == [("ParZC, 80/20", pytest.approx(100), 10)] * 3
+    runs = {QUICK: result, dataclasses.replace(QUICK, partition=1): result}
+    five = vit_rows.of_folds("ParZC", runs, judged, "smoke")
+    assert [(row.row, row.value, row.n) for row in five] == [("ParZC, 80/20", pytest.approx(100), 20)] * 3
 
 
 def test_a_score_that_is_not_finite_is_left_out_and_said(stores):
