@@ -125,7 +125,9 @@ class Found:
     seconds: Mapping[str, float]
 
 
-def search(learn: Data, sample: Collection, encoding: str = "aligned", epochs: int = 200, rankers: int = 5) -> Found:
+def search(
+    learn: Data, sample: Collection, encoding: str = "aligned", epochs: int = vit_rankers.EPOCHS, rankers: int = 5
+) -> Found:
     """Rank the sample by rankers that learned from all architectures of `learn`, with different seeds.
 
     Raises BadInput where the sample holds an architecture to learn from, which would not be a search.

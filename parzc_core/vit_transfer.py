@@ -17,7 +17,7 @@ from parzc_core.encoding import ABSENT, LIMIT, PAPER_PROXIES, log_magnitude
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.spaces import autoformer, pit
 from parzc_core.training import fit_many
-from parzc_core.vit_rankers import training
+from parzc_core.vit_rankers import EPOCHS, training
 
 DEPTH = ("stem", "1", "2", "3", "head")
 ROLES = ("stem", *(f"{third}.{role}" for third in "123" for role in ("qkv", "proj", "fc1", "fc2")), "head")
@@ -76,7 +76,7 @@ def encoded(
 def transferred(
     learn: tuple[str, Mapping[int, Sequence[NodeStatistics]], np.ndarray],
     judge: tuple[str, Mapping[int, Sequence[NodeStatistics]]],
-    epochs: int = 200,
+    epochs: int = EPOCHS,
 ) -> np.ndarray:
     """float64[seeds, n]: scores of the n judged architectures by a ranker for each seed, trained on all of the other space.
 

@@ -77,7 +77,7 @@ def test_the_best_ranked_is_found_with_what_it_cost(stores) -> None:
     write("labelled")
     write("search")
     learn, sample = vit_search.labelled(BASE, vit_search.read("labelled")), vit_search.read("search")
-    found = vit_search.search(learn, sample, epochs=60, rankers=3)
+    found = vit_search.search(learn, sample, epochs=20, rankers=3)
     assert sorted(found.ranked["arch"]) == sorted(sample.archs)
     assert found.ranked["score"].is_monotonic_decreasing
     depths = [autoformer.parse(arch).depth for arch in found.ranked["arch"]]
@@ -86,7 +86,7 @@ def test_the_best_ranked_is_found_with_what_it_cost(stores) -> None:
     assert found.ranked["parameters"].max() <= 6.2e6
     assert found.seconds["collecting"] == pytest.approx(2 * 8 + 2 * 5)
     assert min(found.seconds.values()) > 0
-    again = vit_search.search(learn, sample, epochs=60, rankers=3)
+    again = vit_search.search(learn, sample, epochs=20, rankers=3)
     pd.testing.assert_frame_equal(found.ranked, again.ranked)
 
 

@@ -58,14 +58,14 @@ def test_an_encoding_is_the_standardised_mean_of_logs():
 def test_a_ranker_carries_over_what_both_spaces_say_alike():
     accuracy = vit_stores.accuracy_of("autoformer").to_numpy()
     scores = transferred(
-        ("autoformer", STATISTICS["autoformer"], accuracy), ("pit", {0: STATISTICS["pit"][0]}), epochs=40
+        ("autoformer", STATISTICS["autoformer"], accuracy), ("pit", {0: STATISTICS["pit"][0]}), epochs=15
     )
     assert scores.shape == (2, 24)  # a ranker for each seed of either
     judged = vit_stores.accuracy_of("pit").to_numpy()
     assert min(metrics.kendall(score, judged) for score in scores) > 20
     # It learns from labels of the other space alone: turned around, so is the order.
     turned = transferred(
-        ("autoformer", STATISTICS["autoformer"], -accuracy), ("pit", {0: STATISTICS["pit"][0]}), epochs=40
+        ("autoformer", STATISTICS["autoformer"], -accuracy), ("pit", {0: STATISTICS["pit"][0]}), epochs=15
     )
     assert max(metrics.kendall(score, judged) for score in turned) < -20
 
