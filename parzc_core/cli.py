@@ -196,7 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
     collect.add_argument("--batch-seed", type=int, default=0, help="seed of the choice of images (0)")
     collect.add_argument("--init-seed", type=int, default=0, help="seed of the networks' initial weights (0)")
-    collect.add_argument("--width", type=_positive, help="channels of the first stage (the benchmark's own)")
+    collect.add_argument(
+        "--width", type=_positive, help="channels of the first stage, or pixels of autoformer's and pit's images"
+    )
     collect.add_argument("--sample", metavar="labelled", help="labelled: architectures with labels, not random ones")
     collect.add_argument("--variant", metavar="NAME", help="other networks of the architectures (autoformer: vitbench)")
     collect.add_argument("--most-parameters", type=float, metavar="N", help="limit of a random sample (autoformer)")

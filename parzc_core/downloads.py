@@ -109,7 +109,7 @@ def _vitbench(file: str, size: int, sha256: str, holds: str) -> PinnedFile:
     holds = f"ViT-Bench: {holds}, base and distilled test accuracy on three data sets"
     gain = "labels of Vision Transformers: what proxies and rankers are judged on there"
     url = f"{_AUTOPROX}/{file}.pth"
-    return PinnedFile(f"vitbench/{file}.pth", url, sha256, size, "Apache-2.0", holds, ("table05",), gain)
+    return PinnedFile(f"vitbench/{file}.pth", url, sha256, size, "Apache-2.0", holds, ("table04", "table05"), gain)
 
 
 FILES: tuple[PinnedFile, ...] = (

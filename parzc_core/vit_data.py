@@ -7,6 +7,7 @@ on that of architectures they have not seen. The paper's own ground truth is not
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from parzc_core import labels, labels_vit, paths
@@ -110,7 +111,8 @@ def read(truth: Truth, seeds: Sequence[int] = SEEDS, cells: int | None = None) -
     if count < LEAST:
         return found
     for seed in (seed for seed in seeds if there[seed] >= count):
-        collection = _read(truth.space, seed, count)
+        manifest = folder(truth.space, seed) / "manifest.json"
+        collection = _read(truth.space, seed, count, manifest.parent, manifest.stat().st_mtime_ns)
         kept = [i for i, arch in enumerate(collection.archs) if arch in accuracy.index]
         if len(kept) < LEAST:
             return {}
@@ -132,14 +134,14 @@ def note(truth: Truth, count: int) -> str:
     )
 
 
-def _read(space: str, seed: int, count: int) -> Collection:
-    collection = StatisticsStore(folder(space, seed)).read(count)
+@lru_cache(maxsize=12)
+def _read(space: str, seed: int, count: int, where: Path, _changed: int) -> Collection:
+    """Remembered until its manifest changes: every ground truth of a space reads the same."""
+    collection = StatisticsStore(where).read(count)
     wanted, got = config(space, seed).plain(), collection.manifest["config"]
     odd = {key: got.get(key) for key, value in wanted.items() if got.get(key) != value}
     if odd:
-        raise BadInput(
-            f"{folder(space, seed)} holds another collection ({odd}); expected what `missing` says to collect"
-        )
+        raise BadInput(f"{where} holds another collection ({odd}); expected what `missing` says to collect")
     return collection
 
 
