@@ -235,12 +235,16 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
     collect.add_argument("--batch-seed", type=int, default=0, help="seed of the choice of images (0)")
     collect.add_argument("--init-seed", type=int, default=0, help="seed of the networks' initial weights (0)")
-    collect.add_argument("--width", type=_positive, help="channels of the first stage (the benchmark's own)")
+    collect.add_argument(
+        "--width", type=_positive, help="channels of the first stage, or pixels of autoformer's and pit's images"
+    )
+    collect.add_argument("--sample", metavar="labelled", help="labelled: architectures with labels, not random ones")
+    collect.add_argument("--variant", metavar="NAME", help="other networks of the architectures (autoformer: vitbench)")
+    collect.add_argument("--most-parameters", type=float, metavar="N", help="limit of a random sample (autoformer)")
     collect.add_argument("--batch", type=_positive, default=16, help="images in the mini-batch (16)")
     collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
     collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
     collect.add_argument("--share-isomorphic", action="store_true", help="compute isomorphic architectures once")
-    collect.add_argument("--labelled", action="store_true", default=None, help="sample those that have labels")
     collect.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
     collect.add_argument("--shard-size", type=_positive, metavar="N", help="architectures written together (50)")
     collect.add_argument(

@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from parzc_core import __version__, labels, scheduling
-from parzc_core.collection import CollectionConfig, records
-from parzc_core.errors import BadInput
-from parzc_core.images import minibatch
+from parzc_core import __version__, scheduling
+from parzc_core.collection import CollectionConfig, architectures, batch_of, records
 from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import StatisticsStore, pack
 
@@ -37,11 +35,11 @@ def collect(
     process is collecting into it, WorkerDied where a process was killed.
     """
     store = StatisticsStore(folder)
-    archs = sampled(config)
+    archs = architectures(config)
     groups = grouped(config, archs)
     size = shard_size or SHARD_SIZE
     shards = [groups[start : start + size] for start in range(0, len(groups), size)]
-    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
+    batch = batch_of(config)
     with store.lock():
         description = {**_description(config, batch.manifest), "computed": len(groups)}
         store.open(description, archs, [shard[0][1][0][0] for shard in shards])
@@ -59,17 +57,6 @@ def collect(
     return store
 
 
-def sampled(config: CollectionConfig) -> list[str]:
-    """The sample that a configuration asks for. Raises BadInput, LabelsMissing."""
-    if not config.labelled:
-        return space_named(config.space).sample(config.cells, config.seed)
-    known: list[str] = list(dict.fromkeys(labels.judge(config.space, config.dataset)[0].index))
-    if config.cells > len(known):
-        raise BadInput(f"got cells={config.cells}; expected at most {len(known)}, all of {config.space} with labels")
-    order = np.random.default_rng(config.seed).permutation(len(known))
-    return [known[i] for i in order[: config.cells]]
-
-
 def grouped(config: CollectionConfig, archs: list[str]) -> list[Group]:
     """The sample as groups that are computed together, in the order in which the sample first meets them."""
     if not config.share_isomorphic:
@@ -85,7 +72,7 @@ def compute_shard(config: CollectionConfig, number: int, groups: list[Group]) ->
     """Run in a worker process: (number, bytes of the shard, CPU-seconds, peak memory of the process in MB)."""
     torch.set_num_threads(1)
     started = time.process_time()
-    batch = minibatch(config.dataset, size=config.batch, source=config.images, seed=config.batch_seed)
+    batch = batch_of(config)
     content = pack([one for arch, members in groups for one in records(config, arch, members, batch)])
     return number, content, time.process_time() - started, scheduling.peak_memory_mb()
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core import network_level
+from parzc_core import labels, network_level
 from parzc_core.collector import NodeStatistics, node_order, statistics_of
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.images import MiniBatch
+from parzc_core.images import MiniBatch, minibatch
 from parzc_core.passes import Passes
 from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, passes_read
 from parzc_core.spaces import Isomorphism
@@ -29,8 +29,11 @@ class CollectionConfig:
     cells: size of the sample. seed: of the sample. batch_seed: of the image draw. init_seed: of every network's initial weights.
     batch: images in the mini-batch (the paper uses 16). proxies: node-wise ones. scores: network-level ones.
     share_isomorphic: architectures that are the same function of their weights are computed once.
-    width: channels of the networks' first stage; None takes the benchmark's own.
-    labelled: the sample is drawn from the architectures that have labels for the data set, in place of the whole space.
+    width: channels of the networks' first stage, or where the space's WIDTH is "image_size" the side of the images in pixels;
+        None takes the benchmark's own.
+    sample: None for a random sample of the space; "labelled" for the first `cells` architectures that have labels.
+    variant: of the space's VARIANTS, other networks of the same architectures; None takes the space's own.
+    most_parameters: only architectures with at most so many parameters (a random sample of autoformer).
     """
 
     space: str = "nb201"
@@ -45,7 +48,9 @@ class CollectionConfig:
     scores: tuple[str, ...] = ("params", "flops", "jacov", "nwot", "zen", "zico")
     share_isomorphic: bool = False
     width: int | None = None
-    labelled: bool | None = None
+    sample: str | None = None
+    variant: str | None = None
+    most_parameters: float | None = None
 
     def __post_init__(self) -> None:
         space_named(self.space)
@@ -55,11 +60,44 @@ class CollectionConfig:
                 raise UnknownName.of("network-level proxy", name, network_level.REGISTRY)
         if self.cells < 1 or self.batch < 2:
             raise BadInput(f"got cells={self.cells}, batch={self.batch}; expected at least 1 cell and 2 images")
+        if self.sample not in (None, "labelled"):
+            raise UnknownName.of("sample", self.sample, ("labelled",))
+        if self.variant is not None and self.variant not in _variants(self.space):
+            raise UnknownName.of(f"variant of {self.space}'s networks", self.variant, _variants(self.space))
+        if self.most_parameters is not None and (self.space != "autoformer" or self.sample is not None):
+            raise BadInput(
+                f"got most_parameters={self.most_parameters:g} for {self.sample or 'a random sample'} of {self.space}; "
+                "only a random sample of autoformer can be limited so"
+            )
 
     def plain(self) -> dict[str, Any]:
         """As JSON knows it: lists for tuples, what is None left out."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {name: value for name, value in values.items() if value is not None}
+
+
+def _variants(space: str) -> dict[str, dict[str, Any]]:
+    """Name -> arguments of the space's `build`, for other networks of the same architectures; most spaces have none."""
+    return getattr(space_named(space), "VARIANTS", {})
+
+
+def architectures(config: CollectionConfig) -> list[str]:
+    """The sample, in its order. Raises BadInput where there are fewer architectures, LabelsMissing, CorruptDownload."""
+    if config.sample == "labelled":
+        known = labels.architectures(config.space, config.dataset)
+        if config.cells > len(known):
+            raise BadInput(
+                f"got cells={config.cells}; expected at most {len(known)}, the labelled ones of {config.space}"
+            )
+        return known[: config.cells]
+    limit = {} if config.most_parameters is None else {"most_parameters": config.most_parameters}
+    return space_named(config.space).sample(config.cells, config.seed, **limit)
+
+
+def batch_of(config: CollectionConfig) -> MiniBatch:
+    """The mini-batch; a network built for another image size sees images of that size. Raises BadInput."""
+    side = config.width if space_named(config.space).WIDTH == "image_size" else None
+    return minibatch(config.dataset, config.batch, config.images, config.batch_seed, side)
 
 
 def record(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
@@ -130,8 +168,10 @@ def _carried_over(
 def _network(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool) -> nn.Module:
     torch.manual_seed(config.init_seed)
     space = space_named(config.space)
-    width = {} if config.width is None else {space.WIDTH: config.width}
-    return space.build(arch, classes=batch.classes, skip_dead=skip_dead, **width)
+    options = {} if config.width is None else {space.WIDTH: config.width}
+    if config.variant is not None:
+        options |= _variants(config.space)[config.variant]
+    return space.build(arch, classes=batch.classes, skip_dead=skip_dead, **options)
 
 
 def _passes(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool = True) -> Passes:

@@ -64,6 +64,7 @@ class PinnedFile:
 _RAW = "https://raw.githubusercontent.com"
 _OPTIPROXY = f"{_RAW}/blyucs/OptiProxy-NAS/c6676f6521f707bb65f4731756fb36f5bf1a8669/naslib/data"
 _FREEREA = f"{_RAW}/NiccoloCavagnero/FreeREA/9c2a726cd3adf526c43ae52a515a8fc5ea927fe7/cached_metrics"
+_AUTOPROX = f"{_RAW}/lilujunai/Auto-Prox-AAAI24/90ed458eff6948a6f0d23e440a8d21bbec50d091/gt_results"
 _NB201_TABLES = (
     "00_start_here",
     "table01",
@@ -119,6 +120,15 @@ train-labels-idx1-ubyte.gz 29515 a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1
 t10k-images-idx3-ubyte.gz 4422102 346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073
 t10k-labels-idx1-ubyte.gz 5148 67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5""".splitlines()
 )
+
+
+def _vitbench(file: str, size: int, sha256: str, holds: str) -> PinnedFile:
+    holds = f"ViT-Bench: {holds}, base and distilled test accuracy on three data sets"
+    gain = "labels of Vision Transformers: what proxies and rankers are judged on there"
+    url = f"{_AUTOPROX}/{file}.pth"
+    return PinnedFile(f"vitbench/{file}.pth", url, sha256, size, "Apache-2.0", holds, ("table04", "table05"), gain)
+
+
 FILES: tuple[PinnedFile, ...] = (
     _v1_0("cifar10-valid", 2194204, "ef417539808724f56097fca1bdbf9a82f17bf5508fd327d00685321fd25d0dc0"),
     _v1_0("cifar100", 2194199, "703a497a048375c50d5e66818e203e6ceca8f4e24083f80085dd74d838840925"),
@@ -160,6 +170,11 @@ FILES: tuple[PinnedFile, ...] = (
         "published parameters of NAS-Bench-101's cells, against which its networks are checked",
     ),
     *FASHION_FILES,
+    _vitbench(
+        "gt_autoformer", 26671, "712ad277546d9f7f565ce07885be7e0b98dcd8d0724fdd1120f595b517436eca", "100 AutoFormer"
+    ),
+    _vitbench("gt_autoformer_2", 23983, "05f5df6a41f338fb5f47eafebfc8758c75e451606856b278ccda1c60b26e7bca", "100 more"),
+    _vitbench("gt_pit", 12271, "bdda89841d4105f99ab759e3243e7a2402929ba7a8430dac12a50256aa533bb2", "100 PiT"),
 )
 
 

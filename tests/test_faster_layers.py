@@ -51,6 +51,17 @@ def test_batch_norm(n, channels, side, affine, eps):
     assert_same(layer.train(), torch.randn(n, channels, side, side, dtype=torch.float64, requires_grad=True))
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (1,), (2, 0), (3, 40_000)])  # the last is of more than one piece
+def test_gelu(shape):
+    x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert_same(nn.GELU(), x.requires_grad_(True))
+
+
+def test_gelu_of_a_transposed_array():
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    assert_same(nn.Sequential(nn.GELU())[0], x.T.detach().requires_grad_(True))
+
+
 @settings(max_examples=20, deadline=None)
 @given(n=sizes, channels=sizes, out=sizes, height=sizes, width=sizes)
 def test_pointwise_convolution(n, channels, out, height, width):

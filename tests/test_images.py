@@ -17,7 +17,7 @@ from parzc_core.errors import BadInput, UnknownName
 from parzc_core.images import minibatch
 from parzc_core.safe_pickle import UnsafePickle
 
-SHAPES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16)}
+SHAPES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16), "imagenet": (1000, 224)}
 
 
 def package_file(name: str) -> Path:
@@ -88,6 +88,23 @@ def test_imagenet_is_shrunk_by_averaging():
     boxes = pixels.reshape(16, 32, 16, 32, 3).mean(axis=(1, 3))
     image = batch.images[batch.manifest["files"].index(name)].numpy().transpose(1, 2, 0)
     np.testing.assert_allclose(image * [63.22, 61.26, 65.09] + [122.68, 116.66, 104.01], boxes, atol=1.0)
+
+
+def test_imagenet_keeps_its_own_labels_and_comes_in_any_size():
+    whole, half = minibatch("imagenet"), minibatch("imagenet", side=112)
+    files = whole.manifest["files"]
+    assert whole.labels.tolist() == [int(name.removesuffix(".jpg").split("_")[-1]) for name in files]
+    assert (half.images.shape, half.manifest["side"], half.manifest["files"]) == ((16, 3, 112, 112), 112, files)
+    assert "side" not in whole.manifest
+    boxes = whole.images.reshape(16, 3, 112, 2, 112, 2).mean(dim=(3, 5))  # both are averages of the same 512 pixels
+    assert (half.images - boxes).abs().mean() < 0.02
+    assert whole.images.mean(dim=(0, 2, 3)).abs().max() < 1  # normalised
+
+
+@pytest.mark.parametrize("side", [0, -1, 1.5, "64"])
+def test_a_side_that_is_no_number_of_pixels_is_refused(side):
+    with pytest.raises(BadInput, match="whole number of pixels"):
+        minibatch("imagenet", side=side)
 
 
 def test_noise_is_standard_normal_and_of_any_size():
@@ -182,7 +199,7 @@ def test_bad_seed(seed):
 
 @pytest.mark.parametrize("dataset", ["mnist", "", None])
 def test_unknown_dataset(dataset):
-    with pytest.raises(UnknownName, match="cifar10, cifar100, fashion-mnist, imagenet16-120"):
+    with pytest.raises(UnknownName, match="cifar10, cifar100, fashion-mnist, imagenet16-120, imagenet"):
         minibatch(dataset)
 
 

@@ -11,7 +11,7 @@ import torch
 from nds_genotypes import DARTS_V2, NASNET_A
 from torch import nn
 
-from parzc_core import collecting, data_status, labels, labels_nb301, labels_nds
+from parzc_core import collecting, collection, data_status, labels, labels_nb301, labels_nds
 from parzc_core.collection import CollectionConfig
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 from parzc_core.spaces import nds, nds_genotype
@@ -99,16 +99,15 @@ def test_status_says_which_of_the_files_are_there(folder: Path) -> None:
 def test_labelled_architectures_can_be_the_sample(folder: Path) -> None:
     trained = [entry(DARTS_V2, [10.0], width=width, depth=depth) for width in (16, 24, 32) for depth in (4, 8, 8)]
     (folder / "DARTS.json").write_text(json.dumps(trained))
-    known = set(labels.judge("nds_darts", "cifar10")[0].index)
-    config = CollectionConfig("nds_darts", cells=6, seed=3, labelled=True)
-    archs = collecting.sampled(config)
-    assert (len(archs), set(archs)) == (6, known)
-    assert archs != list(labels.judge("nds_darts", "cifar10")[0].index)  # an order of its own, which the seed draws
-    assert collecting.sampled(CollectionConfig("nds_darts", cells=4, seed=3, labelled=True)) == archs[:4]
-    assert "--labelled" in collecting.command(config)
-    assert "labelled" not in CollectionConfig("nds_darts").plain()  # so that older stores stay what they were
+    config = CollectionConfig("nds_darts", cells=6, sample="labelled")
+    archs = collection.architectures(config)
+    assert archs == list(dict.fromkeys(labels.judge("nds_darts", "cifar10")[0].index))
+    assert len(archs) == 6
+    assert collection.architectures(CollectionConfig("nds_darts", cells=4, sample="labelled")) == archs[:4]
+    assert "--sample labelled" in collecting.command(config)
+    assert "sample" not in CollectionConfig("nds_darts").plain()  # so that older stores stay what they were
     with pytest.raises(BadInput, match="got cells=7; expected at most 6"):
-        collecting.sampled(CollectionConfig("nds_darts", cells=7, labelled=True))
+        collection.architectures(CollectionConfig("nds_darts", cells=7, sample="labelled"))
 
 
 def test_variants_are_files_of_their_own_and_read_again_when_they_change(folder: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from parzc_core.errors import UnknownName
 
 NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
-NAMES = ("nb101", "nb201", "nb301", *NDS)
+NAMES = ("autoformer", "nb101", "nb201", "nb301", *NDS, "pit")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,215 @@
+"""Table 4: ParZC searches AutoFormer's space within a limit of parameters, from statistics of small images.
+
+At 64x64 a network sees 17 tokens in place of 197. A ranker learns from the labelled architectures' statistics at that size, and
+ranks those of a random sample; no architecture is trained, and none of the sample has a label.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from parzc_core import labels, paths, vit_data, vit_rankers
+from parzc_core.collecting import command
+from parzc_core.collection import CollectionConfig
+from parzc_core.encoding import PAPER_PROXIES, Encoder, slotted_logs
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.experiments import Data
+from parzc_core.metrics import spearman
+from parzc_core.results import Row
+from parzc_core.spaces import autoformer, stacked_graphs
+from parzc_core.statistics_store import Collection, StatisticsStore
+from parzc_core.training import fit_many
+from parzc_core.vit_counts import COUNTS
+from parzc_core.vit_data import Truth
+
+TABLE = "table04"
+MOST_PARAMETERS = 6.2e6
+CANDIDATES = 2000
+SIDE = 64  # pixels
+PURPOSES = ("labelled", "search")
+
+
+def config(purpose: str) -> CollectionConfig:
+    """What is collected: of the "labelled" architectures, to learn from, or of the sample to "search". Raises UnknownName."""
+    if purpose not in PURPOSES:
+        raise UnknownName.of("purpose of a collection", purpose, PURPOSES)
+    labelled = purpose == "labelled"
+    return CollectionConfig(
+        space="autoformer",
+        dataset="imagenet",
+        cells=vit_data.CELLS["autoformer"] if labelled else CANDIDATES,
+        proxies=PAPER_PROXIES,
+        scores=(),
+        width=SIDE,
+        sample="labelled" if labelled else None,
+        most_parameters=None if labelled else MOST_PARAMETERS,
+    )
+
+
+def folder(purpose: str) -> Path:
+    """Where these statistics are."""
+    return paths.STATISTICS / "autoformer" / f"imagenet{SIDE}-{purpose}"
+
+
+def missing() -> dict[str, str]:
+    """{"search: 100 of 2000": command that collects it} for what is not all there."""
+    there = {purpose: StatisticsStore(folder(purpose)).complete() for purpose in PURPOSES}
+    return {
+        f"{purpose}: {count} of {config(purpose).cells}": (
+            f"{command(config(purpose))} --out results/statistics/autoformer/{folder(purpose).name}"
+        )
+        for purpose, count in there.items()
+        if count < config(purpose).cells
+    }
+
+
+def read(purpose: str, count: int | None = None) -> Collection | None:
+    """The collection as far as it goes (at most `count`); None where fewer than `vit_data.LEAST` are there.
+
+    Raises BadInput where the folder holds another collection, CorruptShard.
+    """
+    store = StatisticsStore(folder(purpose))
+    there = min(store.complete(), count or config(purpose).cells)
+    if there < vit_data.LEAST:
+        return None
+    wanted, got = config(purpose).plain(), store.manifest["config"]
+    odd = {key: got.get(key) for key, value in wanted.items() if got.get(key) != value}
+    if odd:
+        raise BadInput(f"{folder(purpose)} holds another collection ({odd}); expected what `missing` says to collect")
+    return store.read(there)
+
+
+def labelled(truth: Truth, collection: Collection) -> Data:
+    """The architectures of the collection that this ground truth has. Raises LabelsMissing, BadInput (fewer than LEAST)."""
+    accuracy = labels.accuracy(truth.space, truth.dataset, "test", truth.source)
+    kept = [i for i, arch in enumerate(collection.archs) if arch in accuracy.index]
+    if len(kept) < vit_data.LEAST:
+        raise BadInput(f"{len(kept)} collected architectures have a label of {truth.column}; expected {vit_data.LEAST}")
+    part = vit_data.part(collection, kept)
+    known = accuracy.loc[part.archs].to_numpy()
+    graphs = stacked_graphs(truth.space, part.archs)
+    return Data(part, known, known, "test", vit_data.note(truth, len(kept)), *graphs, "test")
+
+
+def agreement(small: Collection, large: Collection) -> pd.Series:
+    """Spearman's rho, percent, of a node's value in small and in large images, over the architectures; median over nodes.
+
+    A value a proxy of PAPER_PROXIES. Both must begin with the same architectures, else BadInput.
+    """
+    n = min(len(small.archs), len(large.archs))
+    if small.archs[:n] != large.archs[:n]:
+        raise BadInput("the two collections hold other architectures; expected the labelled ones in both")
+    few, many = (slotted_logs(one.statistics[:n], PAPER_PROXIES, autoformer.SLOTS) for one in (small, large))
+    found = {}
+    for k, proxy in enumerate(PAPER_PROXIES):
+        both = [np.isfinite(few[:, k, slot]) & np.isfinite(many[:, k, slot]) for slot in range(len(autoformer.SLOTS))]
+        rhos = [
+            spearman(few[there, k, slot], many[there, k, slot]) for slot, there in enumerate(both) if there.sum() >= 10
+        ]
+        found[proxy] = float(np.median(rhos)) if rhos else float("nan")
+    return pd.Series(found, name="rho (%)")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """ranked: a row an architecture, best first: arch, score (mean over rankers, in spreads of the training architectures),
+    spread (std over rankers), parameters. seconds: CPU-seconds of "collecting", "training" and "ranking".
+    """
+
+    ranked: pd.DataFrame
+    seconds: Mapping[str, float]
+
+
+def search(
+    learn: Data, sample: Collection, encoding: str = "aligned", epochs: int = vit_rankers.EPOCHS, rankers: int = 5
+) -> Found:
+    """Rank the sample by rankers that learned from all architectures of `learn`, with different seeds.
+
+    Raises BadInput where the sample holds an architecture to learn from, which would not be a search.
+    """
+    if both := set(learn.collection.archs) & set(sample.archs):
+        raise BadInput(f"{len(both)} architectures of the sample are among those to learn from; leave them out")
+    started = time.process_time()
+    encoder = Encoder(encoding, PAPER_PROXIES, autoformer.SLOTS, autoformer.MAX_NODES).fit(learn.statistics)
+    known = encoder.transform(learn.statistics)
+    fitted = fit_many(
+        [known] * rankers, [learn.learn] * rankers, vit_rankers.training(known.shape[1], epochs), seeds=range(rankers)
+    )
+    trained = time.process_time()
+    unseen = encoder.transform(sample.statistics)
+    scores = []
+    for ranker in fitted:
+        own = ranker.predict(known)
+        scores.append((ranker.predict(unseen) - own.mean()) / (own.std() or 1.0))
+    table = pd.DataFrame(
+        {
+            "arch": sample.archs,
+            "score": np.mean(scores, axis=0),
+            "spread": np.std(scores, axis=0),
+            "parameters": [autoformer.parameters(arch) for arch in sample.archs],
+        }
+    ).sort_values("score", ascending=False, ignore_index=True, kind="stable")
+    collected = sum(float(one.manifest.get("cpu_seconds", 0.0)) for one in (learn.collection, sample))
+    seconds = {"collecting": collected, "training": trained - started, "ranking": time.process_time() - trained}
+    return Found(table, seconds)
+
+
+def count_rows(printed: pd.DataFrame, profile: str) -> list[Row]:
+    """Parameters of Table 4's hand-made networks, counted; millions. printed: `paper.printed("table04")`."""
+    known = printed[printed["metric"] == "params"].set_index("row")["value"]
+    notes = {"AutoFormer-Ti": "the released settings, with relative and absolute positions"}
+    return [
+        _rounded(name, count() / 1e6, profile, notes.get(name, "counted from the published settings"))
+        for name, count in COUNTS.items()
+        if name in known
+    ]
+
+
+def found_rows(found: Found, profile: str, note: str) -> list[Row]:
+    """Parameters of the chosen architecture, and the cost of the search in hours of one core, as ParZC's."""
+    rest: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": note}
+    best = found.ranked.iloc[0]
+    rows = [_rounded("ParZC", best["parameters"] / 1e6, profile, f"{best['arch']}; {note}")]
+    for part, value in {**found.seconds, "in all": sum(found.seconds.values())}.items():
+        rows.append(Row(TABLE, "ParZC", f"CPU-hours: {part}", "cpu_hours", value / 3600, unit="h", **rest))
+    return rows
+
+
+def quoted_rows(printed: pd.DataFrame, rows: list[Row], profile: str) -> list[Row]:
+    """The printed values that are not among `rows`, each with the reason why it is not run."""
+    done = {(row.row, row.column) for row in rows}
+    reasons = {
+        "accuracy": "quoted: needs a training on ImageNet",
+        "gpu_days": "quoted: days of a GPU; ours are hours of a CPU core",
+        "params": "quoted: its architecture is not printed",
+    }
+    return [
+        Row(
+            TABLE, c["row"], c["column"], c["metric"], c["value"], unit=c["unit"], n=0, profile=profile,
+            origin="quoted", note=reasons[c["metric"]],
+        )
+        for c in printed.dropna(subset="value").to_dict("records")
+        if (c["row"], c["column"]) not in done
+    ]  # fmt: skip
+
+
+def _rounded(name: str, millions: float, profile: str, note: str) -> Row:
+    """A number that the paper prints with one decimal: the interval is what rounds to the same, to half a digit."""
+    return Row(
+        TABLE,
+        name,
+        "Param (M)",
+        "params",
+        millions,
+        unit="M",
+        ci_low=millions - 0.05,
+        ci_high=millions + 0.05,
+        profile=profile,
+        origin="reproduced",
+        note=f"{note}; the interval is half of the last printed digit",
+    )

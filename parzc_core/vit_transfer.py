@@ -1,0 +1,98 @@
+"""A ranker trained on one space and judged on another, by what the nodes of both have in common.
+
+Node by node the spaces do not correspond; what is shared is a node's place in depth, in thirds of the network (NAS-Bench-201 and
+PiT: their stages), and between the two Transformers also its role. A number of the encoding is the mean of log10 |value| of a
+proxy over the nodes of one such group, standardised over all architectures of its own space, which needs no label: magnitudes of
+two spaces cannot be compared.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from parzc_core.collector import NodeStatistics
+from parzc_core.encoding import ABSENT, LIMIT, PAPER_PROXIES, log_magnitude
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.spaces import autoformer, pit
+from parzc_core.training import fit_many
+from parzc_core.vit_rankers import EPOCHS, training
+
+DEPTH = ("stem", "1", "2", "3", "head")
+ROLES = ("stem", *(f"{third}.{role}" for third in "123" for role in ("qkv", "proj", "fc1", "fc2")), "head")
+SHARED = {("autoformer", "pit"): ROLES, ("nb201", "autoformer"): DEPTH, ("nb201", "pit"): DEPTH}
+
+
+def groups(space: str, nodes: Sequence[str], shared: Sequence[str]) -> list[str | None]:
+    """For each node of one architecture its group of `shared` (DEPTH or ROLES), None where it has none (poolings of PiT).
+
+    Raises UnknownName for a space without a rule, BadInput for nodes that are not its own or ROLES of nb201.
+    """
+    if space == "nb201" and tuple(shared) == DEPTH:
+        return [_nb201(node) for node in nodes]
+    if space == "autoformer":
+        places = [autoformer.role(node) for node in nodes]
+        depth = max(layer for layer, _ in places)
+        named = [(1 + 3 * (layer - 1) // depth if layer > 0 else layer, role) for layer, role in places]
+    elif space == "pit":
+        named = [(stage if layer else -2, role) for stage, layer, role in map(pit.role, nodes)]
+        named = [(0 if role == "patch_embed" else -1 if role == "head" else third, role) for third, role in named]
+    elif space == "nb201":
+        raise BadInput("got nb201 and roles; its nodes have no roles of a Transformer: take DEPTH")
+    else:
+        raise UnknownName.of("space with shared groups", space, ("autoformer", "nb201", "pit"))
+    found: list[str | None] = []
+    for third, role in named:
+        name = {0: "stem", -1: "head", -2: None}.get(third, f"{third}.{role}" if tuple(shared) == ROLES else str(third))
+        found.append(name)
+    return found
+
+
+def _nb201(node: str) -> str:
+    """A reduction, cells 5 and 11, belongs to the stage after it."""
+    cell = re.match(r"cells\.(\d+)\.", node)
+    if cell:
+        return "1" if int(cell[1]) < 5 else "2" if int(cell[1]) < 11 else "3"
+    return "stem" if node.startswith("stem") else "head"
+
+
+def encoded(
+    space: str, statistics: Sequence[NodeStatistics], shared: Sequence[str], proxies: Sequence[str] = PAPER_PROXIES
+) -> np.ndarray:
+    """float32[n, K * G], proxies one after the other; an empty group, or one without a finite value, is far below."""
+    logs = np.full((len(statistics), len(proxies), len(shared)), np.nan)
+    with warnings.catch_warnings(action="ignore"):  # means of groups without a value
+        for row, one in zip(logs, statistics, strict=True):
+            of_node = np.array([name or "" for name in groups(space, one.nodes, shared)])
+            values = log_magnitude(np.stack([one.of(proxy) for proxy in proxies]))  # [K, L]
+            for g, name in enumerate(shared):
+                row[:, g] = np.nanmean(values[:, of_node == name], axis=1)
+        mean, spread = np.nanmean(logs, axis=0), np.nanstd(logs, axis=0)
+    standardised = np.clip((logs - mean) / np.where(spread > 0, spread, 1.0), -LIMIT, LIMIT)
+    return np.where(np.isnan(standardised), ABSENT, standardised).reshape(len(logs), -1).astype(np.float32)
+
+
+def transferred(
+    learn: tuple[str, Mapping[int, Sequence[NodeStatistics]], np.ndarray],
+    judge: tuple[str, Mapping[int, Sequence[NodeStatistics]]],
+    epochs: int = EPOCHS,
+) -> np.ndarray:
+    """float64[seeds, n]: scores of the n judged architectures by a ranker for each seed, trained on all of the other space.
+
+    learn: space, {seed: statistics}, accuracy float64[m] in percent. judge: space, {seed: statistics}; the k-th seed of both go
+    together, and the last of those that there are fewer of is taken again. Raises BadInput where the two spaces share nothing.
+    """
+    pair = (learn[0], judge[0])
+    if pair not in SHARED:
+        raise BadInput(f"got a transfer from {pair[0]} to {pair[1]}; expected one of {', '.join(map(str, SHARED))}")
+    shared = SHARED[pair]
+    count = max(len(learn[1]), len(judge[1]))
+    known, unseen = (
+        [encoded(space, item, shared) for item in statistics.values()] for space, statistics in (learn[:2], judge)
+    )
+    known += [known[-1]] * (count - len(known))
+    unseen += [unseen[-1]] * (count - len(unseen))
+    config = training(known[0].shape[1], epochs)
+    rankers = fit_many(known, [learn[2]] * count, config, seeds=range(count))
+    return np.stack([ranker.predict(x) for ranker, x in zip(rankers, unseen, strict=True)])

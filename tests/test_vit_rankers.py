@@ -1,0 +1,138 @@
+"""Table 5's data, its cross-validated rankers and its rows, on made-up statistics."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import vit_stores
+
+from parzc_core import labels_vit, metrics, vit_data, vit_rankers, vit_rows
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.vit_data import Truth
+from parzc_core.vit_rankers import FoldRun
+
+BASE = Truth("autoformer", "cifar100", "base")
+QUICK = FoldRun(BASE, epochs=2, folds=5, seeds=(0, 1))
+
+
+@pytest.fixture
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    vit_stores.use(tmp_path, monkeypatch)
+    for seed in (0, 1):
+        vit_stores.write("autoformer", seed)
+    return tmp_path
+
+
+def test_every_usable_label_is_a_ground_truth_of_its_own():
+    found = vit_data.truths()
+    assert len({truth.column for truth in found}) == len(found) == 13
+    assert {truth.space for truth in found} == set(labels_vit.DATASETS)
+    assert Truth("autoformer", "imagenet", "supernet") in found
+
+
+def test_seeds_hold_the_same_architectures_with_their_accuracy(stores):
+    vit_stores.write("autoformer", 2, count=30)  # fewer than the first seed has
+    data = vit_data.read(BASE)
+    assert list(data) == [0, 1]
+    for one in data.values():
+        assert one.collection.archs == vit_stores.ARCHS["autoformer"]
+        np.testing.assert_allclose(one.judged, vit_stores.accuracy_of("autoformer").to_numpy())
+        assert "not the paper's ground truth" in one.note
+    assert not np.array_equal(data[0].statistics[0].values, data[1].statistics[0].values)
+
+
+def test_a_collection_that_is_not_complete_is_read_as_far_as_it_goes(tmp_path, monkeypatch):
+    vit_stores.use(tmp_path, monkeypatch)
+    assert vit_data.read(BASE) == {}
+    assert len(vit_data.missing()) == 6
+    vit_stores.write("autoformer", 0, count=30)
+    data = vit_data.read(BASE)
+    assert {seed: len(one) for seed, one in data.items()} == {0: 30}
+    commands = vit_data.missing()
+    assert "--sample labelled" in commands["autoformer, seed 0: 30 of 40"]
+    assert "--init-seed 2" in commands["pit, seed 2: 0 of 24"]
+    vit_stores.write("pit", 0, count=10)  # fewer than a correlation needs
+    assert vit_data.read(Truth("pit", "cifar100", "base")) == {}
+
+
+def test_statistics_of_another_kind_are_refused(tmp_path, monkeypatch):
+    vit_stores.use(tmp_path, monkeypatch)
+    vit_stores.write("autoformer", 0, batch=4)
+    with pytest.raises(BadInput, match="another collection"):
+        vit_data.read(BASE)
+
+
+@pytest.mark.parametrize(("count", "number"), [(40, 10), (43, 5), (21, 10)])
+def test_each_architecture_is_judged_once_by_rankers_of_the_others(count, number):
+    found = vit_rankers.folds(count, number, partition=3)
+    assert sorted(np.concatenate([judged for _, judged in found]).tolist()) == list(range(count))
+    assert len({len(train) for train, _ in found}) == 1
+    for train, judged in found:
+        assert not set(train.tolist()) & set(judged.tolist())
+        assert len(train) + len(judged) >= count - 1
+    assert not all(np.array_equal(a[1], b[1]) for a, b in zip(found, vit_rankers.folds(count, number, 4), strict=True))
+
+
+def test_rankers_learn_and_never_see_what_they_are_judged_on(stores):
+    result = vit_rankers.evaluate(dataclasses.replace(QUICK, encoding="aligned", epochs=20))
+    scores, judged = np.array(result["scores"]), vit_stores.accuracy_of("autoformer").to_numpy()
+    assert scores.shape == (2, 40)
+    assert min(metrics.kendall(of_seed, judged) for of_seed in scores) > 30
+    # Another accuracy of the judged architectures leaves their scores as they are.
+    data = vit_data.read(BASE, (0,))
+    _, part = vit_rankers.folds(40, 5, 0)[0]
+    changed = data[0].learn.copy()
+    changed[part] = 0
+    other = vit_rankers.evaluate(
+        dataclasses.replace(QUICK, seeds=(0,)), {0: dataclasses.replace(data[0], learn=changed)}
+    )
+    same = vit_rankers.evaluate(dataclasses.replace(QUICK, seeds=(0,)), data)
+    np.testing.assert_array_equal(np.array(other["scores"])[0, part], np.array(same["scores"])[0, part])
+    rest = np.setdiff1d(np.arange(40), part)
+    assert not np.allclose(np.array(other["scores"])[0, rest], np.array(same["scores"])[0, rest])
+
+
+def test_a_stored_run_is_read_again_and_new_statistics_make_it_anew(stores, monkeypatch):
+    first = vit_rankers.run_all([QUICK], stores / "runs.jsonl")
+    monkeypatch.setattr(vit_rankers, "evaluate", lambda run: pytest.fail("was computed again"))
+    assert vit_rankers.run_all([QUICK], stores / "runs.jsonl") == first
+    key = vit_rankers.key(QUICK)
+    assert vit_rankers.key(dataclasses.replace(QUICK, seeds=(0,)))["statistics"] != key["statistics"]
+
+
+def test_rows_say_ground_truth_spread_and_interval(stores):
+    data = vit_data.read(BASE, (0, 1))
+    judged = data[0].judged
+    rows = {(row.row, row.metric): row for row in vit_rows.of_proxies(BASE, data, "smoke")}
+    snip = np.stack([[s.of("snip").sum() for s in one.statistics] for one in data.values()])
+    assert rows["SNIP", "kendall"].value == pytest.approx(np.mean([metrics.kendall(x, judged) for x in snip]), abs=0.1)
+    assert rows["TF-TAS", "pearson"].ci_low < rows["TF-TAS", "pearson"].value < rows["TF-TAS", "pearson"].ci_high
+    assert "std" in rows["Params", "spearman"].note
+    assert all(row.column == "AutoFormer, CIFAR-100 base" and "ViT-Bench" in row.note for row in rows.values())
+    result = {"scores": [judged.tolist(), judged.tolist()]}
+    ten = vit_rows.of_folds("ParZC", {dataclasses.replace(QUICK, folds=10): result}, judged, "smoke")
+    assert [(row.row, row.value) for row in ten] == [("ParZC", pytest.approx(100))] * 3
+    runs = {QUICK: result, dataclasses.replace(QUICK, partition=1): result}
+    five = vit_rows.of_folds("ParZC", runs, judged, "smoke")
+    assert [(row.row, row.value, row.n) for row in five] == [("ParZC, 80/20", pytest.approx(100), 20)] * 3
+
+
+def test_a_score_that_is_not_finite_is_left_out_and_said(stores):
+    data = vit_data.read(BASE, (0,))
+    data[0].collection.scores.loc[data[0].collection.archs[3], "nwot"] = -np.inf
+    row = next(row for row in vit_rows.of_proxies(BASE, data, "smoke") if row.row == "NWOT")
+    assert np.isfinite(row.value)
+    assert "1 without a finite score left out" in row.note
+
+
+def test_bad_runs_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(UnknownName, match="unknown encoding 'papr'"):
+        FoldRun(BASE, encoding="papr")
+    with pytest.raises(BadInput, match="folds=1"):
+        FoldRun(BASE, folds=1)
+    with pytest.raises(BadInput, match="10 folds of 12 architectures"):
+        vit_rankers.folds(12, 10, 0)
+    vit_stores.use(tmp_path, monkeypatch)
+    with pytest.raises(BadInput, match="too few statistics of AutoFormer, CIFAR-100 base"):
+        vit_rankers.evaluate(QUICK)
