@@ -62,6 +62,7 @@ class PlusConfig:
             )
 
 
+PLUS = PlusConfig()
 GRAF_LIKE = PlusConfig(parts=("graph", "scores"), learners=("trees",), isomorphic=False)
 
 
@@ -71,7 +72,7 @@ class ParZCPlus:
     has_spread: ClassVar[bool] = True
 
     def __init__(self, config: PlusConfig | None = None):
-        self.config = config or PlusConfig()
+        self.config = config or PLUS
         self._learners: list[Learner] = []
 
     def fit(
@@ -104,16 +105,20 @@ class ParZCPlus:
         if not self._learners:
             raise BadInput("ParZC+ was asked to predict before it was fitted; call fit first")
         self._chosen(inputs, self._names)
+        place = np.arange(len(inputs))
+        if self.config.isomorphic:  # one of each class is enough
+            _, first, place = np.unique(inputs.classes, return_index=True, return_inverse=True)
+            inputs = inputs[first]
         blocks = self._blocks(inputs)
         means, variances = [], []
         for learner, (middle, scale) in zip(self._learners, self._scales, strict=True):
             mean, spread = learner.predict(blocks, spread=samples > 0)
             means.append((mean - middle) / scale)
             variances.append(np.zeros(len(inputs)) if spread is None else (spread / scale) ** 2)
-        score = np.mean(means, axis=0)
+        score = np.mean(means, axis=0)[place]
         if not samples:
             return score
-        return score, np.sqrt(np.mean(variances, axis=0) + np.var(means, axis=0))
+        return score, np.sqrt(np.mean(variances, axis=0) + np.var(means, axis=0))[place]
 
     def _new(self, name: str) -> Learner:
         c = self.config

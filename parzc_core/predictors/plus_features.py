@@ -47,8 +47,8 @@ class PlusInputs:
 
     def __getitem__(self, rows: np.ndarray) -> "PlusInputs":
         """The given architectures."""
-        both = ({name: block[rows] for name, block in blocks.items()} for blocks in (self.blocks, self.shared))
-        return PlusInputs(*both, self.classes[rows])
+        own, shared = ({name: block[rows] for name, block in blocks.items()} for blocks in (self.blocks, self.shared))
+        return PlusInputs(own, shared, self.classes[rows])
 
 
 def plus_inputs(data: Data, train: np.ndarray | None = None) -> PlusInputs:
