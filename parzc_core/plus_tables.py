@@ -32,8 +32,11 @@ MAIN = "NB201-CF10"
 
 @dataclass(frozen=True)
 class Amount:
-    """How much a profile runs: splits on CIFAR-10 of NAS-Bench-201 and on the other data sets; sizes there; splits of the ablation
-    at each of its sizes, of calibration at each of its own, of selection (of MABN after the comma), rounds of selection."""
+    """How much a profile runs.
+
+    splits: on CIFAR-10 of NAS-Bench-201; splits_elsewhere: on the other data sets; sizes, sizes_elsewhere: numbers of training
+    cells, and how many of them. ablation, calibration: {training cells: splits}. selection: splits of ParZC+, of MABN.
+    """
 
     splits: int
     splits_elsewhere: int
