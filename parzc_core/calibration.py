@@ -42,35 +42,37 @@ def log_density(mean: np.ndarray, spread: np.ndarray, truth: np.ndarray) -> floa
 
 @dataclass(frozen=True)
 class Scale:
-    """From scores and spreads to u = `log_error`: u = intercept + slope * score; the spread is multiplied by |slope| * widening.
+    """From scores and spreads to u = `log_error`: a parabola of the score, and a factor of the spread.
 
-    constant: one standard deviation for all, the root mean square of what the line leaves over.
+    curve: its coefficients, highest power first. slope: steepness of the best straight line. widening: what spreads are
+    multiplied by beyond it. constant: one standard deviation for all, the root mean square of what the parabola leaves over.
     """
 
+    curve: tuple[float, float, float]
     slope: float
-    intercept: float
     widening: float
     constant: float
 
     @classmethod
     def learn(cls, score: np.ndarray, spread: np.ndarray, accuracy: np.ndarray) -> "Scale":
-        """From out-of-fold scores and spreads and the accuracy (percent) of the same cells, at least three. Raises BadInput.
+        """From out-of-fold scores and spreads and the accuracy (percent) of the same cells, at least four. Raises BadInput.
 
-        The line is that of least squares; widening is such that the errors over their spreads have a mean square of one.
+        Both lines are those of least squares with weights 1 / spread^2; widening is such that the errors over their spreads have
+        a mean square of one.
         """
         score, spread, u = _alike(score, spread, log_error(accuracy))
-        if len(u) < 3 or np.ptp(score) == 0 or not (spread > 0).all():
-            raise BadInput(f"got {len(u)} scores; expected at least 3, not all equal, with spreads above 0")
-        slope, intercept = np.polyfit(score, u, 1)
-        error = u - intercept - slope * score
-        steep = abs(slope) or 1e-12
-        widening = np.sqrt(np.mean((error / (steep * spread)) ** 2))
-        return cls(float(slope), float(intercept), float(widening), float(np.sqrt(np.mean(error**2))))
+        if len(u) < 4 or len(np.unique(score)) < 3 or not (spread > 0).all():
+            raise BadInput(f"got {len(u)} scores; expected at least 4, three of them different, with spreads above 0")
+        curve = np.polyfit(score, u, 2, w=1 / spread)
+        slope = abs(float(np.polyfit(score, u, 1, w=1 / spread)[0])) or 1e-12
+        error = u - np.polyval(curve, score)
+        widening = np.sqrt(np.mean((error / (slope * spread)) ** 2))
+        return cls(tuple(curve.tolist()), slope, float(widening), float(np.sqrt(np.mean(error**2))))
 
     def apply(self, score: np.ndarray, spread: np.ndarray, widen: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """(mean, spread) in u; without `widen` the spread as the predictor gives it, in that unit."""
-        factor = abs(self.slope) * (self.widening if widen else 1.0)
-        return self.intercept + self.slope * score, factor * spread
+        factor = self.slope * (self.widening if widen else 1.0)
+        return np.polyval(self.curve, score), factor * spread
 
 
 def out_of_fold(fit_predict: FitPredict, train: np.ndarray, seed: int, folds: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -106,21 +108,18 @@ def acquisition(choice: str, score: np.ndarray, spread: np.ndarray, best: float,
 
 
 def select_next(
-    fit_predict: FitPredict, choice: str, known: np.ndarray, open_: np.ndarray, count: int, seed: int
+    choice: str, open_: np.ndarray, score: np.ndarray, spread: np.ndarray, best: float, count: int, seed: int = 0
 ) -> np.ndarray:
-    """`count` of the open cells (positions) to evaluate next, by a predictor fitted to the known ones. Raises BadInput.
+    """`count` of the open cells to evaluate next, the worthiest first. Raises BadInput.
 
-    No label of an open cell is read.
+    open_: int64[n] positions; score, spread: what a predictor fitted to the known cells says of them; best: see `acquisition`.
     """
-    if not 0 < count <= len(open_):
-        raise BadInput(f"got count={count}; expected 1 to {len(open_)}, the number of open cells")
-    if choice == "random":
-        worth = acquisition(choice, np.zeros(len(open_)), np.zeros(len(open_)), 0.0, seed)
-    else:
-        score, spread = fit_predict(known, np.concatenate([known, open_]), seed)
-        here = len(known)
-        worth = acquisition(choice, score[here:], spread[here:], float(score[:here].max()), seed)
-    return open_[np.argsort(-worth, kind="stable")[:count]]
+    if not 0 < count <= len(open_) or not len(open_) == len(score) == len(spread):
+        raise BadInput(
+            f"got count={count}, {len(score)} scores and {len(spread)} spreads; expected 1 to {len(open_)}, the number of "
+            "open cells, and as many scores and spreads"
+        )
+    return open_[np.argsort(-acquisition(choice, score, spread, best, seed), kind="stable")[:count]]
 
 
 def _alike(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -37,17 +37,17 @@ def calibration_and_selection(coverage: pd.DataFrame, grown: pd.DataFrame) -> Fi
         own = grown[grown["row"] == row]
         for ax, column, label in (
             (middle, "kendall", "τ on test accuracy (%)"),
-            (right, "gap", "points below the pool's best"),
+            (right, "gap", "points below the best"),
         ):
             for choice, (colour, marker) in CHOICE_STYLES.items():
                 line = own[own["choice"] == choice].groupby("labels")[column].mean()
                 if len(line):
                     ax.plot(np.asarray(line.index), line.to_numpy(), marker=marker, color=colour, label=choice)
             ax.set(xlabel="labels", ylabel=label)
-            if len(own):
-                ax.legend(fontsize=9)
-            else:
+            if not len(own):
                 ax.text(0.5, 0.5, "not run in this profile", ha="center", va="center", transform=ax.transAxes)
+        if len(own):
+            middle.legend(fontsize=9)
         middle.set_title(f"{row}: ranking of other cells")
         right.set_title(f"{row}: best cell found")
     return figure

@@ -150,11 +150,15 @@ class SelectionRun:
         found: dict[str, list[float]] = {"labels": [], "kendall": [], "gap": []}
         for number in range(self.rounds + 1):
             seed = 1000 * self.split + number
+            score, spread = use(known, np.concatenate([known, open_, judged]), seed)
+            of_known, of_open, of_judged = np.split(score, [len(known), len(known) + len(open_)])
             found["labels"].append(len(known))
-            found["kendall"].append(metrics.kendall(use(known, judged, seed)[0], data.judged[judged]))
+            found["kendall"].append(metrics.kendall(of_judged, data.judged[judged]))
             found["gap"].append(float(data.learn[pool].max() - data.learn[known].max()))
             if number < self.rounds:
-                chosen = select_next(use, self.choice, known, open_, self.batch, seed)
+                of_it = spread[len(known) : len(known) + len(open_)]
+                best = float(of_known.max())
+                chosen = select_next(self.choice, open_, of_open, of_it, best, self.batch, seed)
                 known, open_ = np.concatenate([known, chosen]), open_[~np.isin(open_, chosen)]
         return found
 

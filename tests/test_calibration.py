@@ -73,17 +73,23 @@ def test_a_scale_finds_line_and_widening() -> None:
     score, spread = generator.normal(size=20_000), generator.uniform(0.05, 0.15, 20_000)
     u = -3 + 0.5 * (score + 3 * spread * generator.normal(size=20_000))
     scale = Scale.learn(score, spread, accuracy_of(u))
-    assert (scale.slope, scale.intercept, scale.widening) == pytest.approx((0.5, -3, 3), rel=0.03)
+    assert scale.curve == pytest.approx((0, 0.5, -3), abs=0.02)
+    assert (scale.slope, scale.widening) == pytest.approx((0.5, 3), rel=0.03)
     assert coverage(*scale.apply(score, spread), u)[80] == pytest.approx(80, abs=1.5)
     assert coverage(*scale.apply(score, spread, widen=False), u)[80] < 50
     assert scale.constant == pytest.approx(np.std(u + 3 - 0.5 * score), rel=0.01)
 
 
-def test_a_scale_of_reversed_scores_has_positive_spreads() -> None:
-    u = np.linspace(-4, -3, 30)
-    scale = Scale.learn(-u + 0.01 * np.sin(np.arange(30)), np.full(30, 0.1), accuracy_of(u))
-    assert scale.slope < 0
-    assert (scale.apply(-u, np.full(30, 0.1))[1] > 0).all()
+def test_a_scale_follows_a_bend_and_reversed_scores() -> None:
+    score = np.linspace(-1, 1, 50)
+    u = -3 + 0.2 * score - 0.1 * score**2
+    wiggle = 0.001 * np.sin(np.arange(50))
+    for sign in (1, -1):
+        mean, spread = Scale.learn(sign * score, np.full(50, 0.1), accuracy_of(u + wiggle)).apply(
+            sign * score, np.full(50, 0.1)
+        )
+        assert mean == pytest.approx(u, abs=0.002)
+        assert spread == pytest.approx(np.std(wiggle), rel=0.1)
 
 
 def test_out_of_fold_never_asks_for_what_it_learned() -> None:
@@ -117,21 +123,18 @@ def test_acquisition_by_formula_and_limits() -> None:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_next_cells_are_open_ones_and_the_same_each_time(choice: str) -> None:
-    def fit_predict(learned: np.ndarray, ask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.sin(ask.astype(float)), np.cos(ask.astype(float)) ** 2
-
-    known, open_ = np.arange(5), np.arange(5, 40)
-    chosen = select_next(fit_predict, choice, known, open_, 7, seed=1)
+    open_ = np.arange(5, 40)
+    score, spread = np.sin(open_), np.cos(open_) ** 2
+    chosen = select_next(choice, open_, score, spread, 0.9, 7, seed=1)
     assert len(set(chosen.tolist())) == 7
     assert set(chosen) <= set(open_)
-    assert (chosen == select_next(fit_predict, choice, known, open_, 7, seed=1)).all()
+    assert (chosen == select_next(choice, open_, score, spread, 0.9, 7, seed=1)).all()
 
 
-def test_the_most_uncertain_come_first() -> None:
-    def fit_predict(learned: np.ndarray, ask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        return np.zeros(len(ask)), ask.astype(float)
-
-    assert select_next(fit_predict, "most uncertain", np.arange(3), np.arange(3, 20), 3, 0).tolist() == [19, 18, 17]
+def test_the_worthiest_come_first() -> None:
+    open_, none = np.array([9, 4, 7]), np.zeros(3)
+    assert select_next("most uncertain", open_, none, np.array([0.1, 0.3, 0.2]), 0.0, 2).tolist() == [4, 7]
+    assert select_next("upper confidence", open_, np.array([1, 0, 3.0]), none, 0.0, 2).tolist() == [7, 9]
 
 
 def test_bad_input_is_told() -> None:
@@ -146,12 +149,14 @@ def test_bad_input_is_told() -> None:
         with pytest.raises(BadInput):
             coverage(mean, spread, truth, levels)
     with pytest.raises(BadInput, match="above 0"):
-        Scale.learn(np.arange(3.0), np.zeros(3), 90 * ones)
-    with pytest.raises(BadInput, match="not all equal"):
+        Scale.learn(np.arange(4.0), np.zeros(4), np.full(4, 90.0))
+    with pytest.raises(BadInput, match="three of them different"):
         Scale.learn(ones, ones, 90 * ones)
     with pytest.raises(BadInput, match="folds"):
         out_of_fold(lambda a, b, c: (b, b), np.arange(9), 0)
     with pytest.raises(UnknownName):
         acquisition("greedy", ones, ones, 0.0)
     with pytest.raises(BadInput, match="count=5"):
-        select_next(lambda a, b, c: (b, b), "random", np.arange(2), np.arange(2, 5), 5, 0)
+        select_next("random", np.arange(3), ones, ones, 0.0, 5)
+    with pytest.raises(BadInput, match="4 spreads"):
+        select_next("random", np.arange(3), ones, np.ones(4), 0.0, 2)

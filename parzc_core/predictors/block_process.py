@@ -6,11 +6,14 @@ likelihood times log-normal priors, which is what keeps a fit to a few dozen cel
 blocks nor priors.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
 from parzc_core.errors import BadInput
 
+CHUNK = 2000  # architectures predicted at once
 JITTER = 1e-4  # least noise variance, of targets with variance 1
 # Prior of the logarithms: (mean, standard deviation).
 LENGTH, SCALE, NOISE = (0.5, 1.0), (-1.5, 2.0), (-3.0, 2.0)
@@ -37,7 +40,7 @@ class BlockProcess:
         with torch.enable_grad():
             self._learn([squared_distances(block[rows], block[rows]) for block in self._blocks], target_of[rows])
         with torch.no_grad():
-            kernel = self._kernel([squared_distances(block, block) for block in self._blocks])
+            kernel = self._kernel(squared_distances(block, block) for block in self._blocks)
             self._factor = torch.linalg.cholesky(kernel + self.noise * torch.eye(n, dtype=torch.float64))
             self._weights = torch.cholesky_solve(target_of[:, None], self._factor)[:, 0]
         return self
@@ -45,8 +48,13 @@ class BlockProcess:
     def predict(self, blocks: list[np.ndarray], spread: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
         """Posterior mean float64[n] and, if asked for, standard deviation of a new target, its noise included."""
         new = [np.asarray(block, dtype=np.float64) for block in blocks]
+        parts = [self._predict([block[i : i + CHUNK] for block in new], spread) for i in range(0, len(new[0]), CHUNK)]
+        mean = np.concatenate([part for part, _ in parts])
+        return mean, np.concatenate([part for _, part in parts if part is not None]) if spread else None
+
+    def _predict(self, new: list[np.ndarray], spread: bool) -> tuple[np.ndarray, np.ndarray | None]:
         with torch.no_grad():
-            across = self._kernel([squared_distances(a, b) for a, b in zip(self._blocks, new, strict=True)])
+            across = self._kernel(squared_distances(a, b) for a, b in zip(self._blocks, new, strict=True))
             mean = (across.T @ self._weights).numpy()
             if not spread:
                 return mean, None
@@ -82,10 +90,12 @@ class BlockProcess:
             adam.step()
         self._lengths, self._scale, self._noise = (parameter.detach() for parameter in parameters)
 
-    def _kernel(self, distances: list[torch.Tensor]) -> torch.Tensor:
-        """Of stacked squared distances of each block."""
-        total = sum(each / length.exp().square() for each, length in zip(distances, self._lengths, strict=True))
-        r = (3 * torch.as_tensor(total) + 1e-10).sqrt()  # the root has no slope at 0
+    def _kernel(self, distances: Iterable[torch.Tensor]) -> torch.Tensor:
+        """Of squared distances, a matrix a block, which need not be in memory all at once."""
+        total = torch.zeros(())
+        for each, length in zip(distances, self._lengths, strict=True):
+            total = total + each / length.exp().square()
+        r = (3 * total + 1e-10).sqrt()  # the root has no slope at 0
         return self._scale.exp() * (1 + r) * torch.exp(-r)
 
 
