@@ -81,7 +81,11 @@ def ablation(config: PlusConfig = PLUS) -> dict[str, PlusConfig]:
         "graph features alone": replace(config, parts=graph),
     }
     alone |= {f"{named[name]} alone": replace(config, learners=(name,)) for name in LEARNERS}
-    return {**without, "with MABN as a fourth learner": replace(config, learners=LEARNERS), **alone}
+    other = {
+        "with equal weights": replace(config, points=1e6),
+        "with MABN as a fourth learner": replace(config, learners=LEARNERS),
+    }
+    return {**without, **other, **alone}
 
 
 def there(profile: str) -> dict[str, tuple[Cells, list[int]]]:

@@ -28,7 +28,7 @@ from parzc_core.predictors.plus_features import (
     slot_groups,
     summary,
 )
-from parzc_core.predictors.plus_learners import normal_scores, standardised
+from parzc_core.predictors.plus_learners import ProcessLearner, normal_scores, standardised
 from parzc_core.spaces import nb101, nb201, stacked_graphs
 from parzc_core.statistics_store import Collection
 
@@ -156,6 +156,18 @@ class TestProcess:
         process = BlockProcess(steps=80).fit([x, noise], standardised(np.sin(x[:, 0]) + x[:, 1]))
         assert process.lengths[1] > 2 * process.lengths[0]
 
+    def test_what_is_left_out_is_what_a_process_without_it_says(self) -> None:
+        generator = np.random.default_rng(2)
+        x = generator.normal(size=(12, 2))
+        y = standardised(np.sin(x[:, 0]) + x[:, 1])
+        process = BlockProcess(steps=10).fit([x], y)
+        kernel = process._kernel([squared_distances(x, x)]).numpy()
+        found = process.left_out()
+        for i in range(12):
+            rest = np.arange(12) != i
+            inner = kernel[np.ix_(rest, rest)] + float(process.noise) * np.eye(11)
+            assert found[i] == pytest.approx(kernel[i, rest] @ np.linalg.solve(inner, y[rest]), abs=1e-6)
+
     def test_distances_and_bad_input(self) -> None:
         assert squared_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]])).tolist() == [[12.5]]
         with pytest.raises(BadInput, match="steps=0"):
@@ -206,6 +218,20 @@ class TestRanker:
     def test_it_ranks_unseen_cells(self, data: Data, inputs: PlusInputs) -> None:
         score = ParZCPlus(SMALL).fit(inputs[np.arange(80)], data.learn[:80], 0, inputs).predict(inputs)
         assert kendall(score[80:], data.learn[80:]) > 60
+
+    def test_weights_follow_the_processes_on_training_cells_alone(self, data: Data, inputs: PlusInputs) -> None:
+        train = np.arange(40)
+        config = dataclasses.replace(SMALL, points=1e6)
+        equal = ParZCPlus(config).fit(inputs[train], data.learn[train], 0, inputs)
+        assert equal._weights == pytest.approx([1 / 3] * 3, abs=1e-4)
+        sharp = ParZCPlus(dataclasses.replace(SMALL, points=1e-6)).fit(inputs[train], data.learn[train], 0, inputs)
+        taus = [
+            kendall(learner.left_out(), data.learn[train])
+            for learner in sharp._learners[:2]
+            if isinstance(learner, ProcessLearner)
+        ]
+        assert sharp._weights[np.argmax(taus)] == pytest.approx(2 / 3)
+        assert sharp._weights[2] == pytest.approx(1 / 3)
 
     def test_only_the_chosen_parts_are_read(self, data: Data, inputs: PlusInputs) -> None:
         train = np.arange(40)

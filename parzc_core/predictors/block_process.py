@@ -39,6 +39,7 @@ class BlockProcess:
         target_of = torch.from_numpy(np.asarray(target, dtype=np.float64))
         with torch.enable_grad():
             self._learn([squared_distances(block[rows], block[rows]) for block in self._blocks], target_of[rows])
+        self._target = target_of
         with torch.no_grad():
             kernel = self._kernel(squared_distances(block, block) for block in self._blocks)
             self._factor = torch.linalg.cholesky(kernel + self.noise * torch.eye(n, dtype=torch.float64))
@@ -61,6 +62,11 @@ class BlockProcess:
             explained = torch.linalg.solve_triangular(self._factor, across, upper=False).square().sum(dim=0)
             variance = (self._scale.exp() - explained).clamp(min=0) + self.noise
         return mean, variance.sqrt().numpy()
+
+    def left_out(self) -> np.ndarray:
+        """float64[n], what the process says of each architecture it learned from had it not seen that one (their eq. 5.12)."""
+        inverse = torch.cholesky_inverse(self._factor).diagonal()
+        return (self._target - self._weights / inverse).numpy()
 
     @property
     def noise(self) -> torch.Tensor:

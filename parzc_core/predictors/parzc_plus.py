@@ -17,6 +17,7 @@ import numpy as np
 
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES
+from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Scores, z_score
 from parzc_core.predictors.plus_features import Blocks, PlusInputs
 from parzc_core.predictors.plus_learners import Learner, MABNLearner, ProcessLearner, TreesLearner
@@ -29,7 +30,9 @@ REFERENCE = 2000  # unlabelled cells on which the learners' scales are compared
 @dataclass(frozen=True)
 class PlusConfig:
     """parts: blocks that are read, of PARTS ("statistics" are those of the single proxies, see `plus_features`); what a space
-    lacks is left out. learners: of LEARNERS, with equal weight. isomorphic: whether isomorphic cells share their features.
+    lacks is left out. learners: of LEARNERS. isomorphic: whether isomorphic cells share their features. points: of tau on the
+    training cells, each predicted from the others, for which a process gets e times the weight of the other; very many for
+    equal weights, which other learners have.
 
     trees, share: of extra-trees, and of the features they look at for a split. steps, most: see `BlockProcess`.
     members, size, network_steps, batch: of MABN; size of `mabn.SIZES`. Raises UnknownName, BadInput.
@@ -38,6 +41,7 @@ class PlusConfig:
     parts: tuple[str, ...] = PARTS
     learners: tuple[str, ...] = LEARNERS[:3]
     isomorphic: bool = True
+    points: float = 2.0
     trees: int = 500
     share: float = 1 / 3
     steps: int = 60
@@ -56,9 +60,16 @@ class PlusConfig:
             for name in given:
                 if name not in known:
                     raise UnknownName.of(what, name, known)
-        if not self.parts or not self.learners or self.trees < 1 or self.members < 1 or not 0 < self.share <= 1:
+        if (
+            not self.parts
+            or not self.learners
+            or self.trees < 1
+            or self.members < 1
+            or not 0 < self.share <= 1
+            or not self.points > 0
+        ):
             raise BadInput(
-                f"got {self}; expected a part, a learner, a tree and a member at least, and a share above 0, at most 1"
+                f"got {self}; expected a part, a learner, a tree and a member at least, points above 0, a share of (0, 1]"
             )
 
 
@@ -94,6 +105,7 @@ class ParZCPlus:
             raise BadInput(f"got {len(reference)} architectures that do not differ in {', '.join(self._names)}")
         blocks = self._blocks(inputs)
         self._learners = [self._new(name).fit(blocks, labels, seed) for name in self.config.learners]
+        self._weights = self._weighed(labels)
         rows = np.random.default_rng(seed).permutation(len(reference))[:REFERENCE]
         some = self._blocks(reference[rows])
         predicted = [learner.predict(some, spread=False)[0] for learner in self._learners]
@@ -115,10 +127,24 @@ class ParZCPlus:
             mean, spread = learner.predict(blocks, spread=samples > 0)
             means.append((mean - middle) / scale)
             variances.append(np.zeros(len(inputs)) if spread is None else (spread / scale) ** 2)
-        score = np.mean(means, axis=0)[place]
+        score = self._weights @ np.stack(means)
         if not samples:
-            return score
-        return score, np.sqrt(np.mean(variances, axis=0) + np.var(means, axis=0))[place]
+            return score[place]
+        variance = self._weights @ (np.stack(variances) + (np.stack(means) - score) ** 2)
+        return score[place], np.sqrt(variance)[place]
+
+    def _weighed(self, accuracy: np.ndarray) -> np.ndarray:
+        """Weights of the learners, with sum 1."""
+        weights = np.ones(len(self._learners))
+        tau = {
+            i: kendall(learner.left_out(), accuracy)
+            for i, learner in enumerate(self._learners)
+            if isinstance(learner, ProcessLearner)
+        }
+        if len(tau) > 1 and np.isfinite(list(tau.values())).all():
+            relative = np.exp((np.array(list(tau.values())) - max(tau.values())) / self.config.points)
+            weights[list(tau)] = len(tau) * relative / relative.sum()
+        return weights / weights.sum()
 
     def _new(self, name: str) -> Learner:
         c = self.config

@@ -65,6 +65,10 @@ class ProcessLearner:
         """See `Learner`; the spread is the posterior's."""
         return self.process.predict([limited(block) for block in blocks], spread)
 
+    def left_out(self) -> np.ndarray:
+        """What it says of each training cell from the others alone."""
+        return self.process.left_out()
+
 
 class TreesLearner:
     """Extra-trees on accuracy itself, a mean over leaves, then its log error; the spread is that over trees."""
