@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from parzc_core import downloads, own_files, paths
+from parzc_core import downloads, own_files, paths, pinned_files
 
 _ABSENT = "absent (no download)"
 COLUMNS = ("data", "holds", "source", "licence", "present", "kind", "size_mb", "tables", "gain")
@@ -102,7 +102,7 @@ def _packaged(entry: _Packaged) -> dict[str, object]:
     }
 
 
-def _pinned(file: downloads.PinnedFile) -> dict[str, object]:
+def _pinned(file: pinned_files.PinnedFile) -> dict[str, object]:
     kind = "missing"
     for place, path in downloads.places(file).items():
         if path.is_file():

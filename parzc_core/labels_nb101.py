@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import downloads, labels_nb101_runs, own_files, pickled_tables
+from parzc_core import downloads, labels_nb101_runs, own_files, pickled_tables, pinned_files
 from parzc_core.errors import CorruptDownload, LabelsMissing
 
 DATASETS = ("cifar10",)
@@ -98,7 +98,7 @@ def _own(name: str, split: str = "test") -> tuple[own_files.OwnFile, Path]:
     return own_files.own(name), path
 
 
-def _pinned(name: str, split: str = "test") -> tuple[downloads.PinnedFile, Path]:
+def _pinned(name: str, split: str = "test") -> tuple[pinned_files.PinnedFile, Path]:
     path = downloads.locate(name)
     if path is None:
         raise LabelsMissing(missing(DATASETS[0], split, name))

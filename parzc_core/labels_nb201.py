@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import downloads, safe_pickle
+from parzc_core import downloads, pinned_files, safe_pickle
 from parzc_core.errors import LabelsMissing, UnknownName
 
 _RUNS = ["run1", "run2", "run3"]
@@ -74,7 +74,7 @@ SOURCES: dict[str, dict[str, Callable[[str, str], pd.DataFrame]]] = {
 }
 
 
-def _located(name: str, dataset: str, split: str) -> tuple[downloads.PinnedFile, Path]:
+def _located(name: str, dataset: str, split: str) -> tuple[pinned_files.PinnedFile, Path]:
     file, path = downloads.pinned(name), downloads.locate(name)
     if path is None:
         raise LabelsMissing(missing(dataset, split, name))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from parzc_core import downloads, labels_nds, paths
+from parzc_core import downloads, labels_nds, paths, pinned_files
 from parzc_core.errors import CorruptDownload, UnknownName
 
 
@@ -11,7 +11,7 @@ from parzc_core.errors import CorruptDownload, UnknownName
 class OwnFile:
     """name: path below PARZC_DATA. sha256: 64 hex digits, or None: not checked. source: where people get it.
 
-    licence, holds, tables, gain: as in downloads.PinnedFile.
+    licence, holds, tables, gain: as in pinned_files.PinnedFile.
     """
 
     name: str
@@ -34,7 +34,7 @@ FILES: tuple[OwnFile, ...] = (
         "the pinned file of 12-epoch trainings, rounded to 4 decimals",
         "MIT",
         "NAS-Bench-201, three data sets: accuracy of 15,625 cells, trained for 12 epochs",
-        downloads.LOW_FIDELITY_TABLES,
+        pinned_files.LOW_FIDELITY_TABLES,
         "nothing that the pinned file does not give; read in its place if it is here",
     ),
     OwnFile(
@@ -43,7 +43,7 @@ FILES: tuple[OwnFile, ...] = (
         "the two pinned files of NAS-Bench-101, joined with its cells",
         "MIT",
         "NAS-Bench-101, CIFAR-10: 423,624 cells with mean test accuracy after 108 epochs and parameters",
-        downloads.NB101_TABLES,
+        pinned_files.NB101_TABLES,
         "nothing that the two pinned files do not give; read in their place if it is here",
     ),
     OwnFile(
@@ -54,7 +54,7 @@ FILES: tuple[OwnFile, ...] = (
         "not checked here, as the full table does as well; the checksums of all records are)",
         "Apache-2.0",
         "NAS-Bench-101, CIFAR-10: validation and test accuracy of every run of 423,624 cells after 108 epochs, times",
-        downloads.NB101_TABLES,
+        pinned_files.NB101_TABLES,
         "rankers learn from validation accuracy instead of the test accuracy of their training cells",
     ),
     OwnFile(

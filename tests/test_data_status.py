@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from parzc_core import downloads, own_files, paths
+from parzc_core import downloads, own_files, paths, pinned_files
 from parzc_core.data_status import COLUMNS, status, text
 from parzc_core.errors import CorruptDownload, UnknownName
 
@@ -17,7 +17,7 @@ def one_pinned_file(tmp_path, monkeypatch):
     monkeypatch.delenv("PARZC_DATA", raising=False)
     sha256 = hashlib.sha256(GOOD).hexdigest()
     url = "https://raw.githubusercontent.com/owner/repository/0123456789abcdef/file"
-    file = downloads.PinnedFile("set/a.csv", url, sha256, len(GOOD), "MIT", "labels", ("table01",), "test accuracy")
+    file = pinned_files.PinnedFile("set/a.csv", url, sha256, len(GOOD), "MIT", "labels", ("table01",), "test accuracy")
     monkeypatch.setattr(downloads, "FILES", (file,))
     monkeypatch.setattr(own_files, "FILES", ())
 

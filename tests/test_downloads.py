@@ -10,8 +10,9 @@ import pytest
 import requests
 
 from parzc_core import downloads, paths
-from parzc_core.downloads import PinnedFile, explain, fetch, locate
+from parzc_core.downloads import explain, fetch, locate
 from parzc_core.errors import BadInput, CorruptDownload, UnknownName
+from parzc_core.pinned_files import PinnedFile
 
 DATA = paths.data_folder()  # before the fixture below hides it
 GOOD = b"index,accuracy\n" + b"0,91.5\n" * 5000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from parzc_core import downloads, labels_vit
+from parzc_core import downloads, labels_vit, pinned_files
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 from parzc_core.labels import accuracy, architectures, judge, learned
 from parzc_core.spaces import autoformer, pit
@@ -53,7 +53,7 @@ def machine(tmp_path, monkeypatch):
         torch.save(rows, path)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         line = {"url": "https://x/y", "size": 1, "licence": "MIT", "holds": "", "tables": (), "gain": ""}
-        files.append(downloads.PinnedFile(name=f"vitbench/{name}.pth", sha256=sha256, **line))
+        files.append(pinned_files.PinnedFile(name=f"vitbench/{name}.pth", sha256=sha256, **line))
     monkeypatch.setattr(downloads, "FILES", tuple(files))
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
     monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
@@ -78,8 +78,8 @@ def test_autoformer_takes_the_second_file_only_where_its_column_is_usable(machin
         found = accuracy("autoformer", dataset, "test", source)
         assert found.index.tolist() == both[:100]
         assert found.attrs["provenance"]["version"] == "ViT-Bench gt_autoformer"
-    assert architectures("autoformer") == both
-    assert architectures("pit") == pit.sample(100, 0)
+    assert architectures("autoformer", "imagenet") == both
+    assert architectures("pit", "imagenet") == pit.sample(100, 0)
 
 
 def test_unusable_columns_are_refused_with_the_reason(machine) -> None:

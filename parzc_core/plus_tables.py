@@ -1,0 +1,224 @@
+"""What the notebook of ParZC+ runs in each profile, and the frames and rows that it shows."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parzc_core import paper
+from parzc_core.calibration import CHOICES, LEVELS
+from parzc_core.config import profile as profile_named
+from parzc_core.experiments import RankerRun
+from parzc_core.plus_runs import CalibrationRun, Cells, PlusRun, SelectionRun, run_stored
+from parzc_core.predictions import judgeable
+from parzc_core.predictors.parzc_plus import GRAF_LIKE, LEARNERS, PARTS, PLUS, PlusConfig
+from parzc_core.results import Row, missing, row_of_runs
+
+TABLE = "parzc_plus"
+OURS, RIVAL = "ParZC+", "GRAF-like + proxies"
+# Data sets by the name of their columns: statistics, sizes, columns of Table 2 where it has them.
+NB201_SIZES, NB101_SIZES = (78, 156, 469, 781, 1563), (100, 172, 424, 4236)
+PLACES: dict[str, tuple[Cells, tuple[int, ...], str]] = {
+    "NB201-CF10": (Cells(), NB201_SIZES, "NB201 S'_{}"),
+    "NB201-CF100": (Cells(dataset="cifar100"), NB201_SIZES, ""),
+    "NB201-IN16": (Cells(dataset="imagenet16-120"), NB201_SIZES, ""),
+    "NB101-CF10": (Cells("nb101", width=32), NB101_SIZES, "NB101 S_{}"),
+}
+MAIN = "NB201-CF10"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much a profile runs.
+
+    splits: on CIFAR-10 of NAS-Bench-201; splits_elsewhere: on the other data sets; sizes, sizes_elsewhere: numbers of training
+    cells, and how many of them. ablation, calibration: {training cells: splits}. selection: splits of ParZC+, of MABN.
+    """
+
+    splits: int
+    splits_elsewhere: int
+    sizes: tuple[int, ...]
+    sizes_elsewhere: int
+    ablation: dict[int, int]
+    calibration: dict[int, int]
+    selection: tuple[int, int]
+    rounds: int
+    config: PlusConfig = PLUS
+
+
+AMOUNTS = {
+    "smoke": Amount(1, 0, (78,), 0, {78: 1}, {78: 1}, (1, 1), 1, PlusConfig(trees=10, steps=5, network_steps=5)),
+    "standard": Amount(3, 1, (78, 156, 469), 1, {78: 2}, {78: 1}, (1, 0), 3),
+    "full": Amount(10, 5, NB201_SIZES, 9, {78: 10, 469: 3}, {78: 3, 469: 2}, (5, 2), 4),
+}
+
+
+def ablation(config: PlusConfig = PLUS) -> dict[str, PlusConfig]:
+    """{what is changed: configuration}: each part left out, each learner and kind of feature alone, MABN added."""
+    statistics = tuple(part for part in PARTS if part not in ("graph", "paths", "scores"))
+    graph = tuple(part for part in PARTS if part in ("graph", "paths"))
+    named = {
+        "process": "process on log error",
+        "rank process": "process on ranks",
+        "trees": "extra-trees",
+        "MABN": "MABN",
+    }
+    without = {
+        "without isomorphic classes": replace(config, isomorphic=False),
+        "without node statistics": replace(config, parts=tuple(p for p in PARTS if p not in statistics)),
+        "without graph features": replace(config, parts=tuple(p for p in PARTS if p not in graph)),
+        "without network-level scores": replace(config, parts=tuple(p for p in PARTS if p != "scores")),
+    }
+    without |= {
+        f"without {named[name]}": replace(config, learners=tuple(x for x in config.learners if x != name))
+        for name in config.learners
+    }
+    alone = {
+        "node statistics alone": replace(config, parts=statistics),
+        "graph features alone": replace(config, parts=graph),
+    }
+    alone |= {f"{named[name]} alone": replace(config, learners=(name,)) for name in LEARNERS}
+    other = {
+        "with equal weights": replace(config, points=1e6),
+        "with MABN as a fourth learner": replace(config, learners=LEARNERS),
+    }
+    return {**without, **other, **alone}
+
+
+def there(profile: str) -> dict[str, tuple[Cells, list[int]]]:
+    """{data set: (its cells, numbers of training cells)} of those whose statistics and labels are on this machine."""
+    amount, sizes, found = _amount(profile), profile_named(profile), {}
+    for name, (cells, samples, _) in PLACES.items():
+        count = judgeable(cells.space, cells.dataset, cells.width)
+        chosen = [n for n in samples if n in amount.sizes] if name == MAIN else list(samples[: amount.sizes_elsewhere])
+        if count and (name == MAIN or amount.splits_elsewhere):
+            some = min(count, sizes.cells or count)
+            found[name] = replace(cells, cells=sizes.cells), [n for n in chosen if n <= 0.6 * some]
+    return found
+
+
+def ranked(profile: str, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """ParZC+ and the GRAF-like rival, each on every data set, size and split: columns place, row, train, split, kendall, ..."""
+    amount = _amount(profile)
+    rival = replace(GRAF_LIKE, trees=amount.config.trees)
+    runs, labels = [], []
+    for place, (cells, samples) in there(profile).items():
+        for train in samples:
+            for split in range(amount.splits if place == MAIN else amount.splits_elsewhere):
+                for row, config in ((OURS, amount.config), (RIVAL, rival)):
+                    runs.append(PlusRun(cells, train, split, config))
+                    labels.append({"place": place, "row": row, "train": train, "split": split})
+    return pd.DataFrame(labels).join(run_stored(runs, store, jobs))
+
+
+def ablated(profile: str, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """ParZC+ and every configuration of `ablation` on the same splits: columns row, train, split, kendall, ..."""
+    amount = _amount(profile)
+    cells, _ = there(profile)[MAIN]
+    runs, labels = [], []
+    for train, splits in amount.ablation.items():
+        for row, config in {OURS: amount.config, **ablation(amount.config)}.items():
+            for split in range(splits):
+                runs.append(PlusRun(cells, train, split, config))
+                labels.append({"row": row, "train": train, "split": split})
+    return pd.DataFrame(labels).join(run_stored(runs, store, jobs))
+
+
+def calibrated(profile: str, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """Coverage of ParZC+ and of MABN as printed: columns row, train, split, "given 50", ..."""
+    amount = _amount(profile)
+    cells, _ = there(profile)[MAIN]
+    runs, labels = [], []
+    for row, mabn in ((OURS, None), ("MABN as printed", _mabn(profile))):
+        for train, splits in amount.calibration.items():
+            for split in range(splits if mabn is None or train < 100 else 0):
+                runs.append(CalibrationRun(cells, train, split, amount.config, mabn))
+                labels.append({"row": row, "train": train, "split": split})
+    return pd.DataFrame(labels).join(run_stored(runs, store, jobs))
+
+
+def selected(profile: str, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """Growing training sets, a row a number of labels: columns row, choice, split, labels, kendall, gap."""
+    amount = _amount(profile)
+    cells, _ = there(profile)[MAIN]
+    pool = 3000 if cells.cells is None else cells.cells // 2
+    runs, labels = [], []
+    for row, mabn, splits in (
+        (OURS, None, amount.selection[0]),
+        ("MABN as printed", _mabn(profile), amount.selection[1]),
+    ):
+        for choice in CHOICES:
+            for split in range(splits):
+                runs.append(SelectionRun(choice, cells, 20, 20, amount.rounds, pool, split, amount.config, mabn))
+                labels.append({"row": row, "choice": choice, "split": split})
+    columns = ["labels", "kendall", "gap"]
+    return (
+        pd.DataFrame(labels)
+        .join(run_stored(runs, store, jobs))
+        .explode(columns, ignore_index=True)
+        .astype({"labels": int, "kendall": float, "gap": float})
+    )
+
+
+def beside(results: pd.DataFrame) -> pd.DataFrame:
+    """tau, mean over splits, by data set and size: ours, the rival, Table 2's ParZC and PINAT, and its best of all; percent."""
+    printed = paper.printed("table02")
+    lines = {}
+    for (place, train), group in results.groupby(["place", "train"], sort=False):
+        means = group.groupby("row")["kendall"].mean()
+        column = PLACES[str(place)][2].format(train)
+        named = printed[printed["column"].isin([column, f"{column} (all)"])] if column else printed[:0]
+        values = named.dropna(subset="value").set_index("row")["value"]
+        lines[place, train] = {
+            OURS: means[OURS],
+            RIVAL: means[RIVAL],
+            **{f"printed {row}": values.get(row) for row in ("ParZC", "PINAT")},
+            "splits": group["split"].nunique(),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def rows(
+    results: pd.DataFrame, parts: pd.DataFrame, coverage: pd.DataFrame, grown: pd.DataFrame, profile: str
+) -> Iterator[Row]:
+    """The rows of the table, from `ranked`, `ablated`, `calibrated` and `selected`."""
+    notes = {place: cells.data.note for place, (cells, _) in there(profile).items()}
+    about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
+    for (place, train, row), group in results.groupby(["place", "train", "row"], sort=False):
+        note = f"judged on {group['n'].iloc[0]:,.0f} unseen cells; {notes[str(place)]}"
+        yield row_of_runs(TABLE, str(row), f"{place} {train}", "kendall", group["kendall"].tolist(), note=note, **about)
+        alone = group["kendall_no_twin"].tolist()
+        if row == OURS and str(place).startswith("NB201") and not any(missing(value) for value in alone):
+            note = f"judged on {group['n_no_twin'].mean():,.0f} unseen cells without a twin in training; {notes[str(place)]}"
+            yield row_of_runs(TABLE, OURS, f"{place} {train}", "kendall, no twins", alone, note=note, **about)
+    for (train, row), group in parts.groupby(["train", "row"], sort=False):
+        column, note = f"{MAIN} {train}, ablation", notes[MAIN]
+        yield row_of_runs(TABLE, str(row), column, "kendall", group["kendall"].tolist(), note=note, **about)
+    for (train, row), group in coverage.groupby(["train", "row"], sort=False):
+        for spread in ("given", "widened", "constant"):
+            for level in LEVELS:
+                values, column = group[f"{spread} {level}"].tolist(), f"{MAIN} {train}, {level} % interval, {spread}"
+                note = "validation accuracy of the unseen cells"
+                yield row_of_runs(TABLE, str(row), column, "coverage", values, note=note, **about)
+    for (row, choice, labels), group in grown.groupby(["row", "choice", "labels"], sort=False):
+        for metric, unit in (("kendall", "%"), ("gap", "points")):
+            values, name = group[metric].tolist(), f"{row}: {choice}"
+            yield row_of_runs(TABLE, name, f"{labels} labels", metric, values, unit=unit, note=notes[MAIN], **about)
+
+
+def _amount(profile: str) -> Amount:
+    """The profile "paper" is as "full"."""
+    return AMOUNTS.get(profile_named(profile).name, AMOUNTS["full"])
+
+
+def _mabn(profile: str) -> RankerRun:
+    sizes = profile_named("standard" if profile == "paper" else profile)
+    return RankerRun(parts=("Mixer", "BN"), size=sizes.model, epochs=sizes.epochs(200))
+
+
+def settings(profile: str) -> dict[str, Any]:
+    """For the manifest."""
+    return {"config": dataclasses.asdict(_amount(profile).config)}

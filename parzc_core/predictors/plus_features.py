@@ -1,0 +1,166 @@
+"""What `ParZC+` reads of the cells of a collection: blocks of features of the graph and of the node statistics.
+
+graph       GRAF-like counts and paths (`graph_features`).
+paths       how many paths from input to output pass each sequence of operations; a skip connection counts as none.
+scores      network-level scores that nine tenths of the cells have, as signed logarithms.
+PROXY       for each node-wise proxy, log10 |v| of nodes, in sum, mean, spread and least: over all nodes, over the thirds of the
+            network's depth, and of single nodes outside the cells.
+places      for each proxy and place in the cell (edge or vertex) sum and mean over the network's cells.
+
+No accuracy is read. Isomorphic cells compute the same function, so what tells them apart (dead operations, the order of
+edges) is noise to a ranker: in `shared` every cell has the mean over the isomorphic ones of the collection.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from parzc_core.encoding import slotted_logs
+from parzc_core.errors import BadInput
+from parzc_core.experiments import Data
+from parzc_core.inputs import Inputs
+from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.graph_features import graph_features
+from parzc_core.spaces import space as space_named
+
+COMMON = 0.9  # share of the cells that must have a network-level score for it to be read
+IDENTITIES = ("skip_connect",)  # operations that pass on what they get
+Blocks = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class PlusInputs:
+    """Of n architectures: blocks {name: float32[n, D_b]} without missing values, and int64[n] classes of isomorphic ones.
+
+    blocks: of each architecture itself; shared: the mean over its class.
+    """
+
+    blocks: Blocks
+    shared: Blocks
+    classes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, rows: np.ndarray) -> "PlusInputs":
+        """The given architectures."""
+        own, shared = ({name: block[rows] for name, block in blocks.items()} for blocks in (self.blocks, self.shared))
+        return PlusInputs(own, shared, self.classes[rows])
+
+
+def plus_inputs(data: Data, train: np.ndarray | None = None) -> PlusInputs:
+    """Of all cells of a collection; `train`, the positions of training cells, is not used: features need no training set."""
+    return _inputs(data)
+
+
+@lru_cache(maxsize=4)
+def _inputs(data: Data) -> PlusInputs:
+    name = str(data.collection.manifest["config"]["space"])
+    space = space_named(name)
+    representatives = [space.isomorphism(arch).representative for arch in data.collection.archs]
+    classes = np.unique(representatives, return_inverse=True)[1].ravel()
+    blocks = {key: filled(block) for key, block in raw_blocks(data, name).items()}
+    return PlusInputs(blocks, {key: class_means(block, classes) for key, block in blocks.items()}, classes)
+
+
+def raw_blocks(data: Data, name: str) -> dict[str, np.ndarray]:
+    """Blocks of a collection of the space of that name, float64[n, D_b], NaN where a value is missing."""
+    space, kinds = space_named(name), Kinds.of(name)
+    graphs = Inputs(None, data.adjacency, data.operations)
+    identity = [i for i, operation in enumerate(space.OPERATIONS) if operation in IDENTITIES]
+    scores = data.collection.scores.to_numpy(dtype=np.float64)
+    scores = scores[:, np.isfinite(scores).mean(axis=0) >= COMMON]
+    blocks = {
+        "graph": graph_features(graphs, kinds).to_numpy(),
+        "paths": path_counts(graphs, kinds, identity),
+        "scores": np.sign(scores) * np.log10(1 + np.abs(scores)),
+    }
+    proxies = data.statistics[0].proxies
+    logs = slotted_logs(data.statistics, proxies, space.SLOTS)
+    regions, places = slot_groups(space.SLOTS)
+    blocks |= {proxy: np.hstack([summary(logs[:, k, r]) for r in regions]) for k, proxy in enumerate(proxies)}
+    blocks["places"] = np.hstack([summary(logs[:, k, p])[:, :2] for p in places for k in range(len(proxies))])
+    return {key: block for key, block in blocks.items() if block.shape[1]}
+
+
+def slot_groups(slots: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
+    """Positions of the slots (regions, places): all in cells, thirds of the depth, single nodes outside; places in a cell."""
+    cell = {i: match for i, slot in enumerate(slots) if (match := re.match(r"cells\.(\d+)\.(.+)", slot))}
+    if not cell:
+        raise BadInput(f"got slots such as {slots[0]!r}; expected some of the form cells.NUMBER.PLACE")
+    count = 1 + max(int(match[1]) for match in cell.values())
+    thirds: list[list[int]] = [[], [], []]
+    places: dict[str, list[int]] = {}
+    for i, match in cell.items():
+        thirds[3 * int(match[1]) // count].append(i)
+        places.setdefault(match[2], []).append(i)
+    outside = [[i] for i in range(len(slots)) if i not in cell]
+    return [list(cell), *(third for third in thirds if third), *outside], list(places.values())
+
+
+def summary(logs: np.ndarray) -> np.ndarray:
+    """float64[n, 4] of log10 values [n, L], NaN where a node is missing: log of the sum, mean, standard deviation, least.
+
+    Rows without nodes are NaN; a single node has the first alone, [n, 1].
+    """
+    if logs.shape[1] == 1:
+        return logs
+    there = np.isfinite(logs)
+    count = there.sum(axis=1)
+    some = np.where(count > 0, 1.0, np.nan)
+    n = np.maximum(count, 1)
+    high = np.where(there, logs, -np.inf).max(axis=1)
+    high = np.where(count > 0, high, 0.0)
+    total = high + np.log10(np.maximum(np.where(there, 10.0 ** (logs - high[:, None]), 0).sum(axis=1), 1e-300))
+    mean = np.where(there, logs, 0).sum(axis=1) / n
+    std = np.sqrt(np.where(there, (logs - mean[:, None]) ** 2, 0).sum(axis=1) / n)
+    least = np.where(count > 0, np.where(there, logs, np.inf).min(axis=1), 0.0)
+    return np.stack([total, mean, std, least], axis=1) * some[:, None]
+
+
+def path_counts(graphs: Inputs, kinds: Kinds, identity: Sequence[int]) -> np.ndarray:
+    """float64[n, P]: paths from input to output by the sequence of operations they pass; those of `identity` are left out.
+
+    A column for each sequence found, in order of length, then of its operations. Equal for isomorphic cells.
+    """
+    adjacency, operations = kinds.check(graphs)
+    flat = np.concatenate([adjacency.reshape(len(adjacency), -1), operations], axis=1)
+    _, first, place = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    found = [_paths(adjacency[i] > 0, operations[i], kinds, set(identity)) for i in first]
+    sequences = sorted({sequence for each in found for sequence in each}, key=lambda s: (len(s), s))
+    return np.array([[each.get(s, 0) for s in sequences] for each in found], dtype=np.float64)[place.ravel()]
+
+
+def _paths(edges: np.ndarray, operations: np.ndarray, kinds: Kinds, identity: set[int]) -> dict[tuple[int, ...], int]:
+    found: dict[tuple[int, ...], int] = {}
+    feeds = [np.flatnonzero(row).tolist() for row in edges]
+    stack: list[tuple[int, tuple[int, ...]]] = [(int(np.flatnonzero(operations == kinds.input)[0]), ())]
+    while stack:
+        node, passed = stack.pop()
+        for after in feeds[node]:
+            operation = int(operations[after])
+            if operation == kinds.output:
+                found[passed] = found.get(passed, 0) + 1
+            elif operation != kinds.none:
+                stack.append((after, passed if operation in identity else (*passed, operation)))
+    return found
+
+
+def filled(block: np.ndarray) -> np.ndarray:
+    """float32, a missing value a quarter of the column's range below its least: being absent is told from being small."""
+    finite = np.isfinite(block)
+    low = np.where(finite, block, np.inf).min(axis=0)
+    high = np.where(finite, block, -np.inf).max(axis=0)
+    low, high = (np.where(finite.any(axis=0), edge, 0.0) for edge in (low, high))
+    return np.where(finite, block, low - 0.25 * (high - low) - 1e-3).astype(np.float32)
+
+
+def class_means(block: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """float32[n, D], every row the mean over its class."""
+    order = np.argsort(classes, kind="stable")
+    _, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
+    means = np.add.reduceat(block[order].astype(np.float64), starts, axis=0) / counts[:, None]
+    return means[np.unique(classes, return_inverse=True)[1].ravel()].astype(np.float32)

@@ -1,0 +1,130 @@
+"""The learners of `ParZC+`: each fits standardised blocks of features and predicts minus the logarithm of the error.
+
+Accuracy has a long tail of bad cells, where a percent means little, and the best are a fraction of a percent apart: on
+u = -log(100.5 - accuracy) both ends are stretched alike. A learner's scale may differ by a linear map (`ParZC+` takes it out).
+"""
+
+from typing import Protocol
+
+import numpy as np
+from scipy.stats import norm, rankdata
+from sklearn.ensemble import ExtraTreesRegressor
+
+from parzc_core.mabn import SIZES, MABNConfig
+from parzc_core.model import ModelConfig
+from parzc_core.predictors.block_process import BlockProcess
+from parzc_core.training import FittedRanker, TrainingConfig, fit_many
+
+CEILING = 100.5  # percent; no cell reaches it, so the logarithm is finite
+LIMIT = 4.0  # standard deviations, to which processes and networks limit features; trees need no limit
+Blocks = list[np.ndarray]
+Prediction = tuple[np.ndarray, np.ndarray | None]
+
+
+def log_error(accuracy: np.ndarray) -> np.ndarray:
+    """u = -log(100.5 - accuracy), accuracy in percent: rises with it."""
+    return -np.log(CEILING - np.asarray(accuracy, dtype=np.float64))
+
+
+def accuracy_of(u: np.ndarray) -> np.ndarray:
+    """Percent, the inverse of `log_error`; below zero where u says so."""
+    return CEILING - np.exp(-np.asarray(u, dtype=np.float64))
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1; zeros where all are equal."""
+    return (values - values.mean()) / (values.std() or 1.0)
+
+
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """Quantiles of a normal distribution at the ranks; equal values share one."""
+    return norm.ppf((rankdata(values) - 0.5) / len(values))
+
+
+class Learner(Protocol):
+    """fit, then predict: (mean float64[n], spread [n] or None) of blocks float32[n, D_b]."""
+
+    def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "Learner": ...
+
+    def predict(self, blocks: Blocks, spread: bool) -> Prediction: ...
+
+
+class ProcessLearner:
+    """A `BlockProcess` on the log error, or on normal scores (`ranks`), which adapt to any distribution."""
+
+    def __init__(self, ranks: bool, steps: int, most: int):
+        self.ranks, self.process = ranks, BlockProcess(steps, most)
+
+    def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "ProcessLearner":
+        """See `Learner`."""
+        target = normal_scores(accuracy) if self.ranks else standardised(log_error(accuracy))
+        self.process.fit([limited(block) for block in blocks], target, seed)
+        return self
+
+    def predict(self, blocks: Blocks, spread: bool) -> Prediction:
+        """See `Learner`; the spread is the posterior's."""
+        return self.process.predict([limited(block) for block in blocks], spread)
+
+    def left_out(self) -> np.ndarray:
+        """What it says of each training cell from the others alone."""
+        return self.process.left_out()
+
+
+class TreesLearner:
+    """Extra-trees on accuracy itself, a mean over leaves, then its log error; the spread is that over trees."""
+
+    def __init__(self, trees: int, share: float):
+        self.trees, self.share = trees, share
+
+    def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "TreesLearner":
+        """See `Learner`."""
+        model = ExtraTreesRegressor(self.trees, max_features=self.share, random_state=seed)
+        self._model = model.fit(np.hstack(blocks), accuracy)
+        return self
+
+    def predict(self, blocks: Blocks, spread: bool) -> Prediction:
+        """See `Learner`."""
+        x = np.hstack(blocks)
+        if not spread:
+            return log_error(self._model.predict(x)), None
+        each = np.stack([tree.predict(x) for tree in self._model.estimators_])
+        return log_error(each.mean(axis=0)), log_error(each).std(axis=0)
+
+
+class MABNLearner:
+    """The paper's MABN, several of them, on the features in place of one scaled vector a proxy; DiffKendall as printed.
+
+    The spread is that over members. Scores are standardised member by member over the training cells.
+    """
+
+    def __init__(self, members: int, size: str, steps: int, batch: int, rate: float = 1e-3):
+        self.members, self.size, self.steps, self.batch, self.rate = members, size, steps, batch, rate
+
+    def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "MABNLearner":
+        """See `Learner`."""
+        x = self._input(blocks)
+        sizes = MABNConfig(x.shape[1], **SIZES[self.size])  # type: ignore[arg-type]
+        batch = max(2, min(self.batch, len(x) // 3))
+        epochs = max(1, self.steps * batch // len(x))
+        config = TrainingConfig(ModelConfig(("Mixer", "BN"), sizes), epochs, batch, self.rate)
+        seeds = [1000 * seed + member for member in range(self.members)]
+        self._rankers: list[FittedRanker] = fit_many([x] * self.members, [accuracy] * self.members, config, seeds)
+        scores = [ranker.predict(x) for ranker in self._rankers]
+        self._scaling = [(each.mean(), each.std() or 1.0) for each in scores]
+        return self
+
+    def predict(self, blocks: Blocks, spread: bool) -> Prediction:
+        """See `Learner`."""
+        x = self._input(blocks)
+        pairs = zip(self._rankers, self._scaling, strict=True)
+        each = np.stack([(ranker.predict(x) - mean) / std for ranker, (mean, std) in pairs])
+        return each.mean(axis=0), each.std(axis=0) if spread else None
+
+    @staticmethod
+    def _input(blocks: Blocks) -> np.ndarray:
+        return limited(np.hstack(blocks)).astype(np.float32)
+
+
+def limited(block: np.ndarray) -> np.ndarray:
+    """Within LIMIT."""
+    return np.clip(block, -LIMIT, LIMIT)
