@@ -74,11 +74,11 @@ PINAT_STEPS, LEAST_EPOCHS = 1600, 30  # for "ParZC (PINAT)", which costs four ti
 
 @dataclass(frozen=True)
 class Plan:
-    """What a profile runs on a benchmark, on `cells` cells of it."""
+    """What a profile runs on a benchmark; cells: as in RankerRun."""
 
     benchmark: Benchmark
     profile: str
-    cells: int
+    cells: int | None
     rankers: tuple[RankerRun, ...]
     predictors: tuple[PredictorRun, ...]
 
@@ -102,8 +102,7 @@ def planned(space: str, profile: str) -> Plan | None:
     there = judgeable(space, DATASET, benchmark.width)
     if not there:
         return None
-    cells = min(there, sizes.cells or there)
-    samples = [n for n in benchmark.samples if n <= 0.6 * cells]
+    samples = [n for n in benchmark.samples if n <= 0.6 * min(there, sizes.cells or there)]
     whole = profile in ("full", "paper")  # the others: the smallest training set, rivals on the first benchmark alone
     chosen = samples if whole else samples[:1]
     rankers = [run for n in chosen for row in benchmark.rows for run in _rankers(benchmark, row, n, profile)]
@@ -116,7 +115,7 @@ def planned(space: str, profile: str) -> Plan | None:
         if n in benchmark.rivals
         for split in range(splits)
     ]
-    return Plan(benchmark, profile, cells, tuple(rankers), tuple(predictors))
+    return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
 
 
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:

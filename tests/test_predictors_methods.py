@@ -33,6 +33,7 @@ def tensors(inputs):
     return torch.from_numpy(inputs.adjacency), torch.from_numpy(inputs.operations)
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_laplacian_is_scipys(seed):
     adjacency = np.triu(np.random.default_rng(seed).integers(0, 2, (3, 6, 6)), 1).astype(np.float64)
@@ -70,7 +71,7 @@ def test_an_invariant_convolution_node_by_node(concatenate):
     torch.testing.assert_close(got, expected.flatten(1) if concatenate else expected.sum(-1), rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_pim_moves_with_its_nodes(seed):
     generator = torch.Generator().manual_seed(seed)
