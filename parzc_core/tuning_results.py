@@ -46,7 +46,7 @@ class Found:
         """The settings of the highest value. Raises BadInput where no trial was trained to its end."""
         if not len(self.complete):
             raise BadInput(f"got {len(self.trials)} trials, none trained to its end; give the study a larger budget")
-        row = self.complete.loc[self.complete["value"].idxmax()]
+        row = self.complete.iloc[int(self.complete["value"].argmax())]
         return {s.name: int(row[s.name]) if s.step else float(row[s.name]) for s in space_of(self.study).settings}
 
     @property
