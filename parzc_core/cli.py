@@ -299,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     mixed = command(
         "mixed-precision", _mixed_precision, "Make Table 11's ground truth: train, quantize, measure; resumes."
     )
-    mixed.add_argument("--plan", default="fashion-mnist", help="fashion-mnist, fashion-mnist-width32 or digits")
+    mixed.add_argument("--plan", default="fashion-mnist", help="fashion-mnist, fashion-mnist-width32, digits or tiny")
     mixed.add_argument("--images", type=Path, metavar="FOLDER", help="Fashion-MNIST's files (wherever they are found)")
     mixed.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
     mixed.add_argument("--out", type=Path, metavar="FOLDER", help="where to (results/mixed_precision/PLAN)")

@@ -21,7 +21,7 @@ from parzc_core.mixed_precision.quantizer import calibrate, quantize
 from parzc_core.mixed_precision.recreated import PLANS, Plan, Recreated, recreate
 from parzc_core.mixed_precision.table import TABLE, learned_scores, proxy_scores, published_rows, rows
 
-TINY = replace(PLANS["digits"], recipe=replace(PLANS["digits"].recipe, epochs=1, width=4, limit=128), count=24)
+TINY = replace(PLANS["tiny"], recipe=replace(PLANS["tiny"].recipe, epochs=1, width=4, limit=128), count=24)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,18 @@ def test_without_images_the_error_says_what_to_do(tmp_path: Path, monkeypatch: p
         recreate(PLANS["fashion-mnist"], tmp_path)
     with pytest.raises(UnknownName, match="data set of the mixed-precision benchmark"):
         Plan("cifar10").images()
+
+
+def test_the_best_that_has_been_made(tmp_path: Path) -> None:
+    assert recreated.best(tmp_path) == "tiny"
+    for name in ("digits", "fashion-mnist-width32", "fashion-mnist"):
+        (tmp_path / name).mkdir()
+        for file in ("manifest.json", "checkpoint.npz", "runs.jsonl"):
+            (tmp_path / name / file).touch()
+        assert recreated.best(tmp_path) != name  # one is missing
+        (tmp_path / name / "sensitivities.jsonl").touch()
+        assert recreated.best(tmp_path) == name
+    assert recreated.best() in PLANS
 
 
 def test_rows_never_stand_in_the_columns_of_the_paper(made: Recreated, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +138,8 @@ def test_the_command(
         return made
 
     monkeypatch.setattr(recreated, "recreate", remember)
-    assert cli.main(["mixed-precision", "--plan", "digits", "--jobs", "2", "--out", str(tmp_path)]) == 0
-    assert asked == [(PLANS["digits"], tmp_path, kind, None, 2) for kind in (None, (8,))]
+    assert cli.main(["mixed-precision", "--plan", "tiny", "--jobs", "2", "--out", str(tmp_path)]) == 0
+    assert asked == [(PLANS["tiny"], tmp_path, kind, None, 2) for kind in (None, (8,))]
     assert "24 configurations" in capsys.readouterr().out
     assert cli.main(["mixed-precision", "--plan", "cifar10"]) == 2
     assert "unknown plan 'cifar10'" in capsys.readouterr().err
