@@ -38,6 +38,7 @@ FIGURES = (
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
     ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
     ("width_nb101", "Ours", "NAS-Bench-101: statistics of narrow networks in place of wide ones"),
+    ("nds_nb301", "Ours", "Network Design Spaces: input lengths, and proxies of 725 DARTS cells beside published ones"),
     ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )
 
