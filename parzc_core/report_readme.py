@@ -36,10 +36,12 @@ FIGURES = (
     ("fig06b_tsne", "Figure 6b", "t-SNE of node-wise statistics, NAS-Bench-201"),
     ("fig07_bayesian_weights", "Figure 7", "learned weight distributions"),
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
+    ("parzc_plus", "Ours", "ParZC+: coverage of its intervals, and which cells to evaluate next"),
     ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
     ("width_nb101", "Ours", "NAS-Bench-101: statistics of narrow networks in place of wide ones"),
     ("mixed_precision_ranks", "Ours", "bit configurations: rank by each method against measured accuracy"),
     ("mixed_precision_fronts", "Ours", "bit configurations: what each method would pick at each size"),
+    ("nds_nb301", "Ours", "Network Design Spaces: input lengths, and proxies of 725 DARTS cells beside published ones"),
     ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )
 

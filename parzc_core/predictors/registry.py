@@ -16,7 +16,9 @@ from parzc_core.predictors.ctnas import CTNAS, CTNASConfig
 from parzc_core.predictors.gates import GATES, GATESConfig
 from parzc_core.predictors.nao import NAO, NAOConfig
 from parzc_core.predictors.neural_predictor import NeuralPredictor, NeuralPredictorConfig
+from parzc_core.predictors.parzc_plus import GRAF_LIKE, PLUS, ParZCPlus
 from parzc_core.predictors.pinat import PINAT, PINATConfig
+from parzc_core.predictors.plus_features import plus_inputs
 from parzc_core.predictors.renas import ReNAS, ReNASConfig
 from parzc_core.predictors.tnasp import TNASP, TNASPConfig
 from parzc_core.predictors.trees import Trees, TreesConfig
@@ -55,6 +57,8 @@ PREDICTORS: dict[str, Entry] = {
     "one-hot boosting": Entry(partial(TreesConfig, features=("one-hot",), model="gradient boosting"), Trees),
     "graph extra-trees": Entry(TreesConfig, Trees, invariant=True),
     "graph boosting": Entry(partial(TreesConfig, model="gradient boosting"), Trees, invariant=True),
+    "GRAF-like + proxies": Entry(lambda kinds: GRAF_LIKE, ParZCPlus, reads=plus_inputs),
+    "ParZC+": Entry(lambda kinds: PLUS, ParZCPlus, invariant=True, reads=plus_inputs),
 }
 
 

@@ -1,0 +1,143 @@
+"""Our proxies beside published ones, node counts beside printed lengths, and what is said where something is missing."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from parzc_core import nds_comparison, nds_truth, plots_nds
+from parzc_core.collector import NodeStatistics
+from parzc_core.errors import BadInput
+from parzc_core.experiments import Data
+from parzc_core.results import Row
+from parzc_core.statistics_store import Collection
+
+ARCHS = [f"arch{i}" for i in range(30)]
+TRUTH = np.linspace(80, 95, len(ARCHS))
+
+
+def data() -> Data:
+    """snip and synflow rise with accuracy, as one node each; params is constant but for one network, nwot has a NaN."""
+    statistics = [
+        NodeStatistics(
+            ("a", "b"), ("snip", "synflow"), np.array([[i, 1.0], [2.0 * i, i]]), np.ones(2, dtype=np.int64), (0, 1)
+        )
+        for i in range(len(ARCHS))
+    ]
+    scores = pd.DataFrame({"params": [1.0] * 29 + [2.0], "nwot": [np.nan, *range(29)]}, index=ARCHS, dtype=float)
+    collection = Collection(ARCHS, statistics, scores, {})
+    none = np.zeros(0)
+    return Data(collection, TRUTH, TRUTH, "val", "judged on made-up accuracy", none, none)
+
+
+def published() -> pd.DataFrame:
+    """snip turned round, nwot as ours, synflow without relation to it; in another order of the rows, with scores we lack."""
+    shuffled = np.random.default_rng(0).permutation(len(ARCHS))
+    table = pd.DataFrame(
+        {
+            "accuracy": TRUTH,
+            "snip": -np.arange(30.0),
+            "nwot": np.arange(30.0) ** 2,
+            "synflow": shuffled,
+            "epe_nas": 1.0,
+        },
+        index=ARCHS,
+    )
+    return table.iloc[::-1]
+
+
+def test_each_proxy_is_compared_cell_by_cell() -> None:
+    got = nds_comparison.of_published(data(), published(), resamples=50)
+    assert list(got.index) == ["snip", "synflow", "nwot"]  # what both have, as the paper orders them
+    assert got.loc["snip", ["kendall", "spearman", "ours", "theirs"]].tolist() == pytest.approx([-100, -100, 100, -100])
+    assert got.loc["nwot", ["kendall", "n"]].tolist() == pytest.approx([100, 29])  # one of ours is not a number
+    assert abs(got.loc["synflow", "kendall"]) < 40
+    assert got.loc["synflow", "ci_low"] < got.loc["synflow", "kendall"] < got.loc["synflow", "ci_high"]
+    with pytest.raises(BadInput, match="without 1 of 30 collected architectures, such as arch7"):
+        nds_comparison.of_published(data(), published().drop("arch7"))
+
+
+def test_rows_say_what_was_compared_with_what() -> None:
+    agreement = nds_comparison.of_published(data(), published(), resamples=50)
+    rows = {(r.row, r.column): r for r in nds_comparison.rows_of_published("nds_nb301", agreement, "smoke", "a note")}
+    assert len(rows) == 9
+    assert rows["SNIP", "ours and published"].value == pytest.approx(-100)
+    assert rows["SNIP", "ours and accuracy"].value == pytest.approx(100)
+    assert rows["SNIP", "published and accuracy"].value == pytest.approx(-100)
+    assert rows["NWOT", "ours and published"].n == 29
+    proxies = nds_comparison.rows_of_proxies("nds_nb301", "NB301", data(), "smoke", "a note", "recreated")
+    assert {(r.column, r.origin) for r in proxies} == {("NB301", "recreated")}
+    assert {r.row: r.value for r in proxies if r.metric == "kendall"}["Synflow"] == pytest.approx(100)
+
+
+def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nds_comparison, "judgeable", lambda *_: nds_comparison.LEAST - 1)
+    found, why = nds_comparison.nb301(12)
+    assert found is None
+    assert "parzc data fetch" in why
+    assert "parzc collect --space nb301 --dataset cifar10 --labelled --cells 725 --width 12" in why
+    rows = nds_comparison.rows_of_truth("nds_nb301", "smoke")
+    assert [(r.origin, r.value, r.n) for r in rows] == [("unavailable", None, 0)] * 3
+    assert all("python -m parzc_core.nds_truth" in r.note and "--labelled" in r.note for r in rows)
+
+
+def test_the_truth_made_here_is_marked_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nds_comparison, "judgeable", lambda space, *_: 30 if space == "nds_enas" else 0)
+    monkeypatch.setattr(nds_comparison, "load", lambda *_: data())
+    monkeypatch.setattr(nds_truth, "ceiling", lambda space: 62.5)
+    rows = nds_comparison.rows_of_truth("nds_nb301", "smoke")
+    enas = [row for row in rows if row.column == "ENAS on Fashion-MNIST"]
+    assert {row.origin for row in enas} == {"recreated"}
+    assert {row.row: row.value for row in enas if row.metric == "kendall"}["ceiling"] == 62.5
+    assert [row.origin for row in rows if row not in enas] == ["unavailable"] * 2
+
+
+def test_no_more_cells_are_read_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple] = []
+
+    def load(*arguments: object) -> object:
+        asked.append(arguments)
+        return SimpleNamespace(note="")
+
+    monkeypatch.setattr(nds_comparison, "judgeable", lambda *_: 400)
+    monkeypatch.setattr(nds_comparison, "load", load)
+    nds_comparison.nb301(12, 300), nds_comparison.nb301(12)
+    assert [one[2] for one in asked] == [300, 400]
+
+
+def test_rankers_read_what_the_supplement_says() -> None:
+    runs = nds_comparison.ranker_runs(cast(Data, range(700)), 12, 3, "tiny", 10)
+    assert list(runs) == ["ParZC", "ParZC (aligned)"]
+    for name, encoding in (("ParZC", "paper"), ("ParZC (aligned)", "aligned")):
+        assert [(run.split, run.encoding, run.train) for run in runs[name]] == [(i, encoding, 420) for i in range(3)]
+        assert {run.proxies for run in runs[name]} == {("synflow", "snip", "grad_norm", "fisher")}
+        assert {run.parts for run in runs[name]} == {("Mixer", "BN")}  # no graph
+
+
+def test_node_counts_are_those_of_networks() -> None:
+    counts = nds_comparison.node_counts(samples=40, seeds=2)
+    assert counts["printed"].to_dict() == {"DARTS": 500, "ENAS": 688, "NASNet": 630, "Amoeba": 708, "PNAS": 728}
+    assert (counts["longest, least"] <= counts["longest, greatest"]).all()
+    assert (counts["longest, greatest"] <= counts["possible"]).all()
+    assert (counts["median"] < counts["at 20 cells"]).all()
+    assert counts["longer (%)"].between(0, 100).all()
+    rows = nds_comparison.rows_of_counts("nds_nb301", counts, "smoke")
+    assert [row.unit for row in rows] == ["nodes"] * 5
+    assert isinstance(rows[0], Row)
+    assert rows[0].value == counts.loc["DARTS", ["longest, least", "longest, greatest"]].mean()
+    assert "printed: 500" in rows[0].note
+
+
+def test_the_figure_shows_both_or_says_why_not() -> None:
+    counts = pd.DataFrame({key: [500.0, 600.0] for key in plots_nds.COUNTS}, index=["DARTS", "ENAS"])
+    agreement = nds_comparison.of_published(data(), published(), resamples=50)
+    drawn = plots_nds.nds_overview(counts, agreement).axes[1]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == ["SNIP", "Synflow", "NWOT"]
+    widths = [bar.get_width() for bar in drawn.patches]
+    assert widths == pytest.approx([*agreement["ours"], *agreement["theirs"]])
+    empty = plots_nds.nds_overview(counts, None, "not collected").axes[1]
+    assert [text.get_text() for text in empty.texts] == ["not collected"]
+    with pytest.raises(BadInput, match="expected printed"):
+        plots_nds.nds_overview(counts[["printed"]], None)
