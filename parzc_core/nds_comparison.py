@@ -22,7 +22,10 @@ PRINTED_INPUTS = {"nds_darts": 2000, "nds_enas": 2752, "nds_nasnet": 2520, "nds_
 
 
 LEAST = 20  # collected cells below which nothing is said of NAS-Bench-301
-COMMAND = "parzc collect --space nb301 --dataset cifar10 --sample labelled --cells 725 --width {width} --scores params flops jacov nwot"
+COMMAND = (
+    "parzc collect --space nb301 --dataset cifar10 --sample labelled --cells 725 --width {width} "
+    "--scores params flops jacov nwot"
+)
 
 
 def nb301(width: int, cells: int | None = None) -> tuple[Data | None, str]:
