@@ -19,7 +19,7 @@ SMALL = {"space": "autoformer", "dataset": "imagenet", "cells": 2, "batch": 2, "
 
 @pytest.fixture
 def labelled(monkeypatch):
-    monkeypatch.setattr(labels, "architectures", lambda space: list(LABELLED))
+    monkeypatch.setattr(labels, "architectures", lambda space, dataset: list(LABELLED))
 
 
 def test_the_labelled_architectures_are_collected_on_the_networks_that_were_labelled(labelled, tmp_path):
