@@ -146,9 +146,18 @@ def test_bad_input_is_one_clear_error_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_data_set_that_is_none_is_named() -> None:
-    with pytest.raises(UnknownName, match="cifar1000"):
-        StudyConfig(base=RankerRun(dataset="cifar1000")).key()
+def test_a_data_set_without_statistics_or_labels_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    none = StudyConfig(base=RankerRun(dataset="cifar1000"))
+    with pytest.raises(BadInput, match="cifar1000 holds no statistics"):
+        run_study(none, tmp_path / "a.sqlite", 1)
+
+    def missing(*_: str) -> None:
+        raise LabelsMissing("no labels; run `parzc data fetch`")
+
+    monkeypatch.setattr("parzc_core.labels.judge", missing)
+    with pytest.raises(LabelsMissing, match="parzc data fetch"):
+        run_study(StudyConfig(base=RankerRun(cells=59)), tmp_path / "a.sqlite", 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_used_is_named(toy: Toy, tmp_path: Path) -> None:
