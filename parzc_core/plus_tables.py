@@ -52,7 +52,7 @@ class Amount:
 AMOUNTS = {
     "smoke": Amount(1, 0, (78,), 0, {78: 1}, {78: 1}, (1, 1), 1, PlusConfig(trees=10, steps=5, network_steps=5)),
     "standard": Amount(3, 1, (78, 156, 469), 1, {78: 2}, {78: 1}, (1, 0), 3),
-    "full": Amount(10, 5, NB201_SIZES, 9, {78: 10, 469: 3}, {78: 3, 469: 2}, (5, 2), 4),
+    "full": Amount(10, 3, NB201_SIZES, 9, {78: 10, 469: 2}, {78: 3, 469: 2}, (5, 1), 4),
 }
 
 

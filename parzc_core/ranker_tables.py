@@ -110,9 +110,9 @@ def planned(space: str, profile: str) -> Plan | None:
     splits = {"smoke": 1, "standard": 2, "full": benchmark.splits}.get(profile, sizes.splits)
     predictors = [
         PredictorRun(name, space, DATASET, sizes.cells, n, split, _changes(name, space, profile), benchmark.width)
-        for name in rivals
         for n in chosen
         if n in benchmark.rivals
+        for name in rivals
         for split in range(splits)
     ]
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
