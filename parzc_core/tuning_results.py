@@ -25,7 +25,7 @@ LABELS = {"table10": "Table 10", "a4": "A.4"}
 DEFAULTS = "defaults"
 FEWEST = 8  # full trainings below which importances are noise
 # Profile -> size of the spaces, and trials of each study.
-PLANS = {"smoke": ("tiny", 3), "standard": ("small", 16), "full": ("cpu", 60), "paper": ("printed", 100)}
+PLANS = {"smoke": ("tiny", 3), "standard": ("small", 16), "full": ("cpu", 40), "paper": ("printed", 100)}
 
 
 @dataclass(frozen=True)
