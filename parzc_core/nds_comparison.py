@@ -11,12 +11,12 @@ from parzc_core.errors import BadInput
 from parzc_core.experiments import Data, RankerRun, load
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.predictions import judgeable
-from parzc_core.proxy_table import network_scores, proxy_correlations
+from parzc_core.proxy_table import EPOCHS as EPOCHS_OF
+from parzc_core.proxy_table import NDS_PROXIES, RANKERS, network_scores, proxy_correlations
 from parzc_core.results import Row
 from parzc_core.spaces import nds, nds_slots
 
-PROXIES = ("synflow", "snip", "grad_norm", "fisher")  # that the rankers of NDS read (supplement, "Details for NDS")
-EPOCHS = 296  # of them (§4.1)
+EPOCHS = EPOCHS_OF["nds_darts"]
 # Lengths of their input for all four proxies (supplement, "Details for NDS").
 PRINTED_INPUTS = {"nds_darts": 2000, "nds_enas": 2752, "nds_nasnet": 2520, "nds_amoeba": 2832, "nds_pnas": 2912}
 
@@ -46,7 +46,7 @@ def ranker_runs(
 ) -> dict[str, list[RankerRun]]:
     """{row: runs} of ParZC on these cells: the paper's encoding and the aligned one; statistics alone, as the paper has it."""
     base = RankerRun(
-        "nb301", cells=len(data), train=round(share * len(data)), parts=("Mixer", "BN"), size=size, proxies=PROXIES,
+        "nb301", cells=len(data), train=round(share * len(data)),  size=size, **RANKERS["nds_darts"],
         epochs=epochs, width=width,
     )  # fmt: skip
     encodings = {"ParZC": "paper", "ParZC (aligned)": "aligned"}
@@ -142,7 +142,7 @@ def node_counts(samples: int = 1000, seeds: int = 3) -> pd.DataFrame:
     """
     lines = {}
     for name, length in PRINTED_INPUTS.items():
-        space, printed = nds.SPACES[name], length // len(PROXIES)
+        space, printed = nds.SPACES[name], length // len(NDS_PROXIES)
         drawn = [[space.parse(arch) for arch in space.sample(samples, seed)] for seed in range(seeds)]
         nodes = np.array([[len(nds_slots.node_paths(arch)) for arch in each] for each in drawn])  # (seeds, samples)
         deepest = np.array([[arch.depth == max(space.depths) for arch in each] for each in drawn])

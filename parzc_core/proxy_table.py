@@ -1,17 +1,19 @@
 """Table 1's rows of zero-cost proxies: how well one number an architecture, untrained, ranks them by accuracy."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from parzc_core import metrics
+from parzc_core import labels, metrics
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import LabelsMissing, UnknownName
 from parzc_core.experiments import Data, load
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.paths import STATISTICS
 from parzc_core.results import Row
+from parzc_core.spaces import NDS
 from parzc_core.statistics_store import StatisticsStore
 
 # The columns that are run here: (space, data set) whose statistics are read.
@@ -20,11 +22,17 @@ COLUMNS = {
     "NB201-CF10": ("nb201", "cifar10"),
     "NB201-CF100": ("nb201", "cifar100"),
     "NB201-IMG16": ("nb201", "imagenet16-120"),
+    "NDS-DARTS": ("nds_darts", "cifar10"),
+    "NDS-NASNet": ("nds_nasnet", "cifar10"),
+    "NDS-ENAS": ("nds_enas", "cifar10"),
 }
 
 
 LEAST = 1000  # architectures that a column needs: the paper's protocol
-EPOCHS = {"nb101": 150, "nb201": 200}  # of ParZC, Section 4.1
+EPOCHS = {"nb101": 150, "nb201": 200, **dict.fromkeys(NDS, 296)}  # of ParZC, Section 4.1
+NDS_PROXIES = ("synflow", "snip", "grad_norm", "fisher")
+# What rankers of a space have of their own: of NDS no graph, and four proxies (supplement, "Details for NDS").
+RANKERS: dict[str, dict[str, Any]] = {name: {"parts": ("Mixer", "BN"), "proxies": NDS_PROXIES} for name in NDS}
 
 
 def column_of(space: str, dataset: str) -> str:
@@ -44,6 +52,9 @@ def collected(columns: Sequence[str], cells: int | None = None) -> tuple[dict[st
                 found[column] = load(space, dataset, cells)
             else:
                 command = f"parzc collect --space {space} --dataset {dataset}"
+                if space in NDS:  # whose labels are of some architectures only
+                    labels.judge(space, dataset)
+                    command += f" --labelled --cells {LEAST}"
                 absent[column] = {"judged on": f"{there} architectures collected, {cells or LEAST} needed: {command}"}
         except LabelsMissing as error:
             absent[column] = {"judged on": str(error)}

@@ -77,10 +77,10 @@ def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPat
     found, why = nds_comparison.nb301(12)
     assert found is None
     assert "parzc data fetch" in why
-    assert "parzc collect --space nb301 --dataset cifar10 --labelled --cells 725 --width 12" in why
+    assert "parzc collect --space nb301 --dataset cifar10 --sample labelled --cells 725 --width 12" in why
     rows = nds_comparison.rows_of_truth("nds_nb301", "smoke")
     assert [(r.origin, r.value, r.n) for r in rows] == [("unavailable", None, 0)] * 3
-    assert all("python -m parzc_core.nds_truth" in r.note and "--labelled" in r.note for r in rows)
+    assert all("python -m parzc_core.nds_truth" in r.note and "--sample labelled" in r.note for r in rows)
 
 
 def test_the_truth_made_here_is_marked_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
