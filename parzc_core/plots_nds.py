@@ -1,10 +1,12 @@
 """The figure of `nds_nb301`: node counts beside the paper's input lengths, and our proxies beside published ones."""
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from parzc_core.plots_style import BACKDROP, BLUE, GREY, ORANGE, PROXY_LABELS, VERMILION, expect, new_figure
+from parzc_core.plots_style import BLUE, GREY, ORANGE, PROXY_LABELS, VERMILION, expect, new_figure
 
 COUNTS = ("printed", "longest, least", "longest, greatest", "possible")
 
@@ -28,8 +30,8 @@ def nds_overview(counts: pd.DataFrame, agreement: pd.DataFrame | None, why: str 
     left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)
     right.set_title("NAS-Bench-301: ours and published", pad=8)
     if agreement is None:
-        right.set(xticks=[], yticks=[])
-        right.text(0.5, 0.5, why, ha="center", va="center", wrap=True, transform=right.transAxes, bbox=BACKDROP)
+        right.set_axis_off()
+        right.text(0.5, 0.5, fill(why, 60), ha="center", va="center", fontsize=9.5, transform=right.transAxes)
         return figure
     rows = np.arange(len(agreement))[::-1]
     right.barh(rows + 0.2, agreement["ours"], height=0.38, color=BLUE, label="our value with accuracy")

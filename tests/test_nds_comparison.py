@@ -110,6 +110,8 @@ def test_no_more_cells_are_read_than_asked_for(monkeypatch: pytest.MonkeyPatch) 
 def test_rankers_read_what_the_supplement_says() -> None:
     runs = nds_comparison.ranker_runs(cast(Data, range(700)), 12, 3, "tiny", 10)
     assert list(runs) == ["ParZC", "ParZC (aligned)"]
+    fewer = nds_comparison.ranker_runs(cast(Data, range(700)), 12, 1, "tiny", 10, most=100)
+    assert [run.train for each in fewer.values() for run in each] == [100, 100]
     for name, encoding in (("ParZC", "paper"), ("ParZC (aligned)", "aligned")):
         assert [(run.split, run.encoding, run.train) for run in runs[name]] == [(i, encoding, 420) for i in range(3)]
         assert {run.proxies for run in runs[name]} == {("synflow", "snip", "grad_norm", "fisher")}
