@@ -61,12 +61,14 @@ class Benchmark:
 
 
 _SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
+_WITHOUT_PINAT = tuple(name for name in RANKERS if name != "ParZC (PINAT)")
+DEAR, MOST_OF_DEAR = ("PINAT", "TNASP"), 156  # predictors that are run with so many training cells at most
 BENCHMARKS = {
     "nb201": Benchmark(
-        "nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], rivals=_SAMPLES["nb201"], splits=5
+        "nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], rivals=(78, 156, 469, 781), splits=5
     ),
     "nb101": Benchmark(
-        "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), rivals=(100, 424), splits=3, width=32
+        "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, _WITHOUT_PINAT, rivals=(), splits=3, width=32
     ),
 }
 PINAT_STEPS, LEAST_EPOCHS = 1600, 30  # for "ParZC (PINAT)", which costs four times as much a step as "ParZC"
@@ -113,6 +115,7 @@ def planned(space: str, profile: str) -> Plan | None:
         for n in chosen
         if n in benchmark.rivals
         for name in rivals
+        if name not in DEAR or n <= MOST_OF_DEAR
         for split in range(splits)
     ]
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))

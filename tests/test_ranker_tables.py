@@ -53,11 +53,9 @@ def test_the_full_profile_runs_all_columns_with_five_splits_or_more(space):
             same = [r.split for r in plan.rankers if (r.parts, r.encoding, r.train) == (parts, encoding, n)]
             assert same == list(range(len(same)))
             assert len(same) >= 5
-    assert {run.predictor for run in plan.predictors} == set(PREDICTORS)
     if space == "nb201":
-        assert {(run.train, run.split) for run in plan.predictors} == {
-            (n, s) for n in benchmark.samples for s in range(5)
-        }
+        assert {run.predictor for run in plan.predictors} == set(PREDICTORS)
+        assert {(r.train, r.split) for r in plan.predictors} == {(n, s) for n in benchmark.rivals for s in range(5)}
     assert len(set(plan.rankers)) == len(plan.rankers)
     assert len(set(plan.predictors)) == len(plan.predictors)
 
