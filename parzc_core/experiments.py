@@ -2,18 +2,17 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
-from parzc_core import labels, metrics, scheduling
+from parzc_core import labels, metrics
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
@@ -26,10 +25,9 @@ from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
 from parzc_core.spaces import stacked_graphs
 from parzc_core.statistics_store import Collection, StatisticsStore
+from parzc_core.stored_runs import in_parallel
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
 METHOD_VERSION = 1
 _LATER = ("batch_size", "width")  # fields that a run stored before they were there has at their defaults
@@ -237,21 +235,6 @@ def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFra
     return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(run_key(run)) or {})} for run in runs])
 
 
-def in_parallel(
-    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, unit: str
-) -> Iterator[tuple[Item, Result]]:
-    """(item, function(item)) as each is done, on `jobs` processes, with a progress bar on a terminal."""
-    work = [(function, item) for item in items]
-    with tqdm(total=len(items), unit=unit, disable=None) as bar:
-        for pair in scheduling.run(_with_its_item, work, jobs):
-            yield pair
-            bar.update()
-
-
-def _with_its_item(function: Callable[[Item], Result], item: Item) -> tuple[Item, Result]:
-    return item, function(item)
-
-
 def _group(run: RankerRun) -> list[int]:
     """The splits that are trained together with `run`."""
     first = GROUP * (run.split // GROUP)
@@ -267,6 +250,13 @@ def run_key(run: RankerRun) -> dict[str, Any]:
         "statistics": statistics[:16],
         "judged_on": data.judged_on,
     }
+
+
+def everything_read(collection: Collection) -> str:
+    """16 hex digits that stand for all of a collection: its shards, and the network-level scores beside them."""
+    scores = pd.util.hash_pandas_object(collection.scores).tolist()
+    read = {"shards": collection.manifest["shards"], "names": list(collection.scores), "scores": scores}
+    return RunStore.key(read)[:16]
 
 
 def identity(run: RankerRun) -> dict[str, Any]:

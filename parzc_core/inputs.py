@@ -1,8 +1,11 @@
 """What rankers read of architectures: encoded statistics, graphs, or both."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+CHUNK = 2048  # architectures scored at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +22,11 @@ class Inputs:
     def __len__(self) -> int:
         return len(next(part for part in (self.statistics, self.operations) if part is not None))
 
-    def __getitem__(self, rows: np.ndarray) -> "Inputs":
+    def __getitem__(self, rows: np.ndarray | slice) -> "Inputs":
         """The given architectures."""
         parts = (self.statistics, self.adjacency, self.operations)
         return Inputs(*(None if part is None else part[rows] for part in parts))
+
+    def chunks(self) -> Iterator["Inputs"]:
+        """CHUNK architectures after another, so that scoring a whole space needs little memory."""
+        return (self[start : start + CHUNK] for start in range(0, len(self), CHUNK))

@@ -26,12 +26,12 @@ import torch.nn.functional as F
 
 from parzc_core import metrics
 from parzc_core.errors import LabelsMissing, ParzcError
-from parzc_core.experiments import in_parallel
 from parzc_core.mixed_precision.data import Images, digits, fashion_mnist
 from parzc_core.paths import ROOT, write_whole
 from parzc_core.results import versions
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import nds
+from parzc_core.stored_runs import in_parallel
 
 DATASET = "fashion-mnist"
 SPACES = ("nds_darts", "nds_enas", "nds_nasnet")

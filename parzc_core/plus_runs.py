@@ -19,12 +19,20 @@ import torch
 from parzc_core import metrics
 from parzc_core.calibration import LEVELS, Scale, coverage, log_density, out_of_fold, select_next
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data, RankerRun, in_parallel, inputs_for, load, training_cells, training_config
+from parzc_core.experiments import (
+    Data,
+    RankerRun,
+    everything_read,
+    inputs_for,
+    load,
+    training_cells,
+    training_config,
+)
 from parzc_core.inputs import Inputs
 from parzc_core.predictors.parzc_plus import PLUS, ParZCPlus, PlusConfig
 from parzc_core.predictors.plus_features import plus_inputs
 from parzc_core.predictors.plus_learners import log_error
-from parzc_core.run_store import RunStore
+from parzc_core.stored_runs import computed
 from parzc_core.training import fit
 
 METHOD_VERSION = 1  # raised when code changes what a run gives
@@ -203,12 +211,8 @@ def _encoded(run: RankerRun, data: Data) -> Inputs:
 def run_stored(runs: Sequence[Run], store: Path, jobs: int = 1) -> pd.DataFrame:
     """Every run and its result, a row each: column `run`, then the results; only what `store` lacks is computed, on `jobs`
     processes, and stored as soon as it is done."""
-    kept = RunStore(store)
-    keys = {run: run_key(run) for run in runs}
-    todo = [run for run, key in keys.items() if kept.get(key) is None]
-    for run, result in in_parallel(_evaluate, todo, jobs, unit="run"):
-        kept.put(keys[run], result)
-    return pd.DataFrame([{"run": run, **(kept.get(keys[run]) or {})} for run in runs])
+    results = computed(_evaluate, {run: run_key(run) for run in runs}, store, jobs)
+    return pd.DataFrame([{"run": run, **results[run]} for run in runs])
 
 
 def _evaluate(run: Run) -> dict[str, Any]:
@@ -219,17 +223,11 @@ def _evaluate(run: Run) -> dict[str, Any]:
 def run_key(run: Run) -> dict[str, Any]:
     """What decides the result: the run, the statistics and scores it reads, the labels."""
     data = run.where.data
-    collection = data.collection
-    read = {
-        "shards": collection.manifest["shards"],
-        "names": list(collection.scores),
-        "scores": pd.util.hash_pandas_object(collection.scores).tolist(),
-    }
     return {
         "method": METHOD_VERSION,
         "kind": type(run).__name__,
         **dataclasses.asdict(run),
-        "statistics": RunStore.key(read)[:16],
+        "statistics": everything_read(data.collection),
         "cells": len(data),
         "learned_from": data.learned_from,
         "judged_on": data.judged_on,

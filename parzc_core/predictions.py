@@ -10,11 +10,11 @@ import torch
 
 from parzc_core import labels, metrics
 from parzc_core.errors import LabelsMissing
-from parzc_core.experiments import RankerRun, data_of, folder_name, in_parallel, run_key, train_ranker, training_cells
+from parzc_core.experiments import RankerRun, data_of, folder_name, run_key, train_ranker, training_cells
 from parzc_core.paths import STATISTICS
-from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
 from parzc_core.statistics_store import StatisticsStore
+from parzc_core.stored_runs import computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,20 +82,18 @@ def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> lis
 
     Raises BadInput, LabelsMissing, CorruptShard.
     """
-    kept = RunStore(store)
-    keys = [{"what": "scores of the unseen cells", **run_key(run)} for run in runs]
-    keys_of = dict(zip(runs, keys, strict=True))
-    todo = [run for run, key in keys_of.items() if kept.get(key) is None]
-    for run, scores in in_parallel(_scores, todo, jobs, unit="ranker"):
-        kept.put(keys_of[run], {"scores": scores})
-    return [_prediction(run, (kept.get(key) or {})["scores"]) for run, key in zip(runs, keys, strict=True)]
+    keys = {run: {"what": "scores of the unseen cells", **run_key(run)} for run in runs}
+    found = computed(_scores, keys, store, jobs, unit="ranker")
+    return [_prediction(run, found[run]["scores"]) for run in runs]
 
 
-def _scores(run: RankerRun) -> list[float]:
+def _scores(run: RankerRun) -> dict[str, list[float]]:
     torch.set_num_threads(1)
     ranker, inputs, _, judged = train_ranker(run)
     scores = ranker.predict(inputs[judged]).astype(np.float32)  # the model computes in float32
-    return [float(str(score)) for score in scores]  # the shortest decimal that reads back as the same float32
+    return {
+        "scores": [float(str(score)) for score in scores]
+    }  # the shortest decimals that read back as the same float32
 
 
 def _prediction(run: RankerRun, scores: list[float]) -> Prediction:

@@ -18,11 +18,12 @@ import torch
 from parzc_core import experiments, metrics
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data, RankerRun, in_parallel, train_splits
+from parzc_core.experiments import Data, RankerRun, train_splits
 from parzc_core.model import Inputs, Model
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
 from parzc_core.stability import BASE, CELLS, Variant, comparisons, missing, read
+from parzc_core.stored_runs import computed
 
 
 def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store: Path, jobs: int = 1) -> pd.DataFrame:
@@ -42,12 +43,10 @@ def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store
         )
     pairs = [(v, v) for v in variants] + [pair for both in comparisons(variants).values() for pair in both]
     targets = {a: [b for x, b in dict.fromkeys(pairs) if x == a] for a in variants}
-    kept, data = RunStore(store), read(variants, run.cells or CELLS, run.dataset)
+    data = read(variants, run.cells or CELLS, run.dataset)
     keys = {a: {"what": "carried over", **_identity(run, data, targets[a], splits)} for a in variants}
-    todo = [a for a in variants if kept.get(keys[a]) is None]
-    for a, result in in_parallel(partial(_carried, run, variants, splits, targets), todo, jobs, unit="variant"):
-        kept.put(keys[a], result)
-    return pd.DataFrame([{"learned": a.name, **row} for a in variants for row in (kept.get(keys[a]) or {})["rows"]])
+    found = computed(partial(_carried, run, variants, splits, targets), keys, store, jobs, unit="variant")
+    return pd.DataFrame([{"learned": a.name, **row} for a in variants for row in found[a]["rows"]])
 
 
 def _identity(run: RankerRun, data: Mapping[Variant, Data], used: Sequence[Variant], splits: int) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from parzc_core.errors import BadInput
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
 from parzc_core.model import Inputs, Model, ModelConfig
-
-CHUNK = 2048  # architectures scored at once
+from parzc_core.predictors.schedule import batches, seeded
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,12 @@ class FittedRanker:
 
     def predict(self, inputs: np.ndarray | Inputs, samples: int = 0) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Scores, higher meaning better. samples=0: float64[n] with mean weights; samples=s: (mean [n], std [n]) over s draws."""
-        tensors = _tensors(_as_inputs(inputs))
+        asked = _as_inputs(inputs)
         self.model.eval()
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with torch.no_grad(), seeded(self.seed):
             if not samples:
-                count = len(_as_inputs(inputs))
-                chunks = [[_rows(tensor, start) for tensor in tensors] for start in range(0, count, CHUNK)]
-                return torch.cat([self.model(*chunk) for chunk in chunks]).double().numpy()
+                return torch.cat([self.model(*_tensors(chunk)) for chunk in asked.chunks()]).double().numpy()
+            tensors = _tensors(asked)
             with sampling(self.model):
                 draws = torch.stack([self.model(*tensors) for _ in range(samples)]).double()
         return draws.mean(dim=0).numpy(), draws.std(dim=0, unbiased=False).numpy()
@@ -157,7 +154,7 @@ def _train(
     for epoch in range(1, config.epochs + 1):
         order = torch.stack([torch.randperm(y.shape[1], generator=generator) for generator in generators])
         total = torch.zeros(len(models))
-        for rows in _batches(order, config.batch_size):  # [members, batch]
+        for rows in batches(order, config.batch_size):  # [members, batch]
             batch = (None if part is None else part[member, rows] for part in stacked)
             values = objectives(state, y[member, rows], *batch)
             optimizer.zero_grad(set_to_none=True)
@@ -180,14 +177,6 @@ def _copy_weights(state: dict[str, torch.Tensor], models: list[Model]) -> None:
                 parameter.copy_(state[name][i])
 
 
-def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """[members, n] -> batches [members, size]; a last one of a single architecture has no pair and joins the one before it."""
-    batches = list(order.split(size, dim=1))
-    if len(batches) > 1 and batches[-1].shape[1] < 2:
-        batches[-2:] = [torch.cat(batches[-2:], dim=1)]
-    return batches
-
-
 def _as_inputs(inputs: np.ndarray | Inputs) -> Inputs:
     return inputs if isinstance(inputs, Inputs) else Inputs(statistics=np.asarray(inputs, dtype=np.float32))
 
@@ -195,11 +184,6 @@ def _as_inputs(inputs: np.ndarray | Inputs) -> Inputs:
 def _tensors(inputs: Inputs) -> tuple[torch.Tensor | None, ...]:
     parts = (inputs.statistics, inputs.adjacency, inputs.operations)
     return tuple(None if part is None else torch.as_tensor(part) for part in parts)
-
-
-def _rows(tensor: torch.Tensor | None, start: int) -> torch.Tensor | None:
-    """The CHUNK rows from `start`."""
-    return None if tensor is None else tensor[start : start + CHUNK]
 
 
 def _model_config(config: TrainingConfig, inputs: Inputs) -> ModelConfig:

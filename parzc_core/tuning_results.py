@@ -12,10 +12,11 @@ import torch
 
 from parzc_core import metrics
 from parzc_core.errors import BadInput
-from parzc_core.experiments import GROUP, data_of, in_parallel, inputs_for, training_cells, training_config
+from parzc_core.experiments import GROUP, data_of, inputs_for, training_cells, training_config
 from parzc_core.results import Row, row_of_runs
 from parzc_core.run_store import RunStore
 from parzc_core.search.bohb import optuna_library
+from parzc_core.stored_runs import in_parallel
 from parzc_core.training import fit_many
 from parzc_core.tuning import StudyConfig, objective, study_cells
 from parzc_core.tuning_spaces import Value, apply

@@ -19,11 +19,12 @@ import torch
 from parzc_core import vit_data
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.experiments import Data, in_parallel
+from parzc_core.experiments import Data
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.model import ModelConfig
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
+from parzc_core.stored_runs import computed
 from parzc_core.training import TrainingConfig, fit_many
 from parzc_core.vit_data import Truth
 
@@ -107,12 +108,7 @@ def evaluate(run: FoldRun, data: Mapping[int, Data] | None = None) -> dict[str, 
 
 def run_all(runs: Sequence[FoldRun], store: Path, jobs: int = 1) -> dict[FoldRun, dict[str, Any]]:
     """{run: what `evaluate` gives}; only what `store` lacks is computed, on `jobs` processes."""
-    kept = RunStore(store)
-    keys = {run: key(run) for run in dict.fromkeys(runs)}
-    todo = [run for run in keys if kept.get(keys[run]) is None]
-    for run, result in in_parallel(evaluate, todo, jobs, unit="set of rankers"):
-        kept.put(keys[run], result)
-    return {run: kept.get(keys[run]) or {} for run in keys}
+    return computed(evaluate, {run: key(run) for run in runs}, store, jobs, unit="set of rankers")
 
 
 def key(run: FoldRun) -> dict[str, Any]:

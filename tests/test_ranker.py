@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core import metrics, training
+from parzc_core import inputs as inputs_module
+from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.losses import diff_kendall, loss, pairwise_rank_loss
 from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, sampling
@@ -18,6 +19,7 @@ from parzc_core.model import Inputs, Model, ModelConfig
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.np import NP, NPConfig, normalised
 from parzc_core.predictors.pinat import PINATConfig
+from parzc_core.predictors.schedule import batches
 from parzc_core.training import TrainingConfig, fit, fit_many
 
 numbers = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=12, unique=True)
@@ -250,11 +252,9 @@ def test_accuracy_is_used_by_z_score_alone():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 41), st.integers(2, 12))
 def test_every_architecture_is_in_one_batch_and_no_batch_is_single(n, size):
-    from parzc_core.training import _batches
-
-    batches = _batches(torch.stack([torch.randperm(n), torch.arange(n)]), size)
-    assert [sorted(row.tolist()) for row in torch.cat(batches, dim=1)] == [list(range(n))] * 2
-    assert min(batch.shape[1] for batch in batches) >= 2
+    parts = batches(torch.stack([torch.randperm(n), torch.arange(n)]), size)
+    assert [sorted(row.tolist()) for row in torch.cat(parts, dim=1)] == [list(range(n))] * 2
+    assert min(part.shape[1] for part in parts) >= 2
 
 
 @pytest.mark.parametrize("parts", [("MLP",), ("Mixer",), ("NP", "Mixer"), ("PINAT", "Mixer")])
@@ -292,7 +292,7 @@ def test_scores_in_chunks_are_those_of_all_at_once(monkeypatch):
     inputs, accuracy = toy()
     ranker = fit(inputs, accuracy, small(("NP", "Mixer", "BN"), epochs=3))
     whole = ranker.predict(inputs)
-    monkeypatch.setattr(training, "CHUNK", 4)
+    monkeypatch.setattr(inputs_module, "CHUNK", 4)
     np.testing.assert_allclose(ranker.predict(inputs), whole, rtol=1e-5, atol=1e-6)
     alone = fit(inputs.statistics, accuracy, small(("Mixer",), epochs=2))
     assert alone.predict(inputs.statistics).shape == (10,)

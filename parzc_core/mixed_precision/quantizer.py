@@ -13,6 +13,7 @@ from torch import nn
 
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mixed_precision.bits import BitConfiguration, check_bits, check_layers
+from parzc_core.mixed_precision.calibration_pass import check_ends, watch_inputs
 from parzc_core.passes import nodes_of
 
 TINY = torch.finfo(torch.float32).eps
@@ -87,36 +88,19 @@ def calibrate(network: nn.Module, batches: Iterable[torch.Tensor], clip: float =
     """
     if not 0.5 < clip <= 1:
         raise BadInput(f"got clip={clip!r}; expected a number above 0.5, at most 1")
-    model = copy.deepcopy(network).eval()
     seen: dict[str, list[tuple[float, float]]] = {}
 
-    def watch(name: str, node: nn.Module) -> None:
-        def look(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            values = inputs[0].detach().flatten()
-            drop = int((1 - clip) * values.numel())
-            low = values.kthvalue(drop + 1).values
-            high = values.kthvalue(values.numel() - drop).values
-            seen.setdefault(name, []).append((float(low), float(high)))
+    def look(layer: str, values: torch.Tensor) -> None:
+        drop = int((1 - clip) * values.numel())
+        low = values.kthvalue(drop + 1).values
+        high = values.kthvalue(values.numel() - drop).values
+        seen.setdefault(layer, []).append((float(low), float(high)))
 
-        node.register_forward_pre_hook(look)
-
-    for name, node in nodes_of(model).items():
-        watch(name, node)
-    images = 0
-    with torch.no_grad():
-        for batch in batches:
-            if len(batch):
-                images += len(batch)
-                model(batch)
-    if images == 0:
-        raise BadInput("got a calibration set of zero images; expected at least one, better a few hundred")
+    watch_inputs(network, batches, look)
     ranges = {}
     for name, pairs in seen.items():
         low, high = torch.tensor(pairs, dtype=torch.float64).mean(dim=0).tolist()
-        if not low - high <= 0 or abs(low) == float("inf") or abs(high) == float("inf"):
-            raise BadInput(
-                f"the input of {name} ranges from {low} to {high} over the calibration images; expected finite"
-            )
+        check_ends(name, low, high)
         ranges[name] = Range(low, high)
     return ranges
 

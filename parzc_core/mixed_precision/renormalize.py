@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.mixed_precision.calibration_pass import run_over
 
 
 def renormalize(network: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
@@ -22,14 +22,7 @@ def renormalize(network: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Modul
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for the plain mean over batches
         norm.train()
-    images = 0
-    with torch.no_grad():
-        for batch in batches:
-            if len(batch):
-                images += len(batch)
-                model(batch)
-    if images == 0:
-        raise BadInput("got a calibration set of zero images; expected at least one batch of two or more")
+    run_over(model, batches, "at least one batch of two or more")
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return model.eval()

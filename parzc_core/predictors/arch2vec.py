@@ -27,9 +27,8 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from torch import nn
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.inputs import Inputs
+from parzc_core.inputs import CHUNK, Inputs
 from parzc_core.predictors.base import Kinds, Scores, z_score
-from parzc_core.predictors.network import CHUNK
 from parzc_core.predictors.schedule import Schedule, minimise, seeded
 
 PRETRAINING = Schedule(10, 32, 1e-3, clip=5.0)

@@ -22,7 +22,7 @@ from torch import nn
 from parzc_core.errors import BadInput
 from parzc_core.inputs import Inputs
 from parzc_core.predictors.base import Kinds
-from parzc_core.predictors.network import CHUNK, NetworkPredictor
+from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.schedule import Schedule
 
 SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999), most_steps=1000)
@@ -106,6 +106,5 @@ class CTNAS(NetworkPredictor):
     def score(self, network: nn.Module, adjacency: torch.Tensor, operations: torch.Tensor) -> np.ndarray:
         """float64[n]: mean probability to beat the training architectures."""
         candidates = Inputs(None, adjacency.numpy(), operations.numpy())
-        starts = range(0, len(candidates), CHUNK)
-        chunks = (candidates[np.arange(start, min(start + CHUNK, len(candidates)))] for start in starts)
-        return np.concatenate([self.win_probability(chunk, self._references).mean(axis=1) for chunk in chunks])
+        beats = [self.win_probability(chunk, self._references).mean(axis=1) for chunk in candidates.chunks()]
+        return np.concatenate(beats)

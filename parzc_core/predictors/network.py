@@ -10,11 +10,9 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.inputs import Inputs
+from parzc_core.inputs import CHUNK, Inputs
 from parzc_core.predictors.base import Scores, z_score
 from parzc_core.predictors.schedule import minimise, seeded
-
-CHUNK = 2048  # architectures scored at once
 
 
 class NetworkPredictor(ABC):

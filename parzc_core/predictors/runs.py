@@ -13,9 +13,9 @@ import torch
 
 from parzc_core import metrics
 from parzc_core.errors import BadInput
-from parzc_core.experiments import GROUP, Data, in_parallel, load, training_cells
+from parzc_core.experiments import GROUP, Data, everything_read, load, training_cells
 from parzc_core.predictors.registry import PREDICTORS, configuration, graphs_alone, predictor
-from parzc_core.run_store import RunStore
+from parzc_core.stored_runs import computed
 
 # Raised when code of a predictor changes what a run gives without a change of its configuration, so that stored runs are redone.
 METHOD_VERSION = 1
@@ -80,12 +80,8 @@ def evaluate(run: PredictorRun) -> dict[str, Any]:
 def run_predictors(runs: Sequence[PredictorRun], store: Path, jobs: int = 1) -> pd.DataFrame:
     """Every run's configuration and result, a row each, with the columns of `experiments.run_all`; only what `store` lacks is
     computed, on `jobs` processes, and stored as soon as it is done."""
-    kept = RunStore(store)
-    keys = {run: run_key(run) for run in runs}
-    missing = [run for run, key in keys.items() if kept.get(key) is None]
-    for run, result in in_parallel(evaluate, missing, jobs, unit="predictor"):
-        kept.put(keys[run], result)
-    return pd.DataFrame([{**dataclasses.asdict(run), **(kept.get(keys[run]) or {})} for run in runs])
+    results = computed(evaluate, {run: run_key(run) for run in runs}, store, jobs, unit="predictor")
+    return pd.DataFrame([{**dataclasses.asdict(run), **results[run]} for run in runs])
 
 
 def run_key(run: PredictorRun) -> dict[str, Any]:
@@ -104,10 +100,5 @@ def run_key(run: PredictorRun) -> dict[str, Any]:
         "judged_on": data.judged_on,
     }
     if PREDICTORS[run.predictor].reads is not graphs_alone:
-        collection = data.collection
-        read = {
-            "shards": collection.manifest["shards"],
-            "scores": pd.util.hash_pandas_object(collection.scores).tolist(),
-        }
-        key |= {"width": run.width, "statistics": RunStore.key({**read, "names": list(collection.scores)})[:16]}
+        key |= {"width": run.width, "statistics": everything_read(data.collection)}
     return key

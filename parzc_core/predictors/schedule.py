@@ -67,7 +67,7 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=rounds)
     network.train()
     for _ in range(rounds):
-        for rows in _batches(torch.randperm(count), schedule.batch_size):
+        for rows in batches(torch.randperm(count), schedule.batch_size):
             adam.zero_grad(set_to_none=True)
             objective(rows).backward()
             if schedule.clip is not None:
@@ -78,9 +78,9 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
     network.eval()
 
 
-def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """A last batch of a single architecture has no pair and no variance, and joins the one before it."""
-    batches = list(order.split(size))
-    if len(batches) > 1 and len(batches[-1]) < 2:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """[..., n] -> batches [..., size]; a last one of a single architecture, without a pair or variance, joins the one before."""
+    parts = list(order.split(size, dim=-1))
+    if len(parts) > 1 and parts[-1].shape[-1] < 2:
+        parts[-2:] = [torch.cat(parts[-2:], dim=-1)]
+    return parts

@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from parzc_core.config import profile as profile_named
 from parzc_core.errors import BadInput
-from parzc_core.experiments import in_parallel
 from parzc_core.run_store import RunStore
 from parzc_core.search import FULL, SHORT, Budget, SearchMethod, TabularBenchmark, method
+from parzc_core.stored_runs import in_parallel
 
 # Raised when a method or the benchmark changes what a search does, so that stored runs are redone.
 VERSION = 1
