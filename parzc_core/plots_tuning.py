@@ -70,10 +70,13 @@ def tuning_importance(panels: Mapping[str, pd.DataFrame]) -> Figure:
             label="95 % of shuffled values",
         )
         ax.set_yticks(places, list(shown.index))
-        ax.set(title=title, xlabel="variance of τ explained (%)", xlim=(0, None))
+        ax.set(title=title, xlabel="variance of τ explained (%)")
         ax.grid(visible=False, axis="y")
         if table["importance"].isna().all():
             ax.text(0.5, 0.5, "too few trials", transform=ax.transAxes, ha="center", color=GREY)
+    # The panels share their axis, which is set once for all: one without bars would shrink it.
+    ends = [float(table[["most", "chance"]].max().max()) for table in panels.values() if table.notna().any(axis=None)]
+    axes[0].set_xlim(0, 1.05 * max(ends, default=1.0))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure

@@ -275,6 +275,8 @@ def test_figures_draw_every_trial_and_setting() -> None:
     )
     drawn = plots_tuning.tuning_importance({"Table 10": table, "few": table * np.nan}).axes
     assert [bar.get_width() for bar in drawn[0].patches] == [30, 70]
+    first, second = plots_tuning.tuning_importance({"few": table * np.nan, "Table 10": table}).axes
+    assert first.get_xlim()[1] == second.get_xlim()[1] > 70  # a panel without bars leaves the others' in sight
     assert [text.get_text() for text in drawn[1].texts] == ["too few trials"]
     for draw in (plots_tuning.tuning_history, plots_tuning.tuning_importance):
         with pytest.raises(BadInput, match="got no study"):
