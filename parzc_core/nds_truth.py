@@ -27,7 +27,9 @@ import torch.nn.functional as F
 from parzc_core import metrics
 from parzc_core.errors import LabelsMissing, ParzcError
 from parzc_core.mixed_precision.data import Images, digits, fashion_mnist
+from parzc_core.mixed_precision.training import accuracy
 from parzc_core.paths import ROOT, write_whole
+from parzc_core.predictors.schedule import seeded
 from parzc_core.results import versions
 from parzc_core.run_store import RunStore
 from parzc_core.spaces import nds
@@ -106,8 +108,8 @@ def train(training: Training) -> dict[str, float]:
     torch.set_num_threads(1)
     started, recipe = time.process_time(), training.recipe
     data = _images(training.folder, recipe)
-    torch.manual_seed(training.seed)
-    network = nds.SPACES[training.space].build(training.arch)
+    with seeded(training.seed):
+        network = nds.SPACES[training.space].build(training.arch)
     order = np.random.default_rng(training.seed)
     images, labels = data["train"]
     steps = recipe.epochs * (len(images) // recipe.batch)
@@ -124,18 +126,8 @@ def train(training: Training) -> dict[str, float]:
             optimiser.step()
             schedule.step()
             losses.append(float(loss.detach()))
-    network.eval()
-    found = {split: _accuracy(network, *data[split]) for split in SPLITS}
+    found = {split: accuracy(network, *data[split], batch=250) for split in SPLITS}
     return {**found, "loss": float(np.mean(losses)), "seconds": time.process_time() - started}
-
-
-def _accuracy(network: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
-    with torch.no_grad():
-        right = sum(
-            int((network(part).argmax(dim=1) == truth).sum())
-            for part, truth in zip(images.split(250), labels.split(250), strict=True)
-        )
-    return 100 * right / len(labels)
 
 
 def make(todo: Sequence[Training], folder: Path = FOLDER, jobs: int = 1) -> int:

@@ -104,7 +104,7 @@ def read(truth: Truth, seeds: Sequence[int] = SEEDS, cells: int | None = None) -
     As many architectures as the first of the seeds has (at most `cells`); a seed with fewer of them is left out.
     Raises LabelsMissing, CorruptDownload, CorruptShard; BadInput where a folder holds a collection of another kind.
     """
-    accuracy = labels.accuracy(truth.space, truth.dataset, "test", truth.source)
+    labels.accuracy(truth.space, truth.dataset, "test", truth.source)  # without labels that is said first
     there = complete(truth.space, seeds)
     count = min(there[seeds[0]], cells or CELLS[truth.space])
     found: dict[int, Data] = {}
@@ -113,14 +113,24 @@ def read(truth: Truth, seeds: Sequence[int] = SEEDS, cells: int | None = None) -
     for seed in (seed for seed in seeds if there[seed] >= count):
         manifest = folder(truth.space, seed) / "manifest.json"
         collection = _read(truth.space, seed, count, manifest.parent, manifest.stat().st_mtime_ns)
-        kept = [i for i, arch in enumerate(collection.archs) if arch in accuracy.index]
-        if len(kept) < LEAST:
+        kept = labelled(truth, collection)
+        if len(kept.archs) < LEAST:
             return {}
-        collection = part(collection, kept)
-        judged = accuracy.loc[collection.archs].to_numpy()
-        graphs = stacked_graphs(truth.space, collection.archs)
-        found[seed] = Data(collection, judged, judged, "test", note(truth, len(kept)), *graphs, "test")
+        found[seed] = with_labels(truth, kept)
     return found
+
+
+def labelled(truth: Truth, collection: Collection) -> Collection:
+    """The architectures of a collection that this ground truth has. Raises LabelsMissing, CorruptDownload."""
+    known = labels.accuracy(truth.space, truth.dataset, "test", truth.source).index
+    return part(collection, [i for i, arch in enumerate(collection.archs) if arch in known])
+
+
+def with_labels(truth: Truth, collection: Collection) -> Data:
+    """A collection of `labelled` architectures with their accuracy, which rankers learn from and are judged on."""
+    known = labels.accuracy(truth.space, truth.dataset, "test", truth.source).loc[collection.archs].to_numpy()
+    graphs = stacked_graphs(truth.space, collection.archs)
+    return Data(collection, known, known, "test", note(truth, len(known)), *graphs, "test")
 
 
 def note(truth: Truth, count: int) -> str:
@@ -137,12 +147,17 @@ def note(truth: Truth, count: int) -> str:
 @lru_cache(maxsize=12)
 def _read(space: str, seed: int, count: int, where: Path, _changed: int) -> Collection:
     """Remembered until its manifest changes: every ground truth of a space reads the same."""
-    collection = StatisticsStore(where).read(count)
-    wanted, got = config(space, seed).plain(), collection.manifest["config"]
-    odd = {key: got.get(key) for key, value in wanted.items() if got.get(key) != value}
+    return read_as(config(space, seed), where, count)
+
+
+def read_as(wanted: CollectionConfig, where: Path, count: int) -> Collection:
+    """The first `count` architectures kept in a folder. Raises CorruptShard; BadInput where it holds another collection."""
+    store = StatisticsStore(where)
+    got = store.manifest["config"]
+    odd = {key: got.get(key) for key, value in wanted.plain().items() if got.get(key) != value}
     if odd:
         raise BadInput(f"{where} holds another collection ({odd}); expected what `missing` says to collect")
-    return collection
+    return store.read(count)
 
 
 def part(collection: Collection, rows: Sequence[int]) -> Collection:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parzc_core import labels, paths, vit_data, vit_rankers
+from parzc_core import paths, vit_data, vit_rankers
 from parzc_core.collecting import command
 from parzc_core.collection import CollectionConfig
 from parzc_core.encoding import PAPER_PROXIES, Encoder, slotted_logs
@@ -21,7 +21,7 @@ from parzc_core.errors import BadInput, UnknownName
 from parzc_core.experiments import Data
 from parzc_core.metrics import spearman
 from parzc_core.results import Row
-from parzc_core.spaces import autoformer, stacked_graphs
+from parzc_core.spaces import autoformer
 from parzc_core.statistics_store import Collection, StatisticsStore
 from parzc_core.training import fit_many
 from parzc_core.vit_counts import COUNTS
@@ -73,27 +73,18 @@ def read(purpose: str, count: int | None = None) -> Collection | None:
 
     Raises BadInput where the folder holds another collection, CorruptShard.
     """
-    store = StatisticsStore(folder(purpose))
-    there = min(store.complete(), count or config(purpose).cells)
+    there = min(StatisticsStore(folder(purpose)).complete(), count or config(purpose).cells)
     if there < vit_data.LEAST:
         return None
-    wanted, got = config(purpose).plain(), store.manifest["config"]
-    odd = {key: got.get(key) for key, value in wanted.items() if got.get(key) != value}
-    if odd:
-        raise BadInput(f"{folder(purpose)} holds another collection ({odd}); expected what `missing` says to collect")
-    return store.read(there)
+    return vit_data.read_as(config(purpose), folder(purpose), there)
 
 
 def labelled(truth: Truth, collection: Collection) -> Data:
     """The architectures of the collection that this ground truth has. Raises LabelsMissing, BadInput (fewer than LEAST)."""
-    accuracy = labels.accuracy(truth.space, truth.dataset, "test", truth.source)
-    kept = [i for i, arch in enumerate(collection.archs) if arch in accuracy.index]
-    if len(kept) < vit_data.LEAST:
-        raise BadInput(f"{len(kept)} collected architectures have a label of {truth.column}; expected {vit_data.LEAST}")
-    part = vit_data.part(collection, kept)
-    known = accuracy.loc[part.archs].to_numpy()
-    graphs = stacked_graphs(truth.space, part.archs)
-    return Data(part, known, known, "test", vit_data.note(truth, len(kept)), *graphs, "test")
+    kept = vit_data.labelled(truth, collection)
+    if (count := len(kept.archs)) < vit_data.LEAST:
+        raise BadInput(f"{count} collected architectures have a label of {truth.column}; expected {vit_data.LEAST}")
+    return vit_data.with_labels(truth, kept)
 
 
 def agreement(small: Collection, large: Collection) -> pd.Series:
