@@ -44,7 +44,7 @@ def fronts(
         ax.step(ends[0] / MEGABIT, ends[1], where="post", color="black", linewidth=1.2, label="Pareto front")
         chosen = picks(scores[name], size, budgets.tolist())
         ax.step(budgets / MEGABIT, accuracy[chosen], where="post", color=VERMILION, linewidth=1.6, label="picked")
-    panels[0][0].legend(loc="lower right", fontsize=8, handlelength=1.2, frameon=True, framealpha=0.8, edgecolor="none")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper")
     figure.supxlabel("largest size allowed: bits of the weights (millions)")
     figure.supylabel("measured accuracy (%)")
     return figure
