@@ -39,11 +39,16 @@ FLOOR = 0.01  # points: a mean regret below is drawn here, where the optimum is 
 RESAMPLES = 200
 
 
-def regret_curves(panels: Mapping[tuple[str, str], Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
+def regret_curves(
+    panels: Mapping[tuple[str, str], Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    cost: str = "simulated seconds of training",
+    seen: str = "validation",
+) -> Figure:
     """Mean regret of the best so far against simulated cost, logarithmic both; band: 95 % bootstrap interval of the mean.
 
     panels: (row, column) -> method (of LINES) -> (grid, regrets): seconds float64[points] and points of accuracy
-    float64[runs, points], NaN where a run has found nothing yet; the mean is drawn from where every run has. Raises BadInput.
+    float64[runs, points], NaN where a run has found nothing yet; the mean is drawn from where every run has. cost: what the
+    grid counts. seen: the accuracy that searches see. Raises BadInput.
     """
     expect(panels, "regret_curves got no panel; nothing to draw")
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
@@ -56,14 +61,14 @@ def regret_curves(panels: Mapping[tuple[str, str], Mapping[str, tuple[np.ndarray
         ax = axes[rows.index(row), columns.index(column)]
         for name, (grid, regrets) in panel.items():
             handles.setdefault(name, _curve(ax, name, grid, regrets))
-        ax.set(xscale="log", yscale="log", title=f"{column}\n{row}", xlabel="simulated seconds of training")
+        ax.set(xscale="log", yscale="log", title=f"{column}\n{row}", xlabel=cost)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_minor_formatter(NullFormatter())
         ax.grid(visible=True, which="minor", linewidth=0.3)
     for ax in axes[:, 0]:
-        ax.set_ylabel("validation regret (points)")
+        ax.set_ylabel(f"{seen} regret (points)")
     for ax in axes.flat:
         if not ax.has_data():
             ax.set_axis_off()

@@ -37,7 +37,7 @@ class Benchmark:
 
     column: how their names begin; samples: numbers of training cells, as printed; epochs: §4.1, of which outside the profile
     "paper" so many are left that training takes no more than `steps` steps. rows: of RANKERS. width: as in RankerRun.
-    rivals: numbers of training cells that predictors get, splits: of these, in the profile "full".
+    splits: of each predictor in the profile "full".
     """
 
     space: str
@@ -46,7 +46,6 @@ class Benchmark:
     epochs: int
     steps: int
     rows: tuple[str, ...]
-    rivals: tuple[int, ...]
     splits: int
     width: int | None = None
 
@@ -61,15 +60,11 @@ class Benchmark:
 
 
 _SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
-_WITHOUT_PINAT = tuple(name for name in RANKERS if name != "ParZC (PINAT)")
-DEAR, MOST_OF_DEAR = ("PINAT", "TNASP"), 156  # predictors that are run with so many training cells at most
+# Predictors that cost up to two minutes a fit have so many splits at most with more than so many training cells.
+DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 3, 156
 BENCHMARKS = {
-    "nb201": Benchmark(
-        "nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], rivals=(78, 156, 469, 781), splits=5
-    ),
-    "nb101": Benchmark(
-        "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, _WITHOUT_PINAT, rivals=(), splits=3, width=32
-    ),
+    "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], splits=5),
+    "nb101": Benchmark("nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), splits=3, width=32),
 }
 PINAT_STEPS, LEAST_EPOCHS = 1600, 30  # for "ParZC (PINAT)", which costs four times as much a step as "ParZC"
 
@@ -113,10 +108,8 @@ def planned(space: str, profile: str) -> Plan | None:
     predictors = [
         PredictorRun(name, space, DATASET, sizes.cells, n, split, _changes(name, space, profile), benchmark.width)
         for n in chosen
-        if n in benchmark.rivals
         for name in rivals
-        if name not in DEAR or n <= MOST_OF_DEAR
-        for split in range(splits)
+        for split in range(min(splits, SPLITS_OF_DEAR) if name in DEAR and n > FEW else splits)
     ]
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
 

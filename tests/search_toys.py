@@ -8,7 +8,7 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.search import FULL, SHORT, TabularBenchmark
 from parzc_core.search.benchmark import Fidelity, Table
-from parzc_core.search.choices import Choices, choices
+from parzc_core.search.choices import NB201, Choices
 from parzc_core.search.parzc import Pool
 from parzc_core.spaces import nb201
 
@@ -40,9 +40,7 @@ def separable(low: bool = False, dataset: str = "cifar10") -> TabularBenchmark:
     worth = np.random.default_rng(5).uniform(0, 8, size=(6, 5))
     worth[np.arange(6), [3, 3, 3, 1, 3, 2]] = 12
     number = {name: i for i, name in enumerate(nb201.OPERATIONS)}
-    made = table(
-        choices("nb201"), lambda o: 20 + sum(worth[i, number[name]] for i, name in enumerate(o)), second=1e4, low=low
-    )
+    made = table(NB201, lambda o: 20 + sum(worth[i, number[name]] for i, name in enumerate(o)), second=1e4, low=low)
     return TabularBenchmark("nb201", dataset, table=made)
 
 

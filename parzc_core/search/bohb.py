@@ -8,6 +8,7 @@ import numpy as np
 
 from parzc_core.errors import BadInput
 from parzc_core.search.benchmark import FULL, Session
+from parzc_core.search.choices import independent
 from parzc_core.search.method import SearchMethod
 
 
@@ -32,6 +33,7 @@ class BOHB(SearchMethod):
             raise BadInput(f"got reduction={self.reduction}, start={self.start}; expected at least 2 and 1")
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
+        choices = independent(session.choices, self.name)
         if self.two and len(session.fidelities) < 2:
             raise BadInput(
                 f"BOHB needs a cheaper training than that of {FULL} epochs; the benchmark has "
@@ -48,11 +50,11 @@ class BOHB(SearchMethod):
         study = optuna.create_study(  # its name decides which bracket a trial is in
             study_name=str(generator.integers(2**31)), direction="maximize", sampler=sampler, pruner=pruner
         )
-        places = [[str(i) for i in range(len(names))] for names in session.choices.options]
+        places = [[str(i) for i in range(len(names))] for names in choices.options]
         while True:
             trial = study.ask()
             numbers = [int(trial.suggest_categorical(f"place {i}", known)) for i, known in enumerate(places)]
-            arch = session.choices.decode(numbers)
+            arch = choices.decode(numbers)
             accuracy = session.evaluate(arch, low)
             trial.report(accuracy, low)
             if trial.should_prune():

@@ -1,14 +1,30 @@
-"""Architectures as independent choices, one of a few options at each place: what most search methods need to know of a space."""
+"""What search methods need to know of a space: to draw an architecture, to change one, and how far apart they are.
+
+Where architectures are independent choices, one of a few options at each place, `Choices` says so; NAS-Bench-101's are not.
+"""
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from parzc_core.errors import UnknownName
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.search.cells_nb101 import CellsOfNB101
 from parzc_core.spaces import nb201
+
+
+class SearchSpace(Protocol):
+    """A space that can be searched; architectures are strings."""
+
+    @property
+    def name(self) -> str: ...
+    def __len__(self) -> int: ...
+    def sample(self, generator: np.random.Generator) -> str: ...
+    def mutate(self, arch: str, generator: np.random.Generator) -> str: ...
+    def one_hot(self, archs: Sequence[str]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -57,8 +73,22 @@ class Choices:
         return encoded
 
 
-def choices(space: str) -> Choices:
-    """The choices of a space: "nb201", the operation on each of its six edges. Raises UnknownName."""
-    if space != "nb201":
-        raise UnknownName.of("space to search in (published training times are needed)", space, ["nb201"])
-    return Choices("nb201", (nb201.OPERATIONS,) * len(nb201.EDGES), nb201.to_string, nb201.parse)
+NB201 = Choices("nb201", (nb201.OPERATIONS,) * len(nb201.EDGES), nb201.to_string, nb201.parse)
+SPACES: dict[str, SearchSpace] = {"nb201": NB201, "nb101": CellsOfNB101()}
+
+
+def search_space(name: str) -> SearchSpace:
+    """The space of that name: "nb201", an operation on each of six edges, or "nb101", graphs. Raises UnknownName."""
+    if name not in SPACES:
+        raise UnknownName.of("space to search in", name, SPACES)
+    return SPACES[name]
+
+
+def independent(space: SearchSpace, method: str) -> Choices:
+    """The space as independent choices. Raises BadInput, in the name of the method, where it is something else."""
+    if not isinstance(space, Choices):
+        raise BadInput(
+            f"{method} chooses each place for itself; in {space.name} not every combination is an architecture: take "
+            "random, evolution, npenas, nasbot or parzc"
+        )
+    return space

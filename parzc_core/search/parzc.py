@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.experiments import RankerRun, inputs_for, training_cells, training_config
+from parzc_core.experiments import RankerRun, folder_name, inputs_for, training_cells, training_config
 from parzc_core.paths import STATISTICS
 from parzc_core.run_store import RunStore
 from parzc_core.search.benchmark import Session, TabularBenchmark
@@ -31,10 +31,17 @@ class Pool:
     collecting: float
 
 
+WIDTHS = {"nb101": 32}  # channels of the networks whose statistics are read, where they are not the benchmark's own
+
+
+def _store(space: str, dataset: str) -> StatisticsStore:
+    return StatisticsStore(STATISTICS / space / folder_name(dataset, WIDTHS.get(space)))
+
+
 @lru_cache(maxsize=1)
 def pool(space: str, dataset: str, cells: int | None = None) -> Pool:
     """The committed statistics of the first `cells` architectures of the sample (None: all). Raises BadInput, CorruptShard."""
-    store = StatisticsStore(STATISTICS / space / dataset)
+    store = _store(space, dataset)
     collection = store.read(cells)
     return Pool(
         tuple(collection.archs),
@@ -69,7 +76,7 @@ class ParZC(SearchMethod):
         self._pool(benchmark.choices.name, benchmark.dataset)
 
     def reads(self, space: str, dataset: str) -> str:
-        store = StatisticsStore(STATISTICS / space / dataset)
+        store = _store(space, dataset)
         return RunStore.key({"shards": store.manifest["shards"], "cells": self.cells or store.complete()})[:16]
 
     def _pool(self, space: str, dataset: str) -> Pool:

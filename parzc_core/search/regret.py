@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from parzc_core.search import FULL
 from parzc_core.search.running import benchmark
 from parzc_core.search.tables import COLUMNS, OURS, entries
 
@@ -22,7 +21,8 @@ def curves(results: pd.DataFrame, grid: np.ndarray, charged: bool = False) -> np
     """
     lines = []
     for row in results.to_dict("records"):
-        accuracy = benchmark(row["space"], row["dataset"], row["epochs"]).table.fidelities[FULL].accuracy
+        table = benchmark(row["space"], row["dataset"], row["epochs"]).table
+        accuracy = table.fidelities[table.full].accuracy
         found = np.array([[accuracy[position], cost] for position, _, cost in row["incumbents"]])
         costs = found[:, 1] + (sum(row["seconds"].values()) if charged else 0.0)
         place = np.searchsorted(costs, grid, side="right") - 1

@@ -7,6 +7,7 @@ import torch
 
 from parzc_core.errors import BadInput
 from parzc_core.search.benchmark import Session
+from parzc_core.search.choices import independent
 from parzc_core.search.method import SearchMethod
 
 
@@ -29,15 +30,16 @@ class Reinforce(SearchMethod):
             )
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
+        choices = independent(session.choices, self.name)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(int(generator.integers(2**31)))
-            theta = [(1e-3 * torch.randn(len(names))).requires_grad_() for names in session.choices.options]
+            theta = [(1e-3 * torch.randn(len(names))).requires_grad_() for names in choices.options]
             optimizer = torch.optim.Adam(theta, lr=self.learning_rate)
             total, weight = 0.0, 0.0  # of the moving average, so that its first values are not drawn to 0
             while True:
                 policy = [torch.distributions.Categorical(logits=logits) for logits in theta]
                 actions = [place.sample() for place in policy]
-                reward = session.evaluate(session.choices.decode([int(action) for action in actions]))
+                reward = session.evaluate(choices.decode([int(action) for action in actions]))
                 total = self.momentum * total + (1 - self.momentum) * reward
                 weight = self.momentum * weight + (1 - self.momentum)
                 chance = torch.stack(

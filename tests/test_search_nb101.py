@@ -1,0 +1,166 @@
+"""Searches on NAS-Bench-101: its cells as a space to search in, the benchmark, the table, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parzc_core import labels
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.search import Budget, TabularBenchmark, choices, method, running, tables_nb101
+from parzc_core.search.cells_nb101 import CellsOfNB101
+from parzc_core.search.running import SearchRun, run_searches
+from parzc_core.spaces import nb101
+
+SPACE = CellsOfNB101()
+SMALL = "input>1|conv3x3-bn-relu>2|output"
+try:
+    labels.learned("nb101", "cifar10")
+    LABELLED = True
+except labels.LabelsMissing:
+    LABELLED = False
+needs_labels = pytest.mark.skipif(not LABELLED, reason="no labels of NAS-Bench-101 on this machine")
+
+
+# The space.
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, nb101.ARCH_COUNT - 1), st.integers(0, 2**31))
+def test_a_mutant_is_another_cell_named_as_the_benchmark_names_it(index: int, seed: int) -> None:
+    arch = nb101.arch(index)
+    mutant = SPACE.mutate(arch, np.random.default_rng(seed))
+    cell = nb101.parse(mutant)
+    assert cell.hash != nb101.parse(arch).hash
+    assert mutant == str(cell.canonical())
+    assert SPACE.mutate(arch, np.random.default_rng(seed)) == mutant
+
+
+def test_a_small_cell_grows_and_a_change_of_operation_is_among_its_mutants() -> None:
+    generator = np.random.default_rng(0)
+    mutants = [SPACE.mutate(SMALL, generator) for _ in range(300)]
+    sizes = {len(nb101.parse(mutant).ops) for mutant in mutants}
+    assert {3, 4, 5} <= sizes
+    assert "input>1|conv1x1-bn-relu>2|output" in mutants
+    assert SMALL not in mutants
+
+
+def test_a_draw_is_uniform_over_the_cells() -> None:
+    generator = np.random.default_rng(1)
+    drawn = [nb101.parse(SPACE.sample(generator)) for _ in range(400)]
+    seven = np.mean([len(cell.ops) == 7 for cell in drawn])
+    assert seven == pytest.approx(359_082 / 423_624, abs=0.06)  # cells with seven vertices (Ying et al., 2019)
+    assert len(SPACE) == 423_624
+
+
+def test_a_distance_counts_edges_and_operations_that_differ() -> None:
+    other = SMALL.replace("3x3", "1x1")
+    longer = "input>1,2|conv3x3-bn-relu>2|output"  # one edge more
+    one, two, three = SPACE.one_hot([SMALL, other, longer])
+    assert np.sum((one - two) ** 2) == 2
+    assert np.sum((one - three) ** 2) == 2
+    assert np.sum((two - three) ** 2) == 4
+
+
+@pytest.mark.parametrize("name", ["reinforce", "bohb"])
+def test_a_method_that_chooses_each_place_for_itself_says_so(name: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} chooses each place for itself; in nb101"):
+        choices.independent(SPACE, name)
+    assert choices.independent(choices.NB201, name) is choices.NB201
+
+
+def test_an_unknown_space_is_named() -> None:
+    with pytest.raises(UnknownName, match=r"nb301.*nb201, nb101"):
+        choices.search_space("nb301")
+
+
+# The benchmark.
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> TabularBenchmark:
+    return running.benchmark("nb101", "cifar10", 108)
+
+
+@needs_labels
+def test_the_benchmark_has_every_cell_once_and_says_what_it_shows(benchmark: TabularBenchmark) -> None:
+    known, split, _ = labels.learned("nb101", "cifar10")
+    assert len(set(benchmark.table.archs)) == nb101.ARCH_COUNT
+    assert (benchmark.epochs, benchmark.table.full, set(benchmark.table.fidelities)) == (108, 108, {108})
+    np.testing.assert_array_equal(benchmark.table.fidelities[108].accuracy, known.to_numpy())
+    assert {"val": "validation accuracy", "test": "test accuracy of its training cells"}[split] in benchmark.table.note
+    session = benchmark.open(Budget(evaluations=3))
+    assert session.evaluate(benchmark.table.archs[7]) == known.iloc[7]
+    assert session.cost == 1
+    with pytest.raises(BadInput, match="trainings of 108 epochs"):
+        TabularBenchmark("nb101", "cifar10", 200, benchmark.table)
+
+
+@needs_labels
+def test_evolution_finds_better_cells_than_random_search(benchmark: TabularBenchmark) -> None:
+    found = {
+        name: [
+            benchmark.full_accuracy(method(name, **of).run(benchmark, Budget(evaluations=150), seed).chosen)
+            for seed in range(10)
+        ]
+        for name, of in {"random": {}, "evolution": {"population": 50, "sample": 10}}.items()
+    }
+    assert np.mean(found["evolution"]) > np.mean(found["random"]) + 0.05
+    # The best of 150 draws from the space, of the labels themselves.
+    values = np.sort(benchmark.table.fidelities[108].accuracy)
+    expected = np.mean([values[np.random.default_rng(i).integers(len(values), size=150)].max() for i in range(300)])
+    assert np.mean(found["random"]) == pytest.approx(expected, abs=0.25)
+
+
+@needs_labels
+def test_reinforce_is_refused_before_anything_is_trained(benchmark: TabularBenchmark) -> None:
+    with pytest.raises(BadInput, match="take random, evolution, npenas, nasbot or parzc"):
+        method("reinforce").run(benchmark, Budget(evaluations=3), 0)
+
+
+# The table.
+
+
+@needs_labels
+def test_rows_are_what_the_stored_searches_found(tmp_path: Path) -> None:
+    plan = [run for run in tables_nb101.planned("smoke") if run.method in ("random", "evolution")]
+    assert {(run.evaluations, run.epochs, run.space) for run in plan} == {(30, 108, "nb101")}
+    results = run_searches(plan, tmp_path / "runs.jsonl")
+    made = {(row.row, row.metric): row for row in tables_nb101.rows(results, "smoke")}
+    truth, _, _ = labels.judge("nb101", "cifar10")
+    best = made["Optimal", "accuracy"].value
+    assert best == pytest.approx(94.3176, abs=1e-3)
+    for name, kind in (("Random search", "random"), ("REA", "evolution")):
+        found = truth.loc[results[results["method"] == kind]["arch"]].mean()
+        accuracy, regret = made[name, "accuracy"], made[name, "regret"]
+        assert accuracy.value == pytest.approx(found)
+        assert regret.value == pytest.approx(best - found)
+        assert "30 trainings" in accuracy.note
+        assert "NAS-Bench-101" in accuracy.note
+    lines = tables_nb101.curves(results, "smoke")["trainings of 108 epochs", "NAS-Bench-101"]
+    assert set(lines) == {"Random search", "REA"}
+    grid, regrets = lines["REA"]
+    assert (grid[0], grid[-1]) == (1, 30)
+    assert (np.diff(regrets, axis=1) <= 0).all()
+    np.testing.assert_allclose(regrets[:, -1].mean(), made["REA", "regret"].value)
+
+
+def test_cost_of_statistics_is_not_charged_to_a_search() -> None:
+    runs = pd.DataFrame({"seconds": [{"collecting": 7000.0, "training": 3.0, "search": 1.0}] * 2})
+    shared: dict[str, Any] = {"profile": "smoke", "origin": "reproduced"}
+    (row,) = tables_nb101._spent("ParZC", runs, shared)
+    assert row.value == 4
+    assert "7,000 more, once" in row.note
+
+
+def test_every_profile_plans_all_methods() -> None:
+    for profile, seeds in (("standard", {100, 2}), ("full", {100, 10})):
+        plan = pd.DataFrame(tables_nb101.planned(profile))
+        counts = plan.groupby(["method", "settings"]).size()
+        assert len(counts) == 6
+        assert set(counts) == seeds
+    assert SearchRun("evolution", evaluations=150, space="nb101").space == "nb101"
