@@ -1,63 +1,20 @@
 """NAS-Bench-301's cells: our values of proxies beside published ones; and node counts beside the paper's input lengths."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from parzc_core import metrics, nds_truth
+from parzc_core import metrics
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data, RankerRun, load
+from parzc_core.experiments import Data
 from parzc_core.paper import PROXY_LABELS
-from parzc_core.predictions import judgeable
-from parzc_core.proxy_table import EPOCHS as EPOCHS_OF
-from parzc_core.proxy_table import NDS_PROXIES, RANKERS, network_scores, proxy_correlations
+from parzc_core.proxy_table import NDS_PROXIES, network_scores, proxy_correlations
 from parzc_core.results import Row
 from parzc_core.spaces import nds, nds_slots
 
-EPOCHS = EPOCHS_OF["nds_darts"]
 # Lengths of their input for all four proxies (supplement, "Details for NDS").
 PRINTED_INPUTS = {"nds_darts": 2000, "nds_enas": 2752, "nds_nasnet": 2520, "nds_amoeba": 2832, "nds_pnas": 2912}
-
-
-LEAST = 20  # collected cells below which nothing is said of NAS-Bench-301
-COMMAND = (
-    "parzc collect --space nb301 --dataset cifar10 --sample labelled --cells 725 --width {width} "
-    "--scores params flops jacov nwot"
-)
-
-
-def nb301(width: int, cells: int | None = None) -> tuple[Data | None, str]:
-    """NAS-Bench-301's cells that are collected at that width, at most `cells`; and what judges them, or why there are none."""
-    there = judgeable("nb301", "cifar10", width)
-    if there < LEAST:
-        wanted = "the labels (`parzc data fetch`) and the statistics"
-        return None, f"{there} cells with statistics and labels; get {wanted} (`{COMMAND.format(width=width)}`)"
-    data = load("nb301", "cifar10", min(there, cells or there), width)
-    return (
-        data,
-        f"accuracy as NAS-Bench-301's surrogate predicts it, no training; networks of {width} channels and 8 cells",
-    )
-
-
-def ranker_runs(
-    data: Data, width: int, splits: int, size: str, epochs: int, most: int | None = None
-) -> dict[str, list[RankerRun]]:
-    """{row: runs} of ParZC on these cells: the paper's encoding and the aligned one; statistics alone, as the paper has it.
-
-    They learn from 60 % of the cells, as the paper's, but from at most `most`.
-    """
-    train = min(round(0.6 * len(data)), most or len(data))
-    base = RankerRun(
-        "nb301", cells=len(data), train=train,  size=size, **RANKERS["nds_darts"],
-        epochs=epochs, width=width,
-    )  # fmt: skip
-    encodings = {"ParZC": "paper", "ParZC (aligned)": "aligned"}
-    return {
-        name: [replace(base, encoding=encoding, split=split) for split in range(splits)]
-        for name, encoding in encodings.items()
-    }
 
 
 def of_published(data: Data, published: pd.DataFrame, resamples: int = 200) -> pd.DataFrame:
@@ -108,33 +65,6 @@ def rows_of_proxies(table: str, column: str, data: Data, profile: str, note: str
         )
         for c in proxy_correlations(data).to_dict("records")
     ]  # fmt: skip
-
-
-def rows_of_truth(table: str, profile: str) -> list[Row]:
-    """The same for each space of the truth made here (`nds_truth`), and its ceiling; where it lacks, why, and the commands."""
-    rows = []
-    for space in nds_truth.SPACES:
-        column = f"{nds.SPACES[space].family.title} on Fashion-MNIST"
-        there = judgeable(space, nds_truth.DATASET)
-        if there < LEAST:
-            collect = (
-                f"parzc collect --space {space} --dataset {nds_truth.DATASET} --sample labelled --cells 60 --seed 0"
-            )
-            note = f"{there} networks trained and collected; python -m parzc_core.nds_truth --images FOLDER; {collect}"
-            rows.append(
-                Row(
-                    table, "every proxy", column, "kendall", None, n=0, profile=profile, origin="unavailable", note=note
-                )
-            )
-            continue
-        data = load(space, nds_truth.DATASET, there)
-        rows += rows_of_proxies(table, column, data, profile, data.note, "recreated")
-        note = "between the two seeds of a network: about what one training can be predicted to"
-        tau = nds_truth.ceiling(space)
-        rows.append(
-            Row(table, "ceiling", column, "kendall", tau, n=there, profile=profile, origin="recreated", note=note)
-        )
-    return rows
 
 
 def node_counts(samples: int = 1000, seeds: int = 3) -> pd.DataFrame:

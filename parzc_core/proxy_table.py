@@ -1,6 +1,6 @@
 """Table 1's rows of zero-cost proxies: how well one number an architecture, untrained, ranks them by accuracy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from parzc_core.errors import LabelsMissing, UnknownName
 from parzc_core.experiments import Data, load
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.paths import STATISTICS
-from parzc_core.results import Row
+from parzc_core.results import Row, row_of_runs
 from parzc_core.spaces import NDS
 from parzc_core.statistics_store import StatisticsStore
 
@@ -143,6 +143,20 @@ def table_rows(column: str, data: Data, correlations: pd.DataFrame, profile: str
         )
         for c in correlations.to_dict("records")
     ]
+
+
+def ranker_rows(table: str, results: pd.DataFrame, data: Mapping[str, Data], about: str, **rest: Any) -> list[Row]:
+    """Trained rankers as rows of that table: means over splits.
+
+    results: of `run_all`, with `row` and `column`. data: by column. about: of the note, formatted with a run's numbers. rest: of
+    `row_of_runs`.
+    """
+    made = []
+    for (column, row), runs in results.groupby(["column", "row"], sort=False):
+        said = f"{about.format(**runs.iloc[0])}; {data[str(column)].note}"
+        for metric in ("spearman", "kendall"):
+            made.append(row_of_runs(table, str(row), str(column), metric, runs[metric].tolist(), note=said, **rest))
+    return made
 
 
 def not_finite_note(count: int) -> str:

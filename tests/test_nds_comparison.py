@@ -1,13 +1,10 @@
 """Our proxies beside published ones, node counts beside printed lengths, and what is said where something is missing."""
 
-from types import SimpleNamespace
-from typing import cast
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import nds_comparison, nds_truth, plots_nds
+from parzc_core import nds_comparison, plots_nds
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
 from parzc_core.experiments import Data
@@ -70,52 +67,6 @@ def test_rows_say_what_was_compared_with_what() -> None:
     proxies = nds_comparison.rows_of_proxies("nds_nb301", "NB301", data(), "smoke", "a note", "recreated")
     assert {(r.column, r.origin) for r in proxies} == {("NB301", "recreated")}
     assert {r.row: r.value for r in proxies if r.metric == "kendall"}["Synflow"] == pytest.approx(100)
-
-
-def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nds_comparison, "judgeable", lambda *_: nds_comparison.LEAST - 1)
-    found, why = nds_comparison.nb301(12)
-    assert found is None
-    assert "parzc data fetch" in why
-    assert "parzc collect --space nb301 --dataset cifar10 --sample labelled --cells 725 --width 12" in why
-    rows = nds_comparison.rows_of_truth("nds_nb301", "smoke")
-    assert [(r.origin, r.value, r.n) for r in rows] == [("unavailable", None, 0)] * 3
-    assert all("python -m parzc_core.nds_truth" in r.note and "--sample labelled" in r.note for r in rows)
-
-
-def test_the_truth_made_here_is_marked_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nds_comparison, "judgeable", lambda space, *_: 30 if space == "nds_enas" else 0)
-    monkeypatch.setattr(nds_comparison, "load", lambda *_: data())
-    monkeypatch.setattr(nds_truth, "ceiling", lambda space: 62.5)
-    rows = nds_comparison.rows_of_truth("nds_nb301", "smoke")
-    enas = [row for row in rows if row.column == "ENAS on Fashion-MNIST"]
-    assert {row.origin for row in enas} == {"recreated"}
-    assert {row.row: row.value for row in enas if row.metric == "kendall"}["ceiling"] == 62.5
-    assert [row.origin for row in rows if row not in enas] == ["unavailable"] * 2
-
-
-def test_no_more_cells_are_read_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple] = []
-
-    def load(*arguments: object) -> object:
-        asked.append(arguments)
-        return SimpleNamespace(note="")
-
-    monkeypatch.setattr(nds_comparison, "judgeable", lambda *_: 400)
-    monkeypatch.setattr(nds_comparison, "load", load)
-    nds_comparison.nb301(12, 300), nds_comparison.nb301(12)
-    assert [one[2] for one in asked] == [300, 400]
-
-
-def test_rankers_read_what_the_supplement_says() -> None:
-    runs = nds_comparison.ranker_runs(cast(Data, range(700)), 12, 3, "tiny", 10)
-    assert list(runs) == ["ParZC", "ParZC (aligned)"]
-    fewer = nds_comparison.ranker_runs(cast(Data, range(700)), 12, 1, "tiny", 10, most=100)
-    assert [run.train for each in fewer.values() for run in each] == [100, 100]
-    for name, encoding in (("ParZC", "paper"), ("ParZC (aligned)", "aligned")):
-        assert [(run.split, run.encoding, run.train) for run in runs[name]] == [(i, encoding, 420) for i in range(3)]
-        assert {run.proxies for run in runs[name]} == {("synflow", "snip", "grad_norm", "fisher")}
-        assert {run.parts for run in runs[name]} == {("Mixer", "BN")}  # no graph
 
 
 def test_node_counts_are_those_of_networks() -> None:
