@@ -61,7 +61,7 @@ class Benchmark:
 
 _SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
 # Predictors that cost up to two minutes a fit have so many splits at most with more than so many training cells.
-DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 3, 156
+DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 2, 156
 BENCHMARKS = {
     "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], splits=5),
     "nb101": Benchmark("nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), splits=3, width=32),

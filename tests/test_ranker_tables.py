@@ -58,7 +58,7 @@ def test_the_full_profile_runs_all_columns_with_five_splits_or_more(space):
         splits[run.predictor, run.train].append(run.split)
     for (name, n), found in splits.items():
         dear = name in ("PINAT", "TNASP") and n > 156
-        assert found == list(range(5 if space == "nb201" and not dear else 3)), (name, n)
+        assert found == list(range(2 if dear else benchmark.splits)), (name, n)
     assert len(set(plan.rankers)) == len(plan.rankers)
     assert len(set(plan.predictors)) == len(plan.predictors)
 
