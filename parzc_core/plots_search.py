@@ -121,7 +121,13 @@ def one_search(steps: pd.DataFrame, optimum: float, title: str) -> Figure:
     ax.set(xlabel="simulated seconds of training", ylabel="validation accuracy (%)", title=title)
     below = int((steps["accuracy"] < ax.get_ylim()[0]).sum())
     if below:
-        ax.annotate(f"{below} trainings lie below", (0.01, 0.02), xycoords="axes fraction", fontsize=9, bbox=BACKDROP)
+        ax.annotate(
+            f"{below} {'training lies' if below == 1 else 'trainings lie'} below",
+            (0.01, 0.02),
+            xycoords="axes fraction",
+            fontsize=9,
+            bbox=BACKDROP,
+        )
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     figure.legend(loc="outside lower center", ncols=4)
     return figure

@@ -33,7 +33,7 @@ def tuning_history(panels: Mapping[str, Found]) -> Figure:
         below = int((found.trials["value"] < ax.get_ylim()[0]).sum())
         if below:
             ax.annotate(
-                f"{below} trials lie below",
+                f"{below} {'trial lies' if below == 1 else 'trials lie'} below",
                 (0.99, 0.02),
                 xycoords="axes fraction",
                 ha="right",
