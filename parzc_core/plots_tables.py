@@ -1,5 +1,6 @@
 """A table as dots: the printed value and ours with its interval, a line a row, a panel a column."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def paper_vs_ours(frame: pd.DataFrame, title: str = "") -> Figure:
         ax.margins(x=0.08)
         unit = next((str(value) for value in part["unit"] if isinstance(value, str) and value), "")
         ax.set_xlabel(f"{metric.replace('_', ' ')} ({unit})" if unit else metric.replace("_", " "))
-        ax.set_title(column)
+        ax.set_title(textwrap.fill(str(column), 24))
         ax.tick_params(axis="y", length=0, labelleft=place % columns == 0)
     if title:
         fig.suptitle(title, fontweight="bold")
