@@ -20,8 +20,15 @@ KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     ),
     "table02": ("ParZC", (("NB101 S_100", "kendall"), ("NB101 S_424 (all)", "kendall"), ("NB201 S'_78", "kendall"))),
     "table03": ("ParZC", (("CIFAR-10", "test_accuracy"), ("CIFAR-100", "test_accuracy"))),
-    "table04": ("ParZC", (("Top-1 (%)", "accuracy"),)),
-    "table05": ("ParZC", (("Autoformer-Ti", "kendall"),)),
+    "table04": ("ParZC", (("Top-1 (%)", "accuracy"), ("Param (M)", "params"))),
+    "table05": (
+        "ParZC",
+        (
+            ("Autoformer-Ti", "kendall"),
+            ("AutoFormer, ImageNet supernet", "kendall"),
+            ("PiT, CIFAR-100 base", "kendall"),
+        ),
+    ),
     "table06": ("NP+Mixer+BN", (("NB201-CF10 78", "kendall"), ("NB201-CF10 78", "spearman"))),
     "table07": ("DiffKendall", (("NB101-CF10 178", "kendall"),)),
     "table08": ("NP+Mixer+BN", (("Run1", "kendall"), ("Run2", "kendall"), ("Run3", "kendall"))),
