@@ -114,6 +114,27 @@ def planned(space: str, profile: str) -> Plan | None:
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
 
 
+# How many times longer the dear ones are trained, and on how many cells, to see what their limit of steps costs.
+LONGER, LONGER_ON = 4, 781
+
+
+def longer(plan: Plan) -> dict[str, list[PredictorRun]]:
+    """{what: runs}: the dear predictors as planned, and trained LONGER times as long, on one split of LONGER_ON cells.
+
+    Where the plan has such runs, which are those of the first benchmark in the larger profiles, and they have a limit.
+    """
+    found: dict[str, list[PredictorRun]] = {}
+    for run in plan.predictors:
+        schedule = getattr(configuration(run.predictor, run.space, **dict(run.changes)), "schedule", None)
+        if run.predictor not in DEAR or (run.train, run.split) != (LONGER_ON, 0) or not isinstance(schedule, Schedule):
+            continue
+        if (limit := schedule.most_steps) is not None:
+            more = ("schedule", replace(schedule, most_steps=LONGER * limit))
+            found.setdefault(f"{limit:,} steps", []).append(run)
+            found.setdefault(f"{LONGER * limit:,} steps", []).append(replace(run, changes=(*run.changes, more)))
+    return found
+
+
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
     """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201.
 

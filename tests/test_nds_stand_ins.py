@@ -65,9 +65,9 @@ def test_no_more_cells_are_read_than_asked_for(monkeypatch: pytest.MonkeyPatch) 
     ("count", "profile", "train", "splits"),
     [
         (700, "full", 420, 5),
-        (700, "standard", 100, 5),
+        (700, "standard", 100, 3),
         (60, "full", 36, 10),
-        (60, "standard", 36, 5),
+        (60, "standard", 36, 3),
         (60, "smoke", 36, 2),
     ],
 )

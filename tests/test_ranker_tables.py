@@ -10,7 +10,7 @@ import pytest
 
 from parzc_core import paper, paths, ranker_tables
 from parzc_core.experiments import identity
-from parzc_core.predictors.registry import PREDICTORS
+from parzc_core.predictors.registry import PREDICTORS, configuration
 from parzc_core.predictors.schedule import Schedule
 from parzc_core.ranker_tables import BENCHMARKS, RANKERS, Plan, planned, quoted, rows
 
@@ -83,6 +83,20 @@ def test_pinats_branch_is_named_and_faster_where_it_is_cut_short():
     rates = {run.train: (run.epochs, run.learning_rate) for run in runs}
     assert rates == {78: (200, 1e-4), 156: (100, 2e-4), 469: (34, 5e-4)}  # of 781 cells too few epochs would be left
     assert not [run for run in plan_of("nb101", "full").rankers if "PINAT" in run.parts and run.train == 4236]
+
+
+def test_the_dear_predictors_are_also_trained_longer() -> None:
+    found = ranker_tables.longer(plan_of("nb201", "full"))
+    assert list(found) == ["2,400 steps", "9,600 steps"]
+    for limit, runs in zip((2400, 9600), found.values(), strict=True):
+        assert {(run.predictor, run.train, run.split) for run in runs} == {("PINAT", 781, 0), ("TNASP", 781, 0)}
+        configs = [configuration(run.predictor, run.space, **dict(run.changes)) for run in runs]
+        assert {config.schedule.most_steps for config in configs} == {limit}
+        assert {config.schedule.epochs for config in configs} == {300}
+    assert set(found["2,400 steps"]) <= set(plan_of("nb201", "full").predictors)  # those are trained once
+    assert ranker_tables.longer(plan_of("nb101", "full")) == {}
+    assert ranker_tables.longer(plan_of("nb201", "standard")) == {}
+    assert ranker_tables.longer(plan_of("nb201", "paper")) == {}  # without a limit
 
 
 def test_a_space_without_labels_is_left_out(monkeypatch):

@@ -158,7 +158,7 @@ def test_cost_of_statistics_is_not_charged_to_a_search() -> None:
 
 
 def test_every_profile_plans_all_methods() -> None:
-    for profile, seeds in (("standard", {100, 2}), ("full", {100, 10})):
+    for profile, seeds in (("standard", {100, 2}), ("full", {100, 5})):
         plan = pd.DataFrame(tables_nb101.planned(profile))
         counts = plan.groupby(["method", "settings"]).size()
         assert len(counts) == 6

@@ -21,7 +21,7 @@ from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.schedule import Schedule
 
-SCHEDULE = Schedule(200, 512, 1e-3, most_steps=200)
+SCHEDULE = Schedule(200, 512, 1e-3, most_steps=800)
 
 
 @dataclass(frozen=True)
