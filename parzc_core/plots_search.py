@@ -72,7 +72,12 @@ def regret_curves(
     for ax in axes.flat:
         if not ax.has_data():
             ax.set_axis_off()
-    figure.legend([handles[name] for name in names], names, loc="outside lower center", ncols=min(len(names), 5))
+    figure.legend(
+        [handles[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=min(len(names), 5, int(figure.get_figwidth() // 1.9)),
+    )
     return figure
 
 
