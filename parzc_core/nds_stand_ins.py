@@ -22,10 +22,8 @@ from parzc_core.spaces import nds
 
 LEAST = 20  # architectures below which nothing is said
 WIDTH = 12  # channels of NAS-Bench-301's networks here
-SHARE, MOST = (
-    0.6,
-    100,
-)  # architectures to learn from: the paper's share; at most, outside the profiles "full" and "paper"
+SHARE = 0.6  # of the architectures, to learn from: the paper's
+MOST = 100  # of these, outside the profiles "full" and "paper"
 ENCODINGS = {"ParZC": "paper", "ParZC (aligned)": "aligned"}
 _COLLECT = "parzc collect --space {space} --dataset {dataset} --sample labelled --cells {cells}"
 
@@ -131,7 +129,7 @@ def rows(table: str, ones: Sequence[StandIn], results: pd.DataFrame, profile: st
             continue
         made += rows_of_proxies(table, one.column, one.data, profile, one.note, one.origin)
         learned, about = results[results["column"] == one.column], "trained on {train}, judged on {n} networks"
-        made += ranker_rows(table, learned, {one.column: one.data}, about, profile=profile, origin=one.origin)
+        made += ranker_rows(table, learned, {one.column: one.note}, about, profile=profile, origin=one.origin)
         if one.ceiling is not None:
             note = "between the two seeds of a network: about what one training can be predicted to"
             made.append(

@@ -145,15 +145,15 @@ def table_rows(column: str, data: Data, correlations: pd.DataFrame, profile: str
     ]
 
 
-def ranker_rows(table: str, results: pd.DataFrame, data: Mapping[str, Data], about: str, **rest: Any) -> list[Row]:
+def ranker_rows(table: str, results: pd.DataFrame, notes: Mapping[str, str], about: str, **rest: Any) -> list[Row]:
     """Trained rankers as rows of that table: means over splits.
 
-    results: of `run_all`, with `row` and `column`. data: by column. about: of the note, formatted with a run's numbers. rest: of
-    `row_of_runs`.
+    results: of `run_all`, with `row` and `column`. notes: what judges, by column. about: what stands before that, formatted
+    with a run's numbers. rest: of `row_of_runs`.
     """
     made = []
     for (column, row), runs in results.groupby(["column", "row"], sort=False):
-        said = f"{about.format(**runs.iloc[0])}; {data[str(column)].note}"
+        said = f"{about.format(**runs.iloc[0])}; {notes[str(column)]}"
         for metric in ("spearman", "kendall"):
             made.append(row_of_runs(table, str(row), str(column), metric, runs[metric].tolist(), note=said, **rest))
     return made
