@@ -1,35 +1,17 @@
-"""The report: every printed value and origin is in it, nothing is fetched, names are escaped; tables and README agree."""
+"""The report: every printed value and origin is in it, nothing is fetched, names are escaped; tables agree."""
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup, Tag
+from report_rows import CELL, put
 
 from parzc_core import paper, paths, plots, report, results
-from parzc_core.errors import BadInput, UnknownName
-from parzc_core.report_readme import readme_block
+from parzc_core.errors import UnknownName
 
 NASTY = 'run <b>"twice"</b> & | more_$5\\'
-CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """An empty project: no notebook, no row, no figure."""
-    monkeypatch.setattr(paths, "ROOT", tmp_path)
-    for name in ("RESULTS", "FIGURES", "REPORT", "NOTEBOOKS"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    return tmp_path
-
-
-def put(table: str, *rows: dict, profile: str = "full", **manifest: object) -> None:
-    """Write rows; what is not told is a reproduced 50.0 of ParZC on CIFAR-10."""
-    usual = {"row": "ParZC", "column": "NB201-CF10", "metric": "kendall", "value": 50.0, "origin": "reproduced"}
-    made = [results.Row(table=table, profile=profile, **usual | row) for row in rows]
-    results.write_rows(table, made, profile, manifest, folder=paths.RESULTS)
 
 
 def page(profile: str = "full") -> BeautifulSoup:
@@ -291,51 +273,6 @@ def test_an_unknown_profile_is_refused(project):
 def test_a_run_without_a_number_is_told_from_one_that_could_not_be_made(project):
     put("table06", {"row": "NP", "column": "NB201-CF10 78", "value": None, "note": "the score was constant"})
     assert texts(cell(page(), "table06", "NP", 0)).startswith("34.29 ±0.42 (variance) no value")
-
-
-def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
-    column = {"column": "NB201-CF10 78"}
-    put(
-        "table06",
-        {"row": "NP+Mixer+BN", "value": 63.0, "ci_low": 62.0, "ci_high": 64.0, **column},
-        {"row": "NP+Mixer+BN (aligned)", "value": 72.5, **column},
-        minutes=33.3,
-    )
-    plots.save_figure(plots.cell_graph(CELL), "fig06b_tsne", "full")
-    lines = report.readme_summary().splitlines()
-    (line,) = [line for line in lines if line.startswith("| Table 6 ")]
-    assert "68.89 ±1.40 (variance) → 63.00 [62.00, 64.00] (-5.89) lower (reproduced)" in line
-    assert "NP+Mixer+BN (aligned), NB201-CF10 78 Kendall: – → 72.50 new (reproduced)" in line
-    assert "2 reproduced, 15 quoted (1 lower, 1 new)" in line
-    assert line.endswith("| 33.3 |")
-    assert sum("(quoted)" in line for line in lines) == 10
-    assert "[fig06b_tsne.png](figures/fig06b_tsne.png)" in "\n".join(lines)
-    assert "| Figure 8 |" in "\n".join(lines)
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
-
-
-def test_the_readme_block_is_replaced_and_nothing_else(project):
-    readme = Path(project / "README.md")
-    with pytest.raises(BadInput, match="summary:begin"):
-        report.update_readme()
-    readme.write_text("# Title\n<!-- summary:begin -->\nold\n<!-- summary:end -->\nrest\n")
-    assert report.update_readme() is True
-    text = readme.read_text()
-    assert text.startswith("# Title\n<!-- summary:begin -->\n")
-    assert text.endswith("<!-- summary:end -->\nrest\n")
-    assert "old" not in text
-    assert readme_block() == report.readme_summary().strip()
-    assert report.update_readme() is False
-    readme.write_text("<!-- summary:end --> <!-- summary:begin -->")
-    with pytest.raises(BadInput, match="summary:begin"):
-        report.update_readme()
-
-
-def test_the_readme_says_what_the_committed_rows_say():
-    block = readme_block()
-    if block is None:
-        pytest.skip("README.md has no summary yet")
-    assert block == report.readme_summary("full").strip(), "run `parzc report --readme`"
 
 
 def test_a_difference_that_rounds_to_zero_has_no_minus(project):
