@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
 METHOD_VERSION = 1
-_LATER = ("batch_size", "width")  # fields that a run stored before they were there has at their defaults
+_LATER = ("batch_size", "width", "seeds")  # fields that a run stored before they were there has at their defaults
 GROUP = 5  # splits that are trained together
 
 
@@ -43,6 +43,7 @@ class RankerRun:
     parts: of Table 6, see ModelConfig. size: of `mabn.SIZES`. mixing: see MABNConfig. encoding, proxies: see Encoder.
     epochs, learning_rate, losses, alpha, batch_size: see TrainingConfig; losses as (name, weight) pairs.
     width: channels of the networks whose statistics are read; None stands for the benchmark's own.
+    seeds: which runs the labels are the mean of, see `labels.accuracy`.
     """
 
     space: str = "nb201"
@@ -61,6 +62,7 @@ class RankerRun:
     alpha: float = 0.5
     batch_size: int = 10
     width: int | None = None
+    seeds: Literal["mean", "trained"] = "mean"
 
     def __post_init__(self) -> None:
         if self.encoding not in SCHEMES:
@@ -88,7 +90,7 @@ class Data:
 
     learn: float64[n], what rankers learn from; `learned_from` says which: validation accuracy ("val") where it is at hand.
     judged: float64[n], what they are judged on: test accuracy where it is at hand, else validation accuracy; `judged_on` says
-    which, `note` is the text for every row.
+    which, `note` is the text for every row. origin: "recreated" where the labels are inferred (seeds="trained" from means).
     """
 
     collection: Collection
@@ -99,6 +101,7 @@ class Data:
     adjacency: np.ndarray
     operations: np.ndarray
     learned_from: str = "val"
+    origin: str = "reproduced"
 
     def __len__(self) -> int:
         return len(self.learn)
@@ -110,18 +113,24 @@ class Data:
 
 
 @lru_cache(maxsize=8)
-def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None, width: int | None = None) -> Data:
+def load(
+    space: str = "nb201",
+    dataset: str = "cifar10",
+    cells: int | None = None,
+    width: int | None = None,
+    seeds: Literal["mean", "trained"] = "mean",
+) -> Data:
     """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
 
-    width: as in RankerRun. Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the
+    width, seeds: as in RankerRun. Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the
     statistics.
     """
     name = folder_name(dataset, width)
     collection = StatisticsStore(STATISTICS / space / name).read(cells)
     for manifest in sorted((STATISTICS / space / "scores" / name).glob("*/manifest.json")):
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())
-    truth, judged_on, provenance = labels.judge(space, dataset)
-    known, learned_from, source = labels.learned(space, dataset)
+    truth, judged_on, provenance = labels.judge(space, dataset, seeds)
+    known, learned_from, source = labels.learned(space, dataset, seeds)
     return Data(
         collection,
         known.loc[collection.archs].to_numpy(),
@@ -130,6 +139,7 @@ def load(space: str = "nb201", dataset: str = "cifar10", cells: int | None = Non
         provenance["note"] if learned_from == "val" else f"{source['note']}; {provenance['note']}",
         *stacked_graphs(space, collection.archs),
         learned_from,
+        "recreated" if provenance.get("inferred") else "reproduced",
     )
 
 
@@ -140,7 +150,7 @@ def folder_name(dataset: str, width: int | None = None) -> str:
 
 def data_of(run: RankerRun) -> Data:
     """`load` what the run reads."""
-    return load(run.space, run.dataset, run.cells, run.width)
+    return load(run.space, run.dataset, run.cells, run.width, run.seeds)
 
 
 def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.ndarray]:

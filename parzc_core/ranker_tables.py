@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -36,8 +36,9 @@ class Benchmark:
     """A space's columns of Table 2.
 
     column: how their names begin; samples: numbers of training cells, as printed; epochs: §4.1, of which outside the profile
-    "paper" so many are left that training takes no more than `steps` steps. rows: of RANKERS. width: as in RankerRun.
-    splits: of each predictor in the profile "full".
+    "paper" so many are left that training takes no more than `steps` steps, `pinat_steps` with PINAT's branch. rows: of RANKERS.
+    splits: of each predictor in the profile "full", which limits the steps of predictors only with more than `unlimited`
+    training cells. width, seeds: as in RankerRun. extra: not printed, run in the profiles "full" and "paper" alone.
     """
 
     space: str
@@ -45,9 +46,13 @@ class Benchmark:
     samples: tuple[int, ...]
     epochs: int
     steps: int
+    pinat_steps: int
     rows: tuple[str, ...]
     splits: int
+    unlimited: int = 0
     width: int | None = None
+    seeds: Literal["mean", "trained"] = "mean"
+    extra: bool = False
 
     def measured(self, column: str) -> str:
         """Which result a column of the table shows: the first of 424 samples is judged on 100 cells (PINAT's protocol)."""
@@ -60,13 +65,21 @@ class Benchmark:
 
 
 _SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
-# Predictors that cost up to two minutes a fit have so many splits at most with more than so many training cells.
+# Predictors that cost most have so many splits at most with more than so many training cells.
 DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 2, 156
+_NB101 = Benchmark(
+    "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 63600, 6450, tuple(RANKERS), splits=3, width=32
+)
 BENCHMARKS = {
-    "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], splits=5),
-    "nb101": Benchmark("nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), splits=3, width=32),
+    "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, 1600, tuple(RANKERS)[:-1], splits=5),
+    "nb101": _NB101,
+    # With labels as PINAT's public code makes them, from whose tables the printed values of rivals come (`labels_nb101_failed`).
+    "nb101 without failed runs": replace(
+        _NB101, column="NB101 without failed runs, S_", samples=_SAMPLES["nb101"][:-1], unlimited=424, seeds="trained", extra=True
+    ),
 }
-PINAT_STEPS, LEAST_EPOCHS = 1600, 30  # for "ParZC (PINAT)", which costs four times as much a step as "ParZC"
+LIMITS = {"smoke": 10, "standard": 1200}  # steps of predictors at most
+LEAST_EPOCHS = 30  # where fewer would be left a ranker is not run
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,8 @@ class Plan:
     @property
     def data(self) -> Data:
         """The cells and their labels."""
-        return load(self.benchmark.space, DATASET, self.cells, self.benchmark.width)
+        one = self.benchmark
+        return load(one.space, DATASET, self.cells, one.width, one.seeds)
 
     def run(self, store: Path, jobs: int = 1) -> pd.DataFrame:
         """A result a row, those of `run_all` and `run_predictors`, with its row of the table as column `row`."""
@@ -93,25 +107,33 @@ class Plan:
         return pd.concat([found for found in (rivals, ours) if len(found)], ignore_index=True)
 
 
-def planned(space: str, profile: str) -> Plan | None:
-    """What is run in a profile on a space of BENCHMARKS; None where its statistics or labels are not on this machine."""
-    benchmark, sizes = BENCHMARKS[space], profile_named(profile)
-    there = judgeable(space, DATASET, benchmark.width)
+def planned(name: str, profile: str) -> Plan | None:
+    """What is run in a profile on one of BENCHMARKS; None where the profile leaves it out, or its statistics or labels are not
+    on this machine."""
+    benchmark, sizes = BENCHMARKS[name], profile_named(profile)
+    whole = profile in ("full", "paper")  # the others: the smallest training set, rivals on the first benchmark alone
+    there = 0 if benchmark.extra and not whole else judgeable(benchmark.space, DATASET, benchmark.width)
     if not there:
         return None
     samples = [n for n in benchmark.samples if n <= 0.6 * min(there, sizes.cells or there)]
-    whole = profile in ("full", "paper")  # the others: the smallest training set, rivals on the first benchmark alone
     chosen = samples if whole else samples[:1]
     rankers = [run for n in chosen for row in benchmark.rows for run in _rankers(benchmark, row, n, profile)]
-    rivals = PREDICTORS if whole or space == next(iter(BENCHMARKS)) else ()
-    splits = {"smoke": 1, "standard": 2, "full": benchmark.splits}.get(profile, sizes.splits)
+    rivals = PREDICTORS if whole or name == next(iter(BENCHMARKS)) else ()
     predictors = [
-        PredictorRun(name, space, DATASET, sizes.cells, n, split, _changes(name, space, profile), benchmark.width)
-        for n in chosen
-        for name in rivals
-        for split in range(min(splits, SPLITS_OF_DEAR) if name in DEAR and n > FEW else splits)
+        run for n in chosen for predictor in rivals for run in _predictor_runs(benchmark, predictor, n, profile)
     ]
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
+
+
+def _predictor_runs(benchmark: Benchmark, name: str, train: int, profile: str) -> Iterator[PredictorRun]:
+    """A run for each split."""
+    sizes = profile_named(profile)
+    splits = {"smoke": 1, "standard": 2, "full": benchmark.splits}.get(profile, sizes.splits)
+    changes = _changes(name, benchmark, train, profile)
+    for split in range(min(splits, SPLITS_OF_DEAR) if name in DEAR and train > FEW else splits):
+        yield PredictorRun(
+            name, benchmark.space, DATASET, sizes.cells, train, split, changes, benchmark.width, benchmark.seeds
+        )
 
 
 # How many times longer the dear ones are trained, and on how many cells, to see what their limit of steps costs.
@@ -125,8 +147,8 @@ def longer(plan: Plan) -> dict[str, list[PredictorRun]]:
     """
     found: dict[str, list[PredictorRun]] = {}
     for run in plan.predictors:
-        schedule = getattr(configuration(run.predictor, run.space, **dict(run.changes)), "schedule", None)
-        if run.predictor not in DEAR or (run.train, run.split) != (LONGER_ON, 0) or not isinstance(schedule, Schedule):
+        schedule = _schedule(run.predictor, run.space, dict(run.changes))
+        if run.predictor not in DEAR or (run.train, run.split) != (LONGER_ON, 0) or schedule is None:
             continue
         if (limit := schedule.most_steps) is not None:
             more = ("schedule", replace(schedule, most_steps=LONGER * limit))
@@ -145,14 +167,14 @@ def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterat
         return
     whole = Schedule(benchmark.epochs, 10, 1e-4)
     limited = (
-        replace(whole, most_steps=PINAT_STEPS, faster=FASTEST)
+        replace(whole, most_steps=benchmark.pinat_steps, faster=FASTEST)
         if "PINAT" in parts
         else replace(whole, most_steps=benchmark.steps)
     )
     schedule = whole if profile == "paper" else limited
     if schedule.rounds(train) < LEAST_EPOCHS:
         return
-    few = benchmark.space == "nb201" or train > 1000 or "PINAT" in parts
+    few = benchmark.space == "nb201" or train > 1000 or "PINAT" in parts or benchmark.extra
     for split in range(min(sizes.splits, 5) if few else sizes.splits):
         yield RankerRun(
             benchmark.space,
@@ -166,19 +188,23 @@ def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterat
             epochs=sizes.epochs(schedule.rounds(train)),
             learning_rate=schedule.rate(train),
             width=benchmark.width,
+            seeds=benchmark.seeds,
         )
 
 
-def _changes(name: str, space: str, profile: str) -> tuple[tuple[str, Any], ...]:
-    """Of a predictor's configuration: no limit of steps in the profile "paper", next to no training in "smoke"."""
-    if profile not in ("smoke", "paper"):
+def _changes(name: str, benchmark: Benchmark, train: int, profile: str) -> tuple[tuple[str, Any], ...]:
+    """Of a predictor's configuration: no limit of steps in the profile "paper", and in "full" with few enough training cells;
+    the limit of LIMITS in the smaller profiles."""
+    limit = LIMITS.get(profile)
+    if profile == "full" and train > benchmark.unlimited:
         return ()
-    config = configuration(name, space)
+    config = configuration(name, benchmark.space)
     changes: list[tuple[str, Any]] = []
     for field in fields(config):
         value = getattr(config, field.name)
         if isinstance(value, Schedule):
-            changes.append((field.name, replace(value, most_steps=None if profile == "paper" else 10)))
+            lower = limit if limit is None or value.most_steps is None else min(limit, value.most_steps)
+            changes.append((field.name, replace(value, most_steps=lower)))
         elif field.name == "trees" and profile == "smoke":
             changes.append((field.name, 10))
     return tuple(changes)
@@ -193,17 +219,29 @@ def rows(plan: Plan, results: pd.DataFrame) -> list[Row]:
             measured = plan.benchmark.measured(column)
             judged = min(100, len(data) - train) if measured == "kendall_100" else len(data) - train
             note = f"{_trained(plan, row, group)}judged on {judged:,} unseen cells; {data.note}"
-            about = {"profile": plan.profile, "origin": "reproduced", "note": note}
+            about = {"profile": plan.profile, "origin": data.origin, "note": note}
             made.append(row_of_runs(TABLE, row, column, "kendall", group[measured].tolist(), **about))
     return made
 
 
 def _trained(plan: Plan, row: str, group: pd.DataFrame) -> str:
-    """How long, and of which networks' statistics, in words that end with a separator."""
+    """How many epochs, of how many published, and of which networks' statistics, in words that end with a separator."""
+    train = int(group["train"].iloc[0])
     if row not in RANKERS:
-        return ""
+        schedule = _schedule(row, plan.benchmark.space, dict(group["changes"].iloc[0]))
+        return "" if schedule is None else f"{_epochs(schedule.rounds(train), schedule.epochs)}; "
     width = "" if plan.benchmark.width is None else f"{plan.benchmark.width} channels; "
-    return f"{int(group['epochs'].iloc[0])} epochs; {width}"
+    return f"{_epochs(int(group['epochs'].iloc[0]), plan.benchmark.epochs)}; {width}"
+
+
+def _schedule(predictor: str, space: str, changes: Mapping[str, Any]) -> Schedule | None:
+    """How a predictor is trained; None for trees and the like."""
+    schedule = getattr(configuration(predictor, space, **changes), "schedule", None)
+    return schedule if isinstance(schedule, Schedule) else None
+
+
+def _epochs(run: int, published: int) -> str:
+    return f"{run} epochs" if run >= published else f"{run} of {published} epochs"
 
 
 def quoted(profile: str) -> list[Row]:

@@ -13,8 +13,8 @@ from parzc_core.errors import UnknownName
         ("full", 200, 600, 200),  # 12,000 batches, all of them
         ("full", 150, 4236, 30),  # of 424 batches each: 12,720
         ("standard", 200, 78, 200),  # 1,600 batches, all of them
-        ("standard", 200, 600, 50),
-        ("standard", 200, 601, 49),  # 61 batches each
+        ("standard", 200, 600, 26),
+        ("standard", 200, 641, 24),  # 65 batches each
         ("standard", 200, 40_000, 1),  # one epoch is the least
         ("smoke", 200, 600, 10),
         ("smoke", 5, 600, 1),

@@ -201,7 +201,7 @@ def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statisti
     assert list(absent) == ["NB201-CF100"]
     assert "parzc collect --space nb201 --dataset cifar100" in absent["NB201-CF100"]["judged on"]
 
-    def none(space, dataset):
+    def none(space, dataset, seeds):
         raise LabelsMissing("no labels; run parzc data fetch")
 
     monkeypatch.setattr(labels, "judge", none)

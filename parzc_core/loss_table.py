@@ -1,0 +1,66 @@
+"""Table 7: losses, the slope of DiffKendall and the batch, all on the same splits, and the losses on other labels as well."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parzc_core.config import profile as profile_named
+from parzc_core.experiments import RankerRun, data_of, run_all
+from parzc_core.results import Row, row_of_runs
+
+TABLE, EPOCHS = "table07", 150  # §4.1, NAS-Bench-101
+LOSSES = {"MSE": "mse", "Rank": "rank", "DiffKendall": "diff_kendall"}
+COMBINATIONS = ("MSE", "Rank", "MSE+Rank", "MSE+DiffKendall", "Rank+DiffKendall", "MSE+Rank+DiffKendall", "DiffKendall")
+ALPHAS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+# What is varied -> column of the table. "trained": the losses on labels without failed runs (`labels_nb101_failed`).
+COLUMNS = {"loss": "NB101-CF10 178", "trained": "without failed runs", "alpha": "alpha", "batch": "batch"}
+
+Plan = dict[tuple[str, str], list[RankerRun]]  # (of COLUMNS, row) -> a run a split
+
+
+def planned(profile: str, cells: int | None, train: int, width: int | None) -> Plan:
+    """What a profile runs on `train` training cells; cells, width: as in RankerRun. "standard" leaves out what costs most."""
+    sizes = profile_named(profile)
+    few, more = profile in ("smoke", "standard"), profile != "standard"
+    base = RankerRun("nb101", cells=cells, train=train, size=sizes.model, epochs=sizes.epochs(EPOCHS, train), width=width)
+    losses = {row: replace(base, losses=tuple((LOSSES[name], 1.0) for name in row.split("+"))) for row in COMBINATIONS}
+    again = ("MSE", "DiffKendall") if few else COMBINATIONS
+    runs = {("loss", row): run for row, run in losses.items()}
+    runs |= {("trained", row): replace(losses[row], seeds="trained") for row in again}
+    runs |= {("alpha", f"alpha = {a:g}"): replace(base, alpha=a) for a in ((0.1, 0.5, 10.0) if few else ALPHAS)}
+    runs["batch", "all in one, as many epochs"] = replace(base, batch_size=train)
+    if more:
+        runs["batch", "all in one, four times the epochs"] = replace(base, batch_size=train, epochs=4 * base.epochs)
+    runs["batch", "10"] = base
+    return {what: [replace(run, split=split) for split in range(sizes.splits)] for what, run in runs.items()}
+
+
+def run(plan: Plan, store: Path, jobs: int = 1) -> tuple[dict[tuple[str, str], pd.DataFrame], float]:
+    """The results of every entry, a row a split, as `run_all` gives them, and the CPU-seconds of all.
+
+    A run that is in two entries is trained once.
+    """
+    every = run_all(list(dict.fromkeys(one for runs in plan.values() for one in runs)), store, jobs)
+    return {what: run_all(runs, store) for what, runs in plan.items()}, float(every["seconds"].sum())
+
+
+def by_row(results: Mapping[tuple[str, str], pd.DataFrame], kind: str) -> pd.DataFrame:
+    """Kendall's tau (%) of what is varied as `kind`, of COLUMNS: a row a split, a column a row of the table."""
+    return pd.DataFrame({row: found["kendall"].to_numpy() for (what, row), found in results.items() if what == kind})
+
+
+def rows(plan: Plan, results: Mapping[tuple[str, str], pd.DataFrame], profile: str) -> list[Row]:
+    """The rows of Table 7: tau and rho in percent, means over splits with intervals."""
+    made = []
+    for (kind, row), found in results.items():
+        one = plan[kind, row][0]
+        data = data_of(one)
+        judged = f"{one.train} training cells, {one.epochs} epochs, judged on {len(data) - one.train:,} unseen cells"
+        about: dict[str, Any] = {"profile": profile, "origin": data.origin}
+        note = f"{judged}; {one.width} channels; {data.note}"
+        for metric in ("kendall", "spearman"):
+            made.append(row_of_runs(TABLE, row, COLUMNS[kind], metric, found[metric].tolist(), note=note, **about))
+    return made

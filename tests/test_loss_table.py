@@ -1,0 +1,75 @@
+"""Table 7: what each profile runs, that stored runs are those of the plan, and its rows."""
+
+import json
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from parzc_core import loss_table, paper, paths
+from parzc_core.experiments import identity
+
+FULL = loss_table.planned("full", None, 178, 32)
+
+
+def test_the_losses_are_those_of_the_paper_each_a_sum_with_weights_of_one():
+    assert set(loss_table.COMBINATIONS) == set(paper.printed("table07")["row"])
+    names = {"MSE": "mse", "Rank": "rank", "DiffKendall": "diff_kendall"}
+    for row in loss_table.COMBINATIONS:
+        (losses,) = {run.losses for run in FULL["loss", row]}
+        assert dict(losses) == {names[part]: 1.0 for part in row.split("+")}
+
+
+def test_full_has_ten_splits_of_all_losses_on_both_kinds_of_labels():
+    for kind, seeds in (("loss", "mean"), ("trained", "trained")):
+        rows = [row for what, row in FULL if what == kind]
+        assert rows == list(loss_table.COMBINATIONS)
+        for row in rows:
+            assert [run.split for run in FULL[kind, row]] == list(range(10))
+            assert {(run.seeds, run.epochs, run.train, run.width) for run in FULL[kind, row]} == {(seeds, 150, 178, 32)}
+    slopes = [FULL[what][0].alpha for what in FULL if what[0] == "alpha"]
+    assert (min(slopes), max(slopes)) == (0.1, 10.0)
+    assert FULL["alpha", "alpha = 0.5"] == FULL["loss", "DiffKendall"] == FULL["batch", "10"]  # trained once
+
+
+def test_standard_is_a_part_of_it_trained_for_fewer_epochs():
+    plan = loss_table.planned("standard", None, 178, 32)
+    assert set(plan) < set(FULL)
+    assert {run.epochs for runs in plan.values() for run in runs} == {88}  # 1,600 steps of 18 batches
+
+
+def test_committed_runs_are_those_of_the_plan():
+    wanted = {json.dumps(identity(run), sort_keys=True) for runs in FULL.values() for run in runs}
+    lines = (paths.RESULTS / "full" / "table07" / "runs.jsonl").read_text().splitlines()
+    configs = [json.loads(line)["config"] for line in lines]
+    stored = {
+        json.dumps({k: v for k, v in config.items() if k not in ("statistics", "judged_on")}, sort_keys=True)
+        for config in configs
+    }
+    assert stored == wanted
+
+
+def test_rows_are_means_over_splits_in_the_columns_of_what_is_varied(monkeypatch):
+    labels = {"mean": ("reproduced", "published labels"), "trained": ("recreated", "inferred labels")}
+    monkeypatch.setattr(
+        loss_table,
+        "data_of",
+        lambda run: SimpleNamespace(origin=labels[run.seeds][0], note=labels[run.seeds][1], __len__=None),
+    )
+    monkeypatch.setattr(loss_table, "len", lambda data: 11_000, raising=False)
+    results = {
+        what: pd.DataFrame({"kendall": [60.0, 70.0], "spearman": [80.0, 81.0]})
+        for what in (("loss", "MSE"), ("trained", "MSE"), ("batch", "10"))
+    }
+    made = {(row.row, row.column, row.metric): row for row in loss_table.rows(FULL, results, "full")}
+    assert len(made) == 6
+    loss, left_out = made["MSE", "NB101-CF10 178", "kendall"], made["MSE", "without failed runs", "kendall"]
+    assert loss.value == left_out.value == pytest.approx(65)
+    assert made["10", "batch", "spearman"].value == pytest.approx(80.5)
+    assert (loss.origin, left_out.origin) == ("reproduced", "recreated")
+    assert loss.note.endswith(
+        "178 training cells, 150 epochs, judged on 10,822 unseen cells; 32 channels; published labels"
+    )
+    assert left_out.note.endswith("inferred labels")
+    taus = loss_table.by_row(results, "trained")
+    assert taus.to_dict("list") == {"MSE": [60.0, 70.0]}
