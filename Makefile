@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= standard
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# Notebooks at once. In the larger profiles a few of them take hours, with as many processes as there are.
+TOGETHER ?= $(if $(filter smoke standard,$(PROFILE)),2,1)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.from-lock
@@ -18,7 +20,7 @@ setup: $(STAMP) ## the environment .venv from requirements.lock
 
 reproduce: setup ## all tables, figures and report/index.html (PROFILE=smoke|standard|full|paper, JOBS=N)
 	@$(BIN)/parzc data fetch || echo "going on with the labels that are here"
-	$(BIN)/parzc run --profile $(PROFILE) --jobs $(JOBS)
+	$(BIN)/parzc run --profile $(PROFILE) --jobs $(JOBS) --together $(TOGETHER)
 
 test: setup ## linting, types and the test suite
 	$(BIN)/ruff check .

@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{item.name:32} {said}")
         print(f"{dag.REPORT_TASK:32} would be built")
         return 0
-    outcome = running.run(name, options.jobs, chosen, options.force)
+    outcome = running.run(name, options.jobs, chosen, options.force, options.together)
     print(outcome.overview())
     return 1 if outcome.failed else 0
 
@@ -217,7 +217,10 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "Run the notebooks that are not up to date, then build the report.")
     run.add_argument("names", nargs="*", metavar="TABLE|FIGURE", help="such as table06, fig02 or explore; all without")
     with_profile(run)
-    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes a notebook may use (1)")
+    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes in all (1)")
+    run.add_argument(
+        "--together", type=_positive, default=1, metavar="N", help="notebooks that run at once and share the processes (1)"
+    )
     run.add_argument("--dry-run", action="store_true", help="only list what would be run, and why")
     run.add_argument("--force", action="store_true", help="run also what is up to date")
 

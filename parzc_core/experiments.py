@@ -25,7 +25,7 @@ from parzc_core.run_store import RunStore
 from parzc_core.spaces import space as space_named
 from parzc_core.spaces import stacked_graphs
 from parzc_core.statistics_store import Collection, StatisticsStore
-from parzc_core.stored_runs import in_parallel
+from parzc_core.stored_runs import in_parallel, lacking
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
@@ -237,11 +237,11 @@ def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFra
     A run is stored under its configuration, the statistics it reads and the labels it is judged on, as soon as it is done.
     """
     runs_store = RunStore(store)
-    missing = [run for run in runs if runs_store.get(run_key(run)) is None]
-    groups = list(dict.fromkeys(dataclasses.replace(run, split=_group(run)[0]) for run in missing))
-    for run, results in in_parallel(evaluate, groups, jobs, unit=f"{GROUP} rankers"):
-        for split, result in zip(_group(run), results, strict=True):
-            runs_store.put(run_key(dataclasses.replace(run, split=split)), result)
+    with lacking(runs_store, {run: run_key(run) for run in runs}) as missing:
+        groups = list(dict.fromkeys(dataclasses.replace(run, split=_group(run)[0]) for run in missing))
+        for run, results in in_parallel(evaluate, groups, jobs, unit=f"{GROUP} rankers"):
+            for split, result in zip(_group(run), results, strict=True):
+                runs_store.put(run_key(dataclasses.replace(run, split=split)), result)
     return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(run_key(run)) or {})} for run in runs])
 
 

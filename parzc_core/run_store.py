@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ class RunStore:
             file.flush()
             os.fsync(file.fileno())
         return json.loads(line)["result"]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside, no other process computes runs for a store in this folder: waits for one that does. Ends with the process."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def __len__(self) -> int:
         """Number of configurations with a result."""

@@ -1,4 +1,4 @@
-"""Run the DAG and say how it goes: a progress bar over the notebooks on a terminal, a line for each otherwise."""
+"""Run the DAG, one notebook after the other or several at once: a progress bar on a terminal, a line for each otherwise."""
 
 import signal
 import sys
@@ -14,7 +14,7 @@ from doit.control import TaskControl
 from doit.dependency import Dependency, DependencyStatus, JsonDB
 from doit.exceptions import BaseFail
 from doit.reporter import ZeroReporter
-from doit.runner import Runner
+from doit.runner import MThreadRunner, Runner
 from doit.task import Task, dict_to_task
 from tqdm import tqdm
 
@@ -48,19 +48,30 @@ class Outcome:
         return "; ".join(parts)
 
 
-def run(profile: str, jobs: int, experiments: Sequence[dag.Experiment], force: bool = False) -> Outcome:
+def run(
+    profile: str, jobs: int, experiments: Sequence[dag.Experiment], force: bool = False, together: int = 1
+) -> Outcome:
     """Run what is not up to date of the experiments, then the report; one that fails does not stop the others.
 
-    jobs: worker processes that a notebook may use; notebooks themselves run one after the other.
+    jobs: worker processes in all. together: notebooks that run at the same time, no more than `jobs`, which are shared out among
+    them: what a notebook does in one process alone then leaves no core idle. Where few take most of the time, 1 is better.
     force: run also what is up to date.
     """
-    control = TaskControl([dict_to_task(task) for task in dag.tasks(profile, jobs, experiments)])
-    control.process(None)
-    progress = _Progress(f"parzc {profile}")
-    runner = _SavingRunner(state(profile), progress, continue_=True, always_execute=force)
+    together = min(together, jobs, max(1, len(experiments)))
+    *notebooks, report = [dict_to_task(task) for task in dag.tasks(profile, jobs // together, experiments)]
+    progress = _Progress(f"parzc {profile}", len(experiments) + 1)
     with _terminated_as_exit():
-        runner.run_all(control.task_dispatcher())
-    progress.outcome.report = control.tasks[dag.REPORT_TASK].values.get("path")
+        for tasks, at_once in ((notebooks, together), ([report], 1)):
+            control = TaskControl(tasks)
+            control.process(None)
+            options = {"continue_": True, "always_execute": force}
+            if at_once > 1:
+                runner: Runner = _SavingThreads(state(profile), progress, num_process=at_once, **options)
+            else:
+                runner = _SavingRunner(state(profile), progress, **options)
+            runner.run_all(control.task_dispatcher())
+    progress.close()
+    progress.outcome.report = report.values.get("path")
     return progress.outcome
 
 
@@ -88,42 +99,47 @@ def _reason(task: Task, status: DependencyStatus, record: Any) -> str | None:
     return "; ".join(said) or "its dependencies changed"
 
 
-class _SavingRunner(Runner):
-    """doit's runner, which saves its record after every task instead of only at the end."""
+class _Saving:
+    """A runner of doit that saves its record after every task instead of only at the end."""
 
     def process_task_result(self, node: Any, base_fail: BaseFail | None) -> None:
-        super().process_task_result(node, base_fail)
-        self.dep_manager.backend.dump()
+        super().process_task_result(node, base_fail)  # type: ignore[misc]
+        self.dep_manager.backend.dump()  # type: ignore[attr-defined]
+
+
+class _SavingRunner(_Saving, Runner):
+    """One task after the other."""
+
+
+class _SavingThreads(_Saving, MThreadRunner):
+    """Several at once; a thread each, which waits for its notebook's process."""
 
 
 class _Progress(ZeroReporter):
     """What doit tells during a run, as a bar or as lines, and as an Outcome."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, total: int) -> None:
         super().__init__(sys.stderr, {})
-        self.outcome, self.title = Outcome(), title
-        self.started = 0.0
-
-    def initialize(self, tasks: dict[str, Task], _selected: list[str]) -> None:
-        self.total, self.done = len(tasks), 0
-        self.live = sys.stderr.isatty()
-        self.bar = tqdm(total=self.total, desc=self.title, unit="step", disable=not self.live, file=sys.stderr)
+        self.outcome, self.total, self.done = Outcome(), total, 0
+        self.started: dict[str, float] = {}  # what is running
+        self.bar = tqdm(total=total, desc=title, unit="step", disable=not sys.stderr.isatty(), file=sys.stderr)
 
     def execute_task(self, task: Task) -> None:
-        self.started = time.monotonic()
-        self.bar.set_postfix_str(task.name)
+        self.started[task.name] = time.monotonic()
+        self.bar.set_postfix_str(", ".join(self.started))
         self._say(f"{task.name} ...")
 
     def add_success(self, task: Task) -> None:
-        spent = self.outcome.minutes[task.name] = (time.monotonic() - self.started) / 60
+        spent = self._spent(task)
         self._step(f"{task.name}: done in {spent:.1f} min")
 
     def add_failure(self, task: Task, fail: BaseFail) -> None:
         if isinstance(fail, dag.TaskSkipped):
+            self.started.pop(task.name, None)
             self.outcome.skipped[task.name] = fail.message
             self._step(f"{task.name}: skipped: {' '.join(fail.message.split())}")
             return
-        self.outcome.minutes[task.name] = (time.monotonic() - self.started) / 60
+        self._spent(task)
         self.outcome.failed[task.name] = reason = fail.get_msg().strip()
         self._step(f"{task.name}: FAILED\n{reason}")
 
@@ -131,8 +147,17 @@ class _Progress(ZeroReporter):
         self.outcome.current.append(task.name)
         self._step(f"{task.name}: up to date")
 
-    def complete_run(self) -> None:
+    def close(self) -> None:
+        """All is done."""
         self.bar.close()
+
+    def complete_run(self) -> None:
+        """One of the runs that make up the whole has ended."""
+
+    def _spent(self, task: Task) -> float:
+        """Minutes that the task took."""
+        minutes = self.outcome.minutes[task.name] = (time.monotonic() - self.started.pop(task.name)) / 60
+        return minutes
 
     def _step(self, text: str) -> None:
         self.done += 1

@@ -1,6 +1,7 @@
 """Runs that are computed once: what a store lacks is computed, on several processes, and kept as soon as it is done."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,10 +26,18 @@ def computed(
     Only what `store` (jsonl) lacks is computed, as evaluate(run), on `jobs` processes. unit: of the progress bar.
     """
     kept = RunStore(store)
-    missing = [run for run, key in keys.items() if kept.get(key) is None]
-    for run, result in in_parallel(evaluate, missing, jobs, unit):
-        kept.put(keys[run], result)
+    with lacking(kept, keys) as missing:
+        for run, result in in_parallel(evaluate, missing, jobs, unit):
+            kept.put(keys[run], result)
     return {run: kept.get(key) or {} for run, key in keys.items()}
+
+
+@contextmanager
+def lacking(store: RunStore, keys: Mapping[Item, Mapping[str, Any]]) -> Iterator[list[Item]]:
+    """The runs whose result the store lacks. Inside, no other process computes them, and what one was computing is done."""
+    missing = [run for run, key in keys.items() if store.get(key) is None]
+    with store.alone() if missing else nullcontext():
+        yield [run for run in missing if store.get(keys[run]) is None]
 
 
 def in_parallel(

@@ -110,13 +110,15 @@ def test_run_passes_on_and_its_exit_code_tells(
     asked: list[Any] = []
     outcome = running.Outcome({"explore": 1.26, "report": 0.1}, {}, ["table06_ablation"], "report/index.html")
 
-    def run(profile: str, jobs: int, experiments: tuple[dag.Experiment, ...], force: bool) -> running.Outcome:
-        asked.append((profile, jobs, [item.name for item in experiments], force))
+    def run(
+        profile: str, jobs: int, experiments: tuple[dag.Experiment, ...], force: bool, together: int
+    ) -> running.Outcome:
+        asked.append((profile, jobs, [item.name for item in experiments], force, together))
         return outcome
 
     monkeypatch.setattr(running, "run", run)
-    assert main(["run", "--jobs", "3", "--force"]) == 0
-    assert asked == [("standard", 3, ["table06_ablation", "explore"], True)]
+    assert main(["run", "--jobs", "3", "--force", "--together", "2"]) == 0
+    assert asked == [("standard", 3, ["table06_ablation", "explore"], True, 2)]
     overview = "ran: explore 1.3 min; up to date: table06_ablation; report: report/index.html\n"
     assert capsys.readouterr().out == overview
     outcome.failed["explore"] = "worn out"

@@ -1,75 +1,13 @@
 """Discovery, and that only what changed is run again, on a tiny project."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 import pytest
-from tiny_notebooks import wait_for, write_notebook
+from dag_project import Project, meta, project_fixture, quick_fixture  # noqa: F401
+from tiny_notebooks import write_notebook
 
-from parzc_core import dag, downloads, labels, own_files, paths, running
+from parzc_core import dag, downloads, labels, own_files, running
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-
-
-def meta(order: int = 1, *makes: str, title: str = "A title") -> dict[str, object]:
-    return {"title": title, "makes": list(makes), "order": order}
-
-
-@dataclass
-class Project:
-    root: Path
-
-    def notebook(
-        self, name: str, *cells: str, order: int = 1, makes: tuple[str, ...] = (), needs: object = None,
-        optional: object = None,
-    ) -> Path:  # fmt: skip
-        more = {"needs": needs, "optional": optional}
-        about = meta(order, *makes) | {key: value for key, value in more.items() if value is not None}
-        return write_notebook(self.root / "notebooks" / f"{name}.ipynb", *cells, parzc=about)
-
-    def run(self, *names: str, force: bool = False) -> running.Outcome:
-        return running.run("smoke", 1, dag.select(names, dag.discover()), force)
-
-    def plan(self) -> dict[str, str | None]:
-        return running.plan("smoke", dag.discover())
-
-    def status(self, name: str) -> dict[str, object]:
-        return json.loads((self.root / "report" / "notebooks" / "smoke" / f"{name}.status.json").read_text())
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    for name in ("notebooks", "results", "figures", "report"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setattr(paths, name.upper(), tmp_path / name)
-    monkeypatch.setattr(paths, "STATISTICS", tmp_path / "results" / "statistics")
-    monkeypatch.setenv("PARZC_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PARZC_DATA", str(tmp_path / "labels"))
-    monkeypatch.setattr(dag, "build_report", lambda profile: {"path": f"report of {profile}"})
-    return Project(tmp_path)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of a kernel, a process that writes the notebook's parameters and its outputs; but "bad" really runs."""
-    script = (
-        "import sys; from pathlib import Path; out = Path(sys.argv[1]); out.parent.mkdir(parents=True, exist_ok=True)\n"
-    )
-    script += "[path.write_text(' '.join(sys.argv[2:])) for path in (out, out.with_suffix('.html'))]"
-    real = dag.command
-
-    def stand_in(experiment: dag.Experiment, profile: str, jobs: int) -> list[str]:
-        if experiment.name == "bad":
-            return real(experiment, profile, jobs)
-        return [sys.executable, "-I", "-S", "-c", script, *real(experiment, profile, jobs)[4:]]
-
-    monkeypatch.setattr(dag, "command", stand_in)
 
 
 def test_discovery_is_by_metadata_in_order(project: Project) -> None:
@@ -288,29 +226,6 @@ def test_a_failed_report_is_a_failure(project: Project, monkeypatch: pytest.Monk
     outcome = project.run()
     assert list(outcome.failed) == ["report"]
     assert "report: not built" in outcome.overview()
-
-
-def test_what_a_killed_run_finished_is_not_run_again(project: Project) -> None:
-    """SIGTERM in the middle of the second notebook: no kernel remains, and the first one stays up to date."""
-    note = project.root / "pid"
-    project.notebook("first", order=1)
-    slow = (
-        f"import os, time\nfrom pathlib import Path\nPath({str(note)!r}).write_text(str(os.getpid()))\ntime.sleep(300)"
-    )
-    project.notebook("second", slow, order=2)
-    names = {name.upper(): str(project.root / name) for name in ("notebooks", "results", "figures", "report")}
-    names["STATISTICS"] = str(project.root / "results" / "statistics")
-    code = (
-        "from pathlib import Path\nfrom parzc_core import dag, downloads, paths, running\n"
-        f"for name, folder in {names!r}.items(): setattr(paths, name, Path(folder))\n"
-        "running.run('smoke', 1, dag.discover())"
-    )
-    run = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    wait_for(lambda: note.exists() and note.read_text())
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(timeout=60) == 128 + signal.SIGTERM
-    wait_for(lambda: not psutil.pid_exists(int(note.read_text())))
-    assert project.plan() == {"first": None, "second": "not run yet, or failed or skipped the last time"}
 
 
 def test_an_optional_result_may_be_left_out(project: Project) -> None:

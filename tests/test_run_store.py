@@ -4,6 +4,7 @@ import hashlib
 import math
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput
 from parzc_core.run_store import RunStore
+from parzc_core.stored_runs import computed
 
 
 def test_key_is_the_hash_of_canonical_json() -> None:
@@ -118,3 +120,47 @@ def test_kill_9_of_a_writer_loses_no_run_that_was_put(tmp_path: Path) -> None:
     assert all(store.get({"writer": "a", "seed": seed}) is not None for seed in range(said))
     store.put({"writer": "b"}, {})  # the lock went with the process
     assert RunStore(path).get({"writer": "b"}) == {}
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from parzc_core.run_store import RunStore
+store = RunStore(Path(sys.argv[1]))
+with store.alone():
+    print("inside", flush=True)
+    sys.stdin.readline()
+    store.put({"seed": 0}, {"tau": 1.0})
+"""
+
+
+def test_a_run_that_another_process_computes_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "inside\n"
+        found: list[dict[int, dict[str, float]]] = []
+        asked: list[int] = []
+
+        def evaluate(seed: int) -> dict[str, float]:
+            asked.append(seed)
+            return {"tau": 2.0}
+
+        ask = lambda: found.append(computed(evaluate, {seed: {"seed": seed} for seed in (0, 1)}, path))  # noqa: E731
+        waiting = threading.Thread(target=ask)
+        waiting.start()
+        waiting.join(timeout=1)
+        assert waiting.is_alive()  # seed 0 may be at work there
+        holder.communicate("go on\n")
+        waiting.join(timeout=60)
+    assert found == [{0: {"tau": 1.0}, 1: {"tau": 2.0}}]
+    assert asked == [1]
+
+
+def test_what_is_stored_is_read_without_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    store = RunStore(path)
+    store.put({"seed": 0}, {"tau": 1.0})
+    with store.alone():
+        assert computed(lambda seed: {}, {0: {"seed": 0}}, path) == {0: {"tau": 1.0}}
