@@ -9,12 +9,12 @@ import pandas as pd
 
 from parzc_core import paper
 from parzc_core.config import profile as profile_named
-from parzc_core.experiments import Data, RankerRun, load, run_all
+from parzc_core.experiments import GROUP, Data, RankerRun, load, run_all
 from parzc_core.predictions import judgeable
 from parzc_core.predictors.registry import PREDICTORS, configuration
 from parzc_core.predictors.runs import PredictorRun, run_predictors
 from parzc_core.predictors.schedule import FASTEST, Schedule
-from parzc_core.results import Row, missing, row_of_runs
+from parzc_core.results import Row, missing, paired_differences, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
 # Parts and encoding of the rankers that `training` trains, by row; the paper's ParZC has PINAT as its graph branch (A.4).
@@ -155,6 +155,29 @@ def longer(plan: Plan) -> dict[str, list[PredictorRun]]:
             found.setdefault(f"{limit:,} steps", []).append(run)
             found.setdefault(f"{LONGER * limit:,} steps", []).append(replace(run, changes=(*run.changes, more)))
     return found
+
+
+WIDER = "public"  # size of the public implementation, eight times as wide and twice as deep
+
+
+def wider(plan: Plan) -> dict[str, list[RankerRun]]:
+    """{size: runs}: "ParZC" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs; in "full"."""
+    if plan.profile != "full" or plan.benchmark.extra:
+        return {}
+    which = (*RANKERS["ParZC"], plan.benchmark.samples[0])
+    some = [run for run in plan.rankers if (run.parts, run.encoding, run.train) == which and run.split < GROUP]
+    return {size: [replace(run, size=size) for run in some] for size in ("cpu", WIDER)}
+
+
+def by_size(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """Of `wider`, a row a pair of sizes: tau and CPU-seconds of either, and `paired_differences`. Empty where nothing is run."""
+    found = {size: run_all(runs, store, jobs) for size, runs in wider(plan).items()}
+    if not found:
+        return pd.DataFrame()
+    tau, seconds = (pd.DataFrame({size: one[what] for size, one in found.items()}) for what in ("kendall", "seconds"))
+    name = f"{plan.benchmark.column}{plan.benchmark.samples[0]}: {WIDER} - cpu"
+    about = {f"{what}, {size}": part[size].mean() for what, part in (("tau", tau), ("CPU-s", seconds)) for size in found}
+    return paired_differences(tau, {name: (WIDER, "cpu")}).assign(**about)
 
 
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:

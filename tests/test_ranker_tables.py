@@ -34,6 +34,8 @@ def test_committed_runs_of_nas_bench_101_are_those_of_the_plan():
     configs = [json.loads(line)["config"] for line in lines]
     stored = [config for config in configs if config["space"] == "nb101" and "parts" in config]
     assert len(stored) >= 140
+    for space in ("nb101", "nb201"):
+        planned_now |= {text(identity(run)) for run in ranker_tables.wider(plan_of(space, "full"))["public"]}
     planned_now |= {text(identity(run)) for run in plan_of("nb101 without failed runs", "full").rankers}
     left_out = {"statistics", "judged_on"}
     unplanned = [c for c in stored if text({k: v for k, v in c.items() if k not in left_out}) not in planned_now]
@@ -131,6 +133,29 @@ def test_the_dear_predictors_are_also_trained_longer() -> None:
     assert ranker_tables.longer(plan_of("nb101", "full")) == {}
     assert ranker_tables.longer(plan_of("nb201", "standard")) == {}
     assert ranker_tables.longer(plan_of("nb201", "paper")) == {}  # without a limit
+
+
+def test_parzc_is_also_trained_as_wide_as_published_on_the_smallest_training_sets() -> None:
+    found = ranker_tables.wider(plan_of("nb101", "full"))
+    assert list(found) == ["cpu", "public"]
+    for size, runs in found.items():
+        facts = {(run.parts, run.encoding, run.train, run.size) for run in runs}
+        assert facts == {(("NP", "Mixer", "BN"), "paper", 100, size)}
+        assert [run.split for run in runs] == [0, 1, 2, 3, 4]
+    assert set(found["cpu"]) < set(plan_of("nb101", "full").rankers)  # those are trained once
+    for other in (plan_of("nb201", "standard"), plan_of("nb101 without failed runs", "full")):
+        assert ranker_tables.wider(other) == {}
+
+
+def test_what_a_size_costs_is_paired_over_splits(monkeypatch, tmp_path) -> None:
+    taus = {"cpu": [60.0, 62.0, 64.0, 66.0, 68.0], "public": [61.0, 63.0, 65.0, 67.0, 74.0]}
+    frame = lambda runs: pd.DataFrame({"kendall": taus[runs[0].size], "seconds": 2.0})  # noqa: E731
+    monkeypatch.setattr(ranker_tables, "run_all", lambda runs, store, jobs: frame(runs))
+    (line,) = ranker_tables.by_size(plan_of("nb101", "full"), tmp_path / "runs.jsonl").to_dict("records")
+    assert line["our mean difference"] == pytest.approx(2.0)
+    assert (line["tau, cpu"], line["tau, public"], line["CPU-s, cpu"]) == (64.0, 66.0, 2.0)
+    assert line["splits won (%)"] == 100.0
+    assert ranker_tables.by_size(plan_of("nb201", "standard"), tmp_path / "runs.jsonl").empty
 
 
 def test_a_space_without_labels_is_left_out(monkeypatch):
