@@ -67,7 +67,7 @@ class Benchmark:
 _SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
 # Predictors that cost most have so many splits at most with more than so many training cells.
 DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 2, 156
-_PATIENT = ("ParZC", "ParZC (aligned)")
+_PATIENT = ("ParZC",)
 _NB101 = Benchmark(
     "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), splits=3, patient=_PATIENT, width=32
 )

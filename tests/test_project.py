@@ -92,6 +92,7 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
     beside_the_paper = {
         "stability",
         "width_nb101",
+        "failed_trainings_nb101",
         "search_regret",
         "search_nb101",
         "tuning_history",
