@@ -19,6 +19,7 @@ from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.model import Inputs, ModelConfig
 from parzc_core.paths import STATISTICS
+from parzc_core.predictors import pinat
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.pinat import PINATConfig
 from parzc_core.run_store import RunStore
@@ -273,4 +274,5 @@ def identity(run: RankerRun) -> dict[str, Any]:
     """The configuration of a run and the method, as stored runs are known by them."""
     later = {field.name: field.default for field in dataclasses.fields(run) if field.name in _LATER}
     given = {name: value for name, value in dataclasses.asdict(run).items() if later.get(name, ...) != value}
-    return {"method": METHOD_VERSION, **given}
+    versions = {"method": METHOD_VERSION} | ({"pinat": pinat.VERSION} if "PINAT" in run.parts else {})
+    return {**versions, **given}

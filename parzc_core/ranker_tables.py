@@ -38,7 +38,8 @@ class Benchmark:
     column: how their names begin; samples: numbers of training cells, as printed; epochs: §4.1, of which outside the profile
     "paper" so many are left that training takes no more than `steps` steps. rows: of RANKERS; patient: those of them that
     have all epochs nevertheless. splits: of each predictor in the profile "full", which limits the steps of predictors only with
-    more than `unlimited` training cells. width, seeds: as in RankerRun. extra: not printed, run in "full" and "paper" alone.
+    more than `unlimited` training cells. width, seeds: as in RankerRun. extra: not printed, run in "full" and "paper" alone;
+    left_out: predictors that are not run, for what all their epochs would cost.
     """
 
     space: str
@@ -53,6 +54,7 @@ class Benchmark:
     width: int | None = None
     seeds: Literal["mean", "trained"] = "mean"
     extra: bool = False
+    left_out: tuple[str, ...] = ()
 
     def measured(self, column: str) -> str:
         """Which result a column of the table shows: the first of 424 samples is judged on 100 cells (PINAT's protocol)."""
@@ -66,10 +68,9 @@ class Benchmark:
 
 _SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
 # Predictors that cost most have so many splits at most with more than so many training cells.
-DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 2, 156
-_PATIENT = ("ParZC",)
+DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 2, 100
 _NB101 = Benchmark(
-    "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), splits=3, patient=_PATIENT, width=32
+    "nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), splits=3, patient=("ParZC",), width=32
 )
 BENCHMARKS = {
     "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], splits=5),
@@ -83,11 +84,12 @@ BENCHMARKS = {
         unlimited=424,
         seeds="trained",
         extra=True,
+        left_out=("NAO",),
     ),
 }
 LIMITS = {"smoke": 10, "standard": 1200}  # steps of predictors at most
 PINAT_STEPS = 1600  # of "ParZC (PINAT)", which costs four times as much a step as "ParZC"
-LEAST_EPOCHS = 30  # where fewer would be left a ranker is not run
+LEAST_EPOCHS = 100  # where fewer would be left by these steps it is not run
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,11 @@ def planned(name: str, profile: str) -> Plan | None:
     rankers = [run for n in chosen for row in benchmark.rows for run in _rankers(benchmark, row, n, profile)]
     rivals = PREDICTORS if whole or name == next(iter(BENCHMARKS)) else ()
     predictors = [
-        run for n in chosen for predictor in rivals for run in _predictor_runs(benchmark, predictor, n, profile)
+        run
+        for n in chosen
+        for predictor in rivals
+        if predictor not in benchmark.left_out
+        for run in _predictor_runs(benchmark, predictor, n, profile)
     ]
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
 
@@ -144,19 +150,19 @@ def _predictor_runs(benchmark: Benchmark, name: str, train: int, profile: str) -
         )
 
 
-# How many times longer the dear ones are trained, and on how many cells, to see what their limit of steps costs.
-LONGER, LONGER_ON = 4, 781
+# Who is trained how many times longer, and on how many cells, to see what the limit of steps costs.
+LONGER_FOR, LONGER, LONGER_ON = "TNASP", 4, 781
 
 
 def longer(plan: Plan) -> dict[str, list[PredictorRun]]:
-    """{what: runs}: the dear predictors as planned, and trained LONGER times as long, on one split of LONGER_ON cells.
+    """{what: runs}: LONGER_FOR as planned, and trained LONGER times as long, on one split of LONGER_ON cells.
 
     Where the plan has such runs, which are those of the first benchmark in the larger profiles, and they have a limit.
     """
     found: dict[str, list[PredictorRun]] = {}
     for run in plan.predictors:
         schedule = _schedule(run.predictor, run.space, dict(run.changes))
-        if run.predictor not in DEAR or (run.train, run.split) != (LONGER_ON, 0) or schedule is None:
+        if (run.predictor, run.train, run.split) != (LONGER_FOR, LONGER_ON, 0) or schedule is None:
             continue
         if (limit := schedule.most_steps) is not None:
             more = ("schedule", replace(schedule, most_steps=LONGER * limit))
@@ -169,8 +175,11 @@ WIDER = "public"  # size of the public implementation, eight times as wide and t
 
 
 def wider(plan: Plan) -> dict[str, list[RankerRun]]:
-    """{size: runs}: "ParZC" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs; in "full"."""
-    if plan.profile != "full" or plan.benchmark.extra:
+    """{size: runs}: "ParZC" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs.
+
+    In the profile "full", on NAS-Bench-101.
+    """
+    if plan.profile != "full" or plan.benchmark != _NB101:
         return {}
     which = (*RANKERS["ParZC"], plan.benchmark.samples[0])
     some = [run for run in plan.rankers if (run.parts, run.encoding, run.train) == which and run.split < GROUP]
@@ -191,7 +200,7 @@ def by_size(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
     """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201.
 
-    None where less than LEAST_EPOCHS of training would be left, and of "ParZC (PINAT)" in the smaller profiles.
+    None of "ParZC (PINAT)" where less than LEAST_EPOCHS of training would be left, and in the smaller profiles.
     """
     sizes, (parts, encoding) = profile_named(profile), RANKERS[row]
     if "PINAT" in parts and profile in ("smoke", "standard"):
@@ -203,7 +212,7 @@ def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterat
         else replace(whole, most_steps=benchmark.steps)
     )
     schedule = whole if profile == "paper" or row in benchmark.patient else limited
-    if schedule.rounds(train) < LEAST_EPOCHS:
+    if "PINAT" in parts and schedule.rounds(train) < LEAST_EPOCHS:
         return
     few = benchmark.space == "nb201" or train > 1000 or "PINAT" in parts or benchmark.extra
     for split in range(min(sizes.splits, 5) if few else sizes.splits):

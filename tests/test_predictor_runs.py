@@ -124,6 +124,15 @@ def test_a_key_holds_what_decides_the_result_and_nothing_else(monkeypatch):
         assert run_key(RUN) != key
 
 
+def test_other_labels_and_a_changed_predictor_are_other_runs(monkeypatch):
+    key = run_key(RUN)
+    assert not {"seeds", "version"} & set(key)
+    monkeypatch.setattr(runs, "load", lambda *_: made_up())
+    assert run_key(dataclasses.replace(RUN, seeds="trained")) == key | {"seeds": "trained"}
+    monkeypatch.setitem(PREDICTORS, RUN.predictor, dataclasses.replace(PREDICTORS[RUN.predictor], version=2))
+    assert run_key(RUN) == key | {"version": 2}
+
+
 def test_an_entry_says_what_its_predictor_reads(monkeypatch, data):
     asked = []
 

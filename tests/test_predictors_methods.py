@@ -71,6 +71,18 @@ def test_an_invariant_convolution_node_by_node(concatenate):
     torch.testing.assert_close(got, expected.flatten(1) if concatenate else expected.sum(-1), rtol=1e-4, atol=1e-5)
 
 
+def test_an_invariant_convolution_starts_in_the_published_ranges():
+    """The public code's tensors end in the axes (C_in, C_out * heads), (1, 1), (1, heads) and (C_out, heads): Glorot's fans."""
+    torch.manual_seed(0)
+    layer = InvariantConvolution(50, 400, heads=2)
+    for parameter, fans in ((layer.a, 850), (layer.scale, 2), (layer.mix, 3), (layer.out, 402)):
+        bound = (6 / fans) ** 0.5
+        assert 0.98 * bound < float(parameter.detach().abs().max()) <= bound
+        assert float(parameter.detach().std()) == pytest.approx(bound / 3**0.5, rel=0.05)  # uniform
+    assert not layer.shift.any()
+    assert not layer.bias.any()
+
+
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_pim_moves_with_its_nodes(seed):
@@ -179,7 +191,7 @@ def test_arch2vecs_loss_from_torchs_distributions():
 
 
 def test_arch2vec_learns_to_give_graphs_back_and_is_trained_once():
-    config = Arch2VecConfig(KINDS, pretraining=Schedule(60, 32, 2e-3))
+    config = Arch2VecConfig(KINDS, pretraining=Schedule(90, 32, 2e-3))
     inputs = cells(*nb201.sample(256, seed=0))
     model = pretrained(config, inputs.adjacency, inputs.operations)
     assert pretrained(config, inputs.adjacency, inputs.operations) is model

@@ -10,6 +10,7 @@ import numpy as np
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.experiments import Data
 from parzc_core.inputs import Inputs
+from parzc_core.predictors import pinat
 from parzc_core.predictors.arch2vec import Arch2Vec, Arch2VecConfig
 from parzc_core.predictors.base import Kinds, Predictor
 from parzc_core.predictors.ctnas import CTNAS, CTNASConfig
@@ -34,6 +35,7 @@ class Entry:
     """config: from `Kinds` to the published configuration. make: from a configuration to a predictor.
 
     invariant: whether graphs that are equal but for the order of their nodes get equal scores.
+    version: raised when its code changes what a run gives, so that stored runs of it alone are redone.
     reads: from a collection and the positions of the training cells to what the predictor reads of all its cells, which has a
         length and takes [rows].
     """
@@ -42,6 +44,7 @@ class Entry:
     make: Callable[[Any], Predictor[Any]]
     invariant: bool = False
     reads: Callable[[Data, np.ndarray], Any] = graphs_alone
+    version: int = 1
 
 
 PREDICTORS: dict[str, Entry] = {
@@ -52,7 +55,7 @@ PREDICTORS: dict[str, Entry] = {
     "GATES": Entry(GATESConfig, GATES, invariant=True),
     "CTNAS": Entry(CTNASConfig, CTNAS, invariant=True),
     "TNASP": Entry(TNASPConfig, TNASP),
-    "PINAT": Entry(PINATConfig, PINAT),
+    "PINAT": Entry(PINATConfig, PINAT, version=pinat.VERSION),
     "one-hot extra-trees": Entry(partial(TreesConfig, features=("one-hot",)), Trees),
     "one-hot boosting": Entry(partial(TreesConfig, features=("one-hot",), model="gradient boosting"), Trees),
     "graph extra-trees": Entry(TreesConfig, Trees, invariant=True),

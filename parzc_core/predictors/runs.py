@@ -102,6 +102,8 @@ def run_key(run: PredictorRun) -> dict[str, Any]:
     }
     if run.seeds != "mean":
         key["seeds"] = run.seeds
+    if (version := PREDICTORS[run.predictor].version) > 1:
+        key["version"] = version
     if PREDICTORS[run.predictor].reads is not graphs_alone:
         key |= {"width": run.width, "statistics": everything_read(data.collection)}
     return key
