@@ -94,7 +94,7 @@ def schedules(plan: Plan) -> list[tuple[int, Schedule]]:
 def test_without_failed_runs_the_full_profile_trains_for_the_published_epochs():
     plan = plan_of("nb101 without failed runs", "full")
     whole = schedules(plan)
-    assert len(whole) > 40
+    assert len(whole) > 35
     assert all(one.rounds(train) == one.epochs and one.rate(train) == one.learning_rate for train, one in whole)
     assert {run.epochs for run in plan.rankers} == {150}
     assert not all(one.rounds(train) == one.epochs for train, one in schedules(plan_of("nb101", "full")))
@@ -117,10 +117,10 @@ def test_labels_without_failed_runs_are_a_block_of_their_own():
     assert planned("nb101 without failed runs", "standard") is None
 
 
-def test_pinats_branch_is_named_and_faster_where_it_is_cut_short():
+def test_pinats_branch_is_trained_where_that_is_not_cut_short():
     runs = [run for run in plan_of("nb201", "full").rankers if "PINAT" in run.parts]
     rates = {run.train: (run.epochs, run.learning_rate) for run in runs}
-    assert rates == {78: (200, 1e-4), 156: (100, 2e-4)}  # of 469 cells too few epochs would be left
+    assert rates == {78: (200, 1e-4)}  # of 156 cells too few epochs would be left
     assert {run.train for run in plan_of("nb101", "full").rankers if "PINAT" in run.parts} == {100}
     assert {identity(run)["pinat"] for run in runs} == {pinat.VERSION}  # so that a changed PINAT is trained again
     assert not any("pinat" in identity(run) for run in plan_of("nb101", "full").rankers if "PINAT" not in run.parts)
