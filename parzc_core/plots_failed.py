@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from parzc_core.labels_nb101_failed import failed_runs
-from parzc_core.plots_style import GREY, expect, new_figure
+from parzc_core.plots_style import BLUE, GREY, ORANGE, VERMILION, expect, new_figure
 
 _NAMES = {0: "all three trained", 1: "one of three failed", 2: "two failed", 3: "all failed"}
-_COLOURS = {0: GREY, 1: "#0072B2", 2: "#E69F00", 3: "#D55E00"}
+_COLOURS = {0: GREY, 1: BLUE, 2: ORANGE, 3: VERMILION}
 _MARKS = ("|", "o", "D")
 
 

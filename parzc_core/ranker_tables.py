@@ -13,7 +13,7 @@ from parzc_core.experiments import GROUP, Data, RankerRun, load, run_all
 from parzc_core.predictions import judgeable
 from parzc_core.predictors.registry import PREDICTORS, configuration
 from parzc_core.predictors.runs import PredictorRun, run_predictors
-from parzc_core.predictors.schedule import FASTEST, Schedule
+from parzc_core.predictors.schedule import Schedule
 from parzc_core.results import Row, missing, paired_differences, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
@@ -203,11 +203,7 @@ def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterat
     if "PINAT" in parts and profile in ("smoke", "standard"):
         return
     whole = Schedule(benchmark.epochs, 10, 1e-4)
-    limited = (
-        replace(whole, most_steps=PINAT_STEPS, faster=FASTEST)
-        if "PINAT" in parts
-        else replace(whole, most_steps=benchmark.steps)
-    )
+    limited = replace(whole, most_steps=PINAT_STEPS if "PINAT" in parts else benchmark.steps)
     schedule = whole if profile == "paper" else limited
     if "PINAT" in parts and schedule.rounds(train) < LEAST_EPOCHS:
         return
