@@ -10,8 +10,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from parzc_core import __version__, paths
-from parzc_core.config import PROFILES, profile
 from parzc_core.errors import BadInput, ParzcError, UnknownName
+from parzc_core.profiles import PROFILES, profile
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,31 +28,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from parzc_core import dag, running
+    from parzc_core import artifact
+    from parzc_core.pipeline import run as run_
+    from parzc_core.pipeline import tasks
 
     name = profile(options.profile).name
-    chosen = dag.select(options.names, dag.discover())
+    chosen = artifact.select(options.names, artifact.discover())
     if options.dry_run:
-        reasons = running.plan(name, chosen)
+        reasons = run_.plan(name, chosen)
         for item in chosen:
             reason = reasons[item.name] or ("--force" if options.force else None)
             said = "up to date" if reason is None else f"would run ({reason})"
-            if reason is not None and (missing := dag.unmet(item)) is not None:
+            if reason is not None and (missing := tasks.unmet(item)) is not None:
                 said = f"would be skipped ({missing})"
             print(f"{item.name:32} {said}")
-        print(f"{dag.REPORT_TASK:32} would be built")
+        print(f"{tasks.REPORT_TASK:32} would be built")
         return 0
-    outcome = running.run(name, options.jobs, chosen, options.force, options.together)
+    outcome = run_.run(name, options.jobs, chosen, options.force, options.together)
     print(outcome.overview())
     return 1 if outcome.failed else 0
 
 
 def _status(options: argparse.Namespace) -> int:
-    from parzc_core import dag, running
+    from parzc_core import artifact
+    from parzc_core.pipeline import run as run_
 
     name = profile(options.profile).name
-    experiments = dag.discover()
-    reasons = running.plan(name, experiments)
+    experiments = artifact.discover()
+    reasons = run_.plan(name, experiments)
     lines = [("RESULT", "NOTEBOOK", "THERE", "ROWS BY ORIGIN", "MINUTES", "STATE")]
     skipped = {}
     for item in experiments:
@@ -88,9 +91,9 @@ def _origins(rows: Path) -> str:
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from parzc_core.collecting import collect
-    from parzc_core.collection import CollectionConfig
-    from parzc_core.experiments import folder_name
+    from parzc_core.collecting.labelled import folder_name
+    from parzc_core.collecting.one import CollectionConfig
+    from parzc_core.collecting.sample import collect
 
     given = {field.name: getattr(options, field.name) for field in fields(CollectionConfig)}
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
@@ -107,22 +110,22 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _data_fetch(options: argparse.Namespace) -> int:
-    from parzc_core import downloads
+    from parzc_core.files import fetch
 
-    outcomes = downloads.fetch()
-    print(downloads.explain(outcomes))
+    outcomes = fetch.fetch()
+    print(fetch.explain(outcomes))
     return 1 if any(outcome.status in ("offline", "failed") for outcome in outcomes) else 0
 
 
 def _data_status(options: argparse.Namespace) -> int:
-    from parzc_core import data_status
+    from parzc_core.files import status
 
-    print(data_status.text())
+    print(status.text())
     return 0
 
 
 def _benchmark_collector(options: argparse.Namespace) -> int:
-    from parzc_core import benchmark
+    from parzc_core.collecting import benchmark
 
     name = "smoke/benchmark/collector.json" if options.quick else "benchmark/collector.json"
     file = options.output or paths.RESULTS / name
@@ -137,18 +140,18 @@ def _benchmark_collector(options: argparse.Namespace) -> int:
 
 
 def _tune(options: argparse.Namespace) -> int:
-    from parzc_core import tuning_results
-    from parzc_core.experiments import RankerRun
-    from parzc_core.tuning import SPLIT, StudyConfig
-    from parzc_core.tuning_study import run_study
-    from parzc_core.tuning_trials import save_trials
+    from parzc_core.experiments import table10_tuning
+    from parzc_core.runs.rankers import RankerRun
+    from parzc_core.tuning.objective import SPLIT, StudyConfig
+    from parzc_core.tuning.study import run_study
+    from parzc_core.tuning.trials import save_trials
 
     base = RankerRun(dataset=options.dataset, cells=options.cells, train=options.train, split=SPLIT)
     study = StudyConfig(options.space, options.size, base, seed=options.seed)
     file = options.out or paths.RESULTS / "tuning" / f"{options.space}.sqlite"
     trials = run_study(study, file, options.trials, options.jobs)
     kept = save_trials(trials, file.with_suffix(".csv"))
-    found = tuning_results.finish(study, trials, file.with_suffix(".jsonl"))
+    found = table10_tuning.finish(study, trials, file.with_suffix(".jsonl"))
     best = ", ".join(f"{name} {value:.4g}" for name, value in found.best.items())
     print(
         f"best of {len(found.complete)} trials trained to their end ({len(trials)} in all): {best}\n"
@@ -159,13 +162,13 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _mixed_precision(options: argparse.Namespace) -> int:
-    from parzc_core.mixed_precision import recreated
+    from parzc_core.quantization import ground_truth
 
-    if options.plan not in recreated.PLANS:
-        raise UnknownName.of("plan", options.plan, recreated.PLANS)
-    folder = options.out or recreated.FOLDER / options.plan
+    if options.plan not in ground_truth.PLANS:
+        raise UnknownName.of("plan", options.plan, ground_truth.PLANS)
+    folder = options.out or ground_truth.FOLDER / options.plan
     for activations in (None, (8,)):
-        made = recreated.recreate(recreated.PLANS[options.plan], folder, activations, options.images, options.jobs)
+        made = ground_truth.recreate(ground_truth.PLANS[options.plan], folder, activations, options.images, options.jobs)
         bits = "as few bits as the weights" if activations is None else "8 bits"
         print(
             f"{len(made.accuracy)} configurations, activations of {bits}: {made.accuracy.min():.1f} to "
@@ -176,12 +179,12 @@ def _mixed_precision(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from parzc_core import report
+    from parzc_core.report import page, readme
 
     name = profile(options.profile).name
-    print(f"report: {report.build(name)}")
+    print(f"report: {page.build(name)}")
     if options.readme:
-        print(f"README.md: {'brought up to date' if report.update_readme(name) else 'was up to date'}")
+        print(f"README.md: {'brought up to date' if readme.update_readme(name) else 'was up to date'}")
     return 0
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core import faster_layers
+from parzc_core import _fast_layers
 from parzc_core.errors import BadInput
 
 NODE_TYPES = (nn.Conv2d, nn.Linear)
@@ -191,7 +191,7 @@ def prepare(model: nn.Module) -> nn.Module:
             module.inplace = False  # type: ignore[assignment]
         if isinstance(module, NODE_TYPES):
             module.weight.requires_grad_(True)
-    faster_layers.substitute(model)
+    _fast_layers.substitute(model)
     return model
 
 

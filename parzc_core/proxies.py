@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from parzc_core.errors import UnknownName
 
@@ -133,29 +132,3 @@ def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
 def passes_read(names: Iterable[str]) -> frozenset[str]:
     """Those of PASSES that the formulas of these node-wise proxies read."""
     return frozenset().union(*(NODE_REGISTRY[name].needs for name in names))
-
-
-def network_proxies(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, names: Iterable[str] | None = None
-) -> dict[str, float]:
-    """Network-level scores, higher meaning better: {name: score}.
-
-    names: of `network_level.REGISTRY` (params, flops, jacov, nwot, zen, zico), or node-wise names, which give the sum over
-        nodes; None gives every network-level one. images float32[N, C, H, W], labels int64[N]. The network is left as it was.
-    Raises UnknownName, BadInput.
-    """
-    # Imported here: both build on the registry above.
-    from parzc_core import collector, network_level
-
-    wanted = tuple(network_level.REGISTRY) if names is None else tuple(names)
-    for name in wanted:
-        if name not in network_level.REGISTRY and name not in NODE_REGISTRY:
-            raise UnknownName.of("proxy", name, (*network_level.REGISTRY, *NODE_REGISTRY))
-    node_names = [name for name in wanted if name in NODE_REGISTRY]
-    scores: dict[str, float] = {}
-    if node_names:
-        scores = collector.collect_statistics(network, images, labels, node_names).sums()
-    for name in wanted:
-        if name in network_level.REGISTRY:
-            scores[name] = network_level.score(name, network, images, labels)
-    return {name: scores[name] for name in wanted}

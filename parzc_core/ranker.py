@@ -1,19 +1,54 @@
-"""The eight rankers of Table 6: NP, Mixer, BN and MLP, alone and together, and PINAT in place of NP; one module (§3.3, A.4)."""
+"""The eight rankers of Table 6: NP, Mixer, BN and MLP, alone and together; one module (§3.3, A.4), and what it reads."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.inputs import Inputs as Inputs
+from parzc_core.gcn import NP, NPConfig
 from parzc_core.mabn import MABN, MABNConfig, linear
-from parzc_core.predictors.np import NP, NPConfig
-from parzc_core.predictors.pinat import PINATConfig, PINATNetwork
+
+CHUNK = 2048  # architectures scored at once
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a ranker reads of n architectures; a part that no branch needs may be None.
+
+    statistics: float32[n, D], encoded. adjacency: float32[n, N, N], operations: int64[n, N], of `spaces.Graph`.
+    """
+
+    statistics: np.ndarray | None = None
+    adjacency: np.ndarray | None = None
+    operations: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(next(part for part in (self.statistics, self.operations) if part is not None))
+
+    def __getitem__(self, rows: np.ndarray | slice) -> "Inputs":
+        """The given architectures."""
+        parts = (self.statistics, self.adjacency, self.operations)
+        return Inputs(*(None if part is None else part[rows] for part in parts))
+
+    def chunks(self) -> Iterator["Inputs"]:
+        """CHUNK architectures after another, so that scoring a whole space needs little memory."""
+        return (self[start : start + CHUNK] for start in range(0, len(self), CHUNK))
+
 
 GRAPH_PARTS = ("NP", "PINAT")
 PARTS = (*GRAPH_PARTS, "Mixer", "BN", "MLP")
+
+
+class GraphBranch(Protocol):
+    """Sizes of a branch that reads the graph, and the network of these sizes."""
+
+    def build(self, outputs: int) -> nn.Module:
+        """A module from adjacency float32[n, N, N] and operations int64[n, N] to an embedding [n, outputs], or scores [n]."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +59,7 @@ class ModelConfig:
         a perceptron of Bayesian layers, "MLP" one of plain layers. With "NP" or "PINAT", which read the graph, beside
         another part the two embeddings are added and a regressor of two fully connected layers scores the sum (A.4).
     mabn: sizes of the statistics branch. operations: kinds of graph node, for NP. embedding: size of the summed embeddings.
-    graph_dropout: of NP. pinat, nodes: sizes of PINAT, and N of the graphs that it reads; needed for that part alone.
+    graph_dropout: of NP. graph: the branch of "PINAT" (`predictors.pinat.PINATBranch`), which is no part of this core.
     """
 
     parts: tuple[str, ...]
@@ -32,17 +67,16 @@ class ModelConfig:
     operations: int = 7
     embedding: int = 64
     graph_dropout: float = 0.05
-    pinat: PINATConfig | None = None
-    nodes: int = 0
+    graph: GraphBranch | None = None
 
     def __post_init__(self) -> None:
         unknown = [part for part in self.parts if part not in PARTS]
         if unknown or not self.parts or ("MLP" in self.parts and {"Mixer", "BN"} & set(self.parts)):
             raise BadInput(f"got parts {self.parts}; expected some of {', '.join(PARTS)}, MLP not beside Mixer or BN")
-        if set(GRAPH_PARTS) <= set(self.parts) or ("PINAT" in self.parts and (self.pinat is None or self.nodes < 2)):
+        if set(GRAPH_PARTS) <= set(self.parts) or ("PINAT" in self.parts) != (self.graph is not None):
             raise BadInput(
-                f"got parts {self.parts}, pinat={self.pinat}, nodes={self.nodes}; expected one of "
-                f"{', '.join(GRAPH_PARTS)} at most, and for PINAT its sizes and the nodes of the graphs"
+                f"got parts {self.parts} and graph={self.graph}; expected one of {', '.join(GRAPH_PARTS)} at most, and a graph "
+                "branch for PINAT alone"
             )
 
 
@@ -66,8 +100,8 @@ class Perceptron(nn.Module):
 
 def _graph_branch(config: ModelConfig, outputs: int) -> nn.Module | None:
     """What reads the graph, if a part does."""
-    if "PINAT" in config.parts and config.pinat is not None:
-        return PINATNetwork(config.nodes, replace(config.pinat, outputs=outputs))
+    if config.graph is not None:
+        return config.graph.build(outputs)
     return (
         NP(NPConfig(config.operations, dropout=config.graph_dropout, outputs=outputs)) if "NP" in config.parts else None
     )

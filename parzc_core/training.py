@@ -1,7 +1,8 @@
 """Fit a ranker and predict with it (§4.1): Adam, small batches, cosine schedule, a ranking loss on z-scored accuracy."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, overload
 
@@ -12,8 +13,7 @@ from torch import nn
 from parzc_core.errors import BadInput
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
-from parzc_core.model import Inputs, Model, ModelConfig
-from parzc_core.predictors.schedule import batches, seeded
+from parzc_core.ranker import Inputs, Model, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -194,3 +194,19 @@ def _model_config(config: TrainingConfig, inputs: Inputs) -> ModelConfig:
             "got inputs without statistics and no model; expected statistics, or a ModelConfig with NP alone"
         )
     return ModelConfig(parts=("Mixer", "BN"), mabn=MABNConfig(inputs.statistics.shape[1], **SIZES["cpu"]))  # type: ignore[arg-type]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, torch's random numbers are those of `seed`; the caller's state comes back after it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """[..., n] -> batches [..., size]; a last one of a single architecture, without a pair or variance, joins the one before."""
+    parts = list(order.split(size, dim=-1))
+    if len(parts) > 1 and parts[-1].shape[-1] < 2:
+        parts[-2:] = [torch.cat(parts[-2:], dim=-1)]
+    return parts

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_notebooks import write_notebook
 
-from parzc_core import dag, paths, running
+from parzc_core import artifact, paths
+from parzc_core.pipeline import run as running
+from parzc_core.pipeline import tasks
 
 
 def meta(order: int = 1, *makes: str, title: str = "A title") -> dict[str, object]:
@@ -28,7 +30,7 @@ class Project:
         return write_notebook(self.root / "notebooks" / f"{name}.ipynb", *cells, parzc=about)
 
     def run(self, *names: str, force: bool = False) -> running.Outcome:
-        return running.run("smoke", 1, dag.select(names, dag.discover()), force)
+        return running.run("smoke", 1, artifact.select(names, artifact.discover()), force)
 
     def program(self, jobs: int, together: int) -> str:
         """Python that runs all of it in another process."""
@@ -41,7 +43,7 @@ class Project:
         )
 
     def plan(self) -> dict[str, str | None]:
-        return running.plan("smoke", dag.discover())
+        return running.plan("smoke", artifact.discover())
 
     def status(self, name: str) -> dict[str, object]:
         return json.loads((self.root / "report" / "notebooks" / "smoke" / f"{name}.status.json").read_text())
@@ -56,7 +58,7 @@ def project_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("PARZC_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PARZC_DATA", str(tmp_path / "labels"))
-    monkeypatch.setattr(dag, "build_report", lambda profile: {"path": f"report of {profile}"})
+    monkeypatch.setattr(tasks, "build_report", lambda profile: {"path": f"report of {profile}"})
     return Project(tmp_path)
 
 
@@ -67,11 +69,11 @@ def quick_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
         "import sys; from pathlib import Path; out = Path(sys.argv[1]); out.parent.mkdir(parents=True, exist_ok=True)\n"
     )
     script += "[path.write_text(' '.join(sys.argv[2:])) for path in (out, out.with_suffix('.html'))]"
-    real = dag.command
+    real = tasks.command
 
-    def stand_in(experiment: dag.Experiment, profile: str, jobs: int) -> list[str]:
+    def stand_in(experiment: artifact.Experiment, profile: str, jobs: int) -> list[str]:
         if experiment.name == "bad":
             return real(experiment, profile, jobs)
         return [sys.executable, "-I", "-S", "-c", script, *real(experiment, profile, jobs)[4:]]
 
-    monkeypatch.setattr(dag, "command", stand_in)
+    monkeypatch.setattr(tasks, "command", stand_in)

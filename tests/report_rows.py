@@ -1,6 +1,7 @@
 """Rows and a cell for the tests of reports."""
 
-from parzc_core import paths, results
+from parzc_core import paths
+from parzc_core.storage import rows as results
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 

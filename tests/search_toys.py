@@ -6,10 +6,10 @@ import numpy as np
 
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import PAPER_PROXIES
-from parzc_core.search import FULL, SHORT, TabularBenchmark
-from parzc_core.search.benchmark import Fidelity, Table
+from parzc_core.labels.nb201_12_epochs import EPOCHS
+from parzc_core.search.benchmark import FULL, Fidelity, Table, TabularBenchmark
 from parzc_core.search.choices import NB201, Choices
-from parzc_core.search.parzc import Pool
+from parzc_core.search.methods.parzc import Pool
 from parzc_core.spaces import nb201
 
 SIX = Choices("toy", (("a", "b", "c"), ("x", "y")), "-".join, lambda arch: arch.split("-"))
@@ -25,7 +25,7 @@ def table(space: Choices, accuracy: Callable[[Sequence[str]], float], second: fl
     seconds = second + np.arange(len(archs))
     fidelities: Mapping[int, Fidelity] = {FULL: Fidelity(values, seconds)}
     if low:
-        fidelities = {**fidelities, SHORT: Fidelity(values - 10, seconds * SHORT / FULL)}
+        fidelities = {**fidelities, EPOCHS: Fidelity(values - 10, seconds * EPOCHS / FULL)}
     return Table(space, archs, fidelities)
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parzc_core import experiments, stability
+from parzc_core import paths
+from parzc_core.collecting import labelled
 from parzc_core.collector import NodeStatistics
+from parzc_core.experiments import stability
+from parzc_core.experiments.stability import FEW, Variant
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.spaces import nb201
-from parzc_core.stability import FEW, Variant
-from parzc_core.statistics_store import Record, StatisticsStore, pack
+from parzc_core.storage.statistics import Record, StatisticsStore, pack
 
 CELLS = 30
 NODES = ("stem.0", "cells.0.layers.2.op.1", "classifier")
@@ -44,19 +46,19 @@ def write(variant: Variant, values: np.ndarray | None = None, archs: list[str] |
 
 
 def clear() -> None:
-    experiments.load.cache_clear()
+    labelled.load.cache_clear()
     stability.read.cache_clear()
 
 
 def stores_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a fixture yields from: statistics are read from the folder, and nothing is remembered before or after."""
-    monkeypatch.setattr(experiments, "STATISTICS", folder)
+    monkeypatch.setattr(paths, "STATISTICS", folder)
     clear()
     yield
     clear()
 
 
-def write_few() -> dict[Variant, experiments.Data]:
+def write_few() -> dict[Variant, labelled.Data]:
     """The variants of FEW, written and read."""
     for variant in FEW:
         write(variant)

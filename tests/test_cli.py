@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from tiny_notebooks import write_notebook
 
-from parzc_core import cli, dag, paths, running
+from parzc_core import artifact, cli, paths
 from parzc_core.cli import main
 from parzc_core.errors import BadInput
+from parzc_core.pipeline import run as running
+from parzc_core.pipeline import tasks
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_run_passes_on_and_its_exit_code_tells(
     outcome = running.Outcome({"explore": 1.26, "report": 0.1}, {}, ["table06_ablation"], "report/index.html")
 
     def run(
-        profile: str, jobs: int, experiments: tuple[dag.Experiment, ...], force: bool, together: int
+        profile: str, jobs: int, experiments: tuple[artifact.Experiment, ...], force: bool, together: int
     ) -> running.Outcome:
         asked.append((profile, jobs, [item.name for item in experiments], force, together))
         return outcome
@@ -131,7 +133,7 @@ def test_without_labels_run_says_why_and_status_and_dry_run_know(
 ) -> None:
     monkeypatch.setenv("PARZC_DATA", str(project / "no labels"))
     monkeypatch.setenv("PARZC_CACHE", str(project / "no labels"))
-    monkeypatch.setattr(dag, "build_report", lambda profile: {"path": "index.html"})
+    monkeypatch.setattr(tasks, "build_report", lambda profile: {"path": "index.html"})
     about = {"title": "T", "makes": ["table02", "table07"], "order": 3, "needs": ["nb101/cifar10"]}
     write_notebook(project / "notebooks" / "table02_predictors.ipynb", parzc=about)
     reason = "no test accuracy of nb101 cifar10 on this machine"
@@ -182,8 +184,8 @@ def test_status_tells_results_origins_minutes_and_state(project: Path, capsys: p
 def test_collect_passes_every_option(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from parzc_core import collecting
-    from parzc_core.collection import CollectionConfig
+    from parzc_core.collecting import sample
+    from parzc_core.collecting.one import CollectionConfig
 
     asked: list[Any] = []
 
@@ -191,11 +193,11 @@ def test_collect_passes_every_option(
         asked.append((config, folder, more))
         return SimpleNamespace(manifest={"computed": 5, "cpu_seconds": 12.3})
 
-    monkeypatch.setattr(collecting, "collect", collect)
+    monkeypatch.setattr(sample, "collect", collect)
     config = CollectionConfig(
         "nb201", "cifar100", "noise", 7, 1, 3, 2, 4, ("snip", "synflow"), ("jacov",), share_isomorphic=True
     )
-    command = collecting.command(config).split()  # what the manifest says made it
+    command = sample.command(config).split()  # what the manifest says made it
     assert (
         main([*command[1:], "--out", str(tmp_path), "--jobs", "2", "--scheduler", "tcp://a:1", "--shard-size", "9"])
         == 0
@@ -207,24 +209,24 @@ def test_collect_passes_every_option(
 
 
 def test_fetch_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from parzc_core import downloads
+    from parzc_core.files import fetch, registry
 
-    here = [downloads.Outcome(downloads.FILES[0], "present")]
-    monkeypatch.setattr(downloads, "fetch", lambda: here)
+    here = [fetch.Outcome(registry.FILES[0], "present")]
+    monkeypatch.setattr(fetch, "fetch", lambda: here)
     assert main(["data", "fetch"]) == 0
-    here.append(downloads.Outcome(downloads.FILES[1], "offline", "no answer"))
+    here.append(fetch.Outcome(registry.FILES[1], "offline", "no answer"))
     assert main(["data", "fetch"]) == 1
-    assert downloads.FILES[1].name in capsys.readouterr().out
+    assert registry.FILES[1].name in capsys.readouterr().out
 
 
 def test_report_renews_the_readme_only_if_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from parzc_core import report
+    from parzc_core.report import page, readme
 
     asked: list[str] = []
-    monkeypatch.setattr(report, "build", lambda profile: Path(f"{profile}.html"))
-    monkeypatch.setattr(report, "update_readme", lambda profile: asked.append(profile) or True)
+    monkeypatch.setattr(page, "build", lambda profile: Path(f"{profile}.html"))
+    monkeypatch.setattr(readme, "update_readme", lambda profile: asked.append(profile) or True)
     assert main(["report", "--profile", "full"]) == 0
     assert (asked, capsys.readouterr().out) == ([], "report: full.html\n")
     assert main(["report", "--profile", "full", "--readme"]) == 0

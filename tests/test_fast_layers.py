@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from parzc_core._fast_layers import restore, substitute
 from parzc_core.errors import BadInput
-from parzc_core.faster_layers import restore, substitute
 from parzc_core.passes import Passes
 
 

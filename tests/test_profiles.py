@@ -2,8 +2,8 @@
 
 import pytest
 
-from parzc_core.config import PROFILES, profile
 from parzc_core.errors import UnknownName
+from parzc_core.profiles import PROFILES, profile
 
 
 @pytest.mark.parametrize(

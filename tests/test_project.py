@@ -1,4 +1,4 @@
-"""Hygiene of the repository: layout, sizes, pins, and that every notebook keeps the contract of parzc_core/dag.py."""
+"""Hygiene of the repository: layout, sizes, pins, and that every notebook keeps the contract of parzc_core/pipeline/tasks.py."""
 
 import ast
 import json
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from parzc_core import dag, paper
-from parzc_core.notebooks import known_parameters
+from parzc_core import artifact, paper
+from parzc_core.artifact import known_parameters
 from parzc_core.paths import NOTEBOOKS, ROOT
 
 FOLDERS = {".ci", "figures", "notebooks", "parzc_core", "results", "tests"}
@@ -88,7 +88,7 @@ def test_conda_entry_installs_the_same_pins() -> None:
 
 
 def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
-    made = {item for experiment in dag.discover() for item in experiment.makes}
+    made = {item for experiment in artifact.discover() for item in experiment.makes}
     beside_the_paper = {
         "stability",
         "width_nb101",
@@ -114,7 +114,7 @@ class TestNotebook:
             assert (cell["outputs"], cell["execution_count"]) == ([], None)
 
     def test_takes_part_in_the_run(self, book: Path) -> None:
-        assert book.stem in {item.name for item in dag.discover()}
+        assert book.stem in {item.name for item in artifact.discover()}
 
     def test_has_one_parameters_cell_with_the_usual_defaults(self, book: Path) -> None:
         tagged = [cell for cell in cells(book, "code") if "parameters" in cell["metadata"].get("tags", ())]

@@ -10,17 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core import inputs as inputs_module
 from parzc_core import metrics
+from parzc_core import ranker as inputs_module
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.gcn import NP, NPConfig, normalised
 from parzc_core.losses import diff_kendall, loss, pairwise_rank_loss
 from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, sampling
-from parzc_core.model import Inputs, Model, ModelConfig
 from parzc_core.predictors.base import Kinds
-from parzc_core.predictors.np import NP, NPConfig, normalised
-from parzc_core.predictors.pinat import PINATConfig
-from parzc_core.predictors.schedule import batches
-from parzc_core.training import TrainingConfig, fit, fit_many
+from parzc_core.predictors.pinat import PINATBranch, PINATConfig
+from parzc_core.ranker import Inputs, Model, ModelConfig
+from parzc_core.training import TrainingConfig, batches, fit, fit_many
 
 numbers = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=12, unique=True)
 
@@ -196,7 +195,7 @@ COMBINATIONS = [
     ("Mixer", "BN"),
     ("NP", "Mixer", "BN"),
 ]
-PINAT = PINATConfig(Kinds(5, 7, none=0), depth=1, dropout=0.0)
+PINAT = PINATBranch(6, PINATConfig(Kinds(5, 7, none=0), depth=1, dropout=0.0))
 
 
 def toy(n: int = 10) -> tuple[Inputs, np.ndarray]:
@@ -209,7 +208,7 @@ def toy(n: int = 10) -> tuple[Inputs, np.ndarray]:
 def small(parts: tuple[str, ...], **more) -> TrainingConfig:
     sizes = MABNConfig(30, projection=64, segment=16, width=16, depth=1, dropout=0.0)
     return TrainingConfig(
-        model=ModelConfig(parts, sizes, embedding=16, pinat=PINAT, nodes=6),
+        model=ModelConfig(parts, sizes, embedding=16, graph=PINAT if "PINAT" in parts else None),
         learning_rate=3e-3,
         weight_decay=0.0,
         **more,
@@ -283,9 +282,9 @@ def test_bad_training_input_is_refused():
         TrainingConfig(batch_size=1)
     with pytest.raises(BadInput, match="MLP not beside"):
         ModelConfig(("MLP", "BN"), MABNConfig(3))
-    for parts, pinat in ((("NP", "PINAT"), PINAT), (("PINAT", "Mixer"), None)):
+    for parts, branch in ((("NP", "PINAT"), PINAT), (("PINAT", "Mixer"), None)):
         with pytest.raises(BadInput, match="one of NP, PINAT at most"):
-            ModelConfig(parts, MABNConfig(3), pinat=pinat, nodes=6)
+            ModelConfig(parts, MABNConfig(3), graph=branch)
 
 
 def test_scores_in_chunks_are_those_of_all_at_once(monkeypatch):
@@ -302,7 +301,7 @@ def test_scores_in_chunks_are_those_of_all_at_once(monkeypatch):
 def test_fusion_adds_the_two_embeddings(graph):
     torch.manual_seed(0)
     sizes = MABNConfig(30, projection=64)
-    model = Model(ModelConfig((graph, "Mixer", "BN"), sizes, embedding=16, pinat=PINAT, nodes=6)).eval()
+    model = Model(ModelConfig((graph, "Mixer", "BN"), sizes, embedding=16, graph=PINAT if graph == "PINAT" else None)).eval()
     inputs, _ = toy(4)
     x, a, o = (torch.as_tensor(part) for part in (inputs.statistics, inputs.adjacency, inputs.operations))
     expected = model.regressor(model.statistics(x) + model.graph(a, o)).squeeze(1)

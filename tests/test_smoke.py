@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from parzc_core import dag, results
+from parzc_core import artifact
 from parzc_core.paths import ROOT
+from parzc_core.pipeline import tasks
+from parzc_core.storage import rows
 
-EXPERIMENTS = dag.discover()
+EXPERIMENTS = artifact.discover()
 
 
 def state_of_the_project() -> str:
@@ -21,15 +23,15 @@ def state_of_the_project() -> str:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=[item.name for item in EXPERIMENTS])
 def test_notebook_runs_and_makes_what_it_declares(
-    experiment: dag.Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: artifact.Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = {name: tmp_path / name.lower() for name in ("RESULTS", "FIGURES", "REPORT")}
     for name, folder in folders.items():
         monkeypatch.setenv(f"PARZC_{name}", str(folder))  # for the notebook's process
         monkeypatch.setattr(f"parzc_core.paths.{name}", folder)  # for what this process expects of it
-    if (reason := dag.unmet(experiment)) is not None:
+    if (reason := tasks.unmet(experiment)) is not None:
         pytest.skip(reason)
-    command = dag.command(experiment, "smoke", jobs=1)
+    command = tasks.command(experiment, "smoke", jobs=1)
     before = state_of_the_project()
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     assert run.returncode == 0, run.stdout
@@ -37,7 +39,7 @@ def test_notebook_runs_and_makes_what_it_declares(
 
     assert [path for path in experiment.products("smoke") if not path.is_file()] == []
     for table in (made for made in experiment.makes if made.startswith("table")):
-        assert len(results.read_rows(table, "smoke", folder=folders["RESULTS"])) > 0
+        assert len(rows.read_rows(table, "smoke", folder=folders["RESULTS"])) > 0
     output = experiment.output("smoke")
     cells = [cell for cell in json.loads(output.read_text())["cells"] if cell["cell_type"] == "code"]
     assert any(cell["outputs"] for cell in cells)
@@ -46,4 +48,4 @@ def test_notebook_runs_and_makes_what_it_declares(
 
 def test_the_command_is_this_python() -> None:
     """A notebook is run by the interpreter that runs the tests, not by one that happens to be first on the path."""
-    assert all(dag.command(item, "smoke", 1)[0] == sys.executable for item in EXPERIMENTS)
+    assert all(tasks.command(item, "smoke", 1)[0] == sys.executable for item in EXPERIMENTS)

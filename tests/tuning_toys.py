@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from parzc_core import tuning, tuning_study
-from parzc_core.tuning import REPORTS, StudyConfig, Undefined
-from parzc_core.tuning_spaces import Value, tuning_space
+from parzc_core.tuning import objective
+from parzc_core.tuning import study as tuning_study
+from parzc_core.tuning.objective import REPORTS, StudyConfig, Undefined
+from parzc_core.tuning.spaces import Value, tuning_space
 
 STUDY = StudyConfig("table10", "tiny")
 
@@ -26,7 +27,7 @@ class Toy:
         self.slow, self.undefined, self.failing = slow, undefined, failing
         self.seen: list[dict[str, Value]] = []
 
-    def of(self, values: Mapping[str, Value], watch: tuning.Watch) -> float:
+    def of(self, values: Mapping[str, Value], watch: objective.Watch) -> float:
         self.seen.append(dict(values))
         if self.failing is not None and self.failing(len(self.seen)):
             raise ZeroDivisionError("made to fail")
@@ -51,5 +52,5 @@ def command(file: Path, trials: int, slow: float) -> list[str]:
 if __name__ == "__main__":
     StudyConfig.key = key  # type: ignore[method-assign]
     toy = Toy(float(sys.argv[3]))
-    tuning_study.objective = lambda study: toy  # type: ignore[assignment]
+    objective.objective = lambda study: toy  # type: ignore[assignment]
     print(len(tuning_study.run_study(STUDY, sys.argv[1], int(sys.argv[2]))), flush=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import labels, paths, vit_data
+from parzc_core import labels, paths
 from parzc_core.collector import NodeStatistics
-from parzc_core.spaces import autoformer, pit, vit_blocks
-from parzc_core.statistics_store import Record, StatisticsStore, pack
+from parzc_core.runs import vit_data
+from parzc_core.spaces.vit import autoformer, blocks, pit
+from parzc_core.storage.statistics import Record, StatisticsStore, pack
 
 CELLS = {"autoformer": 40, "pit": 24}
 ARCHS = {"autoformer": autoformer.sample(40, 0), "pit": pit.sample(24, 0)}
@@ -19,10 +20,10 @@ def nodes_of(space: str, arch: str) -> tuple[str, ...]:
     """The nodes of a network in order of execution, without building it."""
     if space == "autoformer":
         layers = [f"blocks.{layer}" for layer in range(autoformer.parse(arch).depth)]
-        return ("patch_embed", *(f"{layer}.{node}" for layer in layers for node in vit_blocks.BLOCK_NODES), "head")
+        return ("patch_embed", *(f"{layer}.{node}" for layer in layers for node in blocks.BLOCK_NODES), "head")
     found = ["patch_embed"]
     for stage, depth in enumerate(pit.parse(arch).depth):
-        found += [f"stages.{stage}.{layer}.{node}" for layer in range(depth) for node in vit_blocks.BLOCK_NODES]
+        found += [f"stages.{stage}.{layer}.{node}" for layer in range(depth) for node in blocks.BLOCK_NODES]
         found += [f"pools.{stage}.conv", f"pools.{stage}.fc"] if stage < pit.STAGES - 1 else []
     return (*found, "head")
 

@@ -23,12 +23,15 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from parzc_core import __version__, benchmark_peer, collection, scheduling
-from parzc_core.benchmark_peer import PEER_SOURCE, PROXIES, Ours, Peer, cpu_seconds, times_of, whole_cell
+from parzc_core import __version__
+from parzc_core.collecting import one
+from parzc_core.collecting import peer as benchmark_peer
+from parzc_core.collecting.peer import PEER_SOURCE, PROXIES, Ours, Peer, cpu_seconds, times_of, whole_cell
 from parzc_core.errors import BadInput
-from parzc_core.images import MiniBatch, minibatch
+from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.paths import write_whole
-from parzc_core.spaces import nb201, nb201_classes
+from parzc_core.spaces import nb201, nb201_cells
+from parzc_core.storage import workers as scheduling
 
 DEAREST = nb201.to_string(["nor_conv_3x3"] * len(nb201.EDGES))
 TASKS = (*PROXIES, "seven", "construction", "in all")
@@ -118,7 +121,7 @@ def space(
     peer, ours: every cell computed; from the compared cells. classes: one computed of each class of isomorphic cells, from random
     classes. members: the other cells get its values, from random ones. shared: classes and members; ratio: peer / shared.
     """
-    representatives = sorted({nb201_classes.representative(arch) for arch in nb201.all_archs()})
+    representatives = sorted({nb201_cells.representative(arch) for arch in nb201.all_archs()})
     others = sorted(set(nb201.all_archs()) - set(representatives))
     generator = random.Random(config.seed)
     classes = bar(generator.sample(representatives, min(2 * config.cells, len(representatives))), desc="classes")
@@ -148,8 +151,8 @@ def _hours(seconds: Sequence[float], times: int) -> dict[str, Any]:
 
 def member_seconds(arch: str, batch: MiniBatch, copies: int = 20) -> float:
     """CPU-seconds of giving a cell the values of its representative: of many copies of it, less the representative's own."""
-    config = collection.CollectionConfig(proxies=tuple(p for p in PROXIES if p != "jacob_cov"), scores=("jacov",))
-    work = partial(collection.records, config, nb201_classes.representative(arch), batch=batch)
+    config = one.CollectionConfig(proxies=tuple(p for p in PROXIES if p != "jacob_cov"), scores=("jacov",))
+    work = partial(one.records, config, nb201_cells.representative(arch), batch=batch)
     alone, _ = cpu_seconds(partial(work, members=[]))
     with_copies, _ = cpu_seconds(partial(work, members=[(0, arch)] * copies))
     return max(0.0, with_copies - alone) / copies

@@ -8,15 +8,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core import labels, network_level
+from parzc_core import labels
 from parzc_core.collector import NodeStatistics, node_order, statistics_of
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.images import MiniBatch, minibatch
+from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.passes import Passes
 from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, passes_read
+from parzc_core.scores import registry
 from parzc_core.spaces import Isomorphism
 from parzc_core.spaces import space as space_named
-from parzc_core.statistics_store import Record
+from parzc_core.storage.statistics import Record
 
 COUNTING_SCORES = ("params", "flops", "nwot", "zen", "eznas")  # see dead operations too, as in the published networks
 
@@ -25,7 +26,7 @@ COUNTING_SCORES = ("params", "flops", "nwot", "zen", "eznas")  # see dead operat
 class CollectionConfig:
     """What is collected; two collections with equal configurations hold equal values.
 
-    space, dataset: names. images: "foolbox", "noise" or a folder of images (see parzc_core.images).
+    space, dataset: names. images: "foolbox", "noise" or a folder of images (see parzc_core.images.batch).
     cells: size of the sample. seed: of the sample. batch_seed: of the image draw. init_seed: of every network's initial weights.
     batch: images in the mini-batch (the paper uses 16). proxies: node-wise ones. scores: network-level ones.
     share_isomorphic: architectures that are the same function of their weights are computed once.
@@ -56,8 +57,8 @@ class CollectionConfig:
         space_named(self.space)
         check_node_proxies(self.proxies)
         for name in self.scores:
-            if name not in network_level.REGISTRY:
-                raise UnknownName.of("network-level proxy", name, network_level.REGISTRY)
+            if name not in registry.REGISTRY:
+                raise UnknownName.of("network-level proxy", name, registry.REGISTRY)
         if self.cells < 1 or self.batch < 2:
             raise BadInput(f"got cells={self.cells}, batch={self.batch}; expected at least 1 cell and 2 images")
         if self.sample not in (None, "labelled"):
@@ -114,7 +115,7 @@ def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
     statistics = statistics_of(live, config.proxies)
     counting = space_named(config.space).DEAD_OPERATIONS and any(name in COUNTING_SCORES for name in config.scores)
     whole = _passes(config, arch, batch, skip_dead=False) if counting else live
-    scores = {name: network_level.score_of(name, whole if name in COUNTING_SCORES else live) for name in config.scores}
+    scores = {name: registry.score_of(name, whole if name in COUNTING_SCORES else live) for name in config.scores}
     return Record(arch, statistics, scores)
 
 
@@ -142,7 +143,7 @@ def _of_member(config: CollectionConfig, known: Record, position: int, arch: str
     own = [name for name in config.scores if name in COUNTING_SCORES]
     if own and len(isomorphism.nodes) < len(order.nodes):
         passes = Passes(network, batch.images, batch.labels, consume=True)
-        scores |= {name: network_level.score_of(name, passes) for name in own}
+        scores |= {name: registry.score_of(name, passes) for name in own}
     return Record(arch, statistics, scores, position)
 
 

@@ -25,11 +25,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core import network_level
 from parzc_core.collector import collect_statistics, statistics_of
 from parzc_core.errors import BadInput
-from parzc_core.images import MiniBatch
+from parzc_core.images.batch import MiniBatch
 from parzc_core.passes import Passes, nodes_of
+from parzc_core.scores import registry
 from parzc_core.spaces import nb201
 
 # The peer's names; ours calls one of them jacov.
@@ -57,13 +57,13 @@ class Ours:
         """All seven from shared passes."""
         passes = Passes(network, batch.images, batch.labels, consume=True, second_order=True)
         values: Values = {**statistics_of(passes, [name for name in PROXIES if name != "jacob_cov"]).sums()}
-        values["jacob_cov"] = network_level.score_of("jacov", passes)
+        values["jacob_cov"] = registry.score_of("jacov", passes)
         return values
 
     def one(self, network: nn.Module, batch: MiniBatch, proxy: str) -> complex:
         """One alone, through the functions a user calls."""
         if proxy == "jacob_cov":
-            return network_level.score("jacov", network, batch.images, batch.labels)
+            return registry.score("jacov", network, batch.images, batch.labels)
         return collect_statistics(network, batch.images, batch.labels, [proxy]).sums()[proxy]
 
 

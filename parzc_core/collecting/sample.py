@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from parzc_core import __version__, scheduling
-from parzc_core.collection import CollectionConfig, architectures, batch_of, records
+from parzc_core import __version__
+from parzc_core.collecting.one import CollectionConfig, architectures, batch_of, records
 from parzc_core.spaces import space as space_named
-from parzc_core.statistics_store import StatisticsStore, pack
+from parzc_core.storage import workers
+from parzc_core.storage.statistics import StatisticsStore, pack
 
 SHARD_SIZE = 50  # half a minute of work on NAS-Bench-201: what a kill can cost
 # The architecture that is computed, and (position in the sample, architecture) of each that gets its values.
@@ -51,7 +52,7 @@ def collect(
             todo = store.missing()
             bar.update(len(archs) - sum(len(members) for n in todo for _, members in shards[n]))
             work = [(config, n, shards[n]) for n in todo]
-            for number, content, seconds, peak_mb in scheduling.run(compute_shard, work, jobs, scheduler):
+            for number, content, seconds, peak_mb in workers.run(compute_shard, work, jobs, scheduler):
                 store.add(number, content, seconds, peak_mb)
                 bar.update(sum(len(members) for _, members in shards[number]))
     return store
@@ -74,7 +75,7 @@ def compute_shard(config: CollectionConfig, number: int, groups: list[Group]) ->
     started = time.process_time()
     batch = batch_of(config)
     content = pack([one for arch, members in groups for one in records(config, arch, members, batch)])
-    return number, content, time.process_time() - started, scheduling.peak_memory_mb()
+    return number, content, time.process_time() - started, workers.peak_memory_mb()
 
 
 def _take_up(store: StatisticsStore) -> None:

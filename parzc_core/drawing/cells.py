@@ -8,20 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
+from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, draw_stages, expect, new_figure
 from parzc_core.errors import BadInput
-from parzc_core.plots_style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PROXY_LABELS,
-    PURPLE,
-    SKY,
-    VERMILION,
-    draw_stages,
-    expect,
-    new_figure,
-)
+from parzc_core.paper import PROXY_LABELS
 
 
 class Statistics(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from parzc_core.plots_style import BLUE, GREEN, GREY, PURPLE, VERMILION, expect, new_figure
+from parzc_core.drawing.style import BLUE, GREEN, GREY, PURPLE, VERMILION, expect, new_figure
 
 VERDICT_COLOURS = {"matches": GREEN, "higher": BLUE, "lower": VERMILION, "new": PURPLE}
 _MARKERS = {"matches": "o", "higher": "^", "lower": "v", "new": "s"}

@@ -4,7 +4,7 @@ All drawing is reached from here: `plots_style` holds the style and `save_figure
 `plots_figures` the weights of neurons, `plots_tables` a table as dots.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,61 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from parzc_core import metrics
-from parzc_core.plots_cells import cell_graph, node_statistics_bars
-from parzc_core.plots_figures import neuron_weights
-from parzc_core.plots_style import (
-    BACKDROP,
-    BLUE,
-    PROXY_LABELS,
-    VERMILION,
-    draw_stages,
-    expect,
-    new_figure,
-    save_figure,
-    style,
-)
-from parzc_core.plots_tables import paper_vs_ours
-
-__all__ = [
-    "cell_graph",
-    "importance_along_depth",
-    "neuron_weights",
-    "node_statistics_bars",
-    "paper_vs_ours",
-    "rank_scatter",
-    "rank_scatter_grid",
-    "save_figure",
-    "style",
-    "tsne_panels",
-]
-
-
-def importance_along_depth(importances: Mapping[str, tuple[Sequence[str], ArrayLike]]) -> Figure:
-    """Figures 2 and 5: impurity importance of every node, drawn along depth, a panel a proxy.
-
-    importances: proxy -> (node names in execution order, importance float[L]); stages are marked by light bands.
-    """
-    expect(len(importances) > 0, "importance_along_depth got no proxy; give at least one")
-    columns = 1 if len(importances) <= 3 else 2
-    rows = -(-len(importances) // columns)
-    fig = new_figure(9 if columns == 1 else 13, 0.9 + 1.9 * rows)
-    axes = fig.subplots(rows, columns, squeeze=False)
-    for place, ax in enumerate(axes.flat):
-        if place >= len(importances):
-            ax.set_axis_off()
-            continue
-        proxy, (nodes, values) = list(importances.items())[place]
-        height = np.asarray(values, dtype=float)
-        expect(height.shape == (len(nodes),), f"{proxy}: importance of shape {height.shape} for {len(nodes)} nodes")
-        draw_stages(ax, nodes, labelled=place < columns)
-        ax.bar(np.arange(len(nodes)), height, width=0.85, color=BLUE)
-        ax.set_ylim(0, max(float(np.nanmax(height)) * 1.12, 1e-12))
-        title = PROXY_LABELS.get(proxy, proxy)
-        ax.text(0.012, 0.93, title, transform=ax.transAxes, va="top", fontsize=12, fontweight="bold", bbox=BACKDROP)
-        if place + columns >= len(importances):
-            ax.set_xlabel("node along depth (execution order)")
-    fig.supylabel("GBDT impurity importance", fontsize=11)
-    return fig
+from parzc_core.drawing.style import BLUE, VERMILION, expect, new_figure
 
 
 def rank_scatter(
@@ -130,36 +76,4 @@ def rank_scatter_grid(
         rank_scatter(scores, accuracy, best, f"{title}: all judged cells", ax=whole)
         upper = accuracy >= np.nanquantile(accuracy, 1 - top_fraction)
         rank_scatter(scores[upper], accuracy[upper], best, f"{title}: top {top_fraction:.0%}", ax=top)
-    return fig
-
-
-def tsne_panels(embeddings: Mapping[str, ArrayLike], colour: ArrayLike, label: str = "accuracy (%)") -> Figure:
-    """Figure 6: the t-SNE embedding of each proxy's node-wise statistics, coloured by accuracy.
-
-    embeddings: proxy -> float[n, 2]; colour: float[n]. The colour scale starts at the 20 % quantile, so that the few
-    cells that do not learn leave the rest of the range to the others.
-    """
-    expect(len(embeddings) > 0, "tsne_panels got no embedding; give at least one")
-    values = np.asarray(colour, dtype=float)
-    columns = min(4, len(embeddings)) if len(embeddings) != 6 else 3
-    rows = -(-len(embeddings) // columns)
-    fig = new_figure(0.9 + 2.9 * columns, 0.5 + 2.7 * rows)
-    axes = fig.subplots(rows, columns, squeeze=False)
-    low, high = np.nanquantile(values, 0.2), np.nanmax(values)
-    order = np.argsort(values, kind="stable")  # the best on top
-    for place, ax in enumerate(axes.flat):
-        if place >= len(embeddings):
-            ax.set_axis_off()
-            continue
-        proxy, points = list(embeddings.items())[place]
-        xy = np.asarray(points, dtype=float)
-        expect(xy.shape == (len(values), 2), f"{proxy}: shape {xy.shape}, expected ({len(values)}, 2)")
-        size = float(np.clip(8000 / len(xy), 2, 20))
-        dots = ax.scatter(*xy[order].T, c=values[order], s=size, cmap="viridis", vmin=low, vmax=high, linewidth=0,
-                          rasterized=True)  # fmt: skip
-        ax.set(title=PROXY_LABELS.get(proxy, proxy), xticks=[], yticks=[])
-        ax.set_box_aspect(1)
-    fig.supxlabel("t-SNE dimension 1 (no unit)", fontsize=11)
-    fig.supylabel("t-SNE dimension 2 (no unit)", fontsize=11)
-    fig.colorbar(dots, ax=axes, label=label, extend="min", aspect=30, pad=0.015)
     return fig

@@ -9,18 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from parzc_core.plots_style import (
-    BACKDROP,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    expect,
-    new_figure,
-)
+from parzc_core.drawing.style import BACKDROP, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, expect, new_figure
 
 # Method -> colour, line and marker, so that each is told apart in three ways.
 LINES: dict[str, dict[str, Any]] = {

@@ -17,9 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from parzc_core import paths
-from parzc_core.config import profile as profile_named
 from parzc_core.errors import BadInput
-from parzc_core.paper import PROXY_LABELS as PROXY_LABELS  # drawn with the same names as the tables
+from parzc_core.profiles import profile as profile_named
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2",

@@ -17,17 +17,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from parzc_core import labels
-from parzc_core.collection import CollectionConfig, record
+from parzc_core.collecting.labelled import load
+from parzc_core.collecting.one import CollectionConfig, record
 from parzc_core.collector import NodeStatistics
-from parzc_core.downloads import COMMAND
+from parzc_core.drawing.cells import cell_graph, node_statistics_bars
+from parzc_core.drawing.style import BLUE, ORANGE, VERMILION, new_figure
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput, ParzcError
-from parzc_core.experiments import RankerRun, load, train_ranker
-from parzc_core.images import minibatch
-from parzc_core.model import Inputs
-from parzc_core.plots_cells import cell_graph, node_statistics_bars
-from parzc_core.plots_style import BLUE, ORANGE, VERMILION, new_figure
+from parzc_core.files.fetch import COMMAND
+from parzc_core.images.batch import minibatch
 from parzc_core.proxies import NODE_PROXIES
+from parzc_core.ranker import Inputs
+from parzc_core.runs.rankers import RankerRun, train_ranker
 from parzc_core.spaces import nb201
 
 RESNET = ("nor_conv_3x3", "none", "nor_conv_3x3", "skip_connect", "none", "skip_connect")  # its network is a ResNet

@@ -1,10 +1,12 @@
 """Which nodes matter: boosted trees that regress accuracy from one proxy's node-wise values (§1, A.2, figures 2 and 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import r2_score
@@ -12,7 +14,9 @@ from sklearn.model_selection import train_test_split
 
 from parzc_core import metrics
 from parzc_core.collector import NodeStatistics
+from parzc_core.drawing.style import BACKDROP, BLUE, draw_stages, expect, new_figure
 from parzc_core.errors import BadInput
+from parzc_core.paper import PROXY_LABELS
 
 
 @dataclass(frozen=True)
@@ -146,3 +150,31 @@ def _fall_together(
         shuffled[:, members] = values[np.ix_(generator.permutation(len(values)), members)]
         falls.append(r2_score(truth, trees.predict(values)) - r2_score(truth, trees.predict(shuffled)))
     return 100 * float(np.mean(falls))
+
+
+def importance_along_depth(importances: Mapping[str, tuple[Sequence[str], ArrayLike]]) -> Figure:
+    """Figures 2 and 5: impurity importance of every node, drawn along depth, a panel a proxy.
+
+    importances: proxy -> (node names in execution order, importance float[L]); stages are marked by light bands.
+    """
+    expect(len(importances) > 0, "importance_along_depth got no proxy; give at least one")
+    columns = 1 if len(importances) <= 3 else 2
+    rows = -(-len(importances) // columns)
+    fig = new_figure(9 if columns == 1 else 13, 0.9 + 1.9 * rows)
+    axes = fig.subplots(rows, columns, squeeze=False)
+    for place, ax in enumerate(axes.flat):
+        if place >= len(importances):
+            ax.set_axis_off()
+            continue
+        proxy, (nodes, values) = list(importances.items())[place]
+        height = np.asarray(values, dtype=float)
+        expect(height.shape == (len(nodes),), f"{proxy}: importance of shape {height.shape} for {len(nodes)} nodes")
+        draw_stages(ax, nodes, labelled=place < columns)
+        ax.bar(np.arange(len(nodes)), height, width=0.85, color=BLUE)
+        ax.set_ylim(0, max(float(np.nanmax(height)) * 1.12, 1e-12))
+        title = PROXY_LABELS.get(proxy, proxy)
+        ax.text(0.012, 0.93, title, transform=ax.transAxes, va="top", fontsize=12, fontweight="bold", bbox=BACKDROP)
+        if place + columns >= len(importances):
+            ax.set_xlabel("node along depth (execution order)")
+    fig.supylabel("GBDT impurity importance", fontsize=11)
+    return fig

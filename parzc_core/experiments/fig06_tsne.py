@@ -1,11 +1,17 @@
 """t-SNE of node-wise statistics (figure 6), and numbers for what an embedding looks like."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
+from parzc_core.drawing.style import expect, new_figure
 from parzc_core.errors import BadInput
+from parzc_core.paper import PROXY_LABELS
 
 
 def tsne(vectors: np.ndarray, seed: int = 0, perplexity: float = 30.0, iterations: int = 1000) -> np.ndarray:
@@ -58,3 +64,35 @@ def _first_share(clouds: np.ndarray) -> np.ndarray:
     centred = clouds - clouds.mean(axis=1, keepdims=True)
     variances = np.linalg.eigvalsh(centred.transpose(0, 2, 1) @ centred)  # ascending
     return 100 * variances[:, 1] / variances.sum(axis=1)
+
+
+def tsne_panels(embeddings: Mapping[str, ArrayLike], colour: ArrayLike, label: str = "accuracy (%)") -> Figure:
+    """Figure 6: the t-SNE embedding of each proxy's node-wise statistics, coloured by accuracy.
+
+    embeddings: proxy -> float[n, 2]; colour: float[n]. The colour scale starts at the 20 % quantile, so that the few
+    cells that do not learn leave the rest of the range to the others.
+    """
+    expect(len(embeddings) > 0, "tsne_panels got no embedding; give at least one")
+    values = np.asarray(colour, dtype=float)
+    columns = min(4, len(embeddings)) if len(embeddings) != 6 else 3
+    rows = -(-len(embeddings) // columns)
+    fig = new_figure(0.9 + 2.9 * columns, 0.5 + 2.7 * rows)
+    axes = fig.subplots(rows, columns, squeeze=False)
+    low, high = np.nanquantile(values, 0.2), np.nanmax(values)
+    order = np.argsort(values, kind="stable")  # the best on top
+    for place, ax in enumerate(axes.flat):
+        if place >= len(embeddings):
+            ax.set_axis_off()
+            continue
+        proxy, points = list(embeddings.items())[place]
+        xy = np.asarray(points, dtype=float)
+        expect(xy.shape == (len(values), 2), f"{proxy}: shape {xy.shape}, expected ({len(values)}, 2)")
+        size = float(np.clip(8000 / len(xy), 2, 20))
+        dots = ax.scatter(*xy[order].T, c=values[order], s=size, cmap="viridis", vmin=low, vmax=high, linewidth=0,
+                          rasterized=True)  # fmt: skip
+        ax.set(title=PROXY_LABELS.get(proxy, proxy), xticks=[], yticks=[])
+        ax.set_box_aspect(1)
+    fig.supxlabel("t-SNE dimension 1 (no unit)", fontsize=11)
+    fig.supylabel("t-SNE dimension 2 (no unit)", fontsize=11)
+    fig.colorbar(dots, ax=axes, label=label, extend="min", aspect=30, pad=0.015)
+    return fig

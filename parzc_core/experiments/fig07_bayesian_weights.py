@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from parzc_core.plots_style import BLUE, GREY, VERMILION, expect, new_figure
+from parzc_core.drawing.style import BLUE, GREY, VERMILION, expect, new_figure
 
 
 def neuron_weights(mu: ArrayLike, sigma: ArrayLike, draws: int = 400, seed: int = 0) -> Figure:

@@ -1,17 +1,21 @@
 """NAS-Bench-301's cells: our values of proxies beside published ones; and node counts beside the paper's input lengths."""
 
 from functools import partial
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from parzc_core import metrics
+from parzc_core.collecting.labelled import Data
+from parzc_core.drawing.style import BLUE, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data
 from parzc_core.paper import PROXY_LABELS
-from parzc_core.proxy_table import NDS_PROXIES, network_scores, proxy_correlations
-from parzc_core.results import Row
-from parzc_core.spaces import nds, nds_slots
+from parzc_core.runs.proxies import NDS_PROXIES, network_scores
+from parzc_core.spaces import nds
+from parzc_core.spaces.nds import slots
+from parzc_core.storage.rows import Row
 
 # Lengths of their input for all four proxies (supplement, "Details for NDS").
 PRINTED_INPUTS = {"nds_darts": 2000, "nds_enas": 2752, "nds_nasnet": 2520, "nds_amoeba": 2832, "nds_pnas": 2912}
@@ -55,18 +59,6 @@ def rows_of_published(table: str, agreement: pd.DataFrame, profile: str, note: s
     return rows
 
 
-def rows_of_proxies(table: str, column: str, data: Data, profile: str, note: str, origin: str) -> list[Row]:
-    """Correlation of each proxy with accuracy as rows of that table."""
-    row = partial(Row, table, profile=profile, origin=origin, note=f"n cells, interval over cells; {note}")
-    return [
-        row(
-            PROXY_LABELS[c["proxy"]], column, c["metric"], c["value"],
-            n=c["n"], ci_low=c["ci_low"], ci_high=c["ci_high"],
-        )
-        for c in proxy_correlations(data).to_dict("records")
-    ]  # fmt: skip
-
-
 def node_counts(samples: int = 1000, seeds: int = 3) -> pd.DataFrame:
     """A row a space: the nodes that the paper's input has room for, and those of random networks of every width and depth.
 
@@ -78,7 +70,7 @@ def node_counts(samples: int = 1000, seeds: int = 3) -> pd.DataFrame:
     for name, length in PRINTED_INPUTS.items():
         space, printed = nds.SPACES[name], length // len(NDS_PROXIES)
         drawn = [[space.parse(arch) for arch in space.sample(samples, seed)] for seed in range(seeds)]
-        nodes = np.array([[len(nds_slots.node_paths(arch)) for arch in each] for each in drawn])  # (seeds, samples)
+        nodes = np.array([[len(slots.node_paths(arch)) for arch in each] for each in drawn])  # (seeds, samples)
         deepest = np.array([[arch.depth == max(space.depths) for arch in each] for each in drawn])
         longest = nodes.max(axis=1)
         lines[space.family.title] = (
@@ -101,3 +93,45 @@ def rows_of_counts(table: str, counts: pd.DataFrame, profile: str) -> list[Row]:
         )
         for space, line in counts.iterrows()
     ]  # fmt: skip
+
+
+# The figure of `nds_nb301`: node counts beside the paper's input lengths, and our proxies beside published ones.
+
+
+COUNTS = ("printed", "longest, least", "longest, greatest", "possible")
+
+
+def nds_overview(counts: pd.DataFrame, agreement: pd.DataFrame | None, why: str = "") -> Figure:
+    """Left, nodes by space; right, Kendall's tau of our value of a proxy and of the published one with accuracy.
+
+    counts: a row a space, columns of COUNTS, as `nds_comparison.node_counts`. agreement: a row a proxy, percent, as
+    `nds_comparison.of_published`; None where nothing was collected: `why` is then said in its place.
+    """
+    expect(set(COUNTS) <= set(counts), f"nds_overview got the columns {list(counts)}; expected {', '.join(COUNTS)}")
+    figure = new_figure(12, 4.6)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
+    places = np.arange(len(counts))[::-1]
+    left.plot(counts["possible"], places, "|", color=GREY, markersize=16, markeredgewidth=2, label="longest there is")
+    left.hlines(places, counts["longest, least"], counts["longest, greatest"], color=BLUE, linewidth=7, alpha=0.6)
+    left.plot([], [], color=BLUE, linewidth=7, alpha=0.6, label="longest of a random sample, over samples")
+    left.plot(counts["printed"], places, "D", color=VERMILION, markersize=8, label="room in the paper's input")
+    left.set(yticks=places, yticklabels=list(counts.index), ylim=(-0.6, len(counts) - 0.4), xlabel="nodes of a network")
+    left.set_title("Input lengths of the paper", pad=8)
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)
+    right.set_title("NAS-Bench-301: ours and published", pad=8)
+    if agreement is None:
+        right.set_axis_off()
+        right.text(0.5, 0.5, fill(why, 60), ha="center", va="center", fontsize=9.5, transform=right.transAxes)
+        return figure
+    rows = np.arange(len(agreement))[::-1]
+    right.barh(rows + 0.2, agreement["ours"], height=0.38, color=BLUE, label="our value with accuracy")
+    right.barh(rows - 0.2, agreement["theirs"], height=0.38, color=ORANGE, label="published value with accuracy")
+    right.errorbar(
+        agreement["kendall"], rows, fmt="D", color="black", markersize=5, capsize=3, label="between the two (95 %)",
+        xerr=np.abs(agreement[["ci_low", "ci_high"]].sub(agreement["kendall"], axis=0).T.to_numpy()),
+    )  # fmt: skip
+    right.axvline(0, color=GREY, linewidth=0.8)
+    right.set(yticks=rows, yticklabels=[PROXY_LABELS.get(str(name), str(name)) for name in agreement.index])
+    right.set_xlabel("Kendall's τ (%)")
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=9, columnspacing=1)
+    return figure

@@ -7,20 +7,7 @@ three of them; `printed_diff_kendall`, `printed_min_max` and `printed_algorithm1
 import pandas as pd
 
 from parzc_core.errors import BadInput
-from parzc_core.paper.audit_tables import ablation_spreads, rank_bounds, table3_against_table9
-from parzc_core.paper.audit_text import printed_algorithm1, printed_diff_kendall, printed_min_max, searched
 from parzc_core.paper.findings import CHECKS, claims
-
-__all__ = [
-    "ablation_spreads",
-    "all_findings",
-    "printed_algorithm1",
-    "printed_diff_kendall",
-    "printed_min_max",
-    "rank_bounds",
-    "searched",
-    "table3_against_table9",
-]
 
 
 def all_findings() -> pd.DataFrame:

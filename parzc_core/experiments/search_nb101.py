@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from parzc_core import labels
-from parzc_core.config import profile as profile_named
-from parzc_core.results import Row, row_of_runs
+from parzc_core.experiments import table03_09_search
+from parzc_core.profiles import profile as profile_named
 from parzc_core.search import method, regret
-from parzc_core.search.running import SearchRun, benchmark
-from parzc_core.search.tables import OURS, Entry
+from parzc_core.search.regret import OURS, Entry
+from parzc_core.search.runs import SearchRun, benchmark
+from parzc_core.storage.rows import Row, row_of_runs
 
 TABLE, SPACE, DATASET, EPOCHS = "search_nb101", "nb101", "cifar10", 108
 TRAININGS = 150
@@ -90,7 +91,7 @@ def _spent(name: str, runs: pd.DataFrame, shared: dict[str, Any]) -> Iterator[Ro
     yield row_of_runs(TABLE, name, "search", "seconds", parts.sum(axis=1).tolist(), unit="s", note=note, **shared)
 
 
-def curves(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], regret.Curves]:
+def curves(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], table03_09_search.Curves]:
     """Regret of the best so far by trainings, for `regret_curves`: (trainings float64[P], points float64[runs, P]) by method."""
     grid = np.arange(1, int(results["trainings"].max()) + 1, dtype=float)
     lines = {

@@ -15,17 +15,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from parzc_core import experiments, metrics
-from parzc_core.collecting import command
-from parzc_core.collection import CollectionConfig
+from parzc_core import metrics, paths
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data
+from parzc_core.collecting.one import CollectionConfig
+from parzc_core.collecting.sample import command
+from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, VERMILION, draw_stages, expect, new_figure
 from parzc_core.encoding import log_magnitude, slotted_logs
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data
+from parzc_core.paper import PROXY_LABELS
 from parzc_core.proxies import NODE_PROXIES
-from parzc_core.proxy_table import network_scores
+from parzc_core.runs.proxies import network_scores
 from parzc_core.spaces import space as space_named
-from parzc_core.statistics_store import StatisticsStore
+from parzc_core.storage.statistics import StatisticsStore
 
 CELLS = 1000
 SCORES = (*NODE_PROXIES, "jacov")
@@ -60,7 +64,7 @@ class Variant:
 
     def folder(self, dataset: str = "cifar10") -> Path:
         """Where its statistics are."""
-        where = experiments.STATISTICS / "nb201"
+        where = paths.STATISTICS / "nb201"
         return where / dataset if self == BASE else where / "stability" / self.name
 
     def command(self, dataset: str = "cifar10") -> str:
@@ -91,7 +95,7 @@ def read(variants: tuple[Variant, ...] = VARIANTS, cells: int = CELLS, dataset: 
     absent = missing((BASE, *variants), cells, dataset)
     if BASE.name in absent:
         raise BadInput(f"the statistics of {cells} cells are not there; make them with: {absent[BASE.name]}")
-    base = experiments.load("nb201", dataset, cells)
+    base = labelled.load("nb201", dataset, cells)
     found = {BASE: base}
     for variant in (variant for variant in variants if variant.name not in absent and variant != BASE):
         collection = StatisticsStore(variant.folder(dataset)).read(cells)
@@ -211,3 +215,54 @@ def node_spread(
         between = np.nanstd(logs.mean(axis=0), axis=0, ddof=1)
     relative = np.divide(spread, between, out=np.full_like(spread, np.nan), where=between > ROUNDING)
     return pd.DataFrame(spread.T, slots, list(proxies)), pd.DataFrame(relative.T, slots, list(proxies))
+
+
+# The figure of `stability`: proxies over seeds, batches and noise, and where in a network the uncertain nodes are.
+
+
+MARKS = {
+    "real, init": ("o", BLUE),
+    "real, batch": ("s", GREEN),
+    "noise, init": ("^", VERMILION),
+    "noise, batch": ("v", ORANGE),
+}
+
+
+def stability_overview(taus: pd.DataFrame, groups: Mapping[str, list[str]], spread: pd.DataFrame) -> Figure:
+    """Left, Kendall's tau of every proxy in every variant; right, how far each node's value moves with the initial weights.
+
+    taus: percent, a row a proxy, a column a variant. groups: {what differs: variants}, of MARKS.
+    spread: decades, a row a slot of the space along depth, a column a proxy; NaN where no cell has the node.
+    """
+    expect(set(groups) <= set(MARKS), f"stability_overview got the groups {list(groups)}; expected of {list(MARKS)}")
+    figure = new_figure(12, 5)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
+    rows = np.arange(len(taus))[::-1]
+    for place, (name, variants) in enumerate(groups.items()):
+        marker, colour = MARKS[name]
+        shift = 0.27 - 0.18 * place
+        for number, variant in enumerate(variants):
+            left.plot(
+                taus[variant], rows + shift, marker, color=colour, markersize=5, alpha=0.8, markeredgewidth=0,
+                label=f"{name} ({len(variants)})" if number == 0 else None,
+            )  # fmt: skip
+    left.axvline(0, color=GREY, linewidth=0.8)
+    left.set(yticks=rows, yticklabels=[PROXY_LABELS.get(str(name), str(name)) for name in taus.index])
+    left.set_xlabel("Kendall's τ with accuracy (%)")
+    left.set_title("One mark a variant: kind of image, what differs", pad=8)
+    left.legend(
+        loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=4, fontsize=9, columnspacing=1, handletextpad=0.2
+    )
+    draw_stages(right, list(spread.index), labelled=True)
+    markers = ("o", "s", "^", "v", "D", "P", "X", "*")
+    for number, (proxy, values) in enumerate(spread.items()):
+        right.plot(
+            np.arange(len(spread)), values, markers[number % len(markers)], markersize=4, alpha=0.85, markeredgewidth=0,
+            label=PROXY_LABELS.get(str(proxy), str(proxy)),
+        )  # fmt: skip
+    right.set(yscale="log", xlabel="node along depth (execution order)")
+    right.set_ylabel("std over initialisations of log₁₀ |value|")
+    right.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=7, fontsize=9, columnspacing=1, handletextpad=0.2
+    )
+    return figure

@@ -15,15 +15,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from parzc_core import experiments, metrics
+from parzc_core import metrics
+from parzc_core.collecting.labelled import Data
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data, RankerRun, train_splits
-from parzc_core.model import Inputs, Model
-from parzc_core.run_store import RunStore
+from parzc_core.experiments.stability import BASE, CELLS, Variant, comparisons, missing, read
+from parzc_core.ranker import Inputs, Model
+from parzc_core.runs import rankers
+from parzc_core.runs.rankers import RankerRun, train_splits
 from parzc_core.spaces import space as space_named
-from parzc_core.stability import BASE, CELLS, Variant, comparisons, missing, read
-from parzc_core.stored_runs import computed
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.workers import computed
 
 
 def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store: Path, jobs: int = 1) -> pd.DataFrame:
@@ -54,7 +56,7 @@ def _identity(run: RankerRun, data: Mapping[Variant, Data], used: Sequence[Varia
     one = data[used[0]]
     shards = {v.name: RunStore.key({"shards": data[v].collection.manifest["shards"]})[:16] for v in used}
     return {
-        **experiments.identity(run),
+        **rankers.identity(run),
         "split": list(range(splits)),
         "cells": len(one),
         "statistics": list(shards.items()),

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import nds_truth
-from parzc_core.config import profile as profile_named
-from parzc_core.experiments import Data, RankerRun, load, run_all
-from parzc_core.nds_comparison import rows_of_proxies
-from parzc_core.predictions import judgeable
-from parzc_core.proxy_table import EPOCHS, RANKERS, ranker_rows
-from parzc_core.results import Row
-from parzc_core.spaces import nds
+from parzc_core.collecting.labelled import Data, judgeable, load
+from parzc_core.labels import nds
+from parzc_core.profiles import profile as profile_named
+from parzc_core.runs import nds_networks
+from parzc_core.runs.proxies import EPOCHS, RANKERS, ranker_rows, rows_of_proxies
+from parzc_core.runs.rankers import RankerRun, run_all
+from parzc_core.spaces import nds as spaces_nds
+from parzc_core.storage.rows import Row
 
 LEAST = 20  # architectures below which nothing is said
 WIDTH = 12  # channels of NAS-Bench-301's networks here
@@ -63,20 +63,20 @@ def nb301(cells: int | None = None, width: int = WIDTH) -> StandIn:
 
 def made_here(space: str) -> StandIn:
     """The small networks of a space of `nds_truth`, trained on Fashion-MNIST."""
-    column = f"{nds.SPACES[space].family.title} on Fashion-MNIST"
-    dataset = nds_truth.DATASET
+    column = f"{spaces_nds.SPACES[space].family.title} on Fashion-MNIST"
+    dataset = nds.RECREATED_DATASET
     if (there := judgeable(space, dataset)) >= LEAST:
         data = load(space, dataset, there)
-        tau = nds_truth.ceiling(space)
+        tau = nds_networks.ceiling(space)
         return StandIn(column, space, dataset, None, "recreated", data.note, data, tau)
     collect = f"{_COLLECT.format(space=space, dataset=dataset, cells=60)} --seed 0"
-    note = f"{there} networks trained and collected; python -m parzc_core.nds_truth --images FOLDER; {collect}"
+    note = f"{there} networks trained and collected; python -m parzc_core.runs.nds_networks --images FOLDER; {collect}"
     return StandIn(column, space, dataset, None, "unavailable", note, None)
 
 
 def stand_ins(cells: int | None = None, width: int = WIDTH) -> list[StandIn]:
     """All of them. cells, width: of NAS-Bench-301."""
-    return [nb301(cells, width), *map(made_here, nds_truth.SPACES)]
+    return [nb301(cells, width), *map(made_here, nds.RECREATED_SPACES)]
 
 
 def ranker_runs(one: StandIn, profile: str) -> dict[str, list[RankerRun]]:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import pandas as pd
 
 from parzc_core import paper
-from parzc_core.config import profile as profile_named
-from parzc_core.experiments import GROUP, Data, RankerRun, load, run_all
-from parzc_core.predictions import judgeable
+from parzc_core.collecting.labelled import Data, judgeable, load
+from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
-from parzc_core.predictors.runs import PredictorRun, run_predictors
-from parzc_core.predictors.schedule import Schedule
-from parzc_core.results import Row, missing, paired_differences, row_of_runs
+from parzc_core.profiles import profile as profile_named
+from parzc_core.runs.predictors import PredictorRun, run_predictors
+from parzc_core.runs.rankers import GROUP, RankerRun, run_all
+from parzc_core.storage.rows import Row, missing, paired_differences, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
 # Parts and encoding of the rankers that `training` trains, by row; the paper's ParZC has PINAT as its graph branch (A.4).

@@ -1,38 +1,59 @@
 """Tables 3 and 9: what the found architectures are worth, as rows; and the plan of searches behind them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from parzc_core import paper
-from parzc_core.config import profile as profile_named
 from parzc_core.errors import UnknownName
-from parzc_core.labels_nb201 import DATASETS
-from parzc_core.results import Row, missing, row_of_runs
-from parzc_core.search import FULL, SHORT, bohb, low_fidelity
+from parzc_core.labels import nb201_12_epochs
+from parzc_core.labels.nb201 import DATASETS
+from parzc_core.labels.nb201_12_epochs import EPOCHS
+from parzc_core.profiles import profile as profile_named
+from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import RESNET, Judge
-from parzc_core.search.running import SearchRun, runs_in, seconds_for
+from parzc_core.search.methods import bohb
+from parzc_core.search.regret import OURS, Entry, curves
+from parzc_core.search.runs import SearchRun, runs_in, seconds_for
+from parzc_core.storage.rows import Row, missing, row_of_runs
+
+POINTS = 60
+CHARGED = "ParZC with its CPU-seconds"
+_NAMES = {"random": "Random search"}
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def panels(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], Curves]:
+    """Regret curves by (trainings, data set) and method: (seconds[POINTS], regret[runs, POINTS]), for `regret_curves`.
+
+    results: of `run_searches`. The grid is logarithmic, from a hundredth of the budget to the budget (and the CPU-seconds, where
+    those are charged).
+    """
+    made: dict[tuple[str, str], Curves] = {}
+    for (epochs, dataset), part in results.groupby(["epochs", "dataset"], sort=False):
+        curves_of = made.setdefault((f"trainings of {epochs} epochs", COLUMNS[str(dataset)]), {})
+        for entry in entries(profile):
+            runs = entry.of(part)
+            if not len(runs):
+                continue
+            budget = float(runs["budget"].iloc[0])
+            name = _NAMES.get(entry.method, entry.table09)
+            grid = np.geomspace(budget / 100, budget, POINTS)
+            curves_of[name] = (grid, curves(runs, grid))
+            if entry.method == "parzc" and OURS not in name:
+                most = max(sum(parts.values()) for parts in runs["seconds"])
+                grid = np.geomspace(budget / 100, budget + most, POINTS)
+                curves_of[CHARGED] = (grid, curves(runs, grid, charged=True))
+    return made
+
 
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 _SPLITS = {"val": "valid", "test": "test"}
-OURS = " (aligned)"  # the encoding that is ours, beside the paper's
+
 EACH = ", each searched"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A method as the tables name it. table03, table09: the paper's name of it. settings: as in SearchRun."""
-
-    method: str
-    table03: str
-    table09: str
-    settings: tuple[tuple[str, Any], ...] = ()
-
-    def of(self, results: pd.DataFrame) -> pd.DataFrame:
-        """Its searches among the results of `run_searches`."""
-        return results[(results["method"] == self.method) & (results["settings"] == self.settings)]
 
 
 def entries(profile: str) -> tuple[Entry, ...]:
@@ -55,14 +76,14 @@ def entries(profile: str) -> tuple[Entry, ...]:
 
 def unavailable() -> dict[str, str]:
     """{method: why it cannot be run on this machine}."""
-    if not low_fidelity.at_hand():
+    if not nb201_12_epochs.at_hand():
         return {"bohb": "needs the 12-epoch accuracies, which are not on this machine"}
     return {} if bohb.installed() else {"bohb": "needs the package optuna, which is not on this machine"}
 
 
 def fidelities() -> tuple[int, ...]:
     """Epochs of the trainings that searches are run with: 12, where those labels are at hand, and 200."""
-    return (SHORT, FULL) if low_fidelity.at_hand() else (FULL,)
+    return (EPOCHS, FULL) if nb201_12_epochs.at_hand() else (FULL,)
 
 
 def planned(profile: str) -> list[SearchRun]:
@@ -136,7 +157,7 @@ def _found(
 
 
 def _trained(run: pd.Series) -> str:
-    return f"{SHORT} and {FULL} epochs" if _two(run["method"], run["settings"]) else f"{run['epochs']} epochs"
+    return f"{EPOCHS} and {FULL} epochs" if _two(run["method"], run["settings"]) else f"{run['epochs']} epochs"
 
 
 def _two(method: str, settings: Sequence[tuple[str, Any]]) -> bool:

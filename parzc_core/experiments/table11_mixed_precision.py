@@ -1,19 +1,121 @@
-"""How well scores order bit configurations (Table 11), and what a method would choose by them.
+"""Table 11 on the recreated benchmark: every method's scores of every configuration, judged, as rows."""
 
-**Spearman at top k %.** The paper does not define it. As in the public code of EMQ, whose MQ-Bench-101 it uses: the best
-floor(k n / 100) configurations by *score*, and Spearman's rho of score and accuracy among them. `by="accuracy"` takes the best
-by measured accuracy instead, which is what the paper's words ("the top performing bit configurations on the benchmark") say.
-"""
-
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from parzc_core.drawing.style import BACKDROP, BLUE, VERMILION, expect, new_figure
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.metrics import spearman
-from parzc_core.run_store import RunStore
+from parzc_core.quantization import mq_bench
+from parzc_core.quantization.ground_truth import Recreated
+from parzc_core.quantization.proxies import REGISTRY
+from parzc_core.quantization.rankers import bits_alone, features, linear, parzc
+from parzc_core.storage.rows import Row, row_of_runs
+from parzc_core.storage.run_store import RunStore
+
+TABLE = "table11"
+# What a proxy reads of the network, if anything: its CPU-seconds are the proxy's own.
+_READS = {
+    "HAWQ": "eigenvalues",
+    "HAWQ (times bits)": "eigenvalues",
+    "HAWQ-V2": "traces",
+    "HAWQ-V2 (times bits)": "traces",
+    "OMPQ": "orthogonalities",
+    "SNIP": "statistics",
+    "Synflow": "statistics",
+}
+NO_EMQ = (
+    "its authors' code gives the formula as numbers of operators in a list that is not published with it; a guess would "
+    "bear its name"
+)
+LINEAR = "Linear (bits alone)"
+
+Scores = dict[str, np.ndarray]  # method -> float64[seeds, n]
+
+
+def proxy_scores(made: Recreated) -> tuple[Scores, dict[str, float]]:
+    """({proxy: float64[mini-batches, n]}, {proxy: CPU-seconds of a mini-batch and all n configurations})."""
+    found: Scores = {}
+    seconds = {}
+    for name, proxy in REGISTRY.items():
+        start = time.process_time()
+        found[name] = np.array([[proxy(one, bits) for bits in made.configurations] for one in made.sensitivities])
+        spent = (time.process_time() - start) / len(made.sensitivities)
+        read = [one.seconds.get(_READS.get(name, ""), 0.0) for one in made.sensitivities]
+        seconds[name] = spent + float(np.mean(read))
+    return found, seconds
+
+
+def learned_scores(
+    made: Recreated, repeats: int, epochs: int, store: RunStore | None = None
+) -> tuple[Scores, dict[str, float]]:
+    """({ranker: float64[repeats, n]}, {ranker: CPU-seconds of a repeat}): predictions for unseen configurations, 10-fold.
+
+    ParZC reads the seven node-wise statistics of the network (first mini-batch) times the bits of each layer; the linear model
+    reads the bits alone, and shows what nine tenths of the accuracies give without any statistics.
+    """
+    inputs = features(made.sensitivities[0].statistics, made.configurations)
+    learners: dict[str, tuple[Any, np.ndarray, Mapping[str, Any]]] = {
+        "ParZC": (functools.partial(parzc, epochs=epochs), inputs, {"epochs": epochs, "size": "tiny"}),
+        LINEAR: (linear, bits_alone(made.configurations), {}),
+    }
+    found: Scores = {}
+    seconds = {}
+    for name, (learn, x, settings) in learners.items():
+        key = {**made.key, "ranker": name, **settings}
+        found[name], spent = unseen(x, made.accuracy, learn, repeats, store=store, key=key)
+        seconds[name] = spent / repeats
+    return found, seconds
+
+
+def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, float], profile: str) -> list[Row]:
+    """Rows of Table 11 in columns of our own: "<label> rho@20%" and so on by score, "... by accuracy", "<label> time"."""
+    n = len(made.accuracy)
+    origin: dict[str, Any] = {"profile": profile, "origin": "recreated"}
+    found = []
+    for name, values in scores.items():
+        learns = name in ("ParZC", LINEAR)
+        note = "10-fold, judged on configurations it has not seen" if learns else "mini-batches of training images"
+        for by in ("score", "accuracy"):
+            for top in TOPS[:2] if by == "accuracy" else TOPS:
+                column = f"{label} rho@{top}%" + (" by accuracy" if by == "accuracy" else "")
+                runs = [spearman_at(one, made.accuracy, top, by) for one in values]
+                runs = runs[:1] if np.ptp(runs) == 0 else runs  # the same whatever the mini-batch: no spread to tell
+                said = f"{n} configurations, the best {int(n * top / 100)} by {by}; {note}"
+                found.append(row_of_runs(TABLE, name, column, "spearman", runs, note=said, **origin))
+        said = f"CPU-seconds of all {n} configurations" + (", training included" if learns else "")
+        found.append(Row(TABLE, name, f"{label} time", "seconds", seconds[name], unit="s", note=said, **origin))
+    missing: dict[str, Any] = {"profile": profile, "origin": "unavailable", "note": NO_EMQ}
+    found += [Row(TABLE, "EMQ", f"{label} rho@{top}%", "spearman", None, **missing) for top in TOPS]
+    return found
+
+
+def published_rows(profile: str) -> list[Row]:
+    """BParams on MQ-Bench-101 itself, in the paper's columns, where the user has the published file; else nothing."""
+    found = mq_bench.read()
+    if found is None:
+        return []
+    score, n = mq_bench.sizes(found.bits).astype(np.float64), len(found.accuracy)
+    note = f"{n} published configurations; the paper draws from them, how many it does not say"
+    rest: dict[str, Any] = {"n": n, "profile": profile, "origin": "reproduced", "note": note}
+    return [
+        Row(TABLE, "BParams", f"rho@{top}%", "spearman", spearman_at(score, found.accuracy, top), **rest)
+        for top in TOPS
+    ]
+
+
+# How well scores order bit configurations (Table 11), and what a method would choose by them.
+#
+# **Spearman at top k %.** The paper does not define it. As in the public code of EMQ, whose MQ-Bench-101 it uses: the best
+# floor(k n / 100) configurations by *score*, and Spearman's rho of score and accuracy among them. `by="accuracy"` takes the best
+# by measured accuracy instead, which is what the paper's words ("the top performing bit configurations on the benchmark") say.
+
 
 TOPS = (20, 50, 100)
 BY = ("score", "accuracy")
@@ -110,3 +212,63 @@ def picks(score: np.ndarray, size: np.ndarray, budgets: Sequence[float]) -> np.n
     if min(budgets, default=np.inf) < size.min():
         raise BadInput(f"got a budget of {min(budgets)} bits; expected at least {size.min():g}, the smallest there is")
     return np.array([int(np.argmax(np.where(size <= budget, score, -np.inf))) for budget in budgets], dtype=np.int64)
+
+
+# Figures of Table 11: predicted against measured accuracy, and what each method would pick at each size.
+
+
+MEGABIT = 1e6
+
+
+def predicted_vs_measured(scores: Mapping[str, np.ndarray], accuracy: np.ndarray, title: str = "") -> Figure:
+    """A panel a method: rank of its score (best on the right) against measured accuracy, float[n] each, with rho.
+
+    Ranks, since the scores have no common unit. Raises BadInput without a method.
+    """
+    figure, panels = _panels(scores, title)
+    for ax, name in panels:
+        ranks = np.argsort(np.argsort(scores[name]))
+        ax.scatter(100 * ranks / (len(ranks) - 1), accuracy, s=7, color=BLUE, alpha=0.5, linewidths=0)
+        rho = spearman_at(scores[name], accuracy, 100)
+        ax.text(0.04, 0.95, f"ρ = {rho:.0f} %", transform=ax.transAxes, va="top", fontsize=10, bbox=BACKDROP)
+    figure.supxlabel("rank by the method's score (%; 100: the best)")
+    figure.supylabel("measured accuracy (%)")
+    return figure
+
+
+def fronts(
+    scores: Mapping[str, np.ndarray], size: np.ndarray, accuracy: np.ndarray, title: str = "", steps: int = 200
+) -> Figure:
+    """A panel a method: accuracy against size (bits) of all configurations, their Pareto front, and what the method picks.
+
+    Its line is the measured accuracy of the configuration with its highest score among those no larger than a size. Raises
+    BadInput without a method.
+    """
+    figure, panels = _panels(scores, title)
+    best, budgets = front(size, accuracy), np.linspace(size.min(), size.max(), steps)
+    for ax, name in panels:
+        ax.scatter(size / MEGABIT, accuracy, s=6, color="#BBBBBB", linewidths=0, label="configurations")
+        ends = np.append(size[best], size.max()), np.append(accuracy[best], accuracy[best[-1]])
+        ax.step(ends[0] / MEGABIT, ends[1], where="post", color="black", linewidth=1.2, label="Pareto front")
+        chosen = picks(scores[name], size, budgets.tolist())
+        ax.step(budgets / MEGABIT, accuracy[chosen], where="post", color=VERMILION, linewidth=1.6, label="picked")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper")
+    figure.supxlabel("largest size allowed: bits of the weights (millions)")
+    figure.supylabel("measured accuracy (%)")
+    return figure
+
+
+def _panels(scores: Mapping[str, np.ndarray], title: str) -> tuple[Figure, list[tuple[Axes, str]]]:
+    expect(len(scores) > 0, "got no method; nothing to draw")
+    columns = min(3, len(scores))
+    rows = -(-len(scores) // columns)
+    figure = new_figure(3.0 * columns, 0.8 + 2.1 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for ax in axes.flat[len(scores) :]:
+        ax.set_axis_off()
+    panels = list(zip(axes.flat, scores, strict=False))
+    for ax, name in panels:
+        ax.set_title(name)
+    if title:
+        figure.suptitle(title, fontweight="bold")
+    return figure, panels

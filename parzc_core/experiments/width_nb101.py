@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from parzc_core import metrics
+from parzc_core.collecting.labelled import Data
 from parzc_core.encoding import slotted_logs
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data
-from parzc_core.predictions import Prediction
 from parzc_core.proxies import NODE_PROXIES
-from parzc_core.proxy_table import network_scores
+from parzc_core.runs.predictions import Prediction
+from parzc_core.runs.proxies import network_scores
 
 
 def of_proxies(narrow: Data, wide: Data, slots: Sequence[str], proxies: Sequence[str] = NODE_PROXIES) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import requests
 
 from parzc_core import paths
 from parzc_core.errors import CorruptDownload, UnknownName
-from parzc_core.pinned_files import FILES, PinnedFile
+from parzc_core.files.registry import FILES, OWN_FILES, OwnFile, PinnedFile
 
 COMMAND = "parzc data fetch"
 # Offline costs one probe: name look-up, connection and answer together may take PROBE seconds, then all is skipped.
@@ -195,3 +195,29 @@ def _download(file: PinnedFile) -> None:
 
     target = paths.cache_folder() / file.name
     pooch.retrieve(file.url, f"sha256:{file.sha256}", target.name, target.parent, downloader=get_and_verify)
+
+
+def own(name: str) -> OwnFile:
+    """The registry's entry of that name. Raises UnknownName."""
+    for file in OWN_FILES:
+        if file.name == name:
+            return file
+    raise UnknownName.of("file", name, (file.name for file in OWN_FILES))
+
+
+def place(file: OwnFile) -> Path | None:
+    """Where it lies, verified or not; None if it is not here."""
+    folder = paths.data_folder()
+    return folder / file.name if folder is not None and (folder / file.name).is_file() else None
+
+
+def locate_own(name: str) -> Path | None:
+    """Path of the file in PARZC_DATA, or None. Raises UnknownName; CorruptDownload if its checksum is wrong."""
+    file = own(name)
+    path = place(file)
+    if path is not None and file.sha256 is not None and (got := checksum(path)) != file.sha256:
+        raise CorruptDownload(
+            f"{name} in PARZC_DATA is not the known file: got sha256 {got} ({path.stat().st_size:,} bytes), expected "
+            f"{file.sha256}; replace or remove it"
+        )
+    return path

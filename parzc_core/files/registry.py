@@ -6,6 +6,18 @@ from urllib.parse import urlsplit
 
 from parzc_core.errors import BadInput
 
+NDS_FOLDER = "nds_data"
+
+NDS_FILES: dict[str, dict[str, str]] = {
+    "nds_darts": {"": "DARTS", "fix-w-d": "DARTS_fix-w-d", "lr-wd": "DARTS_lr-wd"},
+    "nds_enas": {"": "ENAS", "fix-w-d": "ENAS_fix-w-d"},
+    "nds_nasnet": {"": "NASNet"},
+    "nds_amoeba": {"": "Amoeba"},
+    "nds_pnas": {"": "PNAS", "fix-w-d": "PNAS_fix-w-d"},
+}
+
+NDS_SOURCE = "https://dl.fbaipublicfiles.com/nds/data.zip"  # linked by facebookresearch/nds, MIT; no checksum is published
+
 
 @dataclass(frozen=True)
 class PinnedFile:
@@ -156,4 +168,83 @@ FILES: tuple[PinnedFile, ...] = (
     ),
     _vitbench("gt_autoformer_2", 23983, "05f5df6a41f338fb5f47eafebfc8758c75e451606856b278ccda1c60b26e7bca", "100 more"),
     _vitbench("gt_pit", 12271, "bdda89841d4105f99ab759e3243e7a2402929ba7a8430dac12a50256aa533bb2", "100 PiT"),
+)
+
+
+# Files that only the user can bring: no address to download them from is pinned. Each is looked for in PARZC_DATA.
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """name: path below PARZC_DATA. sha256: 64 hex digits, or None: not checked. source: where people get it.
+
+    licence, holds, tables, gain: as in pinned_files.PinnedFile.
+    """
+
+    name: str
+    sha256: str | None
+    source: str
+    licence: str
+    holds: str
+    tables: tuple[str, ...]
+    gain: str
+
+
+NB201_12_EPOCHS = "nasbench201/hp12_accuracies.csv.gz"
+NB101_COMPACT = "nasbench101/nb101_all_423624.npz"
+NB101_TFRECORD = "nasbench101/nasbench_only108.tfrecord"
+MQ_BENCH_101 = "mqbench101/PTQ-GT.pkl"
+
+OWN_FILES: tuple[OwnFile, ...] = (
+    OwnFile(
+        NB201_12_EPOCHS,
+        "84daa355d999e4f66c0536f205059d0e4aacf650d57746d12cf01e77ab329cee",
+        "the pinned file of 12-epoch trainings, rounded to 4 decimals",
+        "MIT",
+        "NAS-Bench-201, three data sets: accuracy of 15,625 cells, trained for 12 epochs",
+        LOW_FIDELITY_TABLES,
+        "nothing that the pinned file does not give; read in its place if it is here",
+    ),
+    OwnFile(
+        NB101_COMPACT,
+        "610c690755b6350a03b4bb43955ee46f964d7345b74025140738897eff1ffb4d",
+        "the two pinned files of NAS-Bench-101, joined with its cells",
+        "MIT",
+        "NAS-Bench-101, CIFAR-10: 423,624 cells with mean test accuracy after 108 epochs and parameters",
+        NB101_TABLES,
+        "nothing that the two pinned files do not give; read in their place if it is here",
+    ),
+    OwnFile(
+        NB101_TFRECORD,
+        None,
+        "https://storage.googleapis.com/nasbench/nasbench_only108.tfrecord (0.5 GB; the host may be gone; sha256 of the "
+        "whole, by google-research/nasbench: 4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1, which is "
+        "not checked here, as the full table does as well; the checksums of all records are)",
+        "Apache-2.0",
+        "NAS-Bench-101, CIFAR-10: validation and test accuracy of every run of 423,624 cells after 108 epochs, times",
+        NB101_TABLES,
+        "rankers learn from validation accuracy instead of the test accuracy of their training cells",
+    ),
+    OwnFile(
+        MQ_BENCH_101,
+        None,
+        "an asset of the release v1.0 of github.com/lliai/EMQ-series (its name may differ: rename it to this one)",
+        "Apache-2.0",
+        "MQ-Bench-101: 425 bit configurations of ResNet-18 with their ImageNet accuracy after quantization",
+        ("table11",),
+        "the size of the weights and a linear model of the bits are judged on the published accuracies as well",
+    ),
+    *(
+        OwnFile(
+            f"{NDS_FOLDER}/{file}.json",
+            None,
+            f"{NDS_SOURCE}, unpacked (linked by facebookresearch/nds; no checksum is published)",
+            "MIT",
+            f"Network Design Spaces, {file}: test error of each trained network of {space} on CIFAR-10",
+            ("table01", "nds_nb301"),
+            "labels of the published networks of that space",
+        )
+        for space, variants in NDS_FILES.items()
+        for file in variants.values()
+    ),
 )

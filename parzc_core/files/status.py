@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from parzc_core import downloads, own_files, paths, pinned_files
+from parzc_core import paths
+from parzc_core.files import fetch, registry
 
 _ABSENT = "absent (no download)"
 COLUMNS = ("data", "holds", "source", "licence", "present", "kind", "size_mb", "tables", "gain")
@@ -57,8 +58,8 @@ def status() -> pd.DataFrame:
     figures use it. gain: what they gain by it.
     `attrs["note"]` is a warning about the folder PARZC_DATA, or empty.
     """
-    rows = [_packaged(entry) for entry in _PACKAGED] + [_pinned(file) for file in downloads.FILES]
-    rows += [_own(file) for file in own_files.FILES]
+    rows = [_packaged(entry) for entry in _PACKAGED] + [_pinned(file) for file in registry.FILES]
+    rows += [_own(file) for file in registry.OWN_FILES]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     chosen = os.environ.get("PARZC_DATA")
     ignored = bool(chosen) and paths.data_folder() is None
@@ -79,9 +80,9 @@ def text() -> str:
         ]
     if (table["kind"] == _ABSENT).any():
         lines.append("What no download is pinned for is looked for in the folder that PARZC_DATA names.")
-    fetched = ~table["data"].isin([file.name for file in own_files.FILES])
+    fetched = ~table["data"].isin([file.name for file in registry.OWN_FILES])
     if not table.loc[fetched, "present"].all():
-        lines.append(f"`{downloads.COMMAND}` gets missing files; or set PARZC_DATA to a folder that holds them.")
+        lines.append(f"`{fetch.COMMAND}` gets missing files; or set PARZC_DATA to a folder that holds them.")
     return "\n".join(lines)
 
 
@@ -102,11 +103,11 @@ def _packaged(entry: _Packaged) -> dict[str, object]:
     }
 
 
-def _pinned(file: pinned_files.PinnedFile) -> dict[str, object]:
+def _pinned(file: registry.PinnedFile) -> dict[str, object]:
     kind = "missing"
-    for place, path in downloads.places(file).items():
+    for place, path in fetch.places(file).items():
         if path.is_file():
-            kind = place if downloads.checksum(path) == file.sha256 else f"damaged in {place}"
+            kind = place if fetch.checksum(path) == file.sha256 else f"damaged in {place}"
             break
     return {
         "data": file.name,
@@ -121,11 +122,11 @@ def _pinned(file: pinned_files.PinnedFile) -> dict[str, object]:
     }
 
 
-def _own(file: own_files.OwnFile) -> dict[str, object]:
-    path = own_files.place(file)
+def _own(file: registry.OwnFile) -> dict[str, object]:
+    path = fetch.place(file)
     kind = _ABSENT
     if path is not None:
-        good = file.sha256 is None or downloads.checksum(path) == file.sha256
+        good = file.sha256 is None or fetch.checksum(path) == file.sha256
         kind = "PARZC_DATA" if good else "damaged in PARZC_DATA"
     return {
         "data": file.name,

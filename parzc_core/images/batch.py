@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from parzc_core import safe_pickle
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.files import pickles
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +209,7 @@ def _archive(folder: Path, dataset: str) -> list[_Item]:
     for path in sorted(place.glob(pattern)):
         if not path.is_file():
             continue
-        content = safe_pickle.load(path, encoding="bytes")
+        content = pickles.load(path, encoding="bytes")
         entries = {key.decode() if isinstance(key, bytes) else key: value for key, value in dict(content).items()}
         if "data" not in entries or label_key not in entries:
             raise BadInput(f"{path.name} has the entries {sorted(entries)}; expected data and {label_key}")

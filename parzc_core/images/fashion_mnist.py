@@ -10,12 +10,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from parzc_core import paths, pinned_files
+from parzc_core import paths
 from parzc_core.errors import BadInput
+from parzc_core.files import registry
 
 SIDE = 32
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
-FILES = tuple(file.name.split("/")[1] for file in pinned_files.FASHION_FILES)
+FILES = tuple(file.name.split("/")[1] for file in registry.FASHION_FILES)
 
 
 @dataclass(frozen=True, eq=False)

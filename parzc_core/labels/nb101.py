@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import downloads, labels_nb101_runs, own_files, pickled_tables, pinned_files
 from parzc_core.errors import CorruptDownload, LabelsMissing
+from parzc_core.files import fetch, pickles, registry
+from parzc_core.labels import nb101_runs
 
 DATASETS = ("cifar10",)
 _RUNS = ["run1", "run2", "run3"]
@@ -25,9 +26,9 @@ def missing(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     text = f"no {split} accuracy of nb101 {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "
     if split == "test":
-        return f"{text}get cached-metrics with `{downloads.COMMAND}`; the other sources hold the same means"
+        return f"{text}get cached-metrics with `{fetch.COMMAND}`; the other sources hold the same means"
     return (
-        f"{text}only {own_files.NB101_TFRECORD} has it, and no download of that is pinned: put it into the folder that "
+        f"{text}only {registry.NB101_TFRECORD} has it, and no download of that is pinned: put it into the folder that "
         "PARZC_DATA names (`parzc data status` says where it comes from)"
     )
 
@@ -42,14 +43,14 @@ def parameters() -> pd.Series:
             return read().rename("nb101 parameters").copy()
         except LabelsMissing:
             continue
-    raise LabelsMissing(f"no parameters of nb101 on this machine; get them with `{downloads.COMMAND}`")
+    raise LabelsMissing(f"no parameters of nb101 on this machine; get them with `{fetch.COMMAND}`")
 
 
 # Sources: functions of the data set and the split, see labels.py.
 
 
 def _from_compact(dataset: str, split: str) -> pd.DataFrame:
-    file, path = _own(own_files.NB101_COMPACT, split)
+    file, path = _own(registry.NB101_COMPACT, split)
     return _provenance(_compact(path, str(file.sha256))[["test"]].copy(), "compact", file.licence)
 
 
@@ -72,13 +73,13 @@ SOURCES: dict[str, dict[str, Callable[[str, str], pd.DataFrame]]] = {
 
 
 def _provenance(table: pd.DataFrame, source: str, licence: str) -> pd.DataFrame:
-    facts = {"source": source, "version": "NAS-Bench-101", "epochs": labels_nb101_runs.EPOCHS, "licence": licence}
+    facts = {"source": source, "version": "NAS-Bench-101", "epochs": nb101_runs.EPOCHS, "licence": licence}
     table.attrs["provenance"] = facts
     return table
 
 
 def _compact_parameters() -> pd.Series:
-    file, path = _own(own_files.NB101_COMPACT)
+    file, path = _own(registry.NB101_COMPACT)
     return _compact(path, str(file.sha256))["params"]
 
 
@@ -91,22 +92,22 @@ def _tfrecord_parameters() -> pd.Series:
     return pd.Series(_tfrecord()[1].parameters / 1e6, index=_index())
 
 
-def _own(name: str, split: str = "test") -> tuple[own_files.OwnFile, Path]:
-    path = own_files.locate(name)
+def _own(name: str, split: str = "test") -> tuple[registry.OwnFile, Path]:
+    path = fetch.locate_own(name)
     if path is None:
         raise LabelsMissing(missing(DATASETS[0], split, name))
-    return own_files.own(name), path
+    return fetch.own(name), path
 
 
-def _pinned(name: str, split: str = "test") -> tuple[pinned_files.PinnedFile, Path]:
-    path = downloads.locate(name)
+def _pinned(name: str, split: str = "test") -> tuple[registry.PinnedFile, Path]:
+    path = fetch.locate(name)
     if path is None:
         raise LabelsMissing(missing(DATASETS[0], split, name))
-    return downloads.pinned(name), path
+    return fetch.pinned(name), path
 
 
-def _tfrecord(split: str = "test") -> tuple[own_files.OwnFile, labels_nb101_runs.Runs]:
-    file, path = _own(own_files.NB101_TFRECORD, split)
+def _tfrecord(split: str = "test") -> tuple[registry.OwnFile, nb101_runs.Runs]:
+    file, path = _own(registry.NB101_TFRECORD, split)
     state = path.stat()
     return file, _runs(path, state.st_size, state.st_mtime_ns)
 
@@ -128,7 +129,7 @@ def _compact(path: Path, sha256: str) -> pd.DataFrame:
 @lru_cache(maxsize=2)
 def _metrics(path: Path, sha256: str, column: str) -> pd.Series:
     """A column of a file of cached metrics: row i is the cell of the i-th hash."""
-    table = pickled_tables.loads_table(gzip.decompress(path.read_bytes()), path.name)
+    table = pickles.loads_table(gzip.decompress(path.read_bytes()), path.name)
     index = _index()
     if not np.array_equal(table["index"], np.arange(len(index))):
         raise CorruptDownload(f"{path.name} numbers other cells than 0 to {len(index) - 1:,}; get it again")
@@ -136,10 +137,10 @@ def _metrics(path: Path, sha256: str, column: str) -> pd.Series:
 
 
 @lru_cache(maxsize=1)
-def _runs(path: Path, size: int, modified: int) -> labels_nb101_runs.Runs:
+def _runs(path: Path, size: int, modified: int) -> nb101_runs.Runs:
     from parzc_core.spaces import nb101_cells
 
-    return labels_nb101_runs.runs(path, nb101_cells.all_cells().hashes)
+    return nb101_runs.runs(path, nb101_cells.all_cells().hashes)
 
 
 @lru_cache(maxsize=1)

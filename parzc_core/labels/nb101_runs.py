@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from parzc_core import paths, protobuf, tfrecord
+from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload
+from parzc_core.files import tfrecord
 
 _ORIGINAL = "nasbench_only108.tfrecord (google-research/nasbench, about 0.5 GB)"
 EPOCHS = 108
@@ -136,16 +137,16 @@ def _run(data: bytes) -> tuple[str, int, float, float, float] | None:
     except ValueError as error:  # binascii's, or characters beyond ASCII
         raise BadInput(f"its measurements are not in base64 ({error})") from None
     last, count = b"", None
-    for number, kind, value in protobuf.fields(message):
-        if number == _EVALUATION and kind == protobuf.BYTES:
+    for number, kind, value in tfrecord.fields(message):
+        if number == _EVALUATION and kind == tfrecord.BYTES:
             last = value
-        elif number == _PARAMETERS and kind == protobuf.VARINT:
+        elif number == _PARAMETERS and kind == tfrecord.VARINT:
             count = value
     if count is None or not 0 < count < 2**31:
         raise BadInput(f"got {count} trainable parameters of cell {name}; expected a positive number")
     found: dict[int, float] = {}
-    for number, kind, value in protobuf.fields(last):
-        if kind == protobuf.EIGHT_BYTES:
+    for number, kind, value in tfrecord.fields(last):
+        if kind == tfrecord.EIGHT_BYTES:
             (found[number],) = _DOUBLE.unpack(value)
     validation, test, seconds = (found.get(number, math.nan) for number in (_VALIDATION, _TEST, _SECONDS))
     if not (0 <= validation <= 1 and 0 <= test <= 1 and 0 <= seconds < math.inf):

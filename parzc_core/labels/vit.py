@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core import downloads
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
+from parzc_core.files import fetch
 
 FOLDER = "vitbench"
 FILES = {"autoformer": ("gt_autoformer", "gt_autoformer_2"), "pit": ("gt_pit",)}
@@ -50,7 +50,7 @@ def missing(space: str, dataset: str, split: str, what: str) -> str:
         )
     return (
         f"no {split} accuracy of {space} {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "
-        f"get it with `{downloads.COMMAND}`"
+        f"get it with `{fetch.COMMAND}`"
     )
 
 
@@ -107,8 +107,8 @@ def sources(space: str) -> dict[str, dict[str, Callable[[str, str], pd.DataFrame
 
 
 def _read(space: str, file: str) -> pd.DataFrame:
-    pinned = downloads.pinned(f"{FOLDER}/{file}.pth")
-    path = downloads.locate(pinned.name)
+    pinned = fetch.pinned(f"{FOLDER}/{file}.pth")
+    path = fetch.locate(pinned.name)
     if path is None:
         raise LabelsMissing(missing(space, "/".join(DATASETS[space]), "test", pinned.name))
     return _table(space, path, pinned.sha256)
@@ -124,7 +124,7 @@ def _table(space: str, path: Path, sha256: str) -> pd.DataFrame:
 
 def table_of(space: str, rows: Any, what: str) -> pd.DataFrame:
     """The table of a file's content, a list of {"arch": {...}, column: percent or None}. Raises CorruptDownload."""
-    from parzc_core.spaces import autoformer, pit
+    from parzc_core.spaces.vit import autoformer, pit
 
     from_labels: Callable[[Any], Any] = {"autoformer": autoformer.from_labels, "pit": pit.from_labels}[space]
     try:

@@ -9,7 +9,7 @@ import ast
 from functools import lru_cache
 from pathlib import Path
 
-from parzc_core.notebooks import read
+from parzc_core.artifact import read
 from parzc_core.paths import ROOT
 
 PACKAGE = ROOT / "parzc_core"

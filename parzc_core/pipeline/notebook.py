@@ -1,4 +1,4 @@
-"""Run one notebook with parameters, in its own process: `python -m parzc_core.notebooks SOURCE OUTPUT key=value ...`
+"""Run one notebook with parameters, in its own process: `python -m parzc_core.pipeline.notebook SOURCE OUTPUT key=value ...`
 
 The output appears whole or not at all: papermill writes under a temporary name beside it, and only a notebook that ran
 to its end takes the output's name, with its HTML page beside it. A notebook that fails leaves the former output as it
@@ -6,7 +6,6 @@ was, and its own cells, with the traceback, in `<output stem>.failed.ipynb`.
 """
 
 import argparse
-import ast
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from parzc_core.artifact import known_parameters
 from parzc_core.errors import BadInput, ParzcError, UnknownName
 from parzc_core.paths import write_whole
 
@@ -31,36 +31,6 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 class NotebookFailed(ParzcError, RuntimeError):
     """A notebook that did not run to its end; the message holds the failing cell's traceback."""
-
-
-def read(source: Path) -> dict[str, Any]:
-    """The notebook as plain JSON. Raises BadInput if there is no such file or it is no notebook."""
-    try:
-        content = json.loads(Path(source).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"no notebook at {source}; expected an .ipynb file") from None
-    except ValueError as error:
-        raise BadInput(f"{source} is no notebook: {error}") from None
-    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
-        raise BadInput(f"{source} is no notebook: expected an object with a list of cells")
-    return content
-
-
-def known_parameters(source: Path) -> tuple[str, ...]:
-    """Names assigned in the cell tagged `parameters`, in order; empty without such a cell."""
-    names: list[str] = []
-    for cell in read(source)["cells"]:
-        if cell.get("cell_type") == "code" and "parameters" in cell.get("metadata", {}).get("tags", ()):
-            try:
-                body = ast.parse("".join(cell["source"])).body
-            except SyntaxError as error:
-                raise BadInput(f"the cell tagged 'parameters' of {source} is no plain Python: {error}") from None
-            for statement in body:
-                targets = (
-                    statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-                )
-                names += [target.id for target in targets if isinstance(target, ast.Name)]
-    return tuple(names)
 
 
 def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kernel: str = "python3") -> Path:
@@ -83,7 +53,7 @@ def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kern
     import nbformat  # heavy imports wait until the input is known to be good
     import papermill
 
-    from parzc_core.notebook_html import to_html
+    from parzc_core.pipeline.html import to_html
 
     output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = output.with_name(f".{output.stem}.{os.getpid()}.ipynb")
@@ -163,7 +133,7 @@ def _value(text: str) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of this module. 0: done; 1: the notebook failed; 2: bad input. The reason is printed on stdout."""
-    parser = argparse.ArgumentParser(prog="python -m parzc_core.notebooks", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m parzc_core.pipeline.notebook", description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="the notebook to run")
     parser.add_argument(
         "output", type=Path, help="where the executed notebook is written; the HTML page goes beside it"

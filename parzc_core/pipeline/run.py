@@ -18,7 +18,8 @@ from doit.runner import MThreadRunner, Runner
 from doit.task import Task, dict_to_task
 from tqdm import tqdm
 
-from parzc_core import dag, paths
+from parzc_core import artifact, paths
+from parzc_core.pipeline import tasks as dag
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Outcome:
 
 
 def run(
-    profile: str, jobs: int, experiments: Sequence[dag.Experiment], force: bool = False, together: int = 1
+    profile: str, jobs: int, experiments: Sequence[artifact.Experiment], force: bool = False, together: int = 1
 ) -> Outcome:
     """Run what is not up to date of the experiments, then the report; one that fails does not stop the others.
 
@@ -75,7 +76,7 @@ def run(
     return progress.outcome
 
 
-def plan(profile: str, experiments: Sequence[dag.Experiment]) -> dict[str, str | None]:
+def plan(profile: str, experiments: Sequence[artifact.Experiment]) -> dict[str, str | None]:
     """For each experiment why it would be run now, or None if it is up to date."""
     record = state(profile)
     made = [dict_to_task(task) for task in dag.tasks(profile, 1, experiments, report=False)]

@@ -16,118 +16,27 @@ report/notebooks/<profile>/: NAME.ipynb, NAME.html, NAME.status.json (of the las
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from doit.exceptions import TaskFailed
 from doit.tools import config_changed
 
 from parzc_core import paths
-from parzc_core.dependencies import notebook_dependencies
+from parzc_core.artifact import Experiment
 from parzc_core.errors import BadInput, LabelsMissing, ParzcError, UnknownName
-from parzc_core.notebooks import FOLLOW, known_parameters, read
+from parzc_core.pipeline.dependencies import notebook_dependencies
+from parzc_core.pipeline.notebook import FOLLOW
 
 REPORT_TASK = "report"
-_NEED = re.compile(r"[^/\s]+/[^/\s]+")  # space/dataset
 
 
 class TaskSkipped(TaskFailed):  # so that doit takes it for not done, and tries again the next time
     """A notebook that was not run since labels it needs are not on this machine; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A discovered notebook. name: file stem. parameters: names assigned in its parameters cell. Rest: see above."""
-
-    name: str
-    path: Path
-    title: str
-    makes: tuple[str, ...]
-    order: int
-    parameters: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-
-    def products(self, profile: str) -> list[Path]:
-        """The files that it must have made when it ended."""
-        figures = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
-        tables = paths.RESULTS / profile
-        return [
-            tables / made / "rows.csv" if made.startswith("table") else figures / f"{made}.png"
-            for made in self.makes
-            if made not in self.optional
-        ]
-
-    def output(self, profile: str) -> Path:
-        """Where the executed notebook goes."""
-        return paths.REPORT / "notebooks" / profile / f"{self.name}.ipynb"
-
-    def status_file(self, profile: str) -> Path:
-        """Where the record of the last attempt goes."""
-        return self.output(profile).with_suffix(".status.json")
-
-
-def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
-    """Every notebook with the metadata key `parzc`, in order. Raises BadInput where one breaks the contract."""
-    found, makers = [], dict[str, str]()
-    for path in sorted((folder or paths.NOTEBOOKS).glob("*.ipynb")):
-        meta = read(path).get("metadata", {}).get("parzc")
-        if meta is None:
-            continue
-        kinds = {"title": str, "makes": list, "order": int}
-        if not isinstance(meta, dict) or any(not isinstance(meta.get(key), kind) for key, kind in kinds.items()):
-            raise BadInput(
-                f"{path.name}: metadata key 'parzc' is {meta!r}; expected title (text), makes (list), order (int)"
-            )
-        needs = meta.get("needs", [])
-        if not isinstance(needs, list) or not all(isinstance(need, str) and _NEED.fullmatch(need) for need in needs):
-            raise BadInput(
-                f"{path.name}: metadata key 'parzc' has needs {needs!r}; expected a list of space/dataset, such as "
-                '["nb101/cifar10"]'
-            )
-        optional = meta.get("optional", [])
-        if not isinstance(optional, list) or not set(optional) <= set(meta["makes"]):
-            raise BadInput(
-                f"{path.name}: metadata key 'parzc' has optional {optional!r}; expected a list of some of makes"
-            )
-        for made in meta["makes"]:
-            if (first := makers.setdefault(made, path.name)) != path.name:
-                raise BadInput(f"{made} is made by {first} and by {path.name}; expected one notebook for each result")
-        parameters = known_parameters(path)
-        if "profile" not in parameters:
-            raise BadInput(f"{path.name} has no parameter 'profile'; expected it in a cell tagged 'parameters'")
-        lists = {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
-        found.append(Experiment(path.stem, path, meta["title"], order=meta["order"], parameters=parameters, **lists))
-    return tuple(sorted(found, key=lambda item: (item.order, item.name)))
-
-
-def select(names: Sequence[str], experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
-    """The experiments that the names ask for, all without names, in order.
-
-    A name is a notebook, a table or a figure, or how one begins: "table06", "fig05", "paper". Raises UnknownName.
-    """
-    chosen = set()
-    for name in names:
-        exact = {item for item in experiments if name == item.name or name in item.makes}
-        matching = exact or {item for item in experiments if any(_begins(x, name) for x in (item.name, *item.makes))}
-        if not matching:
-            known = {x for item in experiments for x in (item.name, *item.makes)}
-            raise UnknownName.of("table, figure or notebook", name, sorted(known))
-        chosen |= matching
-    return tuple(item for item in experiments if not names or item in chosen)
-
-
-def _begins(full: str, name: str) -> bool:
-    """Whether `name` is the front of `full` up to a boundary: "fig06" begins fig06b_tsne, "fig0" and "tab" nothing."""
-    rest = full.removeprefix(name)
-    return bool(name) and rest != full and (rest[:1] == "_" or (name[-1].isdigit() and rest[:1].isalpha()))
 
 
 def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bool = True) -> list[dict[str, Any]]:
@@ -166,24 +75,24 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
 
 def _labels() -> list[str]:
     """Names of the label files at hand: with others, other results."""
-    from parzc_core import downloads, own_files
+    from parzc_core.files import fetch, registry
 
-    pinned = (file.name for file in downloads.FILES if any(x.is_file() for x in downloads.places(file).values()))
-    return sorted([*pinned, *(file.name for file in own_files.FILES if own_files.place(file) is not None)])
+    pinned = (file.name for file in registry.FILES if any(x.is_file() for x in fetch.places(file).values()))
+    return sorted([*pinned, *(file.name for file in registry.OWN_FILES if fetch.place(file) is not None)])
 
 
 def build_report(profile: str) -> dict[str, str]:
     """Build the report of all results of the profile; its path is the task's value `path`."""
-    from parzc_core import report
+    from parzc_core.report import page
 
-    return {"path": str(report.build(profile))}
+    return {"path": str(page.build(profile))}
 
 
 def command(experiment: Experiment, profile: str, jobs: int) -> list[str]:
     """The process that runs one notebook; it gets `jobs` only if it has such a parameter."""
     values = {"profile": profile, "jobs": jobs}
     words = [f"{key}={json.dumps(value)}" for key, value in values.items() if key in experiment.parameters]
-    return [sys.executable, "-m", "parzc_core.notebooks", str(experiment.path), str(experiment.output(profile)), *words]
+    return [sys.executable, "-m", "parzc_core.pipeline.notebook", str(experiment.path), str(experiment.output(profile)), *words]
 
 
 def unmet(experiment: Experiment) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from parzc_core.errors import BadInput
-from parzc_core.inputs import Inputs
+from parzc_core.ranker import Inputs
 from parzc_core.spaces import space as space_named
 
 Scores = np.ndarray | tuple[np.ndarray, np.ndarray]

@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.inputs import Inputs
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.schedule import Schedule
+from parzc_core.predictors.optimise import Schedule
+from parzc_core.ranker import Inputs
 
 SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999), most_steps=1000)
 

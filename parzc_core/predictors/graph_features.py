@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from parzc_core.inputs import Inputs
 from parzc_core.predictors.base import Kinds
+from parzc_core.ranker import Inputs
 
 
 def graph_features(inputs: Inputs, kinds: Kinds) -> pd.DataFrame:

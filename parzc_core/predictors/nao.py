@@ -20,7 +20,7 @@ from torch import nn
 
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.schedule import Schedule
+from parzc_core.predictors.optimise import Schedule
 
 SCHEDULE = Schedule(1000, 100, 1e-3, weight_decay=1e-4, clip=5.0, most_steps=500)
 

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.inputs import CHUNK, Inputs
 from parzc_core.predictors.base import Scores, z_score
-from parzc_core.predictors.schedule import minimise, seeded
+from parzc_core.predictors.optimise import minimise
+from parzc_core.ranker import CHUNK, Inputs
+from parzc_core.training import seeded
 
 
 class NetworkPredictor(ABC):

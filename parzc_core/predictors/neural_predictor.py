@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from parzc_core.gcn import NP, NPConfig
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.np import NP, NPConfig
-from parzc_core.predictors.schedule import FASTEST, Schedule
+from parzc_core.predictors.optimise import FASTEST, Schedule
 
 SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=4000, faster=FASTEST)
 

@@ -1,13 +1,13 @@
 """How the networks among the predictors are trained: Adam over shuffled batches, with a limit of steps for a CPU."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
+from parzc_core.training import batches
 
 Objective = Callable[[torch.Tensor], torch.Tensor]
 FASTEST = 5.0  # largest factor on a learning rate where epochs are left out
@@ -46,14 +46,6 @@ class Schedule:
         return self.learning_rate * min(self.faster, self.epochs / self.rounds(count))
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside, torch's random numbers are those of `seed`; the caller's state comes back after it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
 def minimise(network: nn.Module, objective: Objective, count: int, schedule: Schedule) -> None:
     """Train in place: objective(rows int64[batch]) -> scalar loss, over shuffled batches of `count` architectures."""
     adam = torch.optim.Adam(
@@ -76,11 +68,3 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
         if schedule.cosine:
             annealing.step()
     network.eval()
-
-
-def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """[..., n] -> batches [..., size]; a last one of a single architecture, without a pair or variance, joins the one before."""
-    parts = list(order.split(size, dim=-1))
-    if len(parts) > 1 and parts[-1].shape[-1] < 2:
-        parts[-2:] = [torch.cat(parts[-2:], dim=-1)]
-    return parts

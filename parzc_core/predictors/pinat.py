@@ -18,15 +18,16 @@ Trained for all 300 epochs, on labels of NAS-Bench-101 made as in the public cod
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.schedule import FASTEST, Schedule
+from parzc_core.predictors.optimise import FASTEST, Schedule
 from parzc_core.predictors.transformer import FeedForward, SelfAttention, laplacian, regressor
 
 VERSION = 2  # raised when the network changes what a run gives, so that stored runs with it are redone
@@ -168,3 +169,19 @@ class PINAT(NetworkPredictor):
 
     def build(self, nodes: int) -> nn.Module:
         return PINATNetwork(nodes, self.config)
+
+
+@dataclass(frozen=True)
+class PINATBranch:
+    """PINAT as the graph branch of a ranker (A.4; see `ranker.GraphBranch`). nodes: N of the graphs that it reads."""
+
+    nodes: int
+    config: PINATConfig
+
+    def __post_init__(self) -> None:
+        if self.nodes < 2:
+            raise BadInput(f"got graphs of {self.nodes} nodes; expected at least 2")
+
+    def build(self, outputs: int) -> nn.Module:
+        """The network with so many outputs."""
+        return PINATNetwork(self.nodes, replace(self.config, outputs=outputs))

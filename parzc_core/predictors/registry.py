@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from parzc_core.collecting.labelled import Data
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.experiments import Data
-from parzc_core.inputs import Inputs
 from parzc_core.predictors import pinat
 from parzc_core.predictors.arch2vec import Arch2Vec, Arch2VecConfig
 from parzc_core.predictors.base import Kinds, Predictor
@@ -17,12 +16,13 @@ from parzc_core.predictors.ctnas import CTNAS, CTNASConfig
 from parzc_core.predictors.gates import GATES, GATESConfig
 from parzc_core.predictors.nao import NAO, NAOConfig
 from parzc_core.predictors.neural_predictor import NeuralPredictor, NeuralPredictorConfig
-from parzc_core.predictors.parzc_plus import GRAF_LIKE, PLUS, ParZCPlus
 from parzc_core.predictors.pinat import PINAT, PINATConfig
-from parzc_core.predictors.plus_features import plus_inputs
+from parzc_core.predictors.plus.features import plus_inputs
+from parzc_core.predictors.plus.model import GRAF_LIKE, PLUS, ParZCPlus
 from parzc_core.predictors.renas import ReNAS, ReNASConfig
 from parzc_core.predictors.tnasp import TNASP, TNASPConfig
 from parzc_core.predictors.trees import Trees, TreesConfig
+from parzc_core.ranker import Inputs
 
 
 def graphs_alone(data: Data, train: np.ndarray) -> Inputs:

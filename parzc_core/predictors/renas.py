@@ -18,7 +18,7 @@ from torch import nn
 
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.schedule import Schedule
+from parzc_core.predictors.optimise import Schedule
 
 SCHEDULE = Schedule(200, 1024, 1e-3, most_steps=200)
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.schedule import FASTEST, Schedule
+from parzc_core.predictors.optimise import FASTEST, Schedule
 from parzc_core.predictors.transformer import FeedForward, SelfAttention, laplacian, regressor
 
 SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=2400, faster=FASTEST)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
-from parzc_core import own_files, safe_pickle
 from parzc_core.errors import BadInput
-from parzc_core.mixed_precision.bits import LEAST_BITS, MOST_BITS, quantizable_layers
-from parzc_core.mixed_precision.resnet import ResNet18
+from parzc_core.files import fetch, pickles, registry
+from parzc_core.quantization.bits import LEAST_BITS, MOST_BITS, quantizable_layers
+from parzc_core.quantization.network import ResNet18
 
 LENGTH = 18  # bits of the stem, the sixteen 3x3 convolutions and the classifier
 
@@ -31,10 +31,10 @@ def read(path: Path | None = None) -> Published | None:
     A pickled dict: {number: {"bit_cfg": 18 whole numbers, as text or a list, "acc": percent}}. Raises BadInput for anything else,
     UnsafePickle for a file that asks for more than plain data.
     """
-    path = own_files.locate(own_files.MQ_BENCH_101) if path is None else Path(path)
+    path = fetch.locate_own(registry.MQ_BENCH_101) if path is None else Path(path)
     if path is None or not path.is_file():
         return None
-    content = safe_pickle.load(path)
+    content = pickles.load(path)
     if not isinstance(content, dict) or not content:
         raise BadInput(f"{path.name} holds a {type(content).__name__}; expected a dict of configurations, one or more")
     bits, accuracy = [], []

@@ -1,18 +1,23 @@
 """Train the network that is then quantized: once, seeded, on the CPU."""
 
+import io
 import time
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
 from parzc_core.errors import BadInput
-from parzc_core.mixed_precision import checkpoint
-from parzc_core.mixed_precision.data import Images
-from parzc_core.mixed_precision.resnet import ResNet18
+from parzc_core.images.fashion_mnist import Images
+from parzc_core.passes import nodes_of
+from parzc_core.paths import write_whole
+from parzc_core.quantization.quantizer import weight_scale
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,8 @@ def trained(path: Path, images: Images, recipe: Recipe) -> nn.Module:
     """
     if not path.is_file():
         network, _ = train(images, recipe)
-        checkpoint.save(network, path)
-    return checkpoint.load(ResNet18(images.classes, images.train.shape[1], recipe.width), path).eval()
+        save(network, path)
+    return load(ResNet18(images.classes, images.train.shape[1], recipe.width), path).eval()
 
 
 def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 256) -> float:
@@ -112,3 +117,114 @@ def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, bat
         for x, y in zip(images.split(batch), labels.split(batch), strict=True):
             right += int((network.eval()(x).argmax(dim=1) == y).sum())
     return 100 * right / len(images)
+
+
+# The trained network on disk: 8 bits a weight in one npz file, so that it fits a repository; nothing is unpickled.
+#
+# Weights of Conv2d and Linear layers are whole numbers from -127 to 127 and a scale for each output channel, the finest grid
+# of the quantizer; all else is float32. What a file gives back is the network whose configurations are measured: the
+# rounding comes before every measurement, and the layers that keep 8 bits lose nothing more.
+
+
+BITS = 8
+_SCALE = "/scale"  # "layer.weight" is int8, "layer.weight/scale" float32[out channels]
+
+
+def save(network: nn.Module, path: Path) -> Path:
+    """Writes the state of a network, whole or not at all. Raises BadInput for values that are not finite."""
+    weights = {f"{name}.weight" for name in nodes_of(network)}
+    arrays = {}
+    for name, value in network.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise BadInput(f"{name} has values that are not finite; expected a trained network")
+        if name in weights:
+            scale = weight_scale(value, BITS)
+            arrays[name + _SCALE] = scale.float().cpu().numpy()
+            value = (value / _wide(scale, value)).round().to(torch.int8)
+        arrays[name] = value.cpu().numpy()
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return write_whole(path, buffer.getvalue())
+
+
+def load(network: nn.Module, path: Path) -> nn.Module:
+    """Fills a network with a saved state; a file that is corrupt leaves it as it was. Returns the network.
+
+    Raises BadInput, one message whatever is wrong: not there, cut short, altered, of another network.
+    """
+    expected = network.state_dict()
+    try:
+        with np.load(path, allow_pickle=False) as file:  # zip: the members' checksums are verified as they are read
+            state = {name: torch.from_numpy(file[name]) for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadInput(f"the checkpoint {path} cannot be read ({error}); delete it and train again") from None
+    scales = {name: state.pop(name + _SCALE) for name in list(state) if name + _SCALE in state}
+    wrong = [name for name in {**expected, **state} if not _alike(expected.get(name), state.get(name))]
+    wrong += [name for name, scale in scales.items() if name in expected and scale.shape != expected[name].shape[:1]]
+    if wrong:
+        raise BadInput(
+            f"the checkpoint {path} is not of this {type(network).__name__}: {wrong[0]} is missing, not known or of "
+            "another shape; delete it and train again"
+        )
+    for name, scale in scales.items():
+        state[name] = state[name].float() * _wide(scale, state[name])
+    network.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()})
+    return network
+
+
+def _wide(scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """[out channels] -> [out channels, 1, ...], as many axes as the weight has."""
+    return scale.view(-1, *[1] * (weight.ndim - 1))
+
+
+def _alike(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
+    return a is not None and b is not None and a.shape == b.shape
+
+
+# ResNet-18 with the ImageNet stem, for the mixed-precision benchmark.
+
+
+class Block(nn.Module):
+    """Basic residual block: two 3x3 convolutions, the identity or a 1x1 convolution beside them."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+
+
+class ResNet18(nn.Module):
+    """float32[N, channels, side, side] -> logits [N, classes]. He et al., "Deep Residual Learning" (CVPR 2016), Table 1.
+
+    Stem of 7x7, stride 2, and max-pooling, so a 32x32 image reaches the last stage at 1x1; 21 quantizable layers and, with
+    three channels, 1000 classes and width 64, 11,689,512 parameters. width: channels of the first stage, below 64 for tests.
+    """
+
+    def __init__(self, classes: int = 10, channels: int = 1, width: int = 64) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        widths = [width * 2**i for i in range(4)]
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            nn.Sequential(Block(before, after, 1 if i == 0 else 2), Block(after, after, 1))
+            for i, (before, after) in enumerate(zip([width, *widths], widths, strict=False))
+        )
+        self.fc = nn.Linear(widths[-1], classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean(dim=(2, 3)))

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.mixed_precision.bits import CHOICES, sample
-from parzc_core.mixed_precision.proxies import scores
-from parzc_core.mixed_precision.sensitivities import Sensitivities
+from parzc_core.quantization.bits import CHOICES, sample
+from parzc_core.quantization.proxies import scores
+from parzc_core.quantization.sensitivities import Sensitivities
 
 PROXIES = ("HAWQ-V2", "BParams", "QE")
 

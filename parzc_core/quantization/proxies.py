@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 
 from parzc_core.errors import UnknownName
-from parzc_core.mixed_precision.bits import BitConfiguration, check_bits, check_layers, size_in_bits
-from parzc_core.mixed_precision.sensitivities import Sensitivities
+from parzc_core.quantization.bits import BitConfiguration, check_bits, check_layers, size_in_bits
+from parzc_core.quantization.sensitivities import Sensitivities
 
 
 def grid_deviation(deviation: float, bits: int) -> float:

@@ -1,13 +1,13 @@
 """Activation ranges by least squared error: where to cut a layer's input depends on how many bits it gets."""
 
+import copy
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
-from parzc_core.mixed_precision.bits import check_bits
-from parzc_core.mixed_precision.calibration_pass import check_ends, watch_inputs
-from parzc_core.mixed_precision.quantizer import FRACTIONS, Range, quantize_activation
+from parzc_core.quantization.bits import check_bits
+from parzc_core.quantization.quantizer import FRACTIONS, Range, check_ends, quantize_activation, run_over, watch_inputs
 
 KEPT = 20_000  # values of a batch that are looked at, evenly spread; the error of a grid needs no more
 
@@ -42,3 +42,25 @@ def _least(values: torch.Tensor, low: float, high: float, bits: int) -> Range:
     tried = [Range(low * fraction, high * fraction) for fraction in FRACTIONS]
     errors = [float((quantize_activation(values, one, bits) - values).double().square().sum()) for one in tried]
     return tried[errors.index(min(errors))]
+
+
+# BatchNorm's statistics again, measured in the quantized network: few bits shift the means that it had learned.
+
+
+def renormalize(network: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
+    """A copy in eval mode whose BatchNorm running statistics are the means over the batches; weights stay.
+
+    batches: float32[N, ...] each, N >= 2, the calibration images. The caller's network is left as it was. Raises BadInput for
+    zero images.
+    """
+    model = copy.deepcopy(network).eval()
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's word for the plain mean over batches
+        norm.train()
+    run_over(model, batches, "at least one batch of two or more")
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return model.eval()

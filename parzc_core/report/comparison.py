@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core import paper, results
+from parzc_core import paper
 from parzc_core.errors import BadInput
 from parzc_core.paths import RESULTS
+from parzc_core.storage import rows as results
 
 MARGIN = 2.0  # points; a printed percentage this close to our interval still matches
 VERDICTS = ("matches", "higher", "lower", "new", "quoted", "unavailable")

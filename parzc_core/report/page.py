@@ -1,6 +1,6 @@
 """report/index.html: every table and figure of the paper beside ours, in one page that needs no network.
 
-`build(profile)` gathers and fills report_template.html. Results the profile does not have are taken from the committed
+`build(profile)` gathers and fills template.html. Results the profile does not have are taken from the committed
 profile "full", and the page says so; what was never run is quoted from the paper. `readme_summary` and `update_readme`
 (report_readme.py) make the README's table from the same rows.
 """
@@ -18,13 +18,12 @@ import mistune
 import pandas as pd
 from markupsafe import Markup
 
-from parzc_core import __version__, dag, paper, paths, results, verdicts
-from parzc_core.config import profile as profile_named
-from parzc_core.report_readme import readme_summary, update_readme
-from parzc_core.report_tables import render_latex, render_markdown, table_title, write_tables
-from parzc_core.report_view import TableView, view
-
-__all__ = ["build", "readme_summary", "render_latex", "render_markdown", "update_readme", "write_tables"]
+from parzc_core import __version__, artifact, paper, paths
+from parzc_core.profiles import profile as profile_named
+from parzc_core.report import comparison
+from parzc_core.report.layout import TableView, view
+from parzc_core.report.tables import table_title, write_tables
+from parzc_core.storage import rows
 
 # What the paper's figures show; any other PNG in the folder of figures is shown under its own name.
 FIGURE_TEXTS = {
@@ -96,16 +95,16 @@ def build(profile: str) -> Path:
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["minutes"] = lambda value: "–" if value is None else f"{value:.1f}"
-    page = environment.get_template("report_template.html").render(
+    page = environment.get_template("template.html").render(
         profile=profile,
         version=__version__,
         tables=tables,
         figures=figures,
         notebooks=notebooks,
-        origins=results.ORIGINS,
+        origins=rows.ORIGINS,
         verdicts=("matches", "higher", "lower", "new"),
         totals=_total(table.counts for table in tables),
-        margin=verdicts.MARGIN,
+        margin=comparison.MARGIN,
         inconsistencies=_markdown(paper.INCONSISTENCIES),
     )
     return paths.write_whole(paths.REPORT / "index.html", page)
@@ -118,7 +117,7 @@ def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def _notebooks(profile: str) -> list[Notebook]:
     """The notebooks of the project in their order, each with how its last run in this profile ended."""
     found = []
-    for item in dag.discover():
+    for item in artifact.discover():
         status: dict[str, Any] = {}
         if item.status_file(profile).is_file():
             status = json.loads(item.status_file(profile).read_text())
@@ -135,12 +134,12 @@ def _maker(notebooks: Iterable[Notebook], made: str) -> Notebook | None:
 
 
 def _tables(profile: str, notebooks: list[Notebook]) -> list[Table]:
-    summaries = {name: verdicts.summary(name, paths.RESULTS).set_index("table") for name in {profile, "full"}}
+    summaries = {name: comparison.summary(name, paths.RESULTS).set_index("table") for name in {profile, "full"}}
     tables = []
     for name in paper.table_names():
         shown = next((chosen for chosen in (profile, "full") if summaries[chosen].loc[name, "run"]), "")
         counts: dict[Any, Any] = summaries[shown or profile].loc[name].to_dict()
-        frame = verdicts.compare(name, shown or profile, paths.RESULTS)
+        frame = comparison.compare(name, shown or profile, paths.RESULTS)
         minutes = float(counts["minutes"])
         tables.append(
             Table(

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from parzc_core import paths, results, verdicts
-from parzc_core.config import profile as profile_named
+from parzc_core import paths
 from parzc_core.errors import BadInput
-from parzc_core.report_tables import table_title
-from parzc_core.report_view import METRICS, view
+from parzc_core.profiles import profile as profile_named
+from parzc_core.report import comparison
+from parzc_core.report.layout import METRICS, view
+from parzc_core.report.tables import table_title
+from parzc_core.storage import rows
 
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
 # The cells that stand for a table: its row, and the (column, metric) pairs shown.
@@ -65,8 +67,8 @@ def readme_summary(profile: str = "full") -> str:
         "| | what | paper → ours [95 % interval] verdict (origin) | cells | CPU-minutes |",
         "|---|---|---|---|---|",
     ]
-    for name, table in verdicts.summary(profile, paths.RESULTS).set_index("table").iterrows():
-        cells = "<br>".join(_key_cells(str(name), verdicts.compare(str(name), profile, paths.RESULTS)))
+    for name, table in comparison.summary(profile, paths.RESULTS).set_index("table").iterrows():
+        cells = "<br>".join(_key_cells(str(name), comparison.compare(str(name), profile, paths.RESULTS)))
         minutes = "–" if math.isnan(table["minutes"]) else f"{table['minutes']:.1f}"
         row = (table_title(str(name)), str(table["caption"]), cells, _counts(table), minutes)
         lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
@@ -124,7 +126,7 @@ def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
 def _counts(table: pd.Series) -> str:
     """How many cells, by origin and verdict: "24 reproduced (12 match, 8 higher, 4 lower), 98 quoted"."""
     parts = []
-    for origin in results.ORIGINS:
+    for origin in rows.ORIGINS:
         if table[f"origin_{origin}"]:
             parts.append(f"{table[f'origin_{origin}']} {origin}")
     judged = [f"{table[name]} {name}" for name in ("matches", "higher", "lower", "new") if table[name]]

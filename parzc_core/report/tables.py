@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from parzc_core import paper, paths, results, verdicts
-from parzc_core.report_view import view
+from parzc_core import paper, paths
+from parzc_core.report import comparison
+from parzc_core.report.layout import view
+from parzc_core.storage import rows as results
 
 
 def render_markdown(frame: pd.DataFrame) -> str:
@@ -72,7 +74,7 @@ def write_tables(profile: str) -> list[Path]:
     for table in paper.table_names():
         if not results.has_rows(table, profile, paths.RESULTS):
             continue
-        frame = verdicts.compare(table, profile, paths.RESULTS)
+        frame = comparison.compare(table, profile, paths.RESULTS)
         head = f"{table_title(table)}, profile {profile}: {paper.caption(table)}"
         texts = {
             "csv": render_csv(frame),

@@ -3,7 +3,7 @@
 It stands in for the published trainings where these are not at hand, and what is judged on it is `recreated`. Every network is
 trained once a seed (its initial weights and the order of the images), so that the noise ceiling is known. Made by
 
-    python -m parzc_core.nds_truth --images FOLDER
+    python -m parzc_core.runs.nds_networks --images FOLDER
 
 with the folder of Fashion-MNIST's four files; killed at any moment, it goes on where it was.
 """
@@ -20,25 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from parzc_core import metrics
-from parzc_core.errors import LabelsMissing, ParzcError
-from parzc_core.mixed_precision.data import Images, digits, fashion_mnist
-from parzc_core.mixed_precision.training import accuracy
-from parzc_core.paths import ROOT, write_whole
-from parzc_core.predictors.schedule import seeded
-from parzc_core.results import versions
-from parzc_core.run_store import RunStore
+from parzc_core.errors import ParzcError
+from parzc_core.images.fashion_mnist import Images, digits, fashion_mnist
+from parzc_core.labels.nds import RECREATED_DATASET, RECREATED_FOLDER, RECREATED_SPACES, RECREATED_SPLITS, recreated
+from parzc_core.paths import write_whole
+from parzc_core.quantization.network import accuracy
 from parzc_core.spaces import nds
-from parzc_core.stored_runs import in_parallel
-
-DATASET = "fashion-mnist"
-SPACES = ("nds_darts", "nds_enas", "nds_nasnet")
-FOLDER = ROOT / "results" / "truth" / "nds"
-SPLITS = ("val", "test")
+from parzc_core.storage.rows import versions
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.workers import in_parallel
+from parzc_core.training import seeded
 
 
 @dataclass(frozen=True)
@@ -75,16 +70,16 @@ class Training:
 
     def key(self) -> dict[str, Any]:
         """What decides the result."""
-        data = "digits" if self.folder is None else DATASET
+        data = "digits" if self.folder is None else RECREATED_DATASET
         return {"space": self.space, "arch": self.arch, "seed": self.seed, "data": data, **asdict(self.recipe)}
 
 
 def trainings(count: int, seeds: int, recipe: Recipe, folder: Path | None) -> list[Training]:
     """`count` random architectures a space, each with every seed; the spaces take turns, so that any front is balanced."""
-    archs = {name: nds.SPACES[name].sample(count, 0, recipe.width, recipe.depth) for name in SPACES}
+    archs = {name: nds.SPACES[name].sample(count, 0, recipe.width, recipe.depth) for name in RECREATED_SPACES}
     return [
         Training(name, archs[name][i], seed, recipe, folder)
-        for i in range(count) for name in SPACES for seed in range(seeds)
+        for i in range(count) for name in RECREATED_SPACES for seed in range(seeds)
     ]  # fmt: skip
 
 
@@ -126,11 +121,11 @@ def train(training: Training) -> dict[str, float]:
             optimiser.step()
             schedule.step()
             losses.append(float(loss.detach()))
-    found = {split: accuracy(network, *data[split], batch=250) for split in SPLITS}
+    found = {split: accuracy(network, *data[split], batch=250) for split in RECREATED_SPLITS}
     return {**found, "loss": float(np.mean(losses)), "seconds": time.process_time() - started}
 
 
-def make(todo: Sequence[Training], folder: Path = FOLDER, jobs: int = 1) -> int:
+def make(todo: Sequence[Training], folder: Path = RECREATED_FOLDER, jobs: int = 1) -> int:
     """Train what `folder` lacks of `todo`, on `jobs` processes; returns how many were trained. The manifest is kept up to date.
 
     Raises BadInput where the images cannot be read.
@@ -149,7 +144,7 @@ def _write_manifest(folder: Path, todo: Sequence[Training], store: RunStore) -> 
     done = [result for one in todo if (result := store.get(one.key())) is not None]
     seconds = sum(result["seconds"] for result in done)
     manifest = {
-        "command": "python -m parzc_core.nds_truth --images FOLDER",
+        "command": "python -m parzc_core.runs.nds_networks --images FOLDER",
         "data": todo[0].key()["data"],
         "recipe": asdict(todo[0].recipe),
         "networks": len({one.arch for one in todo}),
@@ -161,38 +156,20 @@ def _write_manifest(folder: Path, todo: Sequence[Training], store: RunStore) -> 
     write_whole(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
-def table(space: str, split: str, folder: Path = FOLDER, data: str = DATASET) -> pd.DataFrame:
-    """float64, index architectures in the order of training, a column a seed ("seed0", ...): accuracy in percent.
-
-    Only architectures that all seeds were trained of. Raises LabelsMissing where there are none.
-    """
-    rows: dict[str, dict[str, float]] = {}
-    for record in RunStore(folder / "runs.jsonl"):
-        if (record["config"]["space"], record["config"]["data"]) == (space, data):
-            rows.setdefault(record["config"]["arch"], {})[f"seed{record['config']['seed']}"] = record["result"][split]
-    found = pd.DataFrame.from_dict(rows, orient="index", dtype=float).sort_index(axis=1).rename_axis("arch").dropna()
-    if found.empty:
-        raise LabelsMissing(
-            f"no networks of {space} were trained on {data} here; make them with: "
-            "python -m parzc_core.nds_truth --images FOLDER (of Fashion-MNIST's four files)"
-        )
-    return found
-
-
-def ceiling(space: str, folder: Path = FOLDER) -> float:
+def ceiling(space: str, folder: Path = RECREATED_FOLDER) -> float:
     """Kendall's tau, percent, between test accuracies of the first two seeds: about what one training can be predicted to."""
-    runs = table(space, "test", folder)
+    runs = recreated(space, "test", folder)
     return metrics.kendall(runs["seed0"].to_numpy(), runs["seed1"].to_numpy())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Exit code 0: done; 2: bad input."""
-    parser = argparse.ArgumentParser(prog="python -m parzc_core.nds_truth", description=str(__doc__).partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m parzc_core.runs.nds_networks", description=str(__doc__).partition("\n")[0])
     parser.add_argument("--images", type=Path, help="folder of Fashion-MNIST (scikit-learn's digits)", metavar="FOLDER")
     parser.add_argument("--architectures", type=int, default=60, help="of each space (60)", metavar="N")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each (2)", metavar="N")
     parser.add_argument("--epochs", type=int, default=Recipe.epochs, help=f"({Recipe.epochs})", metavar="N")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="where to (results/truth/nds)", metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=RECREATED_FOLDER, help="where to (results/truth/nds)", metavar="FOLDER")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes (1)", metavar="N")
     options = parser.parse_args(arguments)
     recipe = dataclasses.replace(Recipe(), epochs=options.epochs)

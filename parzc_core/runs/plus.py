@@ -17,22 +17,15 @@ import pandas as pd
 import torch
 
 from parzc_core import metrics
-from parzc_core.calibration import LEVELS, Scale, coverage, log_density, out_of_fold, select_next
+from parzc_core.collecting.labelled import Data, everything_read, load, training_cells
 from parzc_core.errors import BadInput
-from parzc_core.experiments import (
-    Data,
-    RankerRun,
-    everything_read,
-    inputs_for,
-    load,
-    training_cells,
-    training_config,
-)
-from parzc_core.inputs import Inputs
-from parzc_core.predictors.parzc_plus import PLUS, ParZCPlus, PlusConfig
-from parzc_core.predictors.plus_features import plus_inputs
-from parzc_core.predictors.plus_learners import log_error
-from parzc_core.stored_runs import computed
+from parzc_core.predictors.plus.calibration import LEVELS, Scale, coverage, log_density, out_of_fold, select_next
+from parzc_core.predictors.plus.features import plus_inputs
+from parzc_core.predictors.plus.learners import log_error
+from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
+from parzc_core.ranker import Inputs
+from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
+from parzc_core.storage.workers import computed
 from parzc_core.training import fit
 
 METHOD_VERSION = 1  # raised when code changes what a run gives

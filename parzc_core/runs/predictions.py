@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from parzc_core import labels, metrics
-from parzc_core.errors import LabelsMissing
-from parzc_core.experiments import RankerRun, data_of, folder_name, run_key, train_ranker, training_cells
-from parzc_core.paths import STATISTICS
+from parzc_core import metrics
+from parzc_core.collecting.labelled import training_cells
+from parzc_core.runs.rankers import RankerRun, data_of, run_key, train_ranker
 from parzc_core.spaces import space as space_named
-from parzc_core.statistics_store import StatisticsStore
-from parzc_core.stored_runs import computed
+from parzc_core.storage.workers import computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +64,6 @@ class Prediction:
             f"of the {k} truly best among them (%)": metrics.top_k_precision(self.score, self.truth, k),
             f"lowest predicted rank of the {k} truly best": float(rank[best].max()),
         }
-
-
-def judgeable(space: str, dataset: str, width: int | None = None) -> int:
-    """Number of architectures with statistics, complete from the front; 0 where nothing was collected, or labels are missing."""
-    try:
-        labels.judge(space, dataset)
-    except LabelsMissing:
-        return 0
-    return StatisticsStore(STATISTICS / space / folder_name(dataset, width)).complete()
 
 
 def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> list[Prediction]:

@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 
 from parzc_core import metrics
+from parzc_core.collecting.labelled import Data, everything_read, load, training_cells
 from parzc_core.errors import BadInput
-from parzc_core.experiments import GROUP, Data, everything_read, load, training_cells
 from parzc_core.predictors.registry import PREDICTORS, configuration, graphs_alone, predictor
-from parzc_core.stored_runs import computed
+from parzc_core.runs.rankers import GROUP
+from parzc_core.storage.workers import computed
 
 # Raised when code of a predictor changes what a run gives without a change of its configuration, so that stored runs are redone.
 METHOD_VERSION = 1

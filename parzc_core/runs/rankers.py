@@ -4,29 +4,25 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 
-from parzc_core import labels, metrics
-from parzc_core.collector import NodeStatistics
+from parzc_core import metrics
+from parzc_core.collecting.labelled import Data, Unlabelled, load, training_cells
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
-from parzc_core.model import Inputs, ModelConfig
-from parzc_core.paths import STATISTICS
 from parzc_core.predictors import pinat
 from parzc_core.predictors.base import Kinds
-from parzc_core.predictors.pinat import PINATConfig
-from parzc_core.run_store import RunStore
+from parzc_core.predictors.pinat import PINATBranch, PINATConfig
+from parzc_core.ranker import Inputs, ModelConfig
 from parzc_core.spaces import space as space_named
-from parzc_core.spaces import stacked_graphs
-from parzc_core.statistics_store import Collection, StatisticsStore
-from parzc_core.stored_runs import in_parallel, lacking
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.workers import in_parallel, lacking
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
@@ -74,92 +70,9 @@ class RankerRun:
             raise BadInput(f"got train={self.train}; expected at least two training cells")
 
 
-class Unlabelled(Protocol):
-    """What a ranker reads of n architectures: node statistics, and their graphs stacked (see `stacked_graphs`)."""
-
-    @property
-    def statistics(self) -> Sequence[NodeStatistics]: ...
-    @property
-    def adjacency(self) -> np.ndarray: ...
-    @property
-    def operations(self) -> np.ndarray: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """A collection with its labels, positions in the same order.
-
-    learn: float64[n], what rankers learn from; `learned_from` says which: validation accuracy ("val") where it is at hand.
-    judged: float64[n], what they are judged on: test accuracy where it is at hand, else validation accuracy; `judged_on` says
-    which, `note` is the text for every row. origin: "recreated" where the labels are inferred (seeds="trained" from means).
-    """
-
-    collection: Collection
-    learn: np.ndarray
-    judged: np.ndarray
-    judged_on: str
-    note: str
-    adjacency: np.ndarray
-    operations: np.ndarray
-    learned_from: str = "val"
-    origin: str = "reproduced"
-
-    def __len__(self) -> int:
-        return len(self.learn)
-
-    @property
-    def statistics(self) -> Sequence[NodeStatistics]:
-        """Of the collection."""
-        return self.collection.statistics
-
-
-@lru_cache(maxsize=8)
-def load(
-    space: str = "nb201",
-    dataset: str = "cifar10",
-    cells: int | None = None,
-    width: int | None = None,
-    seeds: Literal["mean", "trained"] = "mean",
-) -> Data:
-    """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
-
-    width, seeds: as in RankerRun. Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the
-    statistics.
-    """
-    name = folder_name(dataset, width)
-    collection = StatisticsStore(STATISTICS / space / name).read(cells)
-    for manifest in sorted((STATISTICS / space / "scores" / name).glob("*/manifest.json")):
-        collection = collection.with_scores(StatisticsStore(manifest.parent).read())
-    truth, judged_on, provenance = labels.judge(space, dataset, seeds)
-    known, learned_from, source = labels.learned(space, dataset, seeds)
-    return Data(
-        collection,
-        known.loc[collection.archs].to_numpy(),
-        truth.loc[collection.archs].to_numpy(),
-        judged_on,
-        provenance["note"] if learned_from == "val" else f"{source['note']}; {provenance['note']}",
-        *stacked_graphs(space, collection.archs),
-        learned_from,
-        "recreated" if provenance.get("inferred") else "reproduced",
-    )
-
-
-def folder_name(dataset: str, width: int | None = None) -> str:
-    """Where statistics are kept, below the space's folder."""
-    return dataset if width is None else f"{dataset}-width{width}"
-
-
 def data_of(run: RankerRun) -> Data:
     """`load` what the run reads."""
     return load(run.space, run.dataset, run.cells, run.width, run.seeds)
-
-
-def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the training cells and of the judged ones, drawn by `split`. Raises BadInput if none would be left."""
-    if not 2 <= train < count:
-        raise BadInput(f"got {train} training cells of {count}; expected at least 2 and fewer than there are")
-    order = np.random.default_rng(split).permutation(count)
-    return np.sort(order[:train]), np.sort(order[train:])
 
 
 def inputs_for(run: RankerRun, data: Unlabelled, train: np.ndarray) -> Inputs:
@@ -176,7 +89,7 @@ def training_config(run: RankerRun, inputs: Inputs) -> TrainingConfig:
     graph: dict[str, Any] = {"operations": space_named(run.space).GRAPH_KINDS}
     if "PINAT" in run.parts:
         assert inputs.adjacency is not None
-        graph |= {"pinat": PINATConfig(Kinds.of(run.space)), "nodes": inputs.adjacency.shape[1]}
+        graph["graph"] = PINATBranch(inputs.adjacency.shape[1], PINATConfig(Kinds.of(run.space)))
     model = ModelConfig(run.parts, sizes, **graph)
     return TrainingConfig(
         model=model,
@@ -261,13 +174,6 @@ def run_key(run: RankerRun) -> dict[str, Any]:
         "statistics": statistics[:16],
         "judged_on": data.judged_on,
     }
-
-
-def everything_read(collection: Collection) -> str:
-    """16 hex digits that stand for all of a collection: its shards, and the network-level scores beside them."""
-    scores = pd.util.hash_pandas_object(collection.scores).tolist()
-    read = {"shards": collection.manifest["shards"], "names": list(collection.scores), "scores": scores}
-    return RunStore.key(read)[:16]
 
 
 def identity(run: RankerRun) -> dict[str, Any]:

@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from parzc_core import vit_data
+from parzc_core.collecting.labelled import Data
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.experiments import Data
 from parzc_core.mabn import SIZES, MABNConfig
-from parzc_core.model import ModelConfig
-from parzc_core.run_store import RunStore
+from parzc_core.ranker import ModelConfig
+from parzc_core.runs import vit_data
+from parzc_core.runs.vit_data import Truth
 from parzc_core.spaces import space as space_named
-from parzc_core.stored_runs import computed
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.workers import computed
 from parzc_core.training import TrainingConfig, fit_many
-from parzc_core.vit_data import Truth
 
 # Raised when the code below changes what a run gives, so that stored runs are redone.
 METHOD_VERSION = 1

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from parzc_core import labels, labels_vit, paths
-from parzc_core.collecting import command
-from parzc_core.collection import CollectionConfig
+from parzc_core import labels, paths
+from parzc_core.collecting.labelled import Data
+from parzc_core.collecting.one import CollectionConfig
+from parzc_core.collecting.sample import command
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data
+from parzc_core.labels import vit
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.spaces import stacked_graphs
-from parzc_core.statistics_store import Collection, StatisticsStore
+from parzc_core.storage.statistics import Collection, StatisticsStore
 
 SEEDS = (0, 1, 2)  # of the networks' initial weights
 LEAST = 20  # architectures; a correlation over fewer says nothing
@@ -53,7 +54,7 @@ def truths() -> tuple[Truth, ...]:
     """Every ground truth that can be used, AutoFormer's first."""
     return tuple(
         Truth(space, dataset, source)
-        for space, datasets in labels_vit.DATASETS.items()
+        for space, datasets in vit.DATASETS.items()
         for dataset in datasets
         for source in (("supernet",) if dataset == "imagenet" else ("base", "distilled"))
     )

@@ -4,38 +4,14 @@ A new score is one decorated function of a `Passes` (a network, a batch, and the
 and shared by all that read it). A score that changes weights takes `passes.copy()`.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from parzc_core import faster_layers
-from parzc_core.errors import UnknownName
-from parzc_core.passes import Passes, cross_entropy, nodes_of, same_start
-
-Score = Callable[[Passes], float]
-REGISTRY: dict[str, Score] = {}
-
-
-def network_score(function: Score) -> Score:
-    """Register the decorated score under its own name."""
-    REGISTRY[function.__name__] = function
-    return function
-
-
-def score(name: str, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """One score; the network and the caller's random generator are left as they were. Raises UnknownName, BadInput."""
-    return score_of(name, Passes(network, images, labels))
-
-
-def score_of(name: str, passes: Passes) -> float:
-    """`score` on passes that others share. Raises UnknownName."""
-    if name not in REGISTRY:
-        raise UnknownName.of("network-level proxy", name, REGISTRY)
-    with same_start():
-        return float(REGISTRY[name](passes))
+from parzc_core import _fast_layers
+from parzc_core.passes import Passes, cross_entropy, nodes_of
+from parzc_core.scores.registry import network_score
 
 
 @network_score
@@ -47,11 +23,11 @@ def params(passes: Passes) -> float:
 @network_score
 def flops(passes: Passes) -> float:
     """Floating-point operations of one image, a multiply-add counted as two (PyTorch's own counter)."""
-    faster_layers.restore(passes.model)
+    _fast_layers.restore(passes.model)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         passes.model.eval()(passes.images[:1])
-    faster_layers.substitute(passes.model.train())
+    _fast_layers.substitute(passes.model.train())
     return float(counter.get_total_flops())
 
 
@@ -159,7 +135,3 @@ def zico(passes: Passes) -> float:
         if bool(varying.any()):
             total += float(torch.log((size[varying] / spread[varying]).sum()))
     return total
-
-
-# The scores of the other modules enter the registry when they are imported, and they build on this module.
-from parzc_core import network_eznas, network_gradients, network_vit  # noqa: E402, F401

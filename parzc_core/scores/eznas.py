@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import torch
 from torch import nn
 
-from parzc_core.network_level import network_score
 from parzc_core.passes import Passes, forward_with_calls
+from parzc_core.scores.registry import network_score
 
 _KINDS = {nn.ReLU: "r", nn.Conv2d: "c", nn.BatchNorm2d: "b"}
 

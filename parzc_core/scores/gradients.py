@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.grad import conv2d_weight
 
 from parzc_core.errors import BadInput
-from parzc_core.network_level import network_score
 from parzc_core.passes import Gradients, Passes, forward_with_calls, nodes_of
+from parzc_core.scores.registry import network_score
 
 
 @network_score

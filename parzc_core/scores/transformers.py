@@ -7,9 +7,9 @@ All are NaN for a network without the blocks of `spaces.vit_blocks`. NWOT of net
 import torch
 from torch import nn
 
-from parzc_core.network_level import network_score
 from parzc_core.passes import NODE_TYPES, Passes
-from parzc_core.spaces.vit_blocks import Attention, Mlp
+from parzc_core.scores.registry import network_score
+from parzc_core.spaces.vit.blocks import Attention, Mlp
 
 
 @network_score

@@ -10,17 +10,14 @@ A new method is a module with a subclass of SearchMethod, and a line in METHODS.
 from typing import Any
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.search.benchmark import FULL, Budget, Session, TabularBenchmark
-from parzc_core.search.bohb import BOHB
-from parzc_core.search.evolution import RegularisedEvolution
-from parzc_core.search.judge import Judge
-from parzc_core.search.low_fidelity import EPOCHS as SHORT
-from parzc_core.search.method import SearchMethod, Trajectory
-from parzc_core.search.nasbot import NASBOT
-from parzc_core.search.npenas import NPENAS
-from parzc_core.search.parzc import ParZC
-from parzc_core.search.random_search import RandomSearch
-from parzc_core.search.reinforce import Reinforce
+from parzc_core.search.method import SearchMethod
+from parzc_core.search.methods.bohb import BOHB
+from parzc_core.search.methods.evolution import RegularisedEvolution
+from parzc_core.search.methods.nasbot import NASBOT
+from parzc_core.search.methods.npenas import NPENAS
+from parzc_core.search.methods.parzc import ParZC
+from parzc_core.search.methods.random_search import RandomSearch
+from parzc_core.search.methods.reinforce import Reinforce
 
 __all__ = [
     "FULL",

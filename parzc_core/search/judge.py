@@ -7,7 +7,7 @@ import pandas as pd
 
 from parzc_core import labels
 from parzc_core.errors import BadInput, LabelsMissing
-from parzc_core.labels_nb201 import DATASETS
+from parzc_core.labels.nb201 import DATASETS
 
 RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"  # its cell in NAS-Bench-201
 

@@ -1,16 +1,12 @@
 """How far from the best of the space searches are, by what they have spent: the data of the figure `search_regret`."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from parzc_core.search.running import benchmark
-from parzc_core.search.tables import COLUMNS, OURS, entries
-
-POINTS = 60
-CHARGED = "ParZC with its CPU-seconds"
-_NAMES = {"random": "Random search"}
-
-Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+from parzc_core.search.runs import benchmark
 
 
 def curves(results: pd.DataFrame, grid: np.ndarray, charged: bool = False) -> np.ndarray:
@@ -30,25 +26,18 @@ def curves(results: pd.DataFrame, grid: np.ndarray, charged: bool = False) -> np
     return np.array(lines)
 
 
-def panels(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], Curves]:
-    """Regret curves by (trainings, data set) and method: (seconds[POINTS], regret[runs, POINTS]), for `regret_curves`.
+OURS = " (aligned)"  # the encoding that is ours, beside the paper's
 
-    results: of `run_searches`. The grid is logarithmic, from a hundredth of the budget to the budget (and the CPU-seconds, where
-    those are charged).
-    """
-    made: dict[tuple[str, str], Curves] = {}
-    for (epochs, dataset), part in results.groupby(["epochs", "dataset"], sort=False):
-        curves_of = made.setdefault((f"trainings of {epochs} epochs", COLUMNS[str(dataset)]), {})
-        for entry in entries(profile):
-            runs = entry.of(part)
-            if not len(runs):
-                continue
-            budget = float(runs["budget"].iloc[0])
-            name = _NAMES.get(entry.method, entry.table09)
-            grid = np.geomspace(budget / 100, budget, POINTS)
-            curves_of[name] = (grid, curves(runs, grid))
-            if entry.method == "parzc" and OURS not in name:
-                most = max(sum(parts.values()) for parts in runs["seconds"])
-                grid = np.geomspace(budget / 100, budget + most, POINTS)
-                curves_of[CHARGED] = (grid, curves(runs, grid, charged=True))
-    return made
+
+@dataclass(frozen=True)
+class Entry:
+    """A method as the tables name it. table03, table09: the paper's name of it. settings: as in SearchRun."""
+
+    method: str
+    table03: str
+    table09: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def of(self, results: pd.DataFrame) -> pd.DataFrame:
+        """Its searches among the results of `run_searches`."""
+        return results[(results["method"] == self.method) & (results["settings"] == self.settings)]

@@ -14,11 +14,14 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
-from parzc_core.config import profile as profile_named
 from parzc_core.errors import BadInput
-from parzc_core.run_store import RunStore
-from parzc_core.search import FULL, SHORT, Budget, SearchMethod, TabularBenchmark, method
-from parzc_core.stored_runs import in_parallel
+from parzc_core.labels.nb201_12_epochs import EPOCHS
+from parzc_core.profiles import profile as profile_named
+from parzc_core.search import method
+from parzc_core.search.benchmark import FULL, Budget, TabularBenchmark
+from parzc_core.search.method import SearchMethod
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.workers import in_parallel
 
 # Raised when a method or the benchmark changes what a search does, so that stored runs are redone.
 VERSION = 1
@@ -50,7 +53,7 @@ def seconds_for(dataset: str, epochs: int) -> int:
     """The budget of the comparison: simulated seconds that pay for about 109 trainings of that many epochs."""
     if dataset not in SECONDS:
         raise BadInput(f"got the data set {dataset!r}; expected one of {', '.join(SECONDS)}")
-    return round(SECONDS[dataset] * epochs / SHORT)
+    return round(SECONDS[dataset] * epochs / EPOCHS)
 
 
 def runs_in(profile: str, name: str) -> int:

@@ -11,6 +11,9 @@ from torch import nn
 from parzc_core.errors import UnknownName
 
 NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
+
+VIT = ("autoformer", "pit")
+
 NAMES = ("autoformer", "nb101", "nb201", "nb301", *NDS, "pit")
 
 
@@ -74,7 +77,7 @@ def space(name: str) -> Space:
         raise UnknownName.of("space", name, NAMES)
     if name in ("nb301", *NDS):
         return cast(Space, import_module("parzc_core.spaces.nds").SPACES[name])
-    return cast(Space, import_module(f"parzc_core.spaces.{name}"))
+    return cast(Space, import_module(f"parzc_core.spaces.{'vit.' if name in VIT else ''}{name}"))
 
 
 def stacked_graphs(name: str, archs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

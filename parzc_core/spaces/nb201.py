@@ -4,11 +4,6 @@ An architecture is its string, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`: one group 
 `build` gives the benchmark's network with its parameter names, so that its published weights load with strict=True.
 """
 
-import functools
-import itertools
-import random
-import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,77 +11,58 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces import Graph, Isomorphism
+from parzc_core.spaces import Graph
+from parzc_core.spaces.nb201_cells import (
+    ARCH_COUNT as ARCH_COUNT,
+)
+from parzc_core.spaces.nb201_cells import (
+    EDGES as EDGES,
+)
+from parzc_core.spaces.nb201_cells import (
+    GRAPH_KINDS as GRAPH_KINDS,
+)
+from parzc_core.spaces.nb201_cells import (
+    MAX_NODES as MAX_NODES,
+)
+from parzc_core.spaces.nb201_cells import (
+    OPERATIONS as OPERATIONS,
+)
+from parzc_core.spaces.nb201_cells import (
+    SLOTS as SLOTS,
+)
+from parzc_core.spaces.nb201_cells import (
+    all_archs as all_archs,
+)
+from parzc_core.spaces.nb201_cells import (
+    arch as arch,
+)
+from parzc_core.spaces.nb201_cells import (
+    index as index,
+)
+from parzc_core.spaces.nb201_cells import (
+    isomorphism as isomorphism,
+)
+from parzc_core.spaces.nb201_cells import (
+    live_edges as live_edges,
+)
+from parzc_core.spaces.nb201_cells import (
+    node_slots as node_slots,
+)
+from parzc_core.spaces.nb201_cells import (
+    parse as parse,
+)
+from parzc_core.spaces.nb201_cells import (
+    sample as sample,
+)
+from parzc_core.spaces.nb201_cells import (
+    to_string as to_string,
+)
 
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the architecture string
-GRAPH_KINDS = len(OPERATIONS) + 2  # and input, output
 DEAD_OPERATIONS = True  # see SearchedCell
 WIDTH = "channels"
-ARCH_COUNT = len(OPERATIONS) ** len(EDGES)
+
 IMAGE_SIZE = {"cifar10": 32, "cifar100": 32, "imagenet16-120": 16}
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
-
-_EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
-_PATTERN = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
-
-
-def parse(arch_str: str) -> tuple[str, ...]:
-    """The six operations of a cell, in the order of EDGES. Raises BadInput for anything that is not such a string."""
-    match = _PATTERN.fullmatch(arch_str) if isinstance(arch_str, str) else None
-    if match is None:
-        raise BadInput(f"not a NAS-Bench-201 architecture: {arch_str!r}; expected the form {_EXAMPLE}")
-    for operation in match.groups():
-        if operation not in OPERATIONS:
-            raise BadInput(f"unknown operation {operation!r} in {arch_str!r}; expected one of {', '.join(OPERATIONS)}")
-    return match.groups()
-
-
-def to_string(operations: Sequence[str]) -> str:
-    """The architecture string of six operations given in the order of EDGES."""
-    if len(operations) != len(EDGES) or any(op not in OPERATIONS for op in operations):
-        raise BadInput(f"got operations {tuple(operations)}; expected six of {', '.join(OPERATIONS)}")
-    groups = [[f"{op}~{i}" for op, (i, j) in zip(operations, EDGES, strict=True) if j == node] for node in (1, 2, 3)]
-    return "+".join("|" + "|".join(group) + "|" for group in groups)
-
-
-def all_archs() -> list[str]:
-    """Every architecture, in lexicographic order of OPERATIONS over EDGES (not the benchmark's index order)."""
-    return [to_string(operations) for operations in itertools.product(OPERATIONS, repeat=len(EDGES))]
-
-
-@functools.cache
-def _index_order() -> tuple[str, ...]:
-    """The benchmark numbers its cells by shuffling the lexicographic list with seed 88 (compared with its own files in tests)."""
-    archs = all_archs()
-    random.Random(88).shuffle(archs)
-    return tuple(archs)
-
-
-@functools.cache
-def _indices() -> dict[str, int]:
-    return {arch_str: i for i, arch_str in enumerate(_index_order())}
-
-
-def arch(index: int) -> str:
-    """The architecture of a benchmark index in [0, ARCH_COUNT). Raises BadInput."""
-    if not 0 <= index < ARCH_COUNT:
-        raise BadInput(f"got index {index}; expected 0 to {ARCH_COUNT - 1}")
-    return _index_order()[index]
-
-
-def index(arch_str: str) -> int:
-    """The benchmark index of an architecture. Raises BadInput."""
-    parse(arch_str)
-    return _indices()[arch_str]
-
-
-def sample(count: int, seed: int) -> list[str]:
-    """`count` different cells, uniform; the first n of a longer sample with the same seed are the sample of n."""
-    if not 0 < count <= ARCH_COUNT:
-        raise BadInput(f"got a sample of {count} cells; expected 1 to {ARCH_COUNT}")
-    archs = _index_order()
-    return [archs[i] for i in np.random.default_rng(seed).permutation(ARCH_COUNT)[:count]]
 
 
 def graph(arch_str: str) -> Graph:
@@ -106,23 +82,6 @@ def graph(arch_str: str) -> Graph:
                 adjacency[a, b] = 1
     codes = [5, *(OPERATIONS.index(operation) for operation in operations), 6]
     return Graph(adjacency, np.array(codes, dtype=np.int64))
-
-
-def isomorphism(arch_str: str) -> Isomorphism:
-    """The cell that stands for all that compute the same function of their weights. Raises BadInput."""
-    from parzc_core.spaces import nb201_classes  # it is built on this module
-
-    return nb201_classes.isomorphism(arch_str)
-
-
-def live_edges(arch_str: str) -> tuple[bool, ...]:
-    """For each of EDGES: does its output reach the cell's output through edges that are not `none`?"""
-    operations = parse(arch_str)
-    reaches_output = {3}
-    for operation, (start, end) in reversed(list(zip(operations, EDGES, strict=True))):  # edges into later nodes first
-        if operation != "none" and end in reaches_output:
-            reaches_output.add(start)
-    return tuple(op != "none" and end in reaches_output for op, (_, end) in zip(operations, EDGES, strict=True))
 
 
 class ReluConvBn(nn.Module):
@@ -242,18 +201,3 @@ def build(arch_str: str, channels: int = 16, cells: int = 5, classes: int = 10, 
         if not isinstance(got, int) or got < least:
             raise BadInput(f"got {name}={got!r}; expected a whole number of at least {least}")
     return Network(arch_str, channels, cells, classes, skip_dead)
-
-
-def node_slots(cells: int = 5) -> tuple[str, ...]:
-    """Module path of every Conv2d/Linear node that a network of this space can have, from the stem to the classifier."""
-    slots = ["stem.0"]
-    for position in range(3 * cells + 2):
-        if position in (cells, 2 * cells + 1):
-            slots += [f"cells.{position}.{part}" for part in ("conv_a.op.1", "conv_b.op.1", "downsample.1")]
-        else:
-            slots += [f"cells.{position}.layers.{edge}.op.1" for edge in range(len(EDGES))]
-    return (*slots, "classifier")
-
-
-SLOTS = node_slots()
-MAX_NODES = len(SLOTS)

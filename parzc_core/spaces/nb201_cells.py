@@ -8,10 +8,16 @@ At initialisation, that is: with BatchNorm biases of zero, a convolution of a no
 
 import functools
 import itertools
+import random
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from parzc_core.errors import BadInput
 from parzc_core.spaces import Isomorphism, nb201
 
 CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
@@ -124,3 +130,96 @@ def isomorphism(arch_str: str, cells: int = 5) -> Isomorphism:
         if int(edge) in pairs:
             nodes[slot] = f"{before}.layers.{pairs[int(edge)]}.{after}"
     return Isomorphism(there, nodes)
+
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the architecture string
+GRAPH_KINDS = len(OPERATIONS) + 2  # and input, output
+
+ARCH_COUNT = len(OPERATIONS) ** len(EDGES)
+
+_EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+_PATTERN = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
+
+
+def parse(arch_str: str) -> tuple[str, ...]:
+    """The six operations of a cell, in the order of EDGES. Raises BadInput for anything that is not such a string."""
+    match = _PATTERN.fullmatch(arch_str) if isinstance(arch_str, str) else None
+    if match is None:
+        raise BadInput(f"not a NAS-Bench-201 architecture: {arch_str!r}; expected the form {_EXAMPLE}")
+    for operation in match.groups():
+        if operation not in OPERATIONS:
+            raise BadInput(f"unknown operation {operation!r} in {arch_str!r}; expected one of {', '.join(OPERATIONS)}")
+    return match.groups()
+
+
+def to_string(operations: Sequence[str]) -> str:
+    """The architecture string of six operations given in the order of EDGES."""
+    if len(operations) != len(EDGES) or any(op not in OPERATIONS for op in operations):
+        raise BadInput(f"got operations {tuple(operations)}; expected six of {', '.join(OPERATIONS)}")
+    groups = [[f"{op}~{i}" for op, (i, j) in zip(operations, EDGES, strict=True) if j == node] for node in (1, 2, 3)]
+    return "+".join("|" + "|".join(group) + "|" for group in groups)
+
+
+def all_archs() -> list[str]:
+    """Every architecture, in lexicographic order of OPERATIONS over EDGES (not the benchmark's index order)."""
+    return [to_string(operations) for operations in itertools.product(OPERATIONS, repeat=len(EDGES))]
+
+
+@functools.cache
+def _index_order() -> tuple[str, ...]:
+    """The benchmark numbers its cells by shuffling the lexicographic list with seed 88 (compared with its own files in tests)."""
+    archs = all_archs()
+    random.Random(88).shuffle(archs)
+    return tuple(archs)
+
+
+@functools.cache
+def _indices() -> dict[str, int]:
+    return {arch_str: i for i, arch_str in enumerate(_index_order())}
+
+
+def arch(index: int) -> str:
+    """The architecture of a benchmark index in [0, ARCH_COUNT). Raises BadInput."""
+    if not 0 <= index < ARCH_COUNT:
+        raise BadInput(f"got index {index}; expected 0 to {ARCH_COUNT - 1}")
+    return _index_order()[index]
+
+
+def index(arch_str: str) -> int:
+    """The benchmark index of an architecture. Raises BadInput."""
+    parse(arch_str)
+    return _indices()[arch_str]
+
+
+def sample(count: int, seed: int) -> list[str]:
+    """`count` different cells, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    if not 0 < count <= ARCH_COUNT:
+        raise BadInput(f"got a sample of {count} cells; expected 1 to {ARCH_COUNT}")
+    archs = _index_order()
+    return [archs[i] for i in np.random.default_rng(seed).permutation(ARCH_COUNT)[:count]]
+
+
+def live_edges(arch_str: str) -> tuple[bool, ...]:
+    """For each of EDGES: does its output reach the cell's output through edges that are not `none`?"""
+    operations = parse(arch_str)
+    reaches_output = {3}
+    for operation, (start, end) in reversed(list(zip(operations, EDGES, strict=True))):  # edges into later nodes first
+        if operation != "none" and end in reaches_output:
+            reaches_output.add(start)
+    return tuple(op != "none" and end in reaches_output for op, (_, end) in zip(operations, EDGES, strict=True))
+
+
+def node_slots(cells: int = 5) -> tuple[str, ...]:
+    """Module path of every Conv2d/Linear node that a network of this space can have, from the stem to the classifier."""
+    slots = ["stem.0"]
+    for position in range(3 * cells + 2):
+        if position in (cells, 2 * cells + 1):
+            slots += [f"cells.{position}.{part}" for part in ("conv_a.op.1", "conv_b.op.1", "downsample.1")]
+        else:
+            slots += [f"cells.{position}.layers.{edge}.op.1" for edge in range(len(EDGES))]
+    return (*slots, "classifier")
+
+
+SLOTS = node_slots()
+MAX_NODES = len(SLOTS)

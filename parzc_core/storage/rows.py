@@ -1,6 +1,6 @@
 """Results on disk: <folder>/<profile>/<table>/rows.csv beside manifest.json, each written whole or not at all.
 
-Single trained runs are kept by `RunStore` (parzc_core/run_store.py), which can be imported from here too.
+Single trained runs are kept by `RunStore` (parzc_core/storage/run_store.py), which can be imported from here too.
 """
 
 import csv
@@ -22,28 +22,10 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from parzc_core import __version__, config
+from parzc_core import __version__, profiles
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.paths import RESULTS, write_whole
-from parzc_core.run_store import RunStore, plain
-
-__all__ = [
-    "COLUMNS",
-    "ONE_ROW",
-    "ORIGINS",
-    "Row",
-    "RunStore",
-    "Summary",
-    "has_rows",
-    "missing",
-    "paired_differences",
-    "read_manifest",
-    "read_rows",
-    "row_of_runs",
-    "summarise",
-    "versions",
-    "write_rows",
-]
+from parzc_core.storage.run_store import plain
 
 ORIGINS = ("reproduced", "recreated", "quoted", "unavailable")
 ONE_ROW = ["row", "column", "metric", "seed"]  # what tells two rows of a table apart
@@ -88,7 +70,7 @@ class Row:
             raise BadInput(f"{cell}: row, column and metric must all be named")
         if self.origin not in ORIGINS:
             raise UnknownName.of("origin", self.origin, ORIGINS)
-        config.profile(self.profile)
+        profiles.profile(self.profile)
         if self.seed < -1 or self.n < 0:
             raise BadInput(f"{cell}: seed {self.seed} and n {self.n}; expected seed >= -1 (-1: aggregated) and n >= 0")
         if missing(self.value) and not self.note:
@@ -174,7 +156,7 @@ def versions() -> dict[str, str]:
 
 
 def _folder(table: str, profile: str, folder: Path) -> Path:
-    return Path(folder) / config.profile(profile).name / table
+    return Path(folder) / profiles.profile(profile).name / table
 
 
 def write_rows(

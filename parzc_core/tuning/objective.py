@@ -4,7 +4,7 @@
     trials = run_study(study, "table10.sqlite", trials=60, jobs=2)
 
 The value of a trial is Kendall's tau on validation parts of those training cells (k folds), against validation accuracy. What the
-best settings are worth on other cells is measured afterwards, by `parzc_core.tuning_results`.
+best settings are worth on other cells is measured afterwards, by `parzc_core.experiments.table10_tuning`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from parzc_core import metrics
+from parzc_core.collecting.labelled import training_cells
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
-from parzc_core.experiments import RankerRun, data_of, identity, inputs_for, run_key, training_cells, training_config
+from parzc_core.runs.rankers import RankerRun, data_of, identity, inputs_for, run_key, training_config
 from parzc_core.training import FittedRanker, TrainingConfig, fit_many
-from parzc_core.tuning_spaces import Value, apply, tuning_space
+from parzc_core.tuning.spaces import Value, apply, tuning_space
 
 SPLIT = 1000  # of the study's training cells; tables judge splits 0, 1, ...
 REPORTS = 10  # times that a trial is compared with the others while it trains

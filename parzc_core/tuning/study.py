@@ -19,13 +19,13 @@ import pandas as pd
 import psutil
 import torch
 
-from parzc_core import scheduling
+from parzc_core._optional import optuna_library
 from parzc_core.errors import BadInput
-from parzc_core.run_store import plain
-from parzc_core.search.bohb import optuna_library
-from parzc_core.tuning import REPORTS, Objective, StudyConfig, Undefined, objective
-from parzc_core.tuning_spaces import TuningSpace, Value
-from parzc_core.tuning_trials import frame, frozen, read_trials, space_of
+from parzc_core.storage import workers
+from parzc_core.storage.run_store import plain
+from parzc_core.tuning.objective import REPORTS, Objective, StudyConfig, Undefined, objective
+from parzc_core.tuning.spaces import TuningSpace, Value
+from parzc_core.tuning.trials import frame, frozen, read_trials, space_of
 
 NAME = "parzc"  # of the study in its file
 WARMUP = 3  # reports that a trial may give before it can be ended for being below the median of the others
@@ -51,7 +51,7 @@ def run_study(
         opened = _open(study, path)
         if kept is not None and not opened.get_trials(deepcopy=False):
             _restore(opened, study, Path(kept))
-    for _ in scheduling.run(work, [(study, path, trials)] * jobs, jobs):
+    for _ in workers.run(work, [(study, path, trials)] * jobs, jobs):
         pass
     return trials_of(study, path)
 

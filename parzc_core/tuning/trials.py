@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from parzc_core._optional import optuna_library
 from parzc_core.errors import BadInput
 from parzc_core.paths import write_whole
-from parzc_core.run_store import RunStore
-from parzc_core.search.bohb import optuna_library
-from parzc_core.tuning import StudyConfig
-from parzc_core.tuning_spaces import TuningSpace, tuning_space
+from parzc_core.storage.run_store import RunStore
+from parzc_core.tuning.objective import StudyConfig
+from parzc_core.tuning.spaces import TuningSpace, tuning_space
 
 COLUMNS = ("study", "number", "state", "value", "seconds", "reported")  # before the settings
 DONE = ("COMPLETE", "PRUNED")  # a failed trial is done again

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 from test_benchmark_peer import CELL, NO_GC, NODE_WISE, NOTHING, Clock, checkout
 
-from parzc_core import benchmark, benchmark_peer, cli, collection, paths, scheduling
-from parzc_core.benchmark import BenchmarkConfig
-from parzc_core.benchmark_peer import Ours
+from parzc_core import cli, paths
+from parzc_core.collecting import benchmark
+from parzc_core.collecting import one as collection
+from parzc_core.collecting import peer as benchmark_peer
+from parzc_core.collecting import peer as peer_
+from parzc_core.collecting.benchmark import BenchmarkConfig
+from parzc_core.collecting.peer import Ours
 from parzc_core.errors import BadInput
-from parzc_core.images import MiniBatch, minibatch
-from parzc_core.spaces import nb201, nb201_classes
+from parzc_core.images.batch import MiniBatch, minibatch
+from parzc_core.spaces import nb201, nb201_cells
+from parzc_core.storage import workers
 
 TINY = BenchmarkConfig(cells=2, channels=2, depth=1, batch=4, batches=(2, 4), widths=(1, 2), depths=(1, 2), growing=1)
 
@@ -36,8 +41,8 @@ class TestSpace:
         def timed(side: Ours, arch: str, batch: MiniBatch, repeats: int) -> tuple[float, float]:
             return 0.5, 2.5 if arch == CELL else 0.5
 
-        monkeypatch.setattr(nb201_classes, "representative", lambda arch: CELL if arch == CELL else NOTHING)
-        monkeypatch.setattr(benchmark, "whole_cell", timed)
+        monkeypatch.setattr(nb201_cells, "representative", lambda arch: CELL if arch == CELL else NOTHING)
+        monkeypatch.setattr(peer_, "whole_cell", timed)
         monkeypatch.setattr(benchmark, "member_seconds", lambda arch, batch: 0.25)
         records = [
             {"ours": {"seven": 1.5, "construction": 0.5}, "peer": {"seven": s, "construction": 1.0}} for s in (3, 5)
@@ -62,7 +67,7 @@ class TestSpace:
 
         monkeypatch.setattr(collection, "records", records)
         assert benchmark.member_seconds(CELL, batch) == pytest.approx(0.125)
-        one = (("jacov",), set(NODE_WISE), nb201_classes.representative(CELL))
+        one = (("jacov",), set(NODE_WISE), nb201_cells.representative(CELL))
         assert asked == [(*one, set()), (*one, {CELL})]
 
 
@@ -70,7 +75,7 @@ def test_growth_varies_one_size_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     def timed(side: Ours, arch: str, batch: MiniBatch, repeats: int) -> tuple[float, float]:
         return 100.0, side.channels**2 * side.depth * len(batch.images)
 
-    monkeypatch.setattr(benchmark, "whole_cell", timed)
+    monkeypatch.setattr(peer_, "whole_cell", timed)
     found = benchmark.growth(replace(TINY, widths=(1, 2, 3)), [CELL])
     assert [(row["axis"], row["value"], row["cpu_seconds"], row["relative"]) for row in found] == [
         ("batch", 2, 8, 1),
@@ -93,7 +98,7 @@ def test_workers_do_the_same_cells_and_starting_them_is_not_timed(
         done.append((jobs, [archs for _, archs in arguments]))
         return []
 
-    monkeypatch.setattr(scheduling, "run", run)
+    monkeypatch.setattr(workers, "run", run)
     found = benchmark.workers(replace(TINY, workers=(1, 2)), list("abcdefgh"))
     shares = [["a", "e"], ["b", "f"], ["c", "g"], ["d", "h"]]  # dearest first, so each task has its part of those
     assert done == [(1, shares), (1, shares), (2, shares), (2, shares)]
@@ -140,7 +145,7 @@ class TestRun:
         assert [record["arch"] for record in found["records"]] == nb201.sample(2, 0)
         assert found["agreement"]["snip"]["float64"] == pytest.approx(0.01 / 1.01)
         assert found["bare"]["ratio"] == pytest.approx(found["bare"]["ours"] / found["bare"]["bare"])
-        assert found["space"]["classes"]["times"] == nb201_classes.class_count()
+        assert found["space"]["classes"]["times"] == nb201_cells.class_count()
         assert found["space"]["ratio"] > 0
         assert found["machine"]["threads"] == 1
         assert all(value > 0 for value in found["cost"]["synflow"].values())

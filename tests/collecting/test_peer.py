@@ -13,12 +13,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parzc_core import benchmark_peer, network_level
-from parzc_core.benchmark_peer import PROXIES, Bare, Ours, Peer, relative_difference, summary
+from parzc_core.collecting import peer as benchmark_peer
+from parzc_core.collecting.peer import PROXIES, Bare, Ours, Peer, relative_difference, summary
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
-from parzc_core.images import MiniBatch, minibatch
+from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.passes import Passes
+from parzc_core.scores import registry
 from parzc_core.spaces import nb201
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
@@ -28,8 +29,8 @@ NO_GC = SimpleNamespace(collect=lambda: None)  # collecting takes longer than th
 
 PREDICTIVE = """
 import warnings
-from parzc_core.benchmark_peer import Ours
-from parzc_core.images import MiniBatch
+from parzc_core.collecting.peer import Ours
+from parzc_core.images.batch import MiniBatch
 
 def find_measures(net, loader, info, device, measure_names=None):
     [(images, labels)] = loader
@@ -166,7 +167,7 @@ class TestSides:
         ours = Ours(2, 1)
         network = ours.build(CELL)
         expected: dict[str, Any] = collect_statistics(network, batch.images, batch.labels, NODE_WISE).sums()
-        expected["jacob_cov"] = network_level.score("jacov", network, batch.images, batch.labels)
+        expected["jacob_cov"] = registry.score("jacov", network, batch.images, batch.labels)
         assert {proxy: ours.one(network, batch, proxy) for proxy in PROXIES} == pytest.approx(expected)
         assert ours.seven(network, batch) == pytest.approx(expected)
 

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parzc_core import collecting
-from parzc_core.collecting import collect, compute_shard, grouped
-from parzc_core.collection import CollectionConfig
+from parzc_core.collecting import sample
+from parzc_core.collecting.one import CollectionConfig
+from parzc_core.collecting.sample import collect, compute_shard, grouped
 from parzc_core.errors import BadInput, UnknownName, WorkerDied
 from parzc_core.spaces import nb201
-from parzc_core.statistics_store import StatisticsStore
+from parzc_core.storage.statistics import StatisticsStore
 
 CONFIG = CollectionConfig(cells=5, batch=4, scores=("params", "nwot"))
 # Small networks and shards, for a process of its own; {} is the rest of the program.
 PROGRAM = """
 import sys
 from parzc_core import collecting
-from parzc_core.collection import CollectionConfig
+from parzc_core.collecting.one import CollectionConfig
 from parzc_core.spaces import nb201
 build = nb201.build
 nb201.build = lambda arch, **rest: build(arch, channels=4, cells=1, **rest)
@@ -35,7 +35,7 @@ config = CollectionConfig(cells=int(sys.argv[2]), batch=4, scores=())
 @pytest.fixture
 def tiny(monkeypatch):
     """Small networks and shards, so that collecting takes a moment."""
-    monkeypatch.setattr(collecting, "SHARD_SIZE", 2)
+    monkeypatch.setattr(sample, "SHARD_SIZE", 2)
     build = nb201.build
     monkeypatch.setattr(nb201, "build", lambda arch, **rest: build(arch, channels=4, cells=1, **rest))
 
@@ -73,7 +73,7 @@ def test_collecting_resumes_without_computing_anything_twice(tiny, tmp_path, mon
         computed.append(number)
         return compute_shard(config, number, groups)
 
-    monkeypatch.setattr(collecting, "compute_shard", counted)
+    monkeypatch.setattr(sample, "compute_shard", counted)
     with pytest.raises(KeyboardInterrupt):
         collect(CONFIG, tmp_path / "cut")
     assert StatisticsStore(tmp_path / "cut").missing() == [1, 2]
@@ -101,7 +101,7 @@ def test_a_shard_written_but_not_noted_is_taken_up(tiny, tmp_path, monkeypatch):
     store = collect(CONFIG, tmp_path)
     shards = store.manifest["shards"]
     store._write_manifest({**store.manifest, "shards": {}})
-    monkeypatch.setattr(collecting, "compute_shard", None)  # calling it would fail
+    monkeypatch.setattr(sample, "compute_shard", None)  # calling it would fail
     assert collect(CONFIG, tmp_path).manifest["shards"] == shards
 
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from parzc_core import labels
-from parzc_core.collecting import collect, command
-from parzc_core.collection import CollectionConfig, architectures, batch_of
+from parzc_core.collecting.one import CollectionConfig, architectures, batch_of
+from parzc_core.collecting.sample import collect, command
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.images import minibatch
-from parzc_core.spaces import autoformer, pit
-from parzc_core.statistics_store import round_mantissa
+from parzc_core.images.batch import minibatch
+from parzc_core.spaces.vit import autoformer, pit
+from parzc_core.storage.statistics import round_mantissa
 
 LABELLED = autoformer.sample(3, 5)
 SMALL = {"space": "autoformer", "dataset": "imagenet", "cells": 2, "batch": 2, "width": 32, "proxies": ("snip",)}

@@ -6,7 +6,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
-from parzc_core.importance import GBDTConfig, Importance, node_importance, slotted
+from parzc_core.experiments.fig02_05_importance import GBDTConfig, Importance, node_importance, slotted
 
 SLOTS = tuple(f"slot{i}" for i in range(8))
 GROUPS = ("first", "first", "first", "middle", "middle", "last", "last", "last")
@@ -95,7 +95,7 @@ def test_defaults_are_the_papers(noise: np.ndarray) -> None:
             return super().fit(X, y)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("parzc_core.importance.GradientBoostingRegressor", Spy)
+        patch.setattr("parzc_core.experiments.fig02_05_importance.GradientBoostingRegressor", Spy)
         run(noise[:50], noise[:50, 0], config)
     assert (seen["n_estimators"], seen["learning_rate"], seen["max_depth"]) == (500, 0.05, 3)
     assert (seen["random_state"], seen["cells"]) == (42, 40)

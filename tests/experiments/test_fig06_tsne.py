@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from parzc_core.embedding import line_likeness, share_between, tsne
 from parzc_core.errors import BadInput
+from parzc_core.experiments.fig06_tsne import line_likeness, share_between, tsne
 
 GENERATOR = np.random.default_rng(0)
 SQUARE = GENERATOR.uniform(size=(2000, 2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parzc_core.errors import BadInput
-from parzc_core.plots_figures import neuron_weights
+from parzc_core.experiments.fig07_bayesian_weights import neuron_weights
 
 MU = np.random.default_rng(0).uniform(-0.25, 0.25, size=(21, 16))
 

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core import labels
+from parzc_core import errors, labels
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.search import Budget, TabularBenchmark, choices, method, running, tables_nb101
-from parzc_core.search.cells_nb101 import CellsOfNB101
-from parzc_core.search.running import SearchRun, run_searches
+from parzc_core.experiments import search_nb101
+from parzc_core.search import choices, method
+from parzc_core.search import runs as running
+from parzc_core.search.benchmark import Budget, TabularBenchmark
+from parzc_core.search.choices_nb101 import CellsOfNB101
+from parzc_core.search.runs import SearchRun, run_searches
 from parzc_core.spaces import nb101
 
 SPACE = CellsOfNB101()
@@ -21,7 +24,7 @@ SMALL = "input>1|conv3x3-bn-relu>2|output"
 try:
     labels.learned("nb101", "cifar10")
     LABELLED = True
-except labels.LabelsMissing:
+except errors.LabelsMissing:
     LABELLED = False
 needs_labels = pytest.mark.skipif(not LABELLED, reason="no labels of NAS-Bench-101 on this machine")
 
@@ -127,10 +130,10 @@ def test_reinforce_is_refused_before_anything_is_trained(benchmark: TabularBench
 
 @needs_labels
 def test_rows_are_what_the_stored_searches_found(tmp_path: Path) -> None:
-    plan = [run for run in tables_nb101.planned("smoke") if run.method in ("random", "evolution")]
+    plan = [run for run in search_nb101.planned("smoke") if run.method in ("random", "evolution")]
     assert {(run.evaluations, run.epochs, run.space) for run in plan} == {(30, 108, "nb101")}
     results = run_searches(plan, tmp_path / "runs.jsonl")
-    made = {(row.row, row.metric): row for row in tables_nb101.rows(results, "smoke")}
+    made = {(row.row, row.metric): row for row in search_nb101.rows(results, "smoke")}
     truth, _, _ = labels.judge("nb101", "cifar10")
     best = made["Optimal", "accuracy"].value
     assert best == pytest.approx(94.3176, abs=1e-3)
@@ -141,7 +144,7 @@ def test_rows_are_what_the_stored_searches_found(tmp_path: Path) -> None:
         assert regret.value == pytest.approx(best - found)
         assert "30 trainings" in accuracy.note
         assert "NAS-Bench-101" in accuracy.note
-    lines = tables_nb101.curves(results, "smoke")["trainings of 108 epochs", "NAS-Bench-101"]
+    lines = search_nb101.curves(results, "smoke")["trainings of 108 epochs", "NAS-Bench-101"]
     assert set(lines) == {"Random search", "REA"}
     grid, regrets = lines["REA"]
     assert (grid[0], grid[-1]) == (1, 30)
@@ -152,14 +155,14 @@ def test_rows_are_what_the_stored_searches_found(tmp_path: Path) -> None:
 def test_cost_of_statistics_is_not_charged_to_a_search() -> None:
     runs = pd.DataFrame({"seconds": [{"collecting": 7000.0, "training": 3.0, "search": 1.0}] * 2})
     shared: dict[str, Any] = {"profile": "smoke", "origin": "reproduced"}
-    (row,) = tables_nb101._spent("ParZC", runs, shared)
+    (row,) = search_nb101._spent("ParZC", runs, shared)
     assert row.value == 4
     assert "7,000 more, once" in row.note
 
 
 def test_every_profile_plans_all_methods() -> None:
     for profile, seeds in (("standard", {100, 2}), ("full", {100, 5})):
-        plan = pd.DataFrame(tables_nb101.planned(profile))
+        plan = pd.DataFrame(search_nb101.planned(profile))
         counts = plan.groupby(["method", "settings"]).size()
         assert len(counts) == 6
         assert set(counts) == seeds

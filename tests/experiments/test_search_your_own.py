@@ -10,9 +10,9 @@ from parzc_core import metrics
 from parzc_core.collector import collect_statistics
 from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.experiments.search_your_own import rank_networks, sure_pairs
 from parzc_core.mabn import MABNConfig
-from parzc_core.model import ModelConfig
-from parzc_core.own_networks import rank_networks, sure_pairs
+from parzc_core.ranker import ModelConfig
 from parzc_core.training import TrainingConfig
 
 IMAGES = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(1))

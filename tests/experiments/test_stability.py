@@ -7,11 +7,11 @@ import pytest
 import scipy.stats
 from stability_stores import CELLS, NODES, made_up, stores_in, write, write_few
 
-from parzc_core import stability
 from parzc_core.errors import BadInput
+from parzc_core.experiments import stability
+from parzc_core.experiments.stability import BASE, FEW, VARIANTS, Variant
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.spaces import nb201
-from parzc_core.stability import BASE, FEW, VARIANTS, Variant
 
 INITS = (BASE, Variant("foolbox", 0, 1), Variant("foolbox", 0, 2))
 

@@ -8,14 +8,16 @@ import scipy.stats
 import torch
 from stability_stores import CELLS, made_up, stores_in, write, write_few
 
-from parzc_core import experiments, stability
+from parzc_core import encoding, training
 from parzc_core.errors import BadInput
-from parzc_core.experiments import RankerRun
+from parzc_core.experiments import stability
+from parzc_core.experiments.stability import BASE, FEW, Variant
+from parzc_core.experiments.stability_rankers import carry_over, learned_spread, relation, weight_spread
 from parzc_core.mabn import MABNConfig
-from parzc_core.model import Model, ModelConfig
+from parzc_core.ranker import Model, ModelConfig
+from parzc_core.runs import rankers
+from parzc_core.runs.rankers import RankerRun
 from parzc_core.spaces import nb201
-from parzc_core.stability import BASE, FEW, Variant
-from parzc_core.stability_rankers import carry_over, learned_spread, relation, weight_spread
 
 INITS = (BASE, Variant("foolbox", 0, 1))
 RUN = RankerRun(
@@ -44,7 +46,7 @@ def test_carry_over_reads_what_was_stored(few, tmp_path, monkeypatch):
     }
     assert len(first) == 2 * len(rows)
     assert first["kendall"].between(-100, 100).all()
-    monkeypatch.setattr(experiments, "fit_many", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "fit_many", lambda *_, **__: pytest.fail("trained again"))
     assert carry_over(RUN, variants, 2, store).equals(first)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         carry_over(dataclasses.replace(RUN, epochs=3), variants, 2, store)
@@ -59,9 +61,9 @@ def test_carry_over_judges_as_the_ranker_alone_would(tmp_path):
     own, there = (table.loc[(BASE.name, v.name, "judged" if v != BASE else "learned"), "kendall"] for v in variants)
     assert there.tolist() == pytest.approx(own.tolist(), abs=0.7)  # one pair of 18 cells is 0.65
     data = stability.read(variants, CELLS)
-    _, (ranker, _, train, judged) = experiments.train_splits(run, data[BASE], range(2))
+    _, (ranker, _, train, judged) = rankers.train_splits(run, data[BASE], range(2))
     both = [*data[BASE].collection.statistics, *data[INITS[1]].collection.statistics]
-    inputs = experiments.encode(both, "aligned", run.proxies, train, slots=nb201.SLOTS)[CELLS:][judged]
+    inputs = encoding.encode(both, "aligned", run.proxies, train, slots=nb201.SLOTS)[CELLS:][judged]
     truth = data[BASE].judged[judged]
     expected = 100 * scipy.stats.kendalltau(ranker.predict(inputs), truth).statistic
     moved = table.loc[(BASE.name, INITS[1].name, "learned")].set_index("split")["kendall"]
@@ -109,7 +111,7 @@ def test_learned_spread_is_stored(few, tmp_path, monkeypatch):
     assert -5.1 < first["rho"][0] <= first["rho"][1] < -4.9  # hardly moved in two epochs
     other = learned_spread(RUN, 2, 0.0, store)
     assert not np.array_equal(other["spread"], first["spread"])  # weight decay is part of the key
-    monkeypatch.setattr(experiments, "fit_many", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(training, "fit_many", lambda *_, **__: pytest.fail("trained again"))
     again = learned_spread(RUN, 2, 1e-3, store)
     assert np.array_equal(again["spread"], first["spread"])
     for odd in ({"encoding": "paper"}, {"parts": ("Mixer",)}):

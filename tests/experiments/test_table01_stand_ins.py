@@ -9,9 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import nds_stand_ins, nds_truth
-from parzc_core.experiments import Data
-from parzc_core.nds_stand_ins import StandIn, made_here, nb301, overview, ranked, ranker_runs, rows, stand_ins
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data
+from parzc_core.experiments import table01_stand_ins
+from parzc_core.experiments.table01_stand_ins import (
+    StandIn,
+    made_here,
+    nb301,
+    overview,
+    ranked,
+    ranker_runs,
+    rows,
+    stand_ins,
+)
+from parzc_core.runs import nds_networks
 
 
 def there(monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]) -> list[tuple[Any, ...]]:
@@ -22,9 +33,9 @@ def there(monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]) -> list[tuple
         asked.append(arguments)
         return SizedData(arguments[2])
 
-    monkeypatch.setattr(nds_stand_ins, "judgeable", lambda space, *_: counts.get(space, 0))
-    monkeypatch.setattr(nds_stand_ins, "load", load)
-    monkeypatch.setattr(nds_truth, "ceiling", lambda space: 62.5)
+    monkeypatch.setattr(labelled, "judgeable", lambda space, *_: counts.get(space, 0))
+    monkeypatch.setattr(labelled, "load", load)
+    monkeypatch.setattr(nds_networks, "ceiling", lambda space: 62.5)
     return asked
 
 
@@ -39,7 +50,7 @@ class SizedData(SimpleNamespace):
 
 
 def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    there(monkeypatch, {"nb301": nds_stand_ins.LEAST - 1})
+    there(monkeypatch, {"nb301": table01_stand_ins.LEAST - 1})
     ones = stand_ins()
     assert [one.column for one in ones] == [
         "NB301 surrogate",
@@ -51,7 +62,7 @@ def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPat
     assert "parzc collect --space nb301 --dataset cifar10 --sample labelled --cells 725 --width 12" in ones[0].note
     made = rows("table01", ones, ranked(ones, "smoke", Path("none")), "smoke")
     assert [(row.table, row.origin, row.value, row.n) for row in made] == [("table01", "unavailable", None, 0)] * 4
-    assert all("python -m parzc_core.nds_truth" in row.note and "--cells 60" in row.note for row in made[1:])
+    assert all("python -m parzc_core.runs.nds_networks" in row.note and "--cells 60" in row.note for row in made[1:])
     assert overview(made).empty
 
 

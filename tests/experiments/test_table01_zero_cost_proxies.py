@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parzc_core import experiments, predictions, proxy_table
-from parzc_core.collecting import collect
-from parzc_core.collection import CollectionConfig
-from parzc_core.experiments import RankerRun, load, run_all
+from parzc_core.collecting.labelled import load
+from parzc_core.collecting.one import CollectionConfig
+from parzc_core.collecting.sample import collect
+from parzc_core.experiments import table01_zero_cost_proxies as table01
+from parzc_core.runs import predictions, proxies, rankers
+from parzc_core.runs.rankers import RankerRun, run_all
 from parzc_core.spaces import nds
 
 CELLS = 12
@@ -29,14 +31,14 @@ def genotype(arch: str) -> dict:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
-    for module in (experiments, predictions, proxy_table):
+    for module in (rankers, predictions, table01):
         monkeypatch.setattr(module, "STATISTICS", tmp_path / "statistics")
     load.cache_clear()
     return tmp_path
 
 
 def test_without_trainings_or_statistics_what_is_missing_is_said(folder: Path) -> None:
-    absent = proxy_table.collected(["NDS-DARTS", "NDS-ENAS"])[1]
+    absent = table01.collected(["NDS-DARTS", "NDS-ENAS"])[1]
     assert "looked for nds_data/DARTS.json in the folder that PARZC_DATA names" in absent["NDS-DARTS"]["judged on"]
     assert "looked for nds_data/ENAS.json" in absent["NDS-ENAS"]["judged on"]
 
@@ -52,20 +54,20 @@ def test_proxies_and_rankers_are_judged_on_the_published_accuracy(folder: Path) 
         for arch in archs
     ]
     (folder / "nds_data" / "DARTS.json").write_text(json.dumps(entries))
-    said = proxy_table.collected(["NDS-DARTS"])[1]["NDS-DARTS"]["judged on"]
+    said = table01.collected(["NDS-DARTS"])[1]["NDS-DARTS"]["judged on"]
     assert said.endswith("parzc collect --space nds_darts --dataset cifar10 --sample labelled --cells 1000")
 
     config = CollectionConfig("nds_darts", cells=CELLS, batch=4, scores=("params",), sample="labelled")
     collect(config, folder / "statistics" / "nds_darts" / "cifar10", progress=False)
-    found, absent = proxy_table.collected(["NDS-DARTS"], CELLS)
+    found, absent = table01.collected(["NDS-DARTS"], CELLS)
     assert absent == {}
     data = found["NDS-DARTS"]
     assert set(data.collection.archs) == set(archs)
     assert data.judged_on == "test"
-    taus = proxy_table.proxy_correlations(data, resamples=5).set_index(["proxy", "metric"])["value"]
+    taus = proxies.proxy_correlations(data, resamples=5).set_index(["proxy", "metric"])["value"]
     assert taus["params", "kendall"] == pytest.approx(-100)  # the error is the number of parameters
 
-    settings = proxy_table.RANKERS["nds_darts"]
+    settings = proxies.RANKERS["nds_darts"]
     runs = [
         RankerRun("nds_darts", train=7, encoding=encoding, size="tiny", epochs=2, **settings)
         for encoding in ("paper", "aligned")

@@ -8,19 +8,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import paper, paths, ranker_tables
-from parzc_core.experiments import identity
+from parzc_core import paper, paths
+from parzc_core.collecting import labelled
+from parzc_core.experiments import table02_rankers as table02
+from parzc_core.experiments.table02_rankers import BENCHMARKS, RANKERS, Plan, planned, quoted, rows
 from parzc_core.predictors import pinat
+from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
-from parzc_core.predictors.schedule import Schedule
-from parzc_core.ranker_tables import BENCHMARKS, RANKERS, Plan, planned, quoted, rows
+from parzc_core.runs import predictors, rankers
+from parzc_core.runs.rankers import identity
 
 COLLECTED = {"nb201": 15625, "nb101": 11000}
 
 
 @pytest.fixture(autouse=True)
 def _collected(monkeypatch):
-    monkeypatch.setattr(ranker_tables, "judgeable", lambda space, dataset, width: COLLECTED[space])
+    monkeypatch.setattr(labelled, "judgeable", lambda space, dataset, width: COLLECTED[space])
 
 
 def plan_of(space: str, profile: str) -> Plan:
@@ -35,7 +38,7 @@ def test_committed_runs_of_nas_bench_101_are_those_of_the_plan():
     configs = [json.loads(line)["config"] for line in lines]
     stored = [config for config in configs if config["space"] == "nb101" and "parts" in config]
     assert len(stored) >= 140
-    planned_now |= {text(identity(run)) for run in ranker_tables.wider(plan_of("nb101", "full"))["public"]}
+    planned_now |= {text(identity(run)) for run in table02.wider(plan_of("nb101", "full"))["public"]}
     planned_now |= {text(identity(run)) for run in plan_of("nb101 without failed runs", "full").rankers}
     left_out = {"statistics", "judged_on"}
     unplanned = [c for c in stored if text({k: v for k, v in c.items() if k not in left_out}) not in planned_now]
@@ -127,7 +130,7 @@ def test_pinats_branch_is_trained_where_that_is_not_cut_short():
 
 
 def test_a_dear_predictor_is_also_trained_longer() -> None:
-    found = ranker_tables.longer(plan_of("nb201", "full"))
+    found = table02.longer(plan_of("nb201", "full"))
     assert list(found) == ["2,400 steps", "9,600 steps"]
     for limit, runs in zip((2400, 9600), found.values(), strict=True):
         assert {(run.predictor, run.train, run.split) for run in runs} == {("TNASP", 781, 0)}
@@ -135,13 +138,13 @@ def test_a_dear_predictor_is_also_trained_longer() -> None:
         assert {config.schedule.most_steps for config in configs} == {limit}
         assert {config.schedule.epochs for config in configs} == {300}
     assert set(found["2,400 steps"]) <= set(plan_of("nb201", "full").predictors)  # those are trained once
-    assert ranker_tables.longer(plan_of("nb101", "full")) == {}
-    assert ranker_tables.longer(plan_of("nb201", "standard")) == {}
-    assert ranker_tables.longer(plan_of("nb201", "paper")) == {}  # without a limit
+    assert table02.longer(plan_of("nb101", "full")) == {}
+    assert table02.longer(plan_of("nb201", "standard")) == {}
+    assert table02.longer(plan_of("nb201", "paper")) == {}  # without a limit
 
 
 def test_parzc_is_also_trained_as_wide_as_published_on_the_smallest_training_sets() -> None:
-    found = ranker_tables.wider(plan_of("nb101", "full"))
+    found = table02.wider(plan_of("nb101", "full"))
     assert list(found) == ["cpu", "public"]
     for size, runs in found.items():
         facts = {(run.parts, run.encoding, run.train, run.size) for run in runs}
@@ -149,22 +152,22 @@ def test_parzc_is_also_trained_as_wide_as_published_on_the_smallest_training_set
         assert [run.split for run in runs] == [0, 1, 2, 3, 4]
     assert set(found["cpu"]) < set(plan_of("nb101", "full").rankers)  # those are trained once
     for other in (plan_of("nb201", "full"), plan_of("nb101", "standard"), plan_of("nb101 without failed runs", "full")):
-        assert ranker_tables.wider(other) == {}
+        assert table02.wider(other) == {}
 
 
 def test_what_a_size_costs_is_paired_over_splits(monkeypatch, tmp_path) -> None:
     taus = {"cpu": [60.0, 62.0, 64.0, 66.0, 68.0], "public": [61.0, 63.0, 65.0, 67.0, 74.0]}
     frame = lambda runs: pd.DataFrame({"kendall": taus[runs[0].size], "seconds": 2.0})  # noqa: E731
-    monkeypatch.setattr(ranker_tables, "run_all", lambda runs, store, jobs: frame(runs))
-    (line,) = ranker_tables.by_size(plan_of("nb101", "full"), tmp_path / "runs.jsonl").to_dict("records")
+    monkeypatch.setattr(rankers, "run_all", lambda runs, store, jobs: frame(runs))
+    (line,) = table02.by_size(plan_of("nb101", "full"), tmp_path / "runs.jsonl").to_dict("records")
     assert line["our mean difference"] == pytest.approx(2.0)
     assert (line["tau, cpu"], line["tau, public"], line["CPU-s, cpu"]) == (64.0, 66.0, 2.0)
     assert line["splits won (%)"] == 100.0
-    assert ranker_tables.by_size(plan_of("nb201", "standard"), tmp_path / "runs.jsonl").empty
+    assert table02.by_size(plan_of("nb201", "standard"), tmp_path / "runs.jsonl").empty
 
 
 def test_a_space_without_labels_is_left_out(monkeypatch):
-    monkeypatch.setattr(ranker_tables, "judgeable", lambda space, dataset, width: 0)
+    monkeypatch.setattr(labelled, "judgeable", lambda space, dataset, width: 0)
     assert planned("nb101", "full") is None
 
 
@@ -191,7 +194,7 @@ def made_up(plan: Plan) -> pd.DataFrame:
 def test_rows_are_means_in_the_columns_of_the_paper(monkeypatch):
     plan = plan_of("nb101", "full")
     monkeypatch.setattr(Plan, "data", property(lambda self: SimpleNamespace(note="judged on made-up", origin="recreated")))
-    monkeypatch.setattr(ranker_tables, "len", lambda data: 11000, raising=False)
+    monkeypatch.setattr(table02, "len", lambda data: 11000, raising=False)
     results = made_up(plan)
     made = {(row.row, row.column): row for row in rows(plan, results)}
     columns = ("NB101 S_100", "NB101 S_424 (100 cells)", "NB101 S_424 (all)")
@@ -218,8 +221,8 @@ def test_one_shot_methods_are_quoted_as_printed_and_say_why():
 def test_results_of_rankers_and_predictors_stand_under_their_names(monkeypatch, tmp_path):
     plan = dataclasses.replace(plan_of("nb201", "smoke"))
     frame = lambda runs: pd.DataFrame([{"train": run.train, "split": run.split} for run in runs])  # noqa: E731
-    monkeypatch.setattr(ranker_tables, "run_all", lambda runs, store, jobs: frame(runs))
-    monkeypatch.setattr(ranker_tables, "run_predictors", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(rankers, "run_all", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(predictors, "run_predictors", lambda runs, store, jobs: frame(runs))
     found = plan.run(tmp_path / "runs.jsonl")
     expected = [run.predictor for run in plan.predictors] + [
         name for name in ("NP (DiffKendall)", "ParZC", "ParZC (aligned)") for _ in range(2)

@@ -13,14 +13,24 @@ import pandas as pd
 import pytest
 from search_toys import separable
 
-from parzc_core import downloads, labels, own_files, paper, pickled_tables, results, verdicts
+from parzc_core import labels, paper
+from parzc_core.drawing.searches import FLOOR, LINES, one_search, regret_curves
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
-from parzc_core.plots_search import FLOOR, LINES, one_search, regret_curves
-from parzc_core.run_store import RunStore
-from parzc_core.safe_pickle import UnsafePickle
-from parzc_core.search import FULL, METHODS, SHORT, Budget, Judge, bohb, low_fidelity, method, running, tables
-from parzc_core.search.regret import CHARGED, curves, panels
-from parzc_core.search.running import SearchRun, run_searches, runs_in, seconds_for
+from parzc_core.experiments import table03_09_search as table03_09
+from parzc_core.experiments.table03_09_search import CHARGED, panels
+from parzc_core.files import fetch, pickles, registry
+from parzc_core.files.pickles import UnsafePickle
+from parzc_core.labels import nb201_12_epochs
+from parzc_core.labels.nb201_12_epochs import EPOCHS
+from parzc_core.report import comparison
+from parzc_core.search import METHODS, method, runs
+from parzc_core.search.benchmark import FULL, Budget
+from parzc_core.search.judge import Judge
+from parzc_core.search.methods import bohb
+from parzc_core.search.regret import curves
+from parzc_core.search.runs import SearchRun, run_searches, runs_in, seconds_for
+from parzc_core.storage import rows as results
+from parzc_core.storage.run_store import RunStore
 
 RUNS = [SearchRun("random", evaluations=9, seed=seed) for seed in range(3)]
 
@@ -32,8 +42,8 @@ def test_only_what_is_missing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     store = tmp_path / "runs.jsonl"
     first = run_searches(RUNS[:2], store)
     ran: list[SearchRun] = []
-    searched = running._searched
-    monkeypatch.setattr(running, "_searched", lambda task: (ran.extend(task), searched(task))[1])
+    searched = runs._searched
+    monkeypatch.setattr(runs, "_searched", lambda task: (ran.extend(task), searched(task))[1])
     both = run_searches([*RUNS, RUNS[0]], store)
     assert ran == [RUNS[2]]
     pd.testing.assert_frame_equal(both.iloc[:2], first)
@@ -43,7 +53,7 @@ def test_only_what_is_missing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_stored_search_is_the_search(tmp_path: Path) -> None:
     row = run_searches([SearchRun("evolution", evaluations=30, seed=4)], tmp_path / "runs.jsonl").iloc[0]
-    benchmark = running.benchmark("nb201", "cifar10", FULL)
+    benchmark = runs.benchmark("nb201", "cifar10", FULL)
     found = method("evolution").run(benchmark, Budget(evaluations=30), 4)
     assert (row["arch"], row["val"]) == (found.chosen, benchmark.full_accuracy(found.chosen))
     assert row["cost"] == pytest.approx(found.cost, abs=0.1)
@@ -57,8 +67,8 @@ def test_a_stored_search_is_the_search(tmp_path: Path) -> None:
 )
 def test_another_configuration_has_another_key(other: dict[str, Any]) -> None:
     usual = {"method": "evolution", "evaluations": 9}
-    assert running.search_key(SearchRun(**usual)) != running.search_key(SearchRun(**{**usual, **other}))
-    assert running.search_key(SearchRun(**usual, settings=(("sample", 3),))) == running.search_key(SearchRun(**usual))
+    assert runs.search_key(SearchRun(**usual)) != runs.search_key(SearchRun(**{**usual, **other}))
+    assert runs.search_key(SearchRun(**usual, settings=(("sample", 3),))) == runs.search_key(SearchRun(**usual))
 
 
 def test_other_labels_have_another_key() -> None:
@@ -71,8 +81,8 @@ def test_other_labels_have_another_key() -> None:
 def test_budgets_and_runs() -> None:
     assert seconds_for("cifar10", 12) == 12_000  # Table 3
     assert seconds_for("cifar10", 200) == 200_000
-    for dataset in running.SECONDS:
-        benchmark = running.benchmark("nb201", dataset, FULL)
+    for dataset in runs.SECONDS:
+        benchmark = runs.benchmark("nb201", dataset, FULL)
         pays_for = seconds_for(dataset, FULL) / benchmark.table.fidelities[FULL].seconds.mean()
         assert pays_for == pytest.approx(109.4, rel=0.01)
     with pytest.raises(BadInput, match="svhn"):
@@ -86,7 +96,7 @@ def test_budgets_and_runs() -> None:
 
 def test_regret_is_a_step_function_of_cost(tmp_path: Path) -> None:
     found = run_searches(RUNS[:1], tmp_path / "runs.jsonl")
-    steps = method("random").run(running.benchmark("nb201", "cifar10", FULL), Budget(evaluations=9), 0).table()
+    steps = method("random").run(runs.benchmark("nb201", "cifar10", FULL), Budget(evaluations=9), 0).table()
     at = steps["cost"].to_numpy()
     regret = curves(found, np.array([at[0] - 1, *(at + 0.1)]))
     assert np.isnan(regret[0, 0])
@@ -101,10 +111,10 @@ def test_regret_is_a_step_function_of_cost(tmp_path: Path) -> None:
 @pytest.fixture
 def made() -> pd.DataFrame:
     """Results of two seeds of every planned search of the smallest profile, none of which was run."""
-    plan = [dataclasses.replace(run, seed=seed) for run in tables.planned("smoke") if run.seed == 0 for seed in (0, 1)]
+    plan = [dataclasses.replace(run, seed=seed) for run in table03_09.planned("smoke") if run.seed == 0 for seed in (0, 1)]
     records = []
     for run in plan:
-        benchmark = running.benchmark(run.space, run.dataset, run.epochs)
+        benchmark = runs.benchmark(run.space, run.dataset, run.epochs)
         position = 100 + run.seed
         part = (
             {"collecting": 9.0, "training": 2.0, "ranking": 1.0, "search": 0.5}
@@ -128,7 +138,7 @@ def made() -> pd.DataFrame:
 
 def test_optimal_and_resnet_rows_are_the_printed_ones(made: pd.DataFrame) -> None:
     judge = Judge()
-    rows = {(r.row, r.column): r.value for r in tables.rows("table09", made, "smoke", judge)}
+    rows = {(r.row, r.column): r.value for r in table03_09.rows("table09", made, "smoke", judge)}
     for column, printed in {"CIFAR-10 valid": 91.61, "CIFAR-100 valid": 73.49, "ImageNet16-120 valid": 46.73}.items():
         assert rows["Optimal", column] == pytest.approx(printed, abs=0.005)
     assert rows["ResNet", "CIFAR-10 valid"] == pytest.approx(
@@ -148,9 +158,9 @@ def test_optimal_and_resnet_rows_are_the_printed_ones(made: pd.DataFrame) -> Non
 @pytest.mark.parametrize("table", ["table03", "table09"])
 def test_rows_fit_the_paper(table: str, made: pd.DataFrame, tmp_path: Path) -> None:
     judge = Judge()
-    rows = tables.rows(table, made, "smoke", judge)
+    rows = table03_09.rows(table, made, "smoke", judge)
     results.write_rows(table, rows, "smoke", {}, folder=tmp_path)
-    frame = verdicts.compare(table, "smoke", folder=tmp_path)  # raises where units or quoted values differ
+    frame = comparison.compare(table, "smoke", folder=tmp_path)  # raises where units or quoted values differ
     printed = set(paper.printed(table)["row"])
     names = {row.row for row in rows}
     assert names & printed >= {"REA", "REINFORCE", "BOHB", "ParZC", "Optimal", "ResNet"}
@@ -166,8 +176,8 @@ def test_which_architecture_is_judged_where(made: pd.DataFrame) -> None:
     archs = made[(made["method"] == "evolution") & (made["dataset"] == "cifar10") & (made["epochs"] == FULL)]["arch"]
     moved = made.copy()
     elsewhere = moved["dataset"] != "cifar10"
-    moved.loc[elsewhere, "arch"] = running.benchmark("nb201", "cifar10", FULL).table.archs[5]
-    rows = {(r.row, r.column): r for r in tables.rows("table09", moved, "smoke", judge)}
+    moved.loc[elsewhere, "arch"] = runs.benchmark("nb201", "cifar10", FULL).table.archs[5]
+    rows = {(r.row, r.column): r for r in table03_09.rows("table09", moved, "smoke", judge)}
     row = rows["REA", "CIFAR-100 valid"]
     assert row.value == pytest.approx(judge.accuracy(archs.tolist(), "cifar100", "val").mean())
     assert "searched on CIFAR-10" in row.note
@@ -178,30 +188,30 @@ def test_which_architecture_is_judged_where(made: pd.DataFrame) -> None:
 
 def test_costs_are_kept_apart(made: pd.DataFrame) -> None:
     judge = Judge()
-    nine = {(r.row, r.column): r.value for r in tables.rows("table09", made, "smoke", judge)}
+    nine = {(r.row, r.column): r.value for r in table03_09.rows("table09", made, "smoke", judge)}
     assert nine["ParZC", "Search"] == 12.5
     parts = ("collecting", "training", "ranking", "search")
     assert [nine["ParZC", f"Search: {part}"] for part in parts] == [9, 2, 1, 0.5]
     assert nine["REA", "Search"] == 0.5
-    three = {(r.row, r.column): r for r in tables.rows("table03", made, "smoke", judge)}
+    three = {(r.row, r.column): r for r in table03_09.rows("table03", made, "smoke", judge)}
     assert three["ParZC", "Cost"].value == 50_000 + 12.5
     assert "of which 100 were spent" in three["ParZC", "Cost"].note
-    expected = 3_000 if low_fidelity.at_hand() else 50_000
+    expected = 3_000 if nb201_12_epochs.at_hand() else 50_000
     assert three["REA", "Cost"].value == expected
 
 
 def test_bohb_stays_quoted_where_it_cannot_run(made: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    assert "bohb" not in {run.method for run in tables.planned("smoke")}
-    rows = [r for r in tables.rows("table03", made[made["method"] != "bohb"], "smoke", Judge()) if r.row == "BOHB"]
+    assert "bohb" not in {run.method for run in table03_09.planned("smoke")}
+    rows = [r for r in table03_09.rows("table03", made[made["method"] != "bohb"], "smoke", Judge()) if r.row == "BOHB"]
     assert {row.origin for row in rows} == {"quoted"}
     assert len(rows) == 4
     assert all("not run: it needs" in row.note for row in rows)
 
 
 def test_without_the_cheap_labels_all_is_trained_fully(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(low_fidelity, "at_hand", lambda: False)
-    plan = tables.planned("smoke")
+    monkeypatch.setattr(nb201_12_epochs, "at_hand", lambda: False)
+    plan = table03_09.planned("smoke")
     assert {run.epochs for run in plan} == {FULL}
     assert "bohb" not in {run.method for run in plan}
 
@@ -215,20 +225,20 @@ def test_without_test_labels_cells_say_so(made: pd.DataFrame, monkeypatch: pytes
         return read(space, dataset, split, *rest)
 
     monkeypatch.setattr(labels, "accuracy", missing)
-    rows = [r for r in tables.rows("table09", made, "smoke", Judge()) if r.column.endswith("test")]
+    rows = [r for r in table03_09.rows("table09", made, "smoke", Judge()) if r.column.endswith("test")]
     assert {row.origin for row in rows if row.row in ("REA", "Optimal", "ResNet")} == {"unavailable"}
     assert {row.note for row in rows if row.row == "REA"} == {"no test accuracy here"}
     with pytest.raises(BadInput, match="no test accuracy of cifar10"):
         Judge().accuracy([], "cifar10", "test")
     with pytest.raises(UnknownName):
-        tables.rows("table10", made, "smoke", Judge())
+        table03_09.rows("table10", made, "smoke", Judge())
 
 
 def test_every_method_is_in_the_tables() -> None:
-    assert {entry.method for entry in tables.entries("full")} == set(METHODS)
-    assert {(entry.method, entry.settings) for entry in tables.entries("full")} >= {("evolution", ())}
-    if bohb.installed() and low_fidelity.at_hand():
-        assert {run.method for run in tables.planned("full")} == set(METHODS)
+    assert {entry.method for entry in table03_09.entries("full")} == set(METHODS)
+    assert {(entry.method, entry.settings) for entry in table03_09.entries("full")} >= {("evolution", ())}
+    if bohb.installed() and nb201_12_epochs.at_hand():
+        assert {run.method for run in table03_09.planned("full")} == set(METHODS)
 
 
 # Figures.
@@ -236,7 +246,7 @@ def test_every_method_is_in_the_tables() -> None:
 
 def test_the_figure_holds_all_methods(made: pd.DataFrame) -> None:
     found = panels(made, "smoke")
-    assert {column for _, column in found} == set(tables.COLUMNS.values())
+    assert {column for _, column in found} == set(table03_09.COLUMNS.values())
     names = {name for panel in found.values() for name in panel}
     assert names <= set(LINES)
     assert {"Random search", "REA", "NPENAS", "ParZC", "ParZC (aligned)", CHARGED} <= names
@@ -280,24 +290,24 @@ def test_one_search_is_drawn_step_by_step() -> None:
 def test_a_pickle_that_is_no_such_table_is_refused() -> None:
     for content in (pickle.dumps({"cifar10-val": [1.0]}), pickle.dumps(io.BytesIO), b"\x80\x04"):
         with pytest.raises(UnsafePickle, match=r"mini\.pd"):
-            pickled_tables.loads_table(content, "mini.pd")
+            pickles.loads_table(content, "mini.pd")
 
 
 def test_both_files_hold_the_same() -> None:
     found = {
         path
         for path in (
-            own_files.locate(own_files.NB201_12_EPOCHS),
-            *downloads.places(downloads.pinned(low_fidelity.PINNED)).values(),
+            fetch.locate_own(registry.NB201_12_EPOCHS),
+            *fetch.places(fetch.pinned(nb201_12_epochs.PINNED)).values(),
         )
         if path is not None and path.is_file()
     }
     if not found:
         pytest.skip("no 12-epoch labels")
-    read = [low_fidelity._table(path) for path in found]
+    read = [nb201_12_epochs._table(path) for path in found]
     for table in read:
         pd.testing.assert_frame_equal(table, read[0], rtol=0, atol=0)
-        assert list(table.columns) == list(running.SECONDS)
+        assert list(table.columns) == list(runs.SECONDS)
         assert table.iloc[0].tolist() == pytest.approx([63.364, 31.84, 18.4667])
-        assert set(table.index) == set(running.benchmark("nb201", "cifar10", FULL).table.archs)
-    assert SHORT == low_fidelity.EPOCHS
+        assert set(table.index) == set(runs.benchmark("nb201", "cifar10", FULL).table.archs)
+    assert EPOCHS == nb201_12_epochs.EPOCHS

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import vit_stores
 
-from parzc_core import labels_vit, metrics, vit_data, vit_rankers, vit_rows
+from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.vit_data import Truth
-from parzc_core.vit_rankers import FoldRun
+from parzc_core.experiments import table05_autoformer as table05
+from parzc_core.labels import vit as labels_vit
+from parzc_core.runs import vit, vit_data
+from parzc_core.runs.vit import FoldRun
+from parzc_core.runs.vit_data import Truth
 
 BASE = Truth("autoformer", "cifar100", "base")
 QUICK = FoldRun(BASE, epochs=2, folds=5, seeds=(0, 1))
@@ -65,63 +68,63 @@ def test_statistics_of_another_kind_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("count", "number"), [(40, 10), (43, 5), (21, 10)])
 def test_each_architecture_is_judged_once_by_rankers_of_the_others(count, number):
-    found = vit_rankers.folds(count, number, partition=3)
+    found = vit.folds(count, number, partition=3)
     assert sorted(np.concatenate([judged for _, judged in found]).tolist()) == list(range(count))
     assert len({len(train) for train, _ in found}) == 1
     for train, judged in found:
         assert not set(train.tolist()) & set(judged.tolist())
         assert len(train) + len(judged) >= count - 1
-    assert not all(np.array_equal(a[1], b[1]) for a, b in zip(found, vit_rankers.folds(count, number, 4), strict=True))
+    assert not all(np.array_equal(a[1], b[1]) for a, b in zip(found, vit.folds(count, number, 4), strict=True))
 
 
 def test_rankers_learn_and_never_see_what_they_are_judged_on(stores):
-    result = vit_rankers.evaluate(dataclasses.replace(QUICK, encoding="aligned", epochs=20))
+    result = vit.evaluate(dataclasses.replace(QUICK, encoding="aligned", epochs=20))
     scores, judged = np.array(result["scores"]), vit_stores.accuracy_of("autoformer").to_numpy()
     assert scores.shape == (2, 40)
     assert min(metrics.kendall(of_seed, judged) for of_seed in scores) > 30
     # Another accuracy of the judged architectures leaves their scores as they are.
     data = vit_data.read(BASE, (0,))
-    _, part = vit_rankers.folds(40, 5, 0)[0]
+    _, part = vit.folds(40, 5, 0)[0]
     changed = data[0].learn.copy()
     changed[part] = 0
-    other = vit_rankers.evaluate(
+    other = vit.evaluate(
         dataclasses.replace(QUICK, seeds=(0,)), {0: dataclasses.replace(data[0], learn=changed)}
     )
-    same = vit_rankers.evaluate(dataclasses.replace(QUICK, seeds=(0,)), data)
+    same = vit.evaluate(dataclasses.replace(QUICK, seeds=(0,)), data)
     np.testing.assert_array_equal(np.array(other["scores"])[0, part], np.array(same["scores"])[0, part])
     rest = np.setdiff1d(np.arange(40), part)
     assert not np.allclose(np.array(other["scores"])[0, rest], np.array(same["scores"])[0, rest])
 
 
 def test_a_stored_run_is_read_again_and_new_statistics_make_it_anew(stores, monkeypatch):
-    first = vit_rankers.run_all([QUICK], stores / "runs.jsonl")
-    monkeypatch.setattr(vit_rankers, "evaluate", lambda run: pytest.fail("was computed again"))
-    assert vit_rankers.run_all([QUICK], stores / "runs.jsonl") == first
-    key = vit_rankers.key(QUICK)
-    assert vit_rankers.key(dataclasses.replace(QUICK, seeds=(0,)))["statistics"] != key["statistics"]
+    first = vit.run_all([QUICK], stores / "runs.jsonl")
+    monkeypatch.setattr(vit, "evaluate", lambda run: pytest.fail("was computed again"))
+    assert vit.run_all([QUICK], stores / "runs.jsonl") == first
+    key = vit.key(QUICK)
+    assert vit.key(dataclasses.replace(QUICK, seeds=(0,)))["statistics"] != key["statistics"]
 
 
 def test_rows_say_ground_truth_spread_and_interval(stores):
     data = vit_data.read(BASE, (0, 1))
     judged = data[0].judged
-    rows = {(row.row, row.metric): row for row in vit_rows.of_proxies(BASE, data, "smoke")}
+    rows = {(row.row, row.metric): row for row in table05.of_proxies(BASE, data, "smoke")}
     snip = np.stack([[s.of("snip").sum() for s in one.statistics] for one in data.values()])
     assert rows["SNIP", "kendall"].value == pytest.approx(np.mean([metrics.kendall(x, judged) for x in snip]), abs=0.1)
     assert rows["TF-TAS", "pearson"].ci_low < rows["TF-TAS", "pearson"].value < rows["TF-TAS", "pearson"].ci_high
     assert "std" in rows["Params", "spearman"].note
     assert all(row.column == "AutoFormer, CIFAR-100 base" and "ViT-Bench" in row.note for row in rows.values())
     result = {"scores": [judged.tolist(), judged.tolist()]}
-    ten = vit_rows.of_folds("ParZC", {dataclasses.replace(QUICK, folds=10): result}, judged, "smoke")
+    ten = table05.of_folds("ParZC", {dataclasses.replace(QUICK, folds=10): result}, judged, "smoke")
     assert [(row.row, row.value) for row in ten] == [("ParZC", pytest.approx(100))] * 3
     runs = {QUICK: result, dataclasses.replace(QUICK, partition=1): result}
-    five = vit_rows.of_folds("ParZC", runs, judged, "smoke")
+    five = table05.of_folds("ParZC", runs, judged, "smoke")
     assert [(row.row, row.value, row.n) for row in five] == [("ParZC, 80/20", pytest.approx(100), 20)] * 3
 
 
 def test_a_score_that_is_not_finite_is_left_out_and_said(stores):
     data = vit_data.read(BASE, (0,))
     data[0].collection.scores.loc[data[0].collection.archs[3], "nwot"] = -np.inf
-    row = next(row for row in vit_rows.of_proxies(BASE, data, "smoke") if row.row == "NWOT")
+    row = next(row for row in table05.of_proxies(BASE, data, "smoke") if row.row == "NWOT")
     assert np.isfinite(row.value)
     assert "1 without a finite score left out" in row.note
 
@@ -132,7 +135,7 @@ def test_bad_runs_are_refused(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="folds=1"):
         FoldRun(BASE, folds=1)
     with pytest.raises(BadInput, match="10 folds of 12 architectures"):
-        vit_rankers.folds(12, 10, 0)
+        vit.folds(12, 10, 0)
     vit_stores.use(tmp_path, monkeypatch)
     with pytest.raises(BadInput, match="too few statistics of AutoFormer, CIFAR-100 base"):
-        vit_rankers.evaluate(QUICK)
+        vit.evaluate(QUICK)

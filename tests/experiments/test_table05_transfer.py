@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import vit_stores
 
-from parzc_core import metrics, vit_transfer
+from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.spaces import nb201, pit
-from parzc_core.vit_transfer import DEPTH, ROLES, encoded, groups, transferred
+from parzc_core.experiments import table05_autoformer as table05
+from parzc_core.experiments.table05_autoformer import DEPTH, ROLES, encoded, groups, transferred
+from parzc_core.spaces import nb201
+from parzc_core.spaces.vit import pit
 
 STATISTICS = {
     space: {seed: [vit_stores.record(space, i, seed).statistics for i in range(count)] for seed in (0, 1)}
@@ -73,4 +75,4 @@ def test_a_ranker_carries_over_what_both_spaces_say_alike():
 def test_spaces_that_share_nothing_are_refused():
     with pytest.raises(BadInput, match="from pit to nb201"):
         transferred(("pit", STATISTICS["pit"], np.zeros(24)), ("nb201", {}))
-    assert set(vit_transfer.SHARED) == {("autoformer", "pit"), ("nb201", "autoformer"), ("nb201", "pit")}
+    assert set(table05.SHARED) == {("autoformer", "pit"), ("nb201", "autoformer"), ("nb201", "pit")}

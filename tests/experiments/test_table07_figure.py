@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from parzc_core.errors import BadInput
-from parzc_core.labels_nb101_failed import CHANCE
-from parzc_core.plots_failed import failed_trainings
+from parzc_core.experiments.table07_losses import failed_trainings
+from parzc_core.labels.nb101_failed import CHANCE
 
 MEAN = pd.Series([90.0, 91.0, 92.0, (2 * 90 + CHANCE) / 3, (90 + 2 * CHANCE) / 3, CHANCE])
 TAUS = pd.DataFrame({"printed": [65.0, 66.0], "published labels": [62.0, 69.0]}, index=["MSE", "Rank"])

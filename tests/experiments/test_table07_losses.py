@@ -6,16 +6,18 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from parzc_core import loss_table, paper, paths
-from parzc_core.experiments import identity
+from parzc_core import paper, paths
+from parzc_core.experiments import table07_losses as table07
+from parzc_core.runs import rankers
+from parzc_core.runs.rankers import identity
 
-FULL = loss_table.planned("full", None, 178, 32)
+FULL = table07.planned("full", None, 178, 32)
 
 
 def test_the_losses_are_those_of_the_paper_each_a_sum_with_weights_of_one():
-    assert set(loss_table.COMBINATIONS) == set(paper.printed("table07")["row"])
+    assert set(table07.COMBINATIONS) == set(paper.printed("table07")["row"])
     names = {"MSE": "mse", "Rank": "rank", "DiffKendall": "diff_kendall"}
-    for row in loss_table.COMBINATIONS:
+    for row in table07.COMBINATIONS:
         (losses,) = {run.losses for run in FULL["loss", row]}
         assert dict(losses) == {names[part]: 1.0 for part in row.split("+")}
 
@@ -23,7 +25,7 @@ def test_the_losses_are_those_of_the_paper_each_a_sum_with_weights_of_one():
 def test_full_has_ten_splits_of_all_losses_on_both_kinds_of_labels():
     for kind, seeds in (("loss", "mean"), ("trained", "trained")):
         rows = [row for what, row in FULL if what == kind]
-        assert rows == list(loss_table.COMBINATIONS)
+        assert rows == list(table07.COMBINATIONS)
         for row in rows:
             assert [run.split for run in FULL[kind, row]] == list(range(10))
             assert {(run.seeds, run.epochs, run.train, run.width) for run in FULL[kind, row]} == {(seeds, 150, 178, 32)}
@@ -33,7 +35,7 @@ def test_full_has_ten_splits_of_all_losses_on_both_kinds_of_labels():
 
 
 def test_standard_is_a_part_of_it_trained_for_fewer_epochs():
-    plan = loss_table.planned("standard", None, 178, 32)
+    plan = table07.planned("standard", None, 178, 32)
     assert set(plan) < set(FULL)
     assert {run.epochs for runs in plan.values() for run in runs} == {88}  # 1,600 steps of 18 batches
 
@@ -52,16 +54,16 @@ def test_committed_runs_are_those_of_the_plan():
 def test_rows_are_means_over_splits_in_the_columns_of_what_is_varied(monkeypatch):
     labels = {"mean": ("reproduced", "published labels"), "trained": ("recreated", "inferred labels")}
     monkeypatch.setattr(
-        loss_table,
+        rankers,
         "data_of",
         lambda run: SimpleNamespace(origin=labels[run.seeds][0], note=labels[run.seeds][1], __len__=None),
     )
-    monkeypatch.setattr(loss_table, "len", lambda data: 11_000, raising=False)
+    monkeypatch.setattr(table07, "len", lambda data: 11_000, raising=False)
     results = {
         what: pd.DataFrame({"kendall": [60.0, 70.0], "spearman": [80.0, 81.0]})
         for what in (("loss", "MSE"), ("trained", "MSE"), ("batch", "10"))
     }
-    made = {(row.row, row.column, row.metric): row for row in loss_table.rows(FULL, results, "full")}
+    made = {(row.row, row.column, row.metric): row for row in table07.rows(FULL, results, "full")}
     assert len(made) == 6
     loss, left_out = made["MSE", "NB101-CF10 178", "kendall"], made["MSE", "without failed runs", "kendall"]
     assert loss.value == left_out.value == pytest.approx(65)
@@ -71,5 +73,5 @@ def test_rows_are_means_over_splits_in_the_columns_of_what_is_varied(monkeypatch
         "178 training cells, 150 epochs, judged on 10,822 unseen cells; 32 channels; published labels"
     )
     assert left_out.note.endswith("inferred labels")
-    taus = loss_table.by_row(results, "trained")
+    taus = table07.by_row(results, "trained")
     assert taus.to_dict("list") == {"MSE": [60.0, 70.0]}

@@ -11,17 +11,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parzc_core import experiments, paper, plots_tuning, results, training, tuning, tuning_results, verdicts
+from parzc_core import paper, training
 from parzc_core.cli import main
+from parzc_core.collecting.labelled import Data, load, training_cells
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data, RankerRun, load, training_cells
+from parzc_core.experiments import table10_tuning as table10
+from parzc_core.experiments.table10_tuning import DEFAULTS, FEWEST, Found, importances, judge, rows
 from parzc_core.mabn import MABNConfig
-from parzc_core.model import ModelConfig
-from parzc_core.search import bohb
+from parzc_core.ranker import ModelConfig
+from parzc_core.report import comparison
+from parzc_core.runs import rankers as experiments
+from parzc_core.runs import rankers as rankers_
+from parzc_core.runs.rankers import RankerRun
+from parzc_core.search.methods import bohb
+from parzc_core.storage import rows as result_rows
+from parzc_core.storage.run_store import RunStore
 from parzc_core.training import TrainingConfig, fit_many
-from parzc_core.tuning import SPLIT, Objective, StudyConfig, Undefined, fold_positions
-from parzc_core.tuning_results import DEFAULTS, FEWEST, Found, importances, judge, rows
-from parzc_core.tuning_spaces import SIZES, SPACES, apply, tuning_space
+from parzc_core.tuning import objective
+from parzc_core.tuning.objective import SPLIT, Objective, StudyConfig, Undefined, fold_positions
+from parzc_core.tuning.spaces import SIZES, SPACES, apply, tuning_space
 
 needs_optuna = pytest.mark.skipif(not bohb.installed(), reason="optuna is not installed")
 BASE = RankerRun(cells=60, train=20, split=SPLIT, size="tiny", epochs=2)
@@ -33,8 +41,8 @@ OTHER = {"n_layers": 1, "pine_hidden": 9, "d_word_model": 48, "d_inner": 6, "epo
 @pytest.fixture
 def see(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Data], None]]:
     """Gives the study other data than the stored."""
-    yield lambda data: monkeypatch.setattr(tuning, "data_of", lambda base: data)
-    tuning.objective.cache_clear()
+    yield lambda data: monkeypatch.setattr(rankers_, "data_of", lambda base: data)
+    objective.objective.cache_clear()
 
 
 # Watching a training.
@@ -136,7 +144,7 @@ def test_the_value_is_the_mean_tau_of_rankers_trained_on_the_other_folds(monkeyp
         learned.extend(accuracy)
         return fit_many(inputs, accuracy, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tuning, "fit_many", spy)
+    monkeypatch.setattr(training, "fit_many", spy)
     watched: list[tuple[int, float]] = []
     value = made.of(GOOD, lambda step, tau: watched.append((step, tau)))
     assert value == made.of(GOOD)
@@ -168,7 +176,7 @@ def test_a_constant_ranker_is_undefined(see: Callable[[Data], None], monkeypatch
 
 
 def test_another_ranker_space_or_seed_is_another_study() -> None:
-    keys = [experiments.RunStore.key(study.key()) for study in (
+    keys = [RunStore.key(study.key()) for study in (
         STUDY, StudyConfig("a4", "tiny", BASE), StudyConfig("table10", "small", BASE), dataclasses.replace(STUDY, seed=1),
         dataclasses.replace(STUDY, base=dataclasses.replace(BASE, epochs=3)))]  # fmt: skip
     assert len(set(keys)) == 5
@@ -223,7 +231,7 @@ def test_settings_are_judged_where_no_study_has_been(tmp_path: Path, monkeypatch
         seen.append(set(train))
         return experiments.inputs_for(base, data, train)
 
-    monkeypatch.setattr(tuning_results, "inputs_for", spy)
+    monkeypatch.setattr(rankers_, "inputs_for", spy)
     predicted: list[int] = []
     predict = training.FittedRanker.predict
     monkeypatch.setattr(
@@ -248,8 +256,8 @@ def test_settings_are_judged_where_no_study_has_been(tmp_path: Path, monkeypatch
 def test_rows_stand_beside_the_printed_ranges(tmp_path: Path) -> None:
     found = [small("table10", GOOD), small("a4", OTHER)]
     taus = pd.DataFrame({DEFAULTS: [50.0, 52.0], found[0].name: [53.0, 55.0], found[1].name: [50.0, 50.0]})
-    results.write_rows("table10", rows(found, taus, "smoke", "NB201 20"), "smoke", {}, folder=tmp_path)
-    table = verdicts.compare("table10", "smoke", folder=tmp_path)
+    result_rows.write_rows("table10", rows(found, taus, "smoke", "NB201 20"), "smoke", {}, folder=tmp_path)
+    table = comparison.compare("table10", "smoke", folder=tmp_path)
     assert (table["metric"] == "text").sum() == 8
     ours = table[table["metric"] != "text"].set_index(["row", "column"])
     assert ours.loc[("Learning Rate", "Table 10: best of ours"), ["ours", "unit"]].tolist() == [
@@ -265,7 +273,7 @@ def test_rows_stand_beside_the_printed_ranges(tmp_path: Path) -> None:
 def test_figures_draw_every_trial_and_setting() -> None:
     found = made_up()
     found.trials.loc[:9, "state"] = "PRUNED"
-    figure = plots_tuning.tuning_history({"Table 10": found, "again": found})
+    figure = table10.tuning_history({"Table 10": found, "again": found})
     full, ended, best, default = figure.axes[0].get_lines()
     assert (len(full.get_xdata()), len(ended.get_xdata())) == (30, 10)
     assert list(best.get_ydata()) == list(np.maximum.accumulate(found.complete["value"]))
@@ -273,12 +281,12 @@ def test_figures_draw_every_trial_and_setting() -> None:
     table = pd.DataFrame(
         {"importance": [70.0, 30], "least": [60.0, 30], "most": [80.0, 30], "chance": [20.0, 40]}, index=["a", "b"]
     )
-    drawn = plots_tuning.tuning_importance({"Table 10": table, "few": table * np.nan}).axes
+    drawn = table10.tuning_importance({"Table 10": table, "few": table * np.nan}).axes
     assert [bar.get_width() for bar in drawn[0].patches] == [30, 70]
-    first, second = plots_tuning.tuning_importance({"few": table * np.nan, "Table 10": table}).axes
+    first, second = table10.tuning_importance({"few": table * np.nan, "Table 10": table}).axes
     assert first.get_xlim()[1] == second.get_xlim()[1] > 70  # a panel without bars leaves the others' in sight
     assert [text.get_text() for text in drawn[1].texts] == ["too few trials"]
-    for draw in (plots_tuning.tuning_history, plots_tuning.tuning_importance):
+    for draw in (table10.tuning_history, table10.tuning_importance):
         with pytest.raises(BadInput, match="got no study"):
             draw({})
 

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.experiments.table11_mixed_precision import front, picks, spearman_at, unseen
+from parzc_core.files.pickles import UnsafePickle
 from parzc_core.mabn import SIZES, MABNConfig
-from parzc_core.mixed_precision import mq_bench
-from parzc_core.mixed_precision.bits import sample
-from parzc_core.mixed_precision.judging import front, picks, spearman_at, unseen
-from parzc_core.mixed_precision.rankers import bits_alone, linear, parzc
-from parzc_core.mixed_precision.resnet import ResNet18
-from parzc_core.model import ModelConfig
-from parzc_core.run_store import RunStore
-from parzc_core.safe_pickle import UnsafePickle
+from parzc_core.quantization import mq_bench
+from parzc_core.quantization.bits import sample
+from parzc_core.quantization.network import ResNet18
+from parzc_core.quantization.rankers import bits_alone, linear, parzc
+from parzc_core.ranker import ModelConfig
+from parzc_core.storage.run_store import RunStore
 from parzc_core.training import TrainingConfig, fit
 
 

@@ -14,12 +14,12 @@ from torch import nn
 
 from parzc_core import cli, paper
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.mixed_precision import recreated
-from parzc_core.mixed_precision.bits import BitConfiguration, size_in_bits
-from parzc_core.mixed_precision.own import rank_configurations
-from parzc_core.mixed_precision.quantizer import calibrate, quantize
-from parzc_core.mixed_precision.recreated import PLANS, Plan, Recreated, recreate
-from parzc_core.mixed_precision.table import TABLE, learned_scores, proxy_scores, published_rows, rows
+from parzc_core.experiments.table11_mixed_precision import TABLE, learned_scores, proxy_scores, published_rows, rows
+from parzc_core.quantization import ground_truth
+from parzc_core.quantization.bits import BitConfiguration, size_in_bits
+from parzc_core.quantization.ground_truth import PLANS, Plan, Recreated, recreate
+from parzc_core.quantization.own import rank_configurations
+from parzc_core.quantization.quantizer import calibrate, quantize
 
 TINY = replace(PLANS["tiny"], recipe=replace(PLANS["tiny"].recipe, epochs=1, width=4, limit=128), count=24)
 
@@ -56,7 +56,7 @@ def test_activations_of_their_own_are_other_configurations(made: Recreated, tmp_
 
 
 def test_without_images_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parzc_core.mixed_precision.data.folder_of_fashion_mnist", lambda *_: None)
+    monkeypatch.setattr("parzc_core.images.fashion_mnist.folder_of_fashion_mnist", lambda *_: None)
     with pytest.raises(BadInput, match="parzc data fetch"):
         recreate(PLANS["fashion-mnist"], tmp_path)
     with pytest.raises(UnknownName, match="data set of the mixed-precision benchmark"):
@@ -64,15 +64,15 @@ def test_without_images_the_error_says_what_to_do(tmp_path: Path, monkeypatch: p
 
 
 def test_the_best_that_has_been_made(tmp_path: Path) -> None:
-    assert recreated.best(tmp_path) == "tiny"
+    assert ground_truth.best(tmp_path) == "tiny"
     for name in ("digits", "fashion-mnist-width32", "fashion-mnist"):
         (tmp_path / name).mkdir()
         for file in ("manifest.json", "checkpoint.npz", "runs.jsonl"):
             (tmp_path / name / file).touch()
-        assert recreated.best(tmp_path) != name  # one is missing
+        assert ground_truth.best(tmp_path) != name  # one is missing
         (tmp_path / name / "sensitivities.jsonl").touch()
-        assert recreated.best(tmp_path) == name
-    assert recreated.best() in PLANS
+        assert ground_truth.best(tmp_path) == name
+    assert ground_truth.best() in PLANS
 
 
 def test_rows_never_stand_in_the_columns_of_the_paper(made: Recreated, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_rows_never_stand_in_the_columns_of_the_paper(made: Recreated, monkeypat
 def test_published_accuracies_are_in_the_columns_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     bits = rng.integers(2, 5, size=(30, 18))
-    monkeypatch.setattr("parzc_core.mixed_precision.mq_bench.read", lambda: Known(bits, bits[:, 14].astype(float)))
+    monkeypatch.setattr("parzc_core.quantization.mq_bench.read", lambda: Known(bits, bits[:, 14].astype(float)))
     found = published_rows("smoke")
     assert [row.column for row in found] == ["rho@20%", "rho@50%", "rho@100%"]
     assert {row.origin for row in found} == {"reproduced"}
@@ -137,7 +137,7 @@ def test_the_command(
         asked.append((plan, folder, activations, source, jobs))
         return made
 
-    monkeypatch.setattr(recreated, "recreate", remember)
+    monkeypatch.setattr(ground_truth, "recreate", remember)
     assert cli.main(["mixed-precision", "--plan", "tiny", "--jobs", "2", "--out", str(tmp_path)]) == 0
     assert asked == [(PLANS["tiny"], tmp_path, kind, None, 2) for kind in (None, (8,))]
     assert "24 configurations" in capsys.readouterr().out

@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import experiments, labels, metrics, stand_in
-from parzc_core.collecting import collect, command
-from parzc_core.collection import CollectionConfig
+from parzc_core import labels, metrics, paths
+from parzc_core.collecting.labelled import Data, folder_name, load
+from parzc_core.collecting.one import CollectionConfig
+from parzc_core.collecting.sample import collect, command
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data, RankerRun, folder_name, load
-from parzc_core.predictions import Prediction
+from parzc_core.experiments import width_nb101
+from parzc_core.runs import rankers
+from parzc_core.runs.predictions import Prediction
+from parzc_core.runs.rankers import RankerRun
 from parzc_core.spaces import nb101
 
 CELLS = [
@@ -41,7 +44,7 @@ def statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _use(statistics: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     truth = pd.Series(np.linspace(80, 94, len(CELLS)), index=CELLS)
-    monkeypatch.setattr(experiments, "STATISTICS", statistics)
+    monkeypatch.setattr(paths, "STATISTICS", statistics)
     monkeypatch.setattr(labels, "judge", lambda *_: (truth, "test", {"note": "judged on made-up accuracy"}))
     monkeypatch.setattr(labels, "learned", lambda *_: (truth, "test", {"note": "learns from made-up accuracy"}))
     load.cache_clear()
@@ -77,14 +80,14 @@ def test_a_row_says_both_what_was_learned_from_and_what_judges() -> None:
 
 def test_a_narrow_and_a_wide_run_are_different_runs_and_old_keys_stay() -> None:
     run = RankerRun("nb101", cells=20, train=10)
-    assert experiments.run_key(run) != experiments.run_key(dataclasses.replace(run, width=8))
-    assert not {"width", "batch_size"} & set(experiments.identity(run))
-    assert experiments.identity(dataclasses.replace(run, batch_size=20))["batch_size"] == 20
+    assert rankers.run_key(run) != rankers.run_key(dataclasses.replace(run, width=8))
+    assert not {"width", "batch_size"} & set(rankers.identity(run))
+    assert rankers.identity(dataclasses.replace(run, batch_size=20))["batch_size"] == 20
 
 
 def test_inputs_have_room_for_the_papers_249_numbers() -> None:
     data, train = both()[0], np.arange(10)
-    inputs = experiments.inputs_for(RankerRun("nb101", train=10, width=8), data, train)
+    inputs = rankers.inputs_for(RankerRun("nb101", train=10, width=8), data, train)
     assert inputs.statistics is not None
     assert inputs.statistics.shape == (len(CELLS), 249)
     assert inputs.operations is not None
@@ -93,16 +96,16 @@ def test_inputs_have_room_for_the_papers_249_numbers() -> None:
 
 def test_of_proxies_compares_the_same_cells() -> None:
     narrow, wide = both()
-    table = stand_in.of_proxies(narrow, wide, nb101.SLOTS)
+    table = width_nb101.of_proxies(narrow, wide, nb101.SLOTS)
     sums = [np.array([one.of("snip").sum() for one in d.collection.statistics[:20]]) for d in (narrow, wide)]
     assert table.loc["snip", "agreement"] == metrics.kendall(*sums)
     assert table.loc["snip", "narrow"] == metrics.kendall(sums[0], narrow.judged[:20])
     assert table.loc["l2_norm", "agreement"] > 50  # by the shapes of the layers alone
     assert table["nodes"].between(-100, 100).all()
-    same = stand_in.of_proxies(wide, wide, nb101.SLOTS)
+    same = width_nb101.of_proxies(wide, wide, nb101.SLOTS)
     assert (same[["agreement", "nodes"]] > 100 - 1e-9).all(axis=None)
     with pytest.raises(BadInput, match="other cells"):
-        stand_in.of_proxies(wide, narrow, nb101.SLOTS)
+        width_nb101.of_proxies(wide, narrow, nb101.SLOTS)
 
 
 def prediction(score: list[float], archs: tuple[str, ...] = ("a", "b", "c", "d")) -> Prediction:
@@ -112,7 +115,7 @@ def prediction(score: list[float], archs: tuple[str, ...] = ("a", "b", "c", "d")
 
 
 def test_of_rankers_compares_scores_on_the_same_cells() -> None:
-    table = stand_in.of_rankers([prediction([0, 1, 2, 3])], [prediction([1, 0, 2, 3])])
+    table = width_nb101.of_rankers([prediction([0, 1, 2, 3])], [prediction([1, 0, 2, 3])])
     assert table.loc[3].round(6).to_dict() == {"narrow": 100.0, "wide": 66.666667, "agreement": 66.666667}
     with pytest.raises(BadInput, match="other cells"):
-        stand_in.of_rankers([prediction([0, 1, 2, 3])], [prediction([0, 1, 2, 3], ("a", "b", "c", "e"))])
+        width_nb101.of_rankers([prediction([0, 1, 2, 3])], [prediction([0, 1, 2, 3], ("a", "b", "c", "e"))])

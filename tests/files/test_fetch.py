@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from parzc_core import downloads, paths
-from parzc_core.downloads import explain, fetch, locate
+from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, UnknownName
-from parzc_core.pinned_files import PinnedFile
+from parzc_core.files import fetch as files_fetch
+from parzc_core.files import registry
+from parzc_core.files.fetch import explain, fetch, locate
+from parzc_core.files.registry import PinnedFile
 
 DATA = paths.data_folder()  # before the fixture below hides it
 GOOD = b"index,accuracy\n" + b"0,91.5\n" * 5000
@@ -74,7 +76,7 @@ def server():
 
 
 def register(monkeypatch, *files: PinnedFile) -> None:
-    monkeypatch.setattr(downloads, "FILES", files)
+    monkeypatch.setattr(registry, "FILES", files)
 
 
 def left_in_cache() -> list[str]:
@@ -85,9 +87,9 @@ def left_in_cache() -> list[str]:
 
 
 def test_registry_is_complete_and_pinned():
-    names = [file.name for file in downloads.FILES]
+    names = [file.name for file in registry.FILES]
     assert len(names) == len(set(names)) == 17
-    for file in downloads.FILES:
+    for file in registry.FILES:
         parts = file.url.split("/")
         assert parts[2] == "raw.githubusercontent.com"
         assert len(parts[5]) == 40  # a commit, not a branch: the address never changes its content
@@ -159,9 +161,9 @@ def test_a_wrong_file_in_the_cache_is_removed(monkeypatch):
 
 def test_a_checksum_is_computed_once_per_state_of_the_file(monkeypatch, tmp_path):
     path = paths.write_whole(tmp_path / "file", GOOD)
-    first = downloads.checksum(path)
-    monkeypatch.setattr(downloads.hashlib, "file_digest", lambda *_: pytest.fail("read again"))
-    assert downloads.checksum(path) == first == hashlib.sha256(GOOD).hexdigest()
+    first = files_fetch.checksum(path)
+    monkeypatch.setattr(files_fetch.hashlib, "file_digest", lambda *_: pytest.fail("read again"))
+    assert files_fetch.checksum(path) == first == hashlib.sha256(GOOD).hexdigest()
 
 
 # Fetching
@@ -227,14 +229,14 @@ def test_offline_costs_one_short_probe_for_all_files(monkeypatch):
     monkeypatch.setattr(requests, "head", refuse("HEAD"))
     monkeypatch.setattr(requests, "get", refuse("GET"))
     outcomes = fetch()  # the real files, all on one host
-    assert [outcome.status for outcome in outcomes] == ["offline"] * len(downloads.FILES)
-    assert asked == [("HEAD", downloads.PROBE_SECONDS)]
-    assert downloads.PROBE_SECONDS + downloads.SILENCE_SECONDS < 10
+    assert [outcome.status for outcome in outcomes] == ["offline"] * len(registry.FILES)
+    assert asked == [("HEAD", files_fetch.PROBE_SECONDS)]
+    assert files_fetch.PROBE_SECONDS + files_fetch.SILENCE_SECONDS < 10
     text = explain(outcomes)
-    assert all(file.name in text for file in downloads.FILES)
+    assert all(file.name in text for file in registry.FILES)
     assert "`parzc data fetch`" in text
     assert "PARZC_DATA" in text
-    assert f"0 of {len(downloads.FILES)}" in text
+    assert f"0 of {len(registry.FILES)}" in text
 
 
 def test_the_first_failure_skips_other_hosts_too(monkeypatch):
@@ -252,7 +254,7 @@ def test_the_first_failure_skips_other_hosts_too(monkeypatch):
 
 def test_a_name_look_up_that_hangs_is_given_up(monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr(downloads, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(files_fetch, "PROBE_SECONDS", 0.05)
     monkeypatch.setattr(requests, "head", lambda *_, **__: release.wait(30))  # no timeout reaches a resolver
     register(monkeypatch, pin("labels/a.csv", "http://host/file"), pin("labels/b.csv", "http://host/file"))
     outcomes = fetch()
@@ -261,7 +263,7 @@ def test_a_name_look_up_that_hangs_is_given_up(monkeypatch):
 
 
 def test_a_server_that_falls_silent_is_given_up_once(monkeypatch, server):
-    monkeypatch.setattr(downloads, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(files_fetch, "SILENCE_SECONDS", 0.2)
     files = (pin(f"labels/{i}.csv", f"{server.url}/silent") for i in range(4))
     register(monkeypatch, *files)
     assert {outcome.status for outcome in fetch()} == {"offline"}
@@ -279,7 +281,7 @@ def test_a_port_that_nobody_listens_on(monkeypatch):
 
 
 @pytest.mark.skipif(DATA is None, reason="PARZC_DATA is not set to a folder")
-@pytest.mark.parametrize("file", downloads.FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", registry.FILES, ids=lambda file: file.name)
 def test_files_at_hand_match_the_registry(monkeypatch, file):
     monkeypatch.setenv("PARZC_DATA", str(DATA))
     path = locate(file.name)

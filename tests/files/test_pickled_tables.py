@@ -6,8 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from parzc_core.pickled_tables import loads_table
-from parzc_core.safe_pickle import UnsafePickle, loads
+from parzc_core.files.pickles import UnsafePickle, loads, loads_table
 
 
 class Name:

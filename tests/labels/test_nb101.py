@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import downloads, labels_nb101, own_files, paths
+from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.labels import accuracy, judge, learned, parameters
+from parzc_core.files import registry
+from parzc_core.labels import accuracy, judge, learned, nb101, parameters
 from parzc_core.spaces import nb101_cells
 
 COUNT = 423_624
 DATA = paths.data_folder()
 PINNED = ("nasbench101/accuracies.pkl.gz", "nasbench101/params.pkl.gz")
-HERE = [] if DATA is None else [name for name in (*PINNED, own_files.NB101_COMPACT) if (DATA / name).is_file()]
+HERE = [] if DATA is None else [name for name in (*PINNED, registry.NB101_COMPACT) if (DATA / name).is_file()]
 needs_all = pytest.mark.skipif(len(HERE) < 3, reason="PARZC_DATA does not hold the three tables of NAS-Bench-101")
 
 
@@ -66,7 +67,7 @@ def test_unknown_names_list_the_known_ones(arguments, named):
 
 
 def test_a_wrong_file_of_the_user_is_named_and_not_passed_over(machine):
-    (machine / own_files.NB101_COMPACT).write_bytes(b"half a fi")
+    (machine / registry.NB101_COMPACT).write_bytes(b"half a fi")
     for call in (lambda: accuracy("nb101", "cifar10", "test"), lambda: parameters("nb101")):
         with pytest.raises(
             CorruptDownload, match=r"nb101_all_423624\.npz in PARZC_DATA is not the known file.*remove it"
@@ -117,7 +118,7 @@ def test_rows_are_in_the_order_of_the_cells_hashes():
     test = accuracy("nb101", "cifar10", "test")
     assert list(test.index[rows]) == archs
     assert test.argmax() == 4789
-    with np.load(DATA / own_files.NB101_COMPACT) as file:
+    with np.load(DATA / registry.NB101_COMPACT) as file:
         assert file["hash"].astype(str).tolist() == cells.hashes.tolist()
         np.testing.assert_array_equal(100 * file["test_acc_108_mean"], test)
 
@@ -136,20 +137,20 @@ def test_parameters_in_millions():
 @needs_all
 def test_what_can_be_fetched_gives_the_same_as_the_users_table(machine):
     for name in PINNED:
-        assert name in {file.name for file in downloads.FILES}
+        assert name in {file.name for file in registry.FILES}
         shutil.copy(DATA / name, machine / name)
-    for each in (labels_nb101._compact, labels_nb101._metrics, labels_nb101._index):
+    for each in (nb101._compact, nb101._metrics, nb101._index):
         each.cache_clear()
     fetched, fetched_parameters = accuracy("nb101", "cifar10", "test"), parameters("nb101")
     assert fetched.attrs["provenance"]["source"] == "cached-metrics"
-    shutil.copy(DATA / own_files.NB101_COMPACT, machine / own_files.NB101_COMPACT)
+    shutil.copy(DATA / registry.NB101_COMPACT, machine / registry.NB101_COMPACT)
     assert accuracy("nb101", "cifar10", "test").attrs["provenance"]["source"] == "compact"
     pd.testing.assert_series_equal(fetched_parameters, parameters("nb101"), check_exact=True)
 
 
 @needs_all
 def test_rankers_learn_from_test_accuracy_and_say_so(machine):
-    shutil.copy(DATA / own_files.NB101_COMPACT, machine / own_files.NB101_COMPACT)
+    shutil.copy(DATA / registry.NB101_COMPACT, machine / registry.NB101_COMPACT)
     series, split, provenance = learned("nb101", "cifar10")
     truth, judged_on, judged = judge("nb101", "cifar10")
     assert split == judged_on == "test"

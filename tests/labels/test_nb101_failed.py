@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_labels_nb101 import COUNT, needs_all
 
-from parzc_core import labels, labels_nb101_failed
+from parzc_core import labels
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.labels_nb101_failed import CHANCE, failed_runs, taught, trained, without_failed
+from parzc_core.labels import nb101_failed
+from parzc_core.labels.nb101_failed import CHANCE, failed_runs, taught, trained, without_failed
 
 ACCURACY = st.floats(80.0, 95.0)
 
@@ -72,5 +73,5 @@ def test_rankers_and_judges_get_them_with_a_note():
     assert provenance["seeds"] == "mean of a cell's 3 runs that trained"
     assert source["inferred"]
     assert series.min() == pytest.approx(labels.accuracy("nb101", "cifar10", "test").min())
-    assert known.min() >= labels_nb101_failed.FAILED
+    assert known.min() >= nb101_failed.FAILED
     assert known.std() == pytest.approx(2.8, abs=0.1)  # of 5.8 with them

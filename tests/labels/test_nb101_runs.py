@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tfrecord_files as written
 
-from parzc_core import labels_nb101, labels_nb101_runs, own_files, paths
+from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing
-from parzc_core.labels import accuracy, judge, learned, parameters
-from parzc_core.labels_nb101_runs import read
+from parzc_core.files import registry
+from parzc_core.labels import accuracy, judge, learned, nb101, nb101_runs, parameters
+from parzc_core.labels.nb101_runs import read
 from parzc_core.spaces import nb101_cells
 
 CELLS = nb101_cells.enumerate_cells(3)  # the seven cells of up to three vertices stand for all
@@ -51,10 +52,10 @@ def path(tmp_path, monkeypatch):
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
     monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(nb101_cells, "all_cells", lambda: CELLS)
-    remembered = (labels_nb101._index, labels_nb101._runs)
+    remembered = (nb101._index, nb101._runs)
     for each in remembered:
         each.cache_clear()
-    path = tmp_path / own_files.NB101_TFRECORD
+    path = tmp_path / registry.NB101_TFRECORD
     path.parent.mkdir()
     yield path
     for each in remembered:
@@ -92,10 +93,10 @@ def test_validation_accuracy_is_at_hand_with_it(path):
 
 def test_a_file_is_parsed_once_for_each_state_of_it(path, monkeypatch):
     parsed = []
-    monkeypatch.setattr(labels_nb101_runs, "read", lambda *arguments: parsed.append(1) or read(*arguments))
+    monkeypatch.setattr(nb101_runs, "read", lambda *arguments: parsed.append(1) or read(*arguments))
 
     def best() -> float:
-        labels_nb101._runs.cache_clear()
+        nb101._runs.cache_clear()
         return accuracy("nb101", "cifar10", "val").max()
 
     path.write_bytes(file_of(contents()))

@@ -11,14 +11,19 @@ import torch
 from nds_genotypes import DARTS_V2, NASNET_A
 from torch import nn
 
-from parzc_core import collecting, collection, data_status, labels, labels_nb301, labels_nds
-from parzc_core.collection import CollectionConfig
+from parzc_core import labels
+from parzc_core.collecting import one, sample
+from parzc_core.collecting.one import CollectionConfig
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.spaces import nds, nds_genotype
+from parzc_core.files import status
+from parzc_core.labels import nb301
+from parzc_core.labels import nds as labels_nds
+from parzc_core.spaces import nds
+from parzc_core.spaces.nds import genotype as nds_genotype
 
 DARTS = nds.SPACES["nds_darts"]
-PUBLISHED = Path(os.environ.get("PARZC_DATA", "")) / labels_nb301.FILE
-needs_nb301 = pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"PARZC_DATA has no {labels_nb301.FILE}")
+PUBLISHED = Path(os.environ.get("PARZC_DATA", "")) / nb301.FILE
+needs_nb301 = pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"PARZC_DATA has no {nb301.FILE}")
 
 
 def entry(genotype: dict[str, Any], errors: list[float], width: int = 16, depth: int = 4, **more: Any) -> dict:
@@ -90,7 +95,7 @@ def test_rankers_learn_and_are_judged_on_the_only_accuracy_there_is(folder: Path
 
 def test_status_says_which_of_the_files_are_there(folder: Path) -> None:
     (folder / "PNAS_fix-w-d.json").write_text("[]")
-    rows = data_status.status().set_index("data")["kind"]
+    rows = status.status().set_index("data")["kind"]
     assert rows["nds_data/PNAS_fix-w-d.json"] == "PARZC_DATA"
     assert rows["nds_data/PNAS.json"] == "absent (no download)"
     assert sum(name.startswith("nds_data/") for name in rows.index) == 9
@@ -100,14 +105,14 @@ def test_labelled_architectures_can_be_the_sample(folder: Path) -> None:
     trained = [entry(DARTS_V2, [10.0], width=width, depth=depth) for width in (16, 24, 32) for depth in (4, 8, 8)]
     (folder / "DARTS.json").write_text(json.dumps(trained))
     config = CollectionConfig("nds_darts", cells=6, sample="labelled")
-    archs = collection.architectures(config)
+    archs = one.architectures(config)
     assert archs == list(dict.fromkeys(labels.judge("nds_darts", "cifar10")[0].index))
     assert len(archs) == 6
-    assert collection.architectures(CollectionConfig("nds_darts", cells=4, sample="labelled")) == archs[:4]
-    assert "--sample labelled" in collecting.command(config)
+    assert one.architectures(CollectionConfig("nds_darts", cells=4, sample="labelled")) == archs[:4]
+    assert "--sample labelled" in sample.command(config)
     assert "sample" not in CollectionConfig("nds_darts").plain()  # so that older stores stay what they were
     with pytest.raises(BadInput, match="got cells=7; expected at most 6"):
-        collection.architectures(CollectionConfig("nds_darts", cells=7, sample="labelled"))
+        one.architectures(CollectionConfig("nds_darts", cells=7, sample="labelled"))
 
 
 def test_variants_are_files_of_their_own_and_read_again_when_they_change(folder: Path) -> None:
@@ -170,7 +175,7 @@ COMPACT = (
 
 
 def test_a_compact_cell_is_its_architecture() -> None:
-    assert labels_nb301.architecture(COMPACT, 36, 20) == str(nds_genotype.from_genotype(DARTS.family, DARTS_V2, 36, 20))
+    assert nb301.architecture(COMPACT, 36, 20) == str(nds_genotype.from_genotype(DARTS.family, DARTS_V2, 36, 20))
 
 
 @pytest.mark.parametrize(
@@ -184,23 +189,23 @@ def test_a_compact_cell_is_its_architecture() -> None:
 )
 def test_a_bad_compact_cell_is_named(bad: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        labels_nb301.architecture(bad)
+        nb301.architecture(bad)
 
 
 def test_a_file_of_cells_becomes_a_table(tmp_path: Path) -> None:
-    scores = {name: {"score": float(i), "time": 1.0} for i, name in enumerate(labels_nb301.SCORES)}
+    scores = {name: {"score": float(i), "time": 1.0} for i, name in enumerate(nb301.SCORES)}
     cell = {"idx": "1", "arch": COMPACT, "val_accuracy": 93.5, **scores, "jacov": {"score": -1e8, "time": 1.0}}
     path = tmp_path / "cells.json"
     path.write_text(json.dumps({"cifar10": {COMPACT: cell}}))
-    table = labels_nb301.read(path)
-    assert table.index.tolist() == [labels_nb301.architecture(COMPACT)]
-    assert list(table.columns) == ["accuracy", *labels_nb301.SCORES]
-    assert (table["accuracy"].iloc[0], table["synflow"].iloc[0]) == (93.5, labels_nb301.SCORES.index("synflow"))
+    table = nb301.read(path)
+    assert table.index.tolist() == [nb301.architecture(COMPACT)]
+    assert list(table.columns) == ["accuracy", *nb301.SCORES]
+    assert (table["accuracy"].iloc[0], table["synflow"].iloc[0]) == (93.5, nb301.SCORES.index("synflow"))
     assert math.isnan(table["jacov"].iloc[0])
     for broken in (path.read_text()[:200], json.dumps({"cifar10": {COMPACT: {"val_accuracy": 93.5}}}), "[]"):
         path.write_text(broken)
         with pytest.raises(BadInput, match=r"cells\.json cannot be read"):
-            labels_nb301.read(path)
+            nb301.read(path)
 
 
 def test_without_the_file_its_address_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,17 +215,17 @@ def test_without_the_file_its_address_is_named(tmp_path: Path, monkeypatch: pyte
         LabelsMissing,
         match=r"no nasbench301/zc_nasbench301\.json in PARZC_DATA or in the cache; get it with `parzc data fetch`",
     ):
-        labels_nb301.published()
+        nb301.published()
     (tmp_path / "nasbench301").mkdir()
-    (tmp_path / labels_nb301.FILE).write_text("{}")
+    (tmp_path / nb301.FILE).write_text("{}")
     with pytest.raises(CorruptDownload, match=r"got sha256 .*expected 537e9abd"):
-        labels_nb301.published()
+        nb301.published()
 
 
 @needs_nb301
 def test_the_725_published_cells_are_those_of_the_darts_space() -> None:
     """Published parameters are ours without the affine parameters that BatchNorm has inside a cell's operations: exactly."""
-    table = labels_nb301.published()
+    table = nb301.published()
     assert len(table) == table.index.nunique() == 725
     assert table["accuracy"].between(85, 96).all()
     assert table.notna().all().all()

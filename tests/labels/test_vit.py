@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from parzc_core import downloads, labels_vit, pinned_files
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.labels import accuracy, architectures, judge, learned
-from parzc_core.spaces import autoformer, pit
+from parzc_core.files import registry
+from parzc_core.labels import accuracy, architectures, judge, learned, vit
+from parzc_core.spaces.vit import autoformer, pit
 
 FOLDER = Path(os.environ.get("PARZC_DATA", "")) / "vitbench"
 needs_labels = pytest.mark.skipif(not FOLDER.is_dir(), reason="PARZC_DATA has no vitbench folder")
@@ -53,8 +53,8 @@ def machine(tmp_path, monkeypatch):
         torch.save(rows, path)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         line = {"url": "https://x/y", "size": 1, "licence": "MIT", "holds": "", "tables": (), "gain": ""}
-        files.append(pinned_files.PinnedFile(name=f"vitbench/{name}.pth", sha256=sha256, **line))
-    monkeypatch.setattr(downloads, "FILES", tuple(files))
+        files.append(registry.PinnedFile(name=f"vitbench/{name}.pth", sha256=sha256, **line))
+    monkeypatch.setattr(registry, "FILES", tuple(files))
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
     monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
     return tmp_path
@@ -86,16 +86,16 @@ def test_unusable_columns_are_refused_with_the_reason(machine) -> None:
     with pytest.raises(
         BadInput, match="imagenet_super_acc of gt_autoformer_2 is not to be used: its values do not belong"
     ):
-        labels_vit.column("gt_autoformer_2", "imagenet_super_acc")
+        vit.column("gt_autoformer_2", "imagenet_super_acc")
     with pytest.raises(BadInput, match="trained with distillation only"):
-        labels_vit.column("gt_autoformer_2", "flower_base_acc")
-    assert labels_vit.column("gt_autoformer", "imagenet_super_acc").iloc[3] == 6.3
+        vit.column("gt_autoformer_2", "flower_base_acc")
+    assert vit.column("gt_autoformer", "imagenet_super_acc").iloc[3] == 6.3
     with pytest.raises(
         UnknownName, match=r"unknown column of gt_pit 'imagenet_super_acc'; expected one of: c100_base_acc"
     ):
-        labels_vit.column("gt_pit", "imagenet_super_acc")
+        vit.column("gt_pit", "imagenet_super_acc")
     with pytest.raises(UnknownName, match="unknown file of ViT-Bench 'gt'"):
-        labels_vit.column("gt", "c100_kd_acc")
+        vit.column("gt", "c100_kd_acc")
 
 
 def test_what_is_published_nowhere_is_missing_with_advice(machine) -> None:
@@ -150,9 +150,9 @@ def test_an_altered_file_is_refused(machine) -> None:
     ],
 )
 def test_other_content_is_refused(damage, message) -> None:
-    labels_vit.table_of("pit", _rows("pit"), "gt_pit.pth")
+    vit.table_of("pit", _rows("pit"), "gt_pit.pth")
     with pytest.raises(CorruptDownload, match=message):
-        labels_vit.table_of("pit", damage(_rows("pit")), "gt_pit.pth")
+        vit.table_of("pit", damage(_rows("pit")), "gt_pit.pth")
 
 
 @needs_labels
@@ -167,8 +167,8 @@ def test_the_published_files() -> None:
 @needs_labels
 def test_the_reason_for_refusing_the_column_holds() -> None:
     spans = {}
-    for file in labels_vit.FILES["autoformer"]:
-        values = labels_vit._read("autoformer", file)["imagenet_super_acc"]
+    for file in vit.FILES["autoformer"]:
+        values = vit._read("autoformer", file)["imagenet_super_acc"]
         embed = [autoformer.parse(arch).embed for arch in values.index]
         spans[file] = values.groupby(embed).agg(["min", "max"])
     good, bad = spans["gt_autoformer"], spans["gt_autoformer_2"]

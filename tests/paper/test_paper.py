@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from parzc_core import paper
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.paper import audit, findings
+from parzc_core.experiments import paper_audit
+from parzc_core.paper import audit_tables, audit_text, findings
 from parzc_core.paths import NOTEBOOKS
 
 # table: cells, of which with nothing printed ("-", or text), sum of values, sum of spreads, as counted in the paper's text
@@ -96,7 +97,7 @@ def test_table10_is_text() -> None:
     cells = paper.printed("table10").set_index("row")["note"]
     assert cells["Batch Size"] == "[16, 128]"
     assert cells["Learning Rate"] == "[1e-4, 1e-2]"
-    assert audit.searched()["Learning Rate"] == (1e-4, 1e-2)
+    assert audit_text.searched()["Learning Rate"] == (1e-4, 1e-2)
 
 
 def test_a_change_to_what_printed_returns_stays_with_the_caller() -> None:
@@ -136,7 +137,7 @@ def test_bad_file(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_every_finding_is_borne_out() -> None:
-    table = audit.all_findings().set_index("id")
+    table = paper_audit.all_findings().set_index("id")
     assert not (table["status"] == "not confirmed").any()
     assert set(table.index[table["status"] == "not computable"]) == {
         "S3.3-mixing",
@@ -149,7 +150,7 @@ def test_every_finding_is_borne_out() -> None:
 
 def test_spread_of_one_cell_by_hand() -> None:
     """NP, KD: 33.66, 35.19, 34.03; mean 34.29333; squares .40111 + .80401 + .06934 = 1.27447; / 3 = .42482."""
-    cell = audit.ablation_spreads().query("row == 'NP' and metric == 'kendall'").iloc[0]
+    cell = audit_tables.ablation_spreads().query("row == 'NP' and metric == 'kendall'").iloc[0]
     assert cell["printed_spread"] == 0.42
     assert math.isclose(cell["variance"], 0.42482, abs_tol=1e-5)
     assert math.isclose(cell["sample_variance"], 1.27447 / 2, abs_tol=1e-5)
@@ -157,7 +158,7 @@ def test_spread_of_one_cell_by_hand() -> None:
 
 
 def test_tables_3_and_9_by_hand() -> None:
-    lines = audit.table3_against_table9().set_index(["row", "dataset"])
+    lines = audit_tables.table3_against_table9().set_index(["row", "dataset"])
     assert len(lines) == 9 * 3
     assert list(lines.loc[("REA", "ImageNet16-120"), ["same_value", "same_spread"]]) == ["valid", "valid"]
     assert list(lines.loc[("ParZC", "ImageNet16-120"), ["same_value", "same_spread"]]) == ["test", "valid"]
@@ -188,7 +189,7 @@ def test_a_corrected_paper_would_not_be_blamed(monkeypatch: pytest.MonkeyPatch, 
 @given(st.permutations(range(12)), st.permutations(range(12)))
 def test_printed_diff_kendall_is_minus_two_tau_for_large_alpha(x: list[int], y: list[int]) -> None:
     tau = scipy.stats.kendalltau(x, y).statistic
-    assert math.isclose(audit.printed_diff_kendall(np.array(x), np.array(y), alpha=100), -2 * tau, abs_tol=1e-9)
+    assert math.isclose(audit_text.printed_diff_kendall(np.array(x), np.array(y), alpha=100), -2 * tau, abs_tol=1e-9)
 
 
 def test_the_bound_on_kd_and_sp_holds_for_every_ranking_of_six() -> None:
@@ -203,11 +204,11 @@ def test_the_bound_on_kd_and_sp_holds_for_every_ranking_of_six() -> None:
 
 def test_algorithm_1_by_hand() -> None:
     diamond: dict[str, tuple[str, ...]] = {"a": ("b", "c"), "b": ("d",), "c": ("d",), "d": ()}
-    assert audit.printed_algorithm1(diamond) == ["d", "b", "c", "a", "b", "c", "d"]
+    assert audit_text.printed_algorithm1(diamond) == ["d", "b", "c", "a", "b", "c", "d"]
 
 
 def test_printed_min_max() -> None:
-    np.testing.assert_allclose(audit.printed_min_max(np.array([2.0, 4.0, 3.0])), [0, 1, 0.5])
+    np.testing.assert_allclose(audit_text.printed_min_max(np.array([2.0, 4.0, 3.0])), [0, 1, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -221,9 +222,9 @@ def test_broken_list_of_inconsistencies(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "list.md").write_text(text)
-    monkeypatch.setattr(findings, "INCONSISTENCIES", tmp_path / "list.md")
+    monkeypatch.setattr(paper, "INCONSISTENCIES", tmp_path / "list.md")
     with pytest.raises(BadInput, match=message):
-        audit.all_findings()
+        paper_audit.all_findings()
 
 
 def test_a_line_without_a_check_and_a_second_check_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +232,7 @@ def test_a_line_without_a_check_and_a_second_check_are_refused(monkeypatch: pyte
         findings.finding("T1-sign")(findings.CHECKS["T1-sign"])
     monkeypatch.delitem(findings.CHECKS, "T1-sign")
     with pytest.raises(BadInput, match="T1-sign"):
-        audit.all_findings()
+        paper_audit.all_findings()
 
 
 def test_a_cell_the_paper_lacks() -> None:

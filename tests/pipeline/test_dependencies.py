@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_notebooks import write_notebook
 
-from parzc_core.dependencies import notebook_dependencies
+from parzc_core.pipeline.dependencies import notebook_dependencies
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import psutil
 import pytest
 from tiny_notebooks import texts, wait_for, write_notebook
 
+from parzc_core.artifact import known_parameters
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.notebooks import NotebookFailed, known_parameters, main, run_notebook
+from parzc_core.pipeline.notebook import NotebookFailed, main, run_notebook
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -120,7 +121,7 @@ def test_no_kernel_outlives_its_run(tmp_path: Path, number: signal.Signals) -> N
         "worker = subprocess.Popen(['sleep', '300'])\n"
         f"Path({str(note)!r}).write_text(f'{{os.getpid()}} {{worker.pid}}')\ntime.sleep(300)",
     )
-    run = subprocess.Popen([sys.executable, "-m", "parzc_core.notebooks", str(source), str(tmp_path / "out.ipynb")])
+    run = subprocess.Popen([sys.executable, "-m", "parzc_core.pipeline.notebook", str(source), str(tmp_path / "out.ipynb")])
     wait_for(lambda: note.exists() and len(note.read_text().split()) == 2)
     kernel, worker = map(int, note.read_text().split())
     run.send_signal(number)

@@ -9,7 +9,9 @@ import pytest
 from dag_project import Project, project_fixture, quick_fixture  # noqa: F401
 from tiny_notebooks import texts, wait_for
 
-from parzc_core import dag, running
+from parzc_core import artifact
+from parzc_core.pipeline import run as running
+from parzc_core.pipeline import tasks
 
 MEET = """
 import time
@@ -63,15 +65,15 @@ def test_notebooks_run_together_share_the_processes_and_the_report_comes_last(
         built.append(sorted(path.stem for path in (project.root / "report" / "notebooks" / profile).glob("*.ipynb")))
         return {"path": "report"}
 
-    monkeypatch.setattr(dag, "build_report", build)
-    outcome = running.run("smoke", 6, dag.discover(), together=2)
+    monkeypatch.setattr(tasks, "build_report", build)
+    outcome = running.run("smoke", 6, artifact.discover(), together=2)
     assert sorted(outcome.minutes) == ["bad", "one", "report", "two"]
     assert list(outcome.failed) == ["bad"]
     assert built == [["bad.failed", "one", "two"]]
     for name in ("one", "two"):
         assert texts(project.root / "report" / "notebooks" / "smoke" / f"{name}.ipynb") == "3\n"
     assert project.plan() == {"one": None, "two": None, "bad": "not run yet, or failed or skipped the last time"}
-    assert running.run("smoke", 6, dag.discover(), together=2).current == ["one", "two"]
+    assert running.run("smoke", 6, artifact.discover(), together=2).current == ["one", "two"]
 
 
 @pytest.mark.parametrize(("jobs", "together", "expected"), [(1, 2, "1"), (2, 2, "1"), (5, 2, "2"), (4, 9, "2")])
@@ -81,6 +83,6 @@ def test_no_more_notebooks_at_once_than_processes_and_notebooks(
 ) -> None:
     project.notebook("a", order=1)
     project.notebook("b", order=2)
-    running.run("smoke", jobs, dag.discover(), together=together)
+    running.run("smoke", jobs, artifact.discover(), together=together)
     given = (project.root / "report" / "notebooks" / "smoke" / "a.ipynb").read_text()
     assert f"jobs={expected}" in given

@@ -6,15 +6,17 @@ import pytest
 from dag_project import Project, meta, project_fixture, quick_fixture  # noqa: F401
 from tiny_notebooks import write_notebook
 
-from parzc_core import dag, downloads, labels, own_files, running
+from parzc_core import artifact, labels
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
+from parzc_core.files import registry
+from parzc_core.pipeline import run, tasks
 
 
 def test_discovery_is_by_metadata_in_order(project: Project) -> None:
     project.notebook("b", order=2, makes=("table06", "table08"))
     project.notebook("a", order=9)
     write_notebook(project.root / "notebooks" / "scratch.ipynb", "1 / 0")
-    assert [(item.name, item.makes, item.parameters) for item in dag.discover()] == [
+    assert [(item.name, item.makes, item.parameters) for item in artifact.discover()] == [
         ("b", ("table06", "table08"), ("profile", "jobs")),
         ("a", (), ("profile", "jobs")),
     ]
@@ -27,27 +29,27 @@ def test_discovery_is_by_metadata_in_order(project: Project) -> None:
 def test_broken_metadata_is_one_clear_error(project: Project, broken: dict[str, object]) -> None:
     write_notebook(project.root / "notebooks" / "odd.ipynb", parzc=broken)
     with pytest.raises(BadInput, match=r"odd\.ipynb.*expected title"):
-        dag.discover()
+        artifact.discover()
 
 
 def test_discovery_refuses_two_makers_and_a_missing_profile(project: Project) -> None:
     project.notebook("a", makes=("table06",))
     second = project.notebook("b", makes=("table06",))
     with pytest.raises(BadInput, match=r"table06 is made by a\.ipynb and by b\.ipynb"):
-        dag.discover()
+        artifact.discover()
     write_notebook(second, parameters="jobs = 1", parzc=meta())
     with pytest.raises(BadInput, match=r"b\.ipynb has no parameter 'profile'"):
-        dag.discover()
+        artifact.discover()
 
 
 def test_selection_by_notebook_table_figure_or_beginning(project: Project) -> None:
     project.notebook("fig02_05_importance", order=3, makes=("fig02_importance", "fig05_importance"))
     project.notebook("table06_ablation", order=1, makes=("table06",))
     project.notebook("fig06_tsne", order=2, makes=("fig06b_tsne",))
-    found = dag.discover()
+    found = artifact.discover()
 
     def names(*asked: str) -> list[str]:
-        return [item.name for item in dag.select(asked, found)]
+        return [item.name for item in artifact.select(asked, found)]
 
     everything = ["table06_ablation", "fig06_tsne", "fig02_05_importance"]
     assert names() == everything
@@ -86,14 +88,14 @@ def test_only_what_changed_is_run_again(project: Project) -> None:
     project.run()
     assert list(project.plan().values()) == [None, None]
 
-    assert running.plan("full", dag.discover())["second"] is not None  # each profile has its own record
+    assert run.plan("full", artifact.discover())["second"] is not None  # each profile has its own record
 
 
 @pytest.mark.usefixtures("quick")
 def test_other_labels_or_statistics_are_a_change(project: Project) -> None:
     project.notebook("only")
     project.run()
-    for name in (downloads.FILES[0].name, own_files.FILES[0].name):
+    for name in (registry.FILES[0].name, registry.OWN_FILES[0].name):
         file = project.root / "labels" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("x")
@@ -178,8 +180,8 @@ def test_every_need_is_asked_for_and_each_reason_said_once(project: Project, mon
     monkeypatch.setattr(labels, "judge", judge)
     project.notebook("all", needs=["x/a", "here/b", "y/c", "x/d"])
     project.notebook("none", order=2)
-    everything, nothing = dag.discover()
-    assert (dag.unmet(everything), dag.unmet(nothing)) == ("no x; no y", None)
+    everything, nothing = artifact.discover()
+    assert (tasks.unmet(everything), tasks.unmet(nothing)) == ("no x; no y", None)
     assert asked == [("x", "a"), ("here", "b"), ("y", "c"), ("x", "d")]
 
 
@@ -188,9 +190,9 @@ def test_every_need_is_asked_for_and_each_reason_said_once(project: Project, mon
 def test_a_need_that_no_benchmark_has_is_the_authors_mistake(project: Project, need: str) -> None:
     project.notebook("odd", needs=[need])
     project.notebook("good", order=2)
-    (odd, _) = dag.discover()
+    (odd, _) = artifact.discover()
     with pytest.raises(BadInput, match=rf"odd\.ipynb needs labels '{need}': unknown .* expected one of: "):
-        dag.unmet(odd)
+        tasks.unmet(odd)
     outcome = project.run()
     assert (list(outcome.failed), outcome.skipped) == (["odd"], {})
     assert "Traceback" not in outcome.failed["odd"]
@@ -213,7 +215,7 @@ def test_corrupt_labels_are_a_failure_and_no_reason_to_skip(project: Project, mo
 def test_needs_of_another_form_are_one_clear_error(project: Project, needs: object) -> None:
     project.notebook("odd", needs=needs)
     with pytest.raises(BadInput, match=r"odd\.ipynb.* has needs .*expected a list of space/dataset, such as"):
-        dag.discover()
+        artifact.discover()
 
 
 @pytest.mark.usefixtures("quick")
@@ -222,7 +224,7 @@ def test_a_failed_report_is_a_failure(project: Project, monkeypatch: pytest.Monk
         raise BadInput("no rows")
 
     project.notebook("only")
-    monkeypatch.setattr(dag, "build_report", broken)
+    monkeypatch.setattr(tasks, "build_report", broken)
     outcome = project.run()
     assert list(outcome.failed) == ["report"]
     assert "report: not built" in outcome.overview()
@@ -230,9 +232,9 @@ def test_a_failed_report_is_a_failure(project: Project, monkeypatch: pytest.Monk
 
 def test_an_optional_result_may_be_left_out(project: Project) -> None:
     project.notebook("some", order=1, makes=("table01", "fig06a_tsne"), optional=["fig06a_tsne"])
-    (one,) = dag.discover()
+    (one,) = artifact.discover()
     assert [product.name for product in one.products("smoke")] == ["rows.csv"]
-    assert dag.select(["fig06a"], [one]) == (one,)
+    assert artifact.select(["fig06a"], [one]) == (one,)
     project.notebook("odd", order=2, makes=("table02",), optional=["table03"])
     with pytest.raises(BadInput, match=r"odd\.ipynb.* has optional .*expected a list of some of makes"):
-        dag.discover()
+        artifact.discover()

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput
-from parzc_core.model import Inputs
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.graph_features import graph_features
 from parzc_core.predictors.trees import one_hot
+from parzc_core.ranker import Inputs
 from parzc_core.spaces import nb201
 
 KINDS = Kinds.of("nb201")

@@ -8,10 +8,10 @@ import torch
 
 from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.model import Inputs
 from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, graphs_alone, predictor
-from parzc_core.predictors.schedule import Schedule
+from parzc_core.ranker import Inputs
 from parzc_core.spaces import nb101, nb201
 
 NETWORKS = ("NP", "ReNAS", "NAO", "GATES", "CTNAS", "TNASP", "PINAT")

@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core.model import Inputs
 from parzc_core.predictors.arch2vec import Arch2VecConfig, Autoencoder, pretrained
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.gates import Flow, GATESConfig, GATESNetwork
 from parzc_core.predictors.nao import NAOConfig, NAONetwork
+from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.pinat import PIM, InvariantConvolution
 from parzc_core.predictors.registry import predictor
 from parzc_core.predictors.renas import LeNet, ReNASConfig, logistic_rank_loss
-from parzc_core.predictors.schedule import Schedule
 from parzc_core.predictors.transformer import SelfAttention, laplacian
+from parzc_core.ranker import Inputs
 from parzc_core.spaces import nb201
 
 KINDS = Kinds.of("nb201")

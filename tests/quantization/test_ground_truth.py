@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from parzc_core.errors import BadInput
-from parzc_core.mixed_precision import checkpoint
-from parzc_core.mixed_precision.benchmark import Evaluation, evaluate_all, fingerprint
-from parzc_core.mixed_precision.bits import configuration, quantizable_layers, sample
-from parzc_core.mixed_precision.data import FILES, Images, digits, fashion_mnist, folder_of_fashion_mnist
-from parzc_core.mixed_precision.quantizer import quantize_weight
-from parzc_core.mixed_precision.renormalize import renormalize
-from parzc_core.mixed_precision.resnet import ResNet18
-from parzc_core.mixed_precision.training import Recipe, accuracy, train, trained
-from parzc_core.run_store import RunStore
+from parzc_core.images.fashion_mnist import FILES, Images, digits, fashion_mnist, folder_of_fashion_mnist
+from parzc_core.quantization import network as checkpoint
+from parzc_core.quantization.bits import configuration, quantizable_layers, sample
+from parzc_core.quantization.ground_truth import Evaluation, evaluate_all, fingerprint
+from parzc_core.quantization.network import Recipe, ResNet18, accuracy, train, trained
+from parzc_core.quantization.quantizer import quantize_weight
+from parzc_core.quantization.ranges import renormalize
+from parzc_core.storage.run_store import RunStore
 
 RECIPE = Recipe(epochs=3, batch=64, width=8, flip=False, shift=1, limit=640)
 QUICK = Evaluation(calibration=64, test=200, batch=64)
@@ -152,7 +151,7 @@ def test_the_first_folder_with_all_files_is_taken(tmp_path: Path, monkeypatch: p
     mine, debian, cache = tmp_path / "mine" / "fashion-mnist", tmp_path / "debian", tmp_path / "cache" / "fashion-mnist"
     monkeypatch.setenv("PARZC_DATA", str(mine.parent))
     monkeypatch.setenv("PARZC_CACHE", str(cache.parent))
-    monkeypatch.setattr("parzc_core.mixed_precision.data.DEBIAN", debian)
+    monkeypatch.setattr("parzc_core.images.fashion_mnist.DEBIAN", debian)
     assert folder_of_fashion_mnist() is None
     for folder in (cache, debian, mine):
         folder.mkdir(parents=True)

@@ -11,12 +11,12 @@ from torch import nn
 
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.mixed_precision import bits as bits_
-from parzc_core.mixed_precision.features import features
-from parzc_core.mixed_precision.hessian import Curvature, average_traces, top_eigenvalues
-from parzc_core.mixed_precision.orthogonality import orthogonality
-from parzc_core.mixed_precision.proxies import REGISTRY, Sensitivities, grid_deviation, qe, scores
-from parzc_core.mixed_precision.quantizer import quantize_weight
+from parzc_core.quantization import bits as bits_
+from parzc_core.quantization.hessian import Curvature, average_traces, top_eigenvalues
+from parzc_core.quantization.proxies import REGISTRY, grid_deviation, qe, scores
+from parzc_core.quantization.quantizer import quantize_weight
+from parzc_core.quantization.rankers import features
+from parzc_core.quantization.sensitivities import Sensitivities, orthogonality
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.mixed_precision import bits as bits_
-from parzc_core.mixed_precision.clipping import least_error_ranges
-from parzc_core.mixed_precision.quantizer import (
+from parzc_core.quantization import bits as bits_
+from parzc_core.quantization.quantizer import (
     FRACTIONS,
     Range,
     activation_grid,
@@ -19,7 +18,7 @@ from parzc_core.mixed_precision.quantizer import (
     quantize_weight,
     weight_scale,
 )
-from parzc_core.mixed_precision.renormalize import renormalize
+from parzc_core.quantization.ranges import least_error_ranges, renormalize
 
 
 def small() -> nn.Module:

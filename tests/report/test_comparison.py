@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parzc_core import paper, verdicts
+from parzc_core import paper
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.results import Row, write_rows
-from parzc_core.verdicts import compare, judge, summary
+from parzc_core.report import comparison
+from parzc_core.report.comparison import compare, judge, summary
+from parzc_core.storage.rows import Row, write_rows
 
 COLUMN = "NB201-CF10 78"  # of Table 6
 
@@ -64,7 +65,7 @@ def test_rule_is_symmetric_and_complete(printed: float, ours: float, low: float,
 @pytest.mark.parametrize("table", paper.table_names())
 def test_a_table_that_was_not_run_shows_what_is_printed(tmp_path: Path, table: str) -> None:
     frame, printed = compare(table, "smoke", tmp_path), paper.printed(table)
-    assert tuple(frame.columns) == verdicts.COLUMNS
+    assert tuple(frame.columns) == comparison.COLUMNS
     assert list(frame["row"]) == list(printed["row"])
     assert frame["paper"].equals(printed["value"])
     assert frame["paper_spread"].equals(printed["spread"])
@@ -158,7 +159,7 @@ def test_summary(tmp_path: Path) -> None:
     assert tuple(frame.index) == paper.table_names()
     six = frame.loc["table06"]
     assert (six["run"], six["minutes"], six["cells"]) == (True, 12.5, 17)
-    assert [six[verdict] for verdict in verdicts.VERDICTS] == [1, 1, 0, 1, 14, 0]
+    assert [six[verdict] for verdict in comparison.VERDICTS] == [1, 1, 0, 1, 14, 0]
     assert [six[f"origin_{name}"] for name in ("reproduced", "recreated", "quoted", "unavailable")] == [2, 1, 14, 0]
     assert frame.loc["table07", "run"]
     assert math.isnan(frame.loc["table07", "minutes"])  # its manifest does not tell

@@ -8,8 +8,13 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from report_rows import CELL, put
 
-from parzc_core import paper, paths, plots, report, results
+from parzc_core import paper, paths
+from parzc_core.drawing import cells as cells_
+from parzc_core.drawing import style as style_
 from parzc_core.errors import UnknownName
+from parzc_core.report import page as report
+from parzc_core.report import readme
+from parzc_core.storage import rows
 
 NASTY = 'run <b>"twice"</b> & | more_$5\\'
 
@@ -64,7 +69,7 @@ def test_with_nothing_run_every_printed_value_is_there_and_quoted(project):
 
 
 def test_the_page_fetches_nothing(project):
-    plots.save_figure(plots.cell_graph(CELL), "fig02_importance", "full")
+    style_.save_figure(cells_.cell_graph(CELL), "fig02_importance", "full")
     put("table06", {"column": "NB201-CF10 78", "row": "NP", "note": "see http://example.org"})
     html = report.build("full").read_text()
     soup = BeautifulSoup(html, "html.parser")
@@ -109,7 +114,7 @@ def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
     assert texts(cell(soup, "table01", "Params", 0)) == "37.0 quoted"
     for shown in section(soup, "table01").select("td.cell"):
         (badge,) = shown.select(".badge")
-        assert texts(badge) in results.ORIGINS
+        assert texts(badge) in rows.ORIGINS
     assert "12.3 CPU-minutes" in texts(section(soup, "table01"))
     assert "c judged on validation accuracy" in texts(section(soup, "table01"))
     overview = texts(section(soup, "dashboard"))
@@ -241,8 +246,8 @@ def test_a_skipped_notebook_is_told_quietly_and_its_tables_are_quoted(project):
 
 
 def test_figures_are_embedded_with_a_link_to_their_pdf(project):
-    plots.save_figure(plots.cell_graph(CELL), "fig04_rank_correlation", "full")
-    plots.save_figure(plots.cell_graph(CELL), "my_own", "smoke")
+    style_.save_figure(cells_.cell_graph(CELL), "fig04_rank_correlation", "full")
+    style_.save_figure(cells_.cell_graph(CELL), "my_own", "smoke")
     soup = page("smoke")
     drawn = section(soup, "fig04_rank_correlation")
     assert drawn.select_one("img[src^='data:image/png;base64,']")
@@ -267,7 +272,7 @@ def test_an_unknown_profile_is_refused(project):
     with pytest.raises(UnknownName, match="fastest"):
         report.build("fastest")
     with pytest.raises(UnknownName, match="fastest"):
-        report.readme_summary("fastest")
+        readme.readme_summary("fastest")
 
 
 def test_a_run_without_a_number_is_told_from_one_that_could_not_be_made(project):

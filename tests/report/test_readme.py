@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from report_rows import CELL, put
 
-from parzc_core import plots, report
+from parzc_core.drawing import cells, style
 from parzc_core.errors import BadInput
-from parzc_core.report_readme import readme_block
+from parzc_core.report import readme as readme_
+from parzc_core.report.readme import readme_block
 
 
 def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
@@ -19,8 +20,8 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
         {"row": "NP+Mixer+BN (aligned)", "value": 72.5, **column},
         minutes=33.3,
     )
-    plots.save_figure(plots.cell_graph(CELL), "fig06b_tsne", "full")
-    lines = report.readme_summary().splitlines()
+    style.save_figure(cells.cell_graph(CELL), "fig06b_tsne", "full")
+    lines = readme_.readme_summary().splitlines()
     (line,) = [line for line in lines if line.startswith("| Table 6 ")]
     assert "68.89 ±1.40 (variance) → 63.00 [62.00, 64.00] (-5.89) lower (reproduced)" in line
     assert "NP+Mixer+BN (aligned), NB201-CF10 78 Kendall: – → 72.50 new (reproduced)" in line
@@ -35,22 +36,22 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
 def test_the_readme_block_is_replaced_and_nothing_else(project):
     readme = Path(project / "README.md")
     with pytest.raises(BadInput, match="summary:begin"):
-        report.update_readme()
+        readme_.update_readme()
     readme.write_text("# Title\n<!-- summary:begin -->\nold\n<!-- summary:end -->\nrest\n")
-    assert report.update_readme() is True
+    assert readme_.update_readme() is True
     text = readme.read_text()
     assert text.startswith("# Title\n<!-- summary:begin -->\n")
     assert text.endswith("<!-- summary:end -->\nrest\n")
     assert "old" not in text
-    assert readme_block() == report.readme_summary().strip()
-    assert report.update_readme() is False
+    assert readme_block() == readme_.readme_summary().strip()
+    assert readme_.update_readme() is False
     readme.write_text("<!-- summary:end --> <!-- summary:begin -->")
     with pytest.raises(BadInput, match="summary:begin"):
-        report.update_readme()
+        readme_.update_readme()
 
 
 def test_the_readme_says_what_the_committed_rows_say():
     block = readme_block()
     if block is None:
         pytest.skip("README.md has no summary yet")
-    assert block == report.readme_summary("full").strip(), "run `parzc report --readme`"
+    assert block == readme_.readme_summary("full").strip(), "run `parzc report --readme`"

@@ -4,16 +4,17 @@ import re
 
 import pytest
 
-from parzc_core import paper, report, verdicts
+from parzc_core import paper
 from parzc_core.errors import BadInput
-from parzc_core.report_tables import render_csv
-from parzc_core.report_view import view
+from parzc_core.report import comparison, tables
+from parzc_core.report.layout import view
+from parzc_core.report.tables import render_csv
 
 
 @pytest.mark.parametrize("table", paper.table_names())
 def test_markdown_and_latex_hold_every_printed_number_and_origin(table, tmp_path):
-    frame = verdicts.compare(table, "full", tmp_path)
-    markdown, latex = report.render_markdown(frame), report.render_latex(frame)
+    frame = comparison.compare(table, "full", tmp_path)
+    markdown, latex = tables.render_markdown(frame), tables.render_latex(frame)
     for text in (markdown, latex):
         assert text.count("(quoted)") == len(frame)
         found = set(re.findall(r"-?\d+(?:\.\d+)?", text))
@@ -29,7 +30,7 @@ def test_markdown_and_latex_hold_every_printed_number_and_origin(table, tmp_path
 
 
 def test_the_wide_csv_has_a_line_a_row(tmp_path):
-    frame = verdicts.compare("table06", "full", tmp_path)
+    frame = comparison.compare("table06", "full", tmp_path)
     lines = render_csv(frame).splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == list(dict.fromkeys(frame["row"]))
     assert "NB201-CF10 78 kendall paper" in lines[0]
@@ -38,4 +39,4 @@ def test_the_wide_csv_has_a_line_a_row(tmp_path):
 
 def test_view_refuses_an_empty_frame(tmp_path):
     with pytest.raises(BadInput, match="without rows"):
-        report.render_markdown(verdicts.compare("table06", "full", tmp_path).iloc[:0])
+        tables.render_markdown(comparison.compare("table06", "full", tmp_path).iloc[:0])

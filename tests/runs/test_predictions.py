@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import experiments, predictions
+from parzc_core import encoding, paths
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data, judgeable
 from parzc_core.collector import NodeStatistics
-from parzc_core.experiments import Data, RankerRun
-from parzc_core.predictions import Prediction, judgeable, predict_unseen
+from parzc_core.runs import rankers
+from parzc_core.runs.predictions import Prediction, predict_unseen
+from parzc_core.runs.rankers import RankerRun
 from parzc_core.spaces import nb201
-from parzc_core.spaces.nb201_classes import canonical
-from parzc_core.statistics_store import Collection, Record, StatisticsStore, pack
+from parzc_core.spaces.nb201_cells import canonical
+from parzc_core.storage.statistics import Collection, Record, StatisticsStore, pack
 
 RUN = RankerRun(train=20, size="tiny", epochs=2)
 
@@ -27,7 +30,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Data:
     nodes = nb201.SLOTS[:12]
     statistics = [
         NodeStatistics(
-            nodes, experiments.PAPER_PROXIES, generator.uniform(size=(3, 12)), np.ones(12, int), tuple(range(12))
+            nodes, encoding.PAPER_PROXIES, generator.uniform(size=(3, 12)), np.ones(12, int), tuple(range(12))
         )
         for _ in archs
     ]
@@ -42,18 +45,18 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Data:
         np.stack([graph.adjacency for graph in graphs]),
         np.stack([graph.operations for graph in graphs]),
     )
-    monkeypatch.setattr(experiments, "load", lambda *_: data)
-    monkeypatch.setattr(predictions, "data_of", lambda _: data)
+    monkeypatch.setattr(labelled, "load", lambda *_: data)
+    monkeypatch.setattr(rankers, "data_of", lambda _: data)
     return data
 
 
 def test_every_cell_not_trained_on_is_predicted_once(few: Data, tmp_path: Path) -> None:
     (found,) = predict_unseen([RUN], tmp_path / "runs.jsonl")
-    train, judged = experiments.training_cells(40, 20, 0)
+    train, judged = labelled.training_cells(40, 20, 0)
     assert found.archs == tuple(few.collection.archs[i] for i in judged)
     assert np.array_equal(found.truth, few.judged[judged])
     assert np.array_equal(found.validation, few.learn[judged])
-    ranker, inputs, _, _ = experiments.train_ranker(RUN)
+    ranker, inputs, _, _ = rankers.train_ranker(RUN)
     assert np.array_equal(found.score, ranker.predict(inputs[judged]))  # to the last bit, through the store
     seen = {canonical(few.collection.archs[i])[0] for i in train}
     assert found.twin.tolist() == [canonical(arch)[0] in seen for arch in found.archs]
@@ -64,8 +67,8 @@ def test_a_stored_run_is_not_trained_again(few: Data, tmp_path: Path, monkeypatc
     other = RankerRun(train=20, size="tiny", epochs=2, split=1)
     first = predict_unseen([RUN], tmp_path / "runs.jsonl")[0]
     trained: list[RankerRun] = []
-    real = predictions.train_ranker
-    monkeypatch.setattr(predictions, "train_ranker", lambda run: (trained.append(run), real(run))[1])
+    real = rankers.train_ranker
+    monkeypatch.setattr(rankers, "train_ranker", lambda run: (trained.append(run), real(run))[1])
     again = predict_unseen([other, RUN], tmp_path / "runs.jsonl")
     assert trained == [other]
     assert np.array_equal(again[1].score, first.score)
@@ -100,7 +103,7 @@ def test_search_tells_what_choosing_by_score_gives() -> None:
 
 
 def test_judgeable_counts_from_the_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: Data) -> None:
-    monkeypatch.setattr(predictions, "STATISTICS", tmp_path)
+    monkeypatch.setattr(paths, "STATISTICS", tmp_path)
     assert judgeable("nb201", "cifar10") == 0
     store = StatisticsStore(tmp_path / "nb201" / "cifar10")
     archs = few.collection.archs

@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from parzc_core import experiments
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data, training_cells
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.experiments import Data, training_cells
-from parzc_core.inputs import Inputs
-from parzc_core.predictors import registry, runs
+from parzc_core.predictors import registry
+from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, Entry, predictor
-from parzc_core.predictors.runs import PredictorRun, evaluate, run_key, run_predictors
-from parzc_core.predictors.schedule import Schedule
+from parzc_core.ranker import Inputs
+from parzc_core.runs import predictors, rankers
+from parzc_core.runs.predictors import PredictorRun, evaluate, run_key, run_predictors
 from parzc_core.spaces import nb201, stacked_graphs
-from parzc_core.statistics_store import Collection
+from parzc_core.storage.statistics import Collection
 
 RUN = PredictorRun("graph extra-trees", train=20, changes=(("trees", 10),))
 ARCHS = nb201.sample(120, 0)
@@ -41,7 +42,7 @@ def data(monkeypatch):
 
 
 def use(monkeypatch, data: Data) -> None:
-    monkeypatch.setattr(runs, "load", lambda *_: data)
+    monkeypatch.setattr(labelled, "load", lambda *_: data)
 
 
 class Means:
@@ -71,7 +72,7 @@ def test_a_predictor_is_judged_as_a_ranker_on_the_same_cells(data):
         inputs = Inputs(None, data.adjacency, data.operations)
         fitted = predictor(RUN.predictor, "nb201", trees=10).fit(inputs[train], data.learn[train], seed=split)
         score, truth = fitted.predict(inputs[judged]), data.judged[judged]
-        found, ours, theirs = runs.scores(run)
+        found, ours, theirs = predictors.scores(run)
         assert [ours.tolist(), theirs.tolist()] == [train.tolist(), judged.tolist()]
         np.testing.assert_array_equal(found, score)
         result = evaluate(run)
@@ -86,11 +87,11 @@ def test_a_predictor_is_judged_as_a_ranker_on_the_same_cells(data):
 
 
 def test_it_never_sees_accuracies_of_judged_cells(data, monkeypatch):
-    found, _, judged = runs.scores(RUN)
+    found, _, judged = predictors.scores(RUN)
     learn = data.learn.copy()
     learn[judged] = np.random.default_rng(1).normal(size=len(judged))
     use(monkeypatch, dataclasses.replace(data, learn=learn, judged=-data.judged))
-    np.testing.assert_array_equal(runs.scores(RUN)[0], found)
+    np.testing.assert_array_equal(predictors.scores(RUN)[0], found)
 
 
 def test_results_have_what_results_of_rankers_have(tmp_path):
@@ -103,7 +104,7 @@ def test_only_what_the_store_lacks_is_computed(tmp_path, monkeypatch):
     plan = [RUN, dataclasses.replace(RUN, split=1)]
     first = run_predictors(plan[:1], tmp_path / "runs.jsonl")
     asked = []
-    monkeypatch.setattr(runs, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    monkeypatch.setattr(predictors, "evaluate", lambda run: asked.append(run) or evaluate(run))
     both = run_predictors([*plan, RUN], tmp_path / "runs.jsonl")
     assert asked == plan[1:]
     assert both["split"].tolist() == [0, 1, 0]
@@ -127,7 +128,7 @@ def test_a_key_holds_what_decides_the_result_and_nothing_else(monkeypatch):
 def test_other_labels_and_a_changed_predictor_are_other_runs(monkeypatch):
     key = run_key(RUN)
     assert not {"seeds", "version"} & set(key)
-    monkeypatch.setattr(runs, "load", lambda *_: made_up())
+    monkeypatch.setattr(labelled, "load", lambda *_: made_up())
     assert run_key(dataclasses.replace(RUN, seeds="trained")) == key | {"seeds": "trained"}
     monkeypatch.setitem(PREDICTORS, RUN.predictor, dataclasses.replace(PREDICTORS[RUN.predictor], version=2))
     assert run_key(RUN) == key | {"version": 2}
@@ -143,7 +144,7 @@ def test_an_entry_says_what_its_predictor_reads(monkeypatch, data):
     entry = Entry(lambda kinds: NoConfig(), lambda config: Means(), reads=positions)
     monkeypatch.setitem(PREDICTORS, "means", entry)
     run = PredictorRun("means", train=20)
-    found, train, judged = runs.scores(run)
+    found, train, judged = predictors.scores(run)
     assert asked == [train.tolist()]
     np.testing.assert_array_equal(found, np.sin(judged))
     key = run_key(run)
@@ -170,4 +171,4 @@ def test_bad_runs_are_refused():
     with pytest.raises(BadInput, match="at least two"):
         PredictorRun("NP", train=1)
     assert registry.graphs_alone is PREDICTORS["PINAT"].reads
-    assert experiments.GROUP == runs.GROUP
+    assert rankers.GROUP == rankers.GROUP

@@ -5,11 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from parzc_core import experiments, labels, metrics, proxy_table
-from parzc_core.collecting import collect
-from parzc_core.collection import CollectionConfig
+from parzc_core import labels, metrics, paper, paths
+from parzc_core.collecting import labelled as labelled_
+from parzc_core.collecting.labelled import load, training_cells
+from parzc_core.collecting.one import CollectionConfig
+from parzc_core.collecting.sample import collect
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
-from parzc_core.experiments import GROUP, RankerRun, evaluate, inputs_for, load, run_all, train_ranker, training_cells
+from parzc_core.experiments import table01_zero_cost_proxies as table01
+from parzc_core.runs import proxies, rankers
+from parzc_core.runs.rankers import GROUP, RankerRun, evaluate, inputs_for, run_all, train_ranker
 from parzc_core.spaces import nb201
 
 RUN = RankerRun(train=12, size="tiny", epochs=2)
@@ -32,7 +36,7 @@ def statistics(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _use(statistics, monkeypatch):
-    monkeypatch.setattr(experiments, "STATISTICS", statistics)
+    monkeypatch.setattr(paths, "STATISTICS", statistics)
     load.cache_clear()
     yield
     load.cache_clear()
@@ -77,7 +81,7 @@ def test_a_ranker_never_sees_labels_of_judged_cells(monkeypatch):
     learn, rng = data.learn.copy(), np.random.default_rng(0)
     learn[judged] = rng.normal(size=len(judged))
     other = dataclasses.replace(data, learn=learn, judged=rng.normal(size=30))
-    monkeypatch.setattr(experiments, "load", lambda *_: other)
+    monkeypatch.setattr(labelled_, "load", lambda *_: other)
     again, inputs_again, train_again, _ = train_ranker(RUN)
     assert np.array_equal(train, train_again)
     assert np.array_equal(ranker.predict(inputs), again.predict(inputs_again))
@@ -109,7 +113,7 @@ def test_stored_runs_are_not_computed_again(tmp_path, monkeypatch):
     first = run_all(runs, tmp_path / "runs.jsonl")
     assert first["split"].tolist() == [0, 1, 2]
     asked = []
-    monkeypatch.setattr(experiments, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    monkeypatch.setattr(rankers, "evaluate", lambda run: asked.append(run) or evaluate(run))
     again = run_all([*runs, dataclasses.replace(RUN, split=4)], tmp_path / "runs.jsonl")
     assert asked == []
     assert again["kendall"].tolist()[:3] == first["kendall"].tolist()
@@ -124,11 +128,11 @@ def test_a_killed_run_keeps_what_was_done(tmp_path, monkeypatch):
         return evaluate(run)
 
     runs = [RUN, dataclasses.replace(RUN, encoding="aligned")]
-    monkeypatch.setattr(experiments, "evaluate", dies)
+    monkeypatch.setattr(rankers, "evaluate", dies)
     with pytest.raises(KeyboardInterrupt):
         run_all(runs, tmp_path / "runs.jsonl")
     asked = []
-    monkeypatch.setattr(experiments, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    monkeypatch.setattr(rankers, "evaluate", lambda run: asked.append(run) or evaluate(run))
     assert len(run_all(runs, tmp_path / "runs.jsonl")) == 2
     assert [run.encoding for run in asked] == ["aligned"]
 
@@ -144,9 +148,9 @@ def test_bad_runs_are_refused():
 
 def test_table_1_rows_are_correlations_over_finite_cells():
     data = load()
-    scores = proxy_table.network_scores(data)
-    assert list(scores) == list(proxy_table.PROXY_LABELS)
-    correlations = proxy_table.proxy_correlations(data, resamples=20)
+    scores = proxies.network_scores(data)
+    assert list(scores) == list(paper.PROXY_LABELS)
+    correlations = proxies.proxy_correlations(data, resamples=20)
     for proxy in ("snip", "nwot"):
         finite = np.isfinite(scores[proxy].to_numpy())
         expected = metrics.kendall(scores[proxy].to_numpy()[finite], data.judged[finite])
@@ -156,8 +160,8 @@ def test_table_1_rows_are_correlations_over_finite_cells():
     part = correlations[(correlations["proxy"] == "gradsign") & (correlations["metric"] == "kendall")].iloc[0]
     assert (part["n"], part["not_finite"]) == (20, 0)
     assert part["value"] == pytest.approx(metrics.kendall(scores["gradsign"].to_numpy()[:20], data.judged[:20]))
-    rows = proxy_table.table_rows("NB201-CF10", data, correlations, "smoke")
-    assert len(rows) == 2 * len(proxy_table.PROXY_LABELS)
+    rows = table01.table_rows("NB201-CF10", data, correlations, "smoke")
+    assert len(rows) == 2 * len(paper.PROXY_LABELS)
     assert {row.origin for row in rows} == {"reproduced"}
     assert all("judged on" in row.note for row in rows)
 
@@ -171,7 +175,7 @@ def test_scores_of_another_sample_are_refused():
 
 def test_aggregations_by_hand():
     data = load()
-    table = proxy_table.aggregations(data, ["snip"]).loc["SNIP"]
+    table = table01.aggregations(data, ["snip"]).loc["SNIP"]
     values = [one.of("snip") for one in data.collection.statistics]
     expected = {
         "mean over nodes": [v.mean() for v in values],
@@ -182,7 +186,7 @@ def test_aggregations_by_hand():
     for name, score in expected.items():
         assert table[name] == pytest.approx(metrics.kendall(np.array(score), data.judged))
     assert table["sum over nodes"] != table["mean over nodes"]
-    labelled = proxy_table.by_labels(data).loc["SNIP"]
+    labelled = table01.by_labels(data).loc["SNIP"]
     assert labelled[f"judged on {data.judged_on}"] == pytest.approx(table["sum over nodes"])
     assert labelled["judged on val"] == pytest.approx(metrics.kendall(np.array([v.sum() for v in values]), data.learn))
     better = np.argsort(data.judged)[int(0.1 * (len(data) - 1)) + 1 :]
@@ -191,12 +195,12 @@ def test_aggregations_by_hand():
 
 
 def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statistics, monkeypatch):
-    monkeypatch.setattr(proxy_table, "STATISTICS", statistics)
+    monkeypatch.setattr(paths, "STATISTICS", statistics)
     assert (
-        "30 architectures collected, 1000 needed" in proxy_table.collected(["NB201-CF10"])[1]["NB201-CF10"]["judged on"]
+        "30 architectures collected, 1000 needed" in table01.collected(["NB201-CF10"])[1]["NB201-CF10"]["judged on"]
     )
-    monkeypatch.setattr(proxy_table, "LEAST", 30)
-    found, absent = proxy_table.collected(["NB201-CF10", "NB201-CF100"], 25)
+    monkeypatch.setattr(table01, "LEAST", 30)
+    found, absent = table01.collected(["NB201-CF10", "NB201-CF100"], 25)
     assert [(name, len(data)) for name, data in found.items()] == [("NB201-CF10", 25)]
     assert list(absent) == ["NB201-CF100"]
     assert "parzc collect --space nb201 --dataset cifar100" in absent["NB201-CF100"]["judged on"]
@@ -206,6 +210,6 @@ def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statisti
 
     monkeypatch.setattr(labels, "judge", none)
     load.cache_clear()
-    assert proxy_table.collected(["NB201-CF10"])[1] == {"NB201-CF10": {"judged on": "no labels; run parzc data fetch"}}
+    assert table01.collected(["NB201-CF10"])[1] == {"NB201-CF10": {"judged on": "no labels; run parzc data fetch"}}
     with pytest.raises(UnknownName, match="column of Table 1"):
-        proxy_table.collected(["NB301"])
+        table01.collected(["NB301"])

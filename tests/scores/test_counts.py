@@ -10,8 +10,8 @@ from torch import nn
 
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.network_level import REGISTRY, score
-from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, network_proxies, node_proxy
+from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, node_proxy
+from parzc_core.scores.registry import REGISTRY, network_proxies, score
 from parzc_core.spaces import nb201
 
 

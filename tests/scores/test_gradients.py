@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from parzc_core import network_eznas, network_gradients
 from parzc_core.errors import BadInput
-from parzc_core.network_level import REGISTRY, score, score_of
 from parzc_core.passes import Passes
+from parzc_core.scores import eznas
+from parzc_core.scores import gradients as network_gradients
+from parzc_core.scores.registry import REGISTRY, score, score_of
 from parzc_core.spaces import nb201
 
 NAMES = ("logsynflow", "nasi", "knas", "gradsign", "ntk_condition", "eznas")
@@ -234,7 +235,7 @@ def squared_norm(matrices: np.ndarray) -> float:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5).flatmap(lambda n: arrays(np.int8, (3, 2, n, n), elements=st.integers(-1, 1))))
 def test_eznas_program_on_matrices_of_signs(matrices):
-    got = network_eznas._program(torch.tensor(matrices).float() * 0.1)
+    got = eznas._program(torch.tensor(matrices).float() * 0.1)
     assert got == pytest.approx(np.sqrt(squared_norm(matrices)), rel=1e-9, abs=1e-12)
 
 
@@ -242,7 +243,7 @@ def test_eznas_program_sees_a_singular_matrix_through_rounding():
     generator = np.random.default_rng(0)
     matrices = generator.choice([-1.0, 1.0], size=(200, 32, 32))
     matrices[:, 7] = (matrices[:, 3] + matrices[:, 5]) / 2  # ternary, and a combination of two other rows
-    assert network_eznas._program(torch.tensor(matrices)) == 0.0
+    assert eznas._program(torch.tensor(matrices)) == 0.0
 
 
 class Branches(nn.Module):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from parzc_core.network_level import score, score_of
 from parzc_core.passes import Passes
-from parzc_core.spaces import autoformer, nb201, pit
-from parzc_core.spaces.vit_blocks import Attention, Mlp
+from parzc_core.scores.registry import score, score_of
+from parzc_core.spaces import nb201
+from parzc_core.spaces.vit import autoformer, pit
+from parzc_core.spaces.vit.blocks import Attention, Mlp
 
 LABELS = torch.tensor([0, 1, 2, 1])
 

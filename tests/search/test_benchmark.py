@@ -10,19 +10,13 @@ from hypothesis import strategies as st
 from search_toys import SIX, six, table
 
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.search import (
-    FULL,
-    SHORT,
-    Budget,
-    TabularBenchmark,
-    Trajectory,
-    low_fidelity,
-)
+from parzc_core.labels import nb201_12_epochs
+from parzc_core.labels.nb201_12_epochs import EPOCHS
 from parzc_core.search import method as make
-from parzc_core.search.benchmark import PATIENCE, BudgetSpent, Fidelity, Table
+from parzc_core.search.benchmark import FULL, PATIENCE, Budget, BudgetSpent, Fidelity, Step, Table, TabularBenchmark
 from parzc_core.search.choices import NB201
-from parzc_core.search.method import Step
-from parzc_core.search.random_search import RandomSearch
+from parzc_core.search.method import Trajectory
+from parzc_core.search.methods.random_search import RandomSearch
 from parzc_core.spaces import nb201
 
 # The benchmark.
@@ -38,8 +32,8 @@ def test_evaluate_gives_the_table_and_counts_its_seconds() -> None:
 
 def test_the_cheaper_training_costs_its_share() -> None:
     session = six(low=True).open(Budget(seconds=50))
-    assert session.fidelities == (SHORT, FULL)
-    assert session.evaluate("c-y", SHORT) == 45
+    assert session.fidelities == (EPOCHS, FULL)
+    assert session.evaluate("c-y", EPOCHS) == 45
     assert session.cost == pytest.approx(15 * 12 / 200)
     assert not session.known("c-y")
     session.evaluate("c-y")
@@ -130,9 +124,9 @@ def test_published_times_and_the_low_fidelity() -> None:
     assert len(benchmark.table.archs) == 15625
     assert benchmark.table.fidelities[FULL].accuracy.max() == pytest.approx(91.6067, abs=1e-4)
     assert benchmark.table.fidelities[FULL].seconds.mean() == pytest.approx(1828, abs=1)
-    if not low_fidelity.at_hand():
+    if not nb201_12_epochs.at_hand():
         pytest.skip("no 12-epoch labels")
-    low = benchmark.table.fidelities[SHORT]
+    low = benchmark.table.fidelities[EPOCHS]
     assert low.accuracy[:2] == pytest.approx([63.364, 82.834])  # of the published table, architectures 0 and 1
     np.testing.assert_allclose(low.seconds / benchmark.table.fidelities[FULL].seconds, 0.06)
     assert benchmark.table.archs[0] == nb201.arch(0)

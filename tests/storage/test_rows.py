@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parzc_core import results
 from parzc_core.errors import BadInput, ParzcError, UnknownName
-from parzc_core.results import Row, read_manifest, read_rows, row_of_runs, summarise, write_rows
+from parzc_core.storage import rows as results
+from parzc_core.storage.rows import Row, read_manifest, read_rows, row_of_runs, summarise, write_rows
 
 
 def a_row(**changes) -> Row:
@@ -141,7 +141,7 @@ def test_edited_rows_are_noticed(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from parzc_core.results import Row, write_rows
+from parzc_core.storage.rows import Row, write_rows
 renames, real = 0, os.replace
 def replace(*names):  # the process dies at the rename, or just after the first one
     global renames

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, CorruptShard
 from parzc_core.proxies import NODE_PROXIES
-from parzc_core.statistics_store import Record, StatisticsStore, pack, round_mantissa, unpack
+from parzc_core.storage.statistics import Record, StatisticsStore, pack, round_mantissa, unpack
 
 
 def fake(seed: int, nodes: tuple[str, ...] = ("c", "b", "a")) -> NodeStatistics:

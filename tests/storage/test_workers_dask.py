@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 
-from parzc_core import collecting
-from parzc_core.collecting import collect
-from parzc_core.collection import CollectionConfig
+from parzc_core.collecting import sample
+from parzc_core.collecting.one import CollectionConfig
+from parzc_core.collecting.sample import collect
 from parzc_core.errors import BadInput
-from parzc_core.statistics_store import StatisticsStore
+from parzc_core.storage.statistics import StatisticsStore
 
 CONFIG = CollectionConfig(dataset="imagenet16-120", cells=8, batch=2, proxies=("snip", "synflow"), scores=("params",))
 
 
 @pytest.fixture
 def cluster(monkeypatch):
-    monkeypatch.setattr(collecting, "SHARD_SIZE", 1)
+    monkeypatch.setattr(sample, "SHARD_SIZE", 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from tuning_toys import STUDY, Toy, command, key
 
-from parzc_core import tuning_study, tuning_trials
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
-from parzc_core.experiments import RankerRun
-from parzc_core.search import bohb
-from parzc_core.tuning import StudyConfig
-from parzc_core.tuning_study import run_study, trials_of
-from parzc_core.tuning_trials import read_trials, save_trials
+from parzc_core.runs.rankers import RankerRun
+from parzc_core.search.methods import bohb
+from parzc_core.tuning import objective
+from parzc_core.tuning import trials as tuning_trials
+from parzc_core.tuning.objective import StudyConfig
+from parzc_core.tuning.study import run_study, trials_of
+from parzc_core.tuning.trials import read_trials, save_trials
 
 pytestmark = pytest.mark.skipif(not bohb.installed(), reason="optuna is not installed")
 SETTINGS = [setting.name for setting in tuning_trials.space_of(STUDY).settings]
@@ -25,7 +26,7 @@ SETTINGS = [setting.name for setting in tuning_trials.space_of(STUDY).settings]
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     made = Toy()
-    monkeypatch.setattr(tuning_study, "objective", lambda study: made)
+    monkeypatch.setattr(objective, "objective", lambda study: made)
     monkeypatch.setattr(StudyConfig, "key", key)
     return made
 

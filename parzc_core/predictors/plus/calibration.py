@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import norm
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.predictors.plus_learners import log_error
+from parzc_core.predictors.plus.learners import log_error
 
 LEVELS = (50, 80, 95)  # percent
 CHOICES = ("random", "most uncertain", "upper confidence", "expected improvement")

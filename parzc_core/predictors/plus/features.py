@@ -18,12 +18,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from parzc_core.collecting.labelled import Data
 from parzc_core.encoding import slotted_logs
 from parzc_core.errors import BadInput
-from parzc_core.experiments import Data
-from parzc_core.inputs import Inputs
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.graph_features import graph_features
+from parzc_core.ranker import Inputs
 from parzc_core.spaces import space as space_named
 
 COMMON = 0.9  # share of the cells that must have a network-level score for it to be read

@@ -11,8 +11,8 @@ from scipy.stats import norm, rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
 from parzc_core.mabn import SIZES, MABNConfig
-from parzc_core.model import ModelConfig
-from parzc_core.predictors.block_process import BlockProcess
+from parzc_core.predictors.plus.process import BlockProcess
+from parzc_core.ranker import ModelConfig
 from parzc_core.training import FittedRanker, TrainingConfig, fit_many
 
 CEILING = 100.5  # percent; no cell reaches it, so the logarithm is finite

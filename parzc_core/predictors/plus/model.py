@@ -19,8 +19,8 @@ from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES
 from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Scores, z_score
-from parzc_core.predictors.plus_features import Blocks, PlusInputs
-from parzc_core.predictors.plus_learners import Learner, MABNLearner, ProcessLearner, TreesLearner
+from parzc_core.predictors.plus.features import Blocks, PlusInputs
+from parzc_core.predictors.plus.learners import Learner, MABNLearner, ProcessLearner, TreesLearner
 
 PARTS = ("graph", "paths", "scores", "statistics", "places")
 LEARNERS = ("process", "rank process", "trees", "MABN")

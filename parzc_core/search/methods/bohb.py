@@ -2,10 +2,10 @@
 
 import warnings
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 
+from parzc_core._optional import optuna_library
 from parzc_core.errors import BadInput
 from parzc_core.search.benchmark import FULL, Session
 from parzc_core.search.choices import independent
@@ -70,13 +70,3 @@ def installed() -> bool:
     except BadInput:
         return False
     return True
-
-
-def optuna_library(user: str = "BOHB") -> ModuleType:
-    """Optuna, quiet. Raises BadInput, in the name of its user, where it is not installed."""
-    try:
-        import optuna
-    except ImportError:
-        raise BadInput(f"{user} needs the package optuna: pip install 'parzc[search]'") from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna

@@ -7,7 +7,7 @@ import numpy as np
 
 from parzc_core.errors import BadInput
 from parzc_core.mabn import SIZES, MABNConfig
-from parzc_core.model import Inputs, ModelConfig
+from parzc_core.ranker import Inputs, ModelConfig
 from parzc_core.search.benchmark import Session
 from parzc_core.search.method import SearchMethod
 from parzc_core.spaces import space as space_named

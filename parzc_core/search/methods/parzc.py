@@ -5,14 +5,15 @@ from functools import lru_cache
 
 import numpy as np
 
+from parzc_core.collecting.labelled import folder_name, training_cells
 from parzc_core.collector import NodeStatistics
-from parzc_core.experiments import RankerRun, folder_name, inputs_for, training_cells, training_config
 from parzc_core.paths import STATISTICS
-from parzc_core.run_store import RunStore
+from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
 from parzc_core.spaces import stacked_graphs
-from parzc_core.statistics_store import StatisticsStore
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.statistics import StatisticsStore
 from parzc_core.training import fit
 
 

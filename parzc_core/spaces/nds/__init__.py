@@ -19,9 +19,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces import Graph, Isomorphism, nds_genotype, nds_slots
-from parzc_core.spaces.nds_genotype import DEPTHS, FAMILIES, INPUTS, WIDTHS, Architecture, Cell, Family, Operation
-from parzc_core.spaces.nds_network import Network
+from parzc_core.spaces import Graph, Isomorphism
+from parzc_core.spaces.nds import genotype, slots
+from parzc_core.spaces.nds.genotype import DEPTHS, FAMILIES, INPUTS, WIDTHS, Architecture, Cell, Family, Operation
+from parzc_core.spaces.nds.network import Network
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,18 @@ class NdsSpace:
     @cached_property
     def SLOTS(self) -> tuple[str, ...]:
         """Every node that a network of at most max(depths) cells can have; deeper ones can be built, and have nodes without."""
-        return nds_slots.slots(self.family, max(self.depths))
+        return slots.slots(self.family, max(self.depths))
 
     @property
     def MAX_NODES(self) -> int:
         """Nodes of a network of max(depths) cells whose every operation is a separable convolution."""
         operation = next(name for name in self.OPERATIONS if name.startswith("sep_conv"))
         cell = Cell(((operation, 0),) * 2 * self.family.nodes, (INPUTS,))
-        return len(nds_slots.node_paths(Architecture(cell, cell, self.widths[0], max(self.depths))))
+        return len(slots.node_paths(Architecture(cell, cell, self.widths[0], max(self.depths))))
 
     def parse(self, arch_str: str) -> Architecture:
         """The architecture of a string. Raises BadInput."""
-        return nds_genotype.parse(self.family, arch_str)
+        return genotype.parse(self.family, arch_str)
 
     def sample(self, count: int, seed: int, width: int | None = None, depth: int | None = None) -> list[str]:
         """`count` different architectures; the first n of a longer sample with the same seed are the sample of n.
@@ -86,7 +87,7 @@ class NdsSpace:
             chosen = Architecture(
                 normal, reduction, drawn[0] if width is None else width, drawn[1] if depth is None else depth
             )
-            found.setdefault(str(nds_genotype.checked(self.family, chosen)))
+            found.setdefault(str(genotype.checked(self.family, chosen)))
         return list(found)
 
     def _draw(self, rng: np.random.Generator) -> Cell:
@@ -96,7 +97,7 @@ class NdsSpace:
                 kind, source = int(rng.integers(len(self.OPERATIONS))), int(rng.integers(node))
                 operations.append((self.OPERATIONS[kind], source))
         every = tuple(range(INPUTS, INPUTS + self.family.nodes))
-        return Cell(tuple(operations), nds_genotype.loose_ends(operations) if self.family.loose else every)
+        return Cell(tuple(operations), genotype.loose_ends(operations) if self.family.loose else every)
 
     def resized(self, arch_str: str, width: int | None = None, depth: int | None = None) -> str:
         """The same cells at another width or depth. Raises BadInput."""
@@ -104,7 +105,7 @@ class NdsSpace:
         new = Architecture(
             old.normal, old.reduction, old.width if width is None else width, old.depth if depth is None else depth
         )
-        return str(nds_genotype.checked(self.family, new))
+        return str(genotype.checked(self.family, new))
 
     def build(
         self,
@@ -165,7 +166,7 @@ class NdsSpace:
 
     def isomorphism(self, arch_str: str) -> Isomorphism:
         """Every architecture stands for itself (cells drawn at random hardly ever coincide); its live nodes."""
-        return Isomorphism(arch_str, {path: path for path in nds_slots.node_paths(self.parse(arch_str), live=True)})
+        return Isomorphism(arch_str, {path: path for path in slots.node_paths(self.parse(arch_str), live=True)})
 
 
 SPACES: dict[str, NdsSpace] = {name: NdsSpace(name) for name in FAMILIES}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces.nds_genotype import INPUTS, Architecture, Cell
+from parzc_core.spaces.nds.genotype import INPUTS, Architecture, Cell
 
 STEM_MULTIPLIER = 3
 

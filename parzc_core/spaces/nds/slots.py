@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces.nds_genotype import INPUTS, LEAST_DEPTH, Architecture, Family, Operation
-from parzc_core.spaces.nds_network import Place, inputs_read, live_layers, live_nodes, places
+from parzc_core.spaces.nds.genotype import INPUTS, LEAST_DEPTH, Architecture, Family, Operation
+from parzc_core.spaces.nds.network import Place, inputs_read, live_layers, live_nodes, places
 
 STEM, CLASSIFIER = "stem.0", "classifier"
 

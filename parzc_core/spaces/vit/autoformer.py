@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces import Graph, Isomorphism, vit_blocks
-from parzc_core.spaces.vit_blocks import CLASSES, IMAGE_SIZE, PATCH
+from parzc_core.spaces import Graph, Isomorphism
+from parzc_core.spaces.vit import blocks as vit_blocks
+from parzc_core.spaces.vit.blocks import CLASSES, IMAGE_SIZE, PATCH
 
 EMBED, DEPTH, HEADS, MLP = (192, 216, 240), (12, 13, 14), (3, 4), (3.5, 4.0)
 HEAD_DIM = 64

@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces import Graph, Isomorphism, vit_blocks
-from parzc_core.spaces.vit_blocks import CLASSES, IMAGE_SIZE, PATCH
+from parzc_core.spaces import Graph, Isomorphism
+from parzc_core.spaces.vit import blocks
+from parzc_core.spaces.vit.blocks import CLASSES, IMAGE_SIZE, PATCH
 
 BASE, HEADS, MLP = (16, 24, 32, 40), (2, 4, 8), (2, 4, 6, 8)
 DEPTH = ((1, 2, 3), (4, 6, 8), (2, 4, 6))  # of each stage
@@ -35,6 +36,7 @@ WIDTH = "image_size"  # widths belong to the architecture; what makes a network 
 _DEPTHS = tuple(depths for depths in itertools.product(*DEPTH) if sum(depths) in LAYERS)
 _HEADS = tuple(heads for heads in itertools.product(HEADS, repeat=STAGES) if list(heads) == sorted(heads))
 ARCH_COUNT = len(BASE) * len(_DEPTHS) * len(_HEADS) * len(MLP)
+
 _KEYS = ("base", "depth", "heads", "mlp")
 _EXAMPLE = "base=16|depth=2,8,4|heads=2,4,4|mlp=6"
 
@@ -49,14 +51,14 @@ class Config:
     mlp: int
 
     def __post_init__(self) -> None:
-        vit_blocks.check_choice("a base dimension of", self.base, BASE)
-        vit_blocks.check_choice("an MLP ratio of", self.mlp, MLP)
+        blocks.check_choice("a base dimension of", self.base, BASE)
+        blocks.check_choice("an MLP ratio of", self.mlp, MLP)
         for name, values in (("depth", self.depth), ("heads", self.heads)):
             if len(values) != STAGES:
                 raise BadInput(f"got {len(values)} entries of {name}; expected one for each of {STAGES} stages")
         for stage in range(STAGES):
-            vit_blocks.check_choice(f"in stage {stage + 1} a depth of", self.depth[stage], DEPTH[stage])
-            vit_blocks.check_choice(f"in stage {stage + 1} heads of", self.heads[stage], HEADS)
+            blocks.check_choice(f"in stage {stage + 1} a depth of", self.depth[stage], DEPTH[stage])
+            blocks.check_choice(f"in stage {stage + 1} heads of", self.heads[stage], HEADS)
         if self.depth not in _DEPTHS:
             raise BadInput(f"got {sum(self.depth)} layers, {self.depth}; expected {LAYERS[0]} to {LAYERS[-1]} in all")
         if self.heads not in _HEADS:
@@ -74,8 +76,8 @@ class Config:
 
 def parse(arch_str: str) -> Config:
     """The architecture of a string. Raises BadInput."""
-    values = vit_blocks.fields(arch_str, _KEYS, "PiT", _EXAMPLE)
-    base, depth, heads, mlp = (vit_blocks.numbers(text, key, arch_str) for key, text in zip(_KEYS, values, strict=True))
+    values = blocks.fields(arch_str, _KEYS, "PiT", _EXAMPLE)
+    base, depth, heads, mlp = (blocks.numbers(text, key, arch_str) for key, text in zip(_KEYS, values, strict=True))
     if len(base) != 1 or len(mlp) != 1:
         raise BadInput(f"got {len(base)} base dimensions and {len(mlp)} MLP ratios in {arch_str!r}; expected one each")
     return from_labels({"base_dim": base[0], "depth": depth, "num_heads": heads, "mlp_ratio": mlp[0]})
@@ -87,7 +89,7 @@ def from_labels(arch: Mapping[str, Any]) -> Config:
     if set(arch) != expected:
         raise BadInput(f"got an architecture with the keys {sorted(arch)}; expected {sorted(expected)}")
     base, depth, heads, mlp = (arch[key] for key in ("base_dim", "depth", "num_heads", "mlp_ratio"))
-    whole, n = [vit_blocks.whole(value) for value in (base, mlp, *depth, *heads)], len(depth)
+    whole, n = [blocks.whole(value) for value in (base, mlp, *depth, *heads)], len(depth)
     return Config(whole[0], tuple(whole[2 : 2 + n]), tuple(whole[2 + n :]), whole[1])
 
 
@@ -118,7 +120,7 @@ def parameters(arch: str | Config, classes: int = CLASSES, image_size: int = IMA
     e, side = config.embed, _sides(image_size)[0]
     total = (3 * PATCH**2 + 1) * e[0] + side * side * e[0] + e[0]  # patch embedding, positions, class token
     for stage in range(STAGES):
-        total += config.depth[stage] * vit_blocks.block_parameters(
+        total += config.depth[stage] * blocks.block_parameters(
             e[stage], config.heads[stage], config.base, e[stage] * config.mlp, relative=False
         )
     for before, after in pairwise(e):
@@ -132,7 +134,7 @@ def flops(arch: str | Config, classes: int = CLASSES, image_size: int = IMAGE_SI
     e, sides = config.embed, _sides(image_size)
     total = 2 * sides[0] ** 2 * 3 * PATCH**2 * e[0]
     for stage in range(STAGES):
-        total += config.depth[stage] * vit_blocks.block_flops(
+        total += config.depth[stage] * blocks.block_flops(
             sides[stage] ** 2 + 1,
             e[stage],
             config.heads[stage],
@@ -157,7 +159,7 @@ def graph(arch_str: str) -> Graph:
         codes += layer * config.depth[stage]
         if stage < STAGES - 1:
             codes.append(OPERATIONS.index("pool"))
-    return vit_blocks.chain([*codes, len(OPERATIONS) + 1], GRAPH_PLACES, len(OPERATIONS) + 2)
+    return blocks.chain([*codes, len(OPERATIONS) + 1], GRAPH_PLACES, len(OPERATIONS) + 2)
 
 
 def isomorphism(arch_str: str) -> Isomorphism:
@@ -190,7 +192,7 @@ class Network(nn.Module):
         self.stages = nn.ModuleList(
             nn.Sequential(
                 *(
-                    vit_blocks.Block(e[stage], config.heads[stage], config.base, e[stage] * config.mlp)
+                    blocks.Block(e[stage], config.heads[stage], config.base, e[stage] * config.mlp)
                     for _ in range(config.depth[stage])
                 )
             )
@@ -203,7 +205,7 @@ class Network(nn.Module):
             nn.init.trunc_normal_(parameter, std=0.02)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        vit_blocks.check_images(x, self.image_size)
+        blocks.check_images(x, self.image_size)
         x = self.patch_embed(x) + self.positions  # (N, C, H, W)
         token = self.class_token.expand(len(x), -1, -1)
         for place, stage in enumerate(self.stages):
@@ -220,7 +222,7 @@ def build(arch: str | Config, image_size: int = IMAGE_SIZE, classes: int = CLASS
 
     image_size: side of the images, 16 plus a multiple of 8. skip_dead: nothing is dead here. Raises BadInput.
     """
-    vit_blocks.check_build(image_size, classes, least=PATCH, step=STRIDE)
+    blocks.check_build(image_size, classes, least=PATCH, step=STRIDE)
     return Network(parse(arch) if isinstance(arch, str) else arch, classes, image_size)
 
 
@@ -243,10 +245,10 @@ def role(node: str) -> tuple[int, int, str]:
 def _slots() -> tuple[str, ...]:
     slots = ["patch_embed"]
     for stage in range(STAGES):
-        slots += [f"stages.{stage}.{layer}.{n}" for layer in range(max(DEPTH[stage])) for n in vit_blocks.BLOCK_NODES]
+        slots += [f"stages.{stage}.{layer}.{n}" for layer in range(max(DEPTH[stage])) for n in blocks.BLOCK_NODES]
         slots += [f"pools.{stage}.conv", f"pools.{stage}.fc"] if stage < STAGES - 1 else []
     return (*slots, "head")
 
 
 SLOTS = _slots()
-MAX_NODES = 2 + 2 * (STAGES - 1) + len(vit_blocks.BLOCK_NODES) * max(LAYERS)
+MAX_NODES = 2 + 2 * (STAGES - 1) + len(blocks.BLOCK_NODES) * max(LAYERS)

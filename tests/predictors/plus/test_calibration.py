@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from parzc_core.calibration import (
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.predictors.plus.calibration import (
     CHOICES,
     LEVELS,
     Scale,
@@ -16,8 +17,7 @@ from parzc_core.calibration import (
     out_of_fold,
     select_next,
 )
-from parzc_core.errors import BadInput, UnknownName
-from parzc_core.predictors.plus_learners import accuracy_of, log_error
+from parzc_core.predictors.plus.learners import accuracy_of, log_error
 
 
 @pytest.fixture

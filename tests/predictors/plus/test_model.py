@@ -10,16 +10,12 @@ import torch
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
+from parzc_core.collecting.labelled import Data
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.experiments import Data
-from parzc_core.inputs import Inputs
 from parzc_core.metrics import kendall
-from parzc_core.plus_runs import CalibrationRun, Cells, PlusRun, SelectionRun, run_key, run_stored
 from parzc_core.predictors.base import Kinds
-from parzc_core.predictors.block_process import BlockProcess, squared_distances
-from parzc_core.predictors.parzc_plus import GRAF_LIKE, LEARNERS, PARTS, ParZCPlus, PlusConfig
-from parzc_core.predictors.plus_features import (
+from parzc_core.predictors.plus.features import (
     PlusInputs,
     class_means,
     filled,
@@ -28,9 +24,13 @@ from parzc_core.predictors.plus_features import (
     slot_groups,
     summary,
 )
-from parzc_core.predictors.plus_learners import ProcessLearner, normal_scores, standardised
+from parzc_core.predictors.plus.learners import ProcessLearner, normal_scores, standardised
+from parzc_core.predictors.plus.model import GRAF_LIKE, LEARNERS, PARTS, ParZCPlus, PlusConfig
+from parzc_core.predictors.plus.process import BlockProcess, squared_distances
+from parzc_core.ranker import Inputs
+from parzc_core.runs.plus import CalibrationRun, Cells, PlusRun, SelectionRun, run_key, run_stored
 from parzc_core.spaces import nb101, nb201, stacked_graphs
-from parzc_core.statistics_store import Collection
+from parzc_core.storage.statistics import Collection
 
 SMALL = PlusConfig(trees=20, steps=10, network_steps=10, members=2, size="tiny")
 N = 120
@@ -269,7 +269,7 @@ class TestRanker:
 class TestRuns:
     @pytest.fixture(autouse=True)
     def here(self, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("parzc_core.plus_runs.load", lambda *_: data)
+        monkeypatch.setattr("parzc_core.collecting.labelled.load", lambda *_: data)
 
     def test_stored_runs_are_not_run_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         runs = [PlusRun(Cells(), 40, split, SMALL) for split in (0, 1)]

@@ -10,21 +10,17 @@ from search_toys import BEST, SIX, separable, six, tiny_pool
 from sklearn.exceptions import ConvergenceWarning
 
 from parzc_core.errors import BadInput
-from parzc_core.search import (
-    FULL,
-    METHODS,
-    SHORT,
-    Budget,
-    SearchMethod,
-    TabularBenchmark,
-    bohb,
-)
+from parzc_core.labels.nb201_12_epochs import EPOCHS
+from parzc_core.search import METHODS
 from parzc_core.search import method as make
-from parzc_core.search.evolution import RegularisedEvolution
-from parzc_core.search.nasbot import expected_improvement
-from parzc_core.search.parzc import ParZC
-from parzc_core.search.random_search import RandomSearch
-from parzc_core.search.reinforce import Reinforce
+from parzc_core.search.benchmark import FULL, Budget, TabularBenchmark
+from parzc_core.search.method import SearchMethod
+from parzc_core.search.methods import bohb
+from parzc_core.search.methods.evolution import RegularisedEvolution
+from parzc_core.search.methods.nasbot import expected_improvement
+from parzc_core.search.methods.parzc import ParZC
+from parzc_core.search.methods.random_search import RandomSearch
+from parzc_core.search.methods.reinforce import Reinforce
 from parzc_core.spaces import nb201
 
 QUICK = {
@@ -151,7 +147,7 @@ def test_npenas_beats_random_search(cells: TabularBenchmark) -> None:
 @needs_optuna
 def test_bohb_trains_fully_only_what_was_among_the_best_of_the_cheap(cells: TabularBenchmark) -> None:
     found = make("bohb").run(cells, Budget(seconds=1_000_000), 0)
-    low = [step for step in found.steps if step.epochs == SHORT]
+    low = [step for step in found.steps if step.epochs == EPOCHS]
     full = [step for step in found.steps if step.epochs == FULL]
     assert {step.arch for step in full} <= {step.arch for step in low}
     assert 3 * len(full) < len(low)

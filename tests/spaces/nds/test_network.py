@@ -7,13 +7,17 @@ from nds_genotypes import DARTS_V2, P_DARTS, PC_DARTS
 from test_nds_spaces import architectures
 from torch import nn
 
-from parzc_core import collection, network_level
-from parzc_core.collection import CollectionConfig
+from parzc_core.collecting import one as collection
+from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
-from parzc_core.images import MiniBatch
-from parzc_core.spaces import NDS, nds, nds_genotype, nds_network, nds_slots
-from parzc_core.spaces.nds_genotype import Architecture, Cell
+from parzc_core.images.batch import MiniBatch
+from parzc_core.scores import registry
+from parzc_core.spaces import NDS, nds
+from parzc_core.spaces.nds import genotype as nds_genotype
+from parzc_core.spaces.nds import network as nds_network
+from parzc_core.spaces.nds import slots
+from parzc_core.spaces.nds.genotype import Architecture, Cell
 
 DARTS = nds.SPACES["nds_darts"]
 IMAGES, LABELS = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1])
@@ -54,8 +58,8 @@ def test_flops_are_two_for_every_multiply_add() -> None:
 def test_the_network_level_scores_agree_with_the_counts() -> None:
     arch = DARTS.sample(1, seed=5, width=2, depth=3)[0]
     network = DARTS.build(arch, skip_dead=False)
-    assert network_level.score("params", network, IMAGES, LABELS) == DARTS.parameters(arch)
-    assert network_level.score("flops", network, IMAGES, LABELS) == DARTS.flops(arch, side=8)
+    assert registry.score("params", network, IMAGES, LABELS) == DARTS.parameters(arch)
+    assert registry.score("flops", network, IMAGES, LABELS) == DARTS.flops(arch, side=8)
 
 
 RECEPTIVE = {
@@ -149,7 +153,7 @@ def test_nodes_have_their_names_and_the_dead_get_no_gradient(given_: tuple[nds.N
     arch = str(architecture)
     torch.manual_seed(0)
     network = one.build(arch, classes=2)
-    paths, live = nds_slots.node_paths(architecture), set(one.isomorphism(arch).nodes)
+    paths, live = slots.node_paths(architecture), set(one.isomorphism(arch).nodes)
     assert sorted(paths) == sorted(convolutions(network))
     nn.functional.cross_entropy(network(IMAGES), LABELS).backward()
     weights = {path: network.get_submodule(path).weight for path in paths}
@@ -169,7 +173,7 @@ def test_statistics_are_collected_for_every_node(name: str) -> None:
     arch = one.sample(1, seed=2, width=2, depth=4)[0]
     network = one.build(arch)
     statistics = collect_statistics(network, IMAGES, LABELS)
-    assert set(statistics.nodes) == set(nds_slots.node_paths(one.parse(arch))) <= set(one.SLOTS)
+    assert set(statistics.nodes) == set(slots.node_paths(one.parse(arch))) <= set(one.SLOTS)
     assert statistics.not_finite == 0
     nn.functional.cross_entropy(network(IMAGES), LABELS).backward()
     for node, value in zip(statistics.nodes, statistics.of("grad_norm"), strict=True):
@@ -192,7 +196,7 @@ def test_a_collection_takes_the_space_by_name_and_its_width() -> None:
     one = nds.SPACES["nds_enas"]
     arch = one.sample(1, seed=0, width=16, depth=4)[0]
     record = collection.record(config, arch, MiniBatch(IMAGES, LABELS, 10, {}))
-    assert set(record.statistics.nodes) == set(nds_slots.node_paths(one.parse(arch)))
+    assert set(record.statistics.nodes) == set(slots.node_paths(one.parse(arch)))
     narrow = one.resized(arch, width=2)
     assert record.scores["params"] == one.parameters(narrow)
     assert record.scores["flops"] == one.flops(narrow, side=8)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from nds_genotypes import AMOEBANET_A, DARTS_V2, NASNET_A
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.spaces import NDS, nds, nds_genotype, nds_slots, space
-from parzc_core.spaces.nds_genotype import Architecture, Cell
+from parzc_core.spaces import NDS, nds, space
+from parzc_core.spaces.nds import genotype as nds_genotype
+from parzc_core.spaces.nds import slots as nds_slots
+from parzc_core.spaces.nds.genotype import Architecture, Cell
 
 DARTS, ENAS, NASNET = (nds.SPACES[f"nds_{name}"] for name in ("darts", "enas", "nasnet"))
 V2 = (

@@ -3,12 +3,12 @@
 import torch
 import torch.nn.functional as F
 
-from parzc_core.spaces import vit_blocks
+from parzc_core.spaces.vit import blocks
 
 
 def test_attention_is_pytorchs() -> None:
     torch.manual_seed(0)
-    attention = vit_blocks.Attention(channels=6, heads=2, head_dim=3).double()
+    attention = blocks.Attention(channels=6, heads=2, head_dim=3).double()
     x = torch.randn(4, 5, 6, dtype=torch.float64)
     expected, _ = F.multi_head_attention_forward(
         *(x.transpose(0, 1),) * 3,
@@ -29,11 +29,11 @@ def test_attention_is_pytorchs() -> None:
 def test_relative_positions_are_their_formula() -> None:
     torch.manual_seed(0)
     side, d, heads = 3, 4, 2
-    attention = vit_blocks.Attention(6, heads, d, side).double()
+    attention = blocks.Attention(6, heads, d, side).double()
     x = torch.randn(1, side * side + 1, 6, dtype=torch.float64)
     q, k, v = attention.qkv(x)[0].view(-1, 3, heads, d).unbind(1)  # (L, heads, d)
 
-    def vector(table: vit_blocks.RelativePosition, i: int, j: int) -> torch.Tensor:
+    def vector(table: blocks.RelativePosition, i: int, j: int) -> torch.Tensor:
         if i == 0 or j == 0:
             return table.vertical[0] + table.horizontal[0]
         rows, columns = (j - 1) // side - (i - 1) // side, (j - 1) % side - (i - 1) % side
@@ -50,7 +50,7 @@ def test_relative_positions_are_their_formula() -> None:
 
 
 def test_relative_distances_are_cut_off() -> None:
-    table = vit_blocks.RelativePosition(side=17, head_dim=1)
+    table = blocks.RelativePosition(side=17, head_dim=1)
     rows = table.rows[1:, 1:].view(17, 17, 17, 17)  # of token (row, column), of token (row, column)
     assert (rows.min(), rows.max()) == (1, 29)
     assert rows[0, 0, 14, 0] == rows[0, 0, 16, 0] == 29

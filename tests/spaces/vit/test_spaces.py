@@ -14,7 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
-from parzc_core.spaces import autoformer, pit, space, vit_blocks
+from parzc_core.spaces import space
+from parzc_core.spaces.vit import autoformer, pit
+from parzc_core.spaces.vit import blocks as vit_blocks
 
 DEIT_TI = f"embed=192|depth=12|heads={','.join('3' * 12)}|mlp={','.join('4' * 12)}"
 PIT_TI = "base=32|depth=2,6,4|heads=2,4,8|mlp=4"

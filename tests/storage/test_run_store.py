@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput
-from parzc_core.run_store import RunStore
-from parzc_core.stored_runs import computed
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.workers import computed
 
 
 def test_key_is_the_hash_of_canonical_json() -> None:
@@ -83,7 +83,7 @@ def test_lines_that_are_no_runs_are_passed_over(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from parzc_core.run_store import RunStore
+from parzc_core.storage.run_store import RunStore
 store = RunStore(Path(sys.argv[1]))
 for seed in range(int(sys.argv[3])):
     store.put({"writer": sys.argv[2], "seed": seed}, {"text": sys.argv[2] * (seed * 997 % 20_000)})
@@ -125,7 +125,7 @@ def test_kill_9_of_a_writer_loses_no_run_that_was_put(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from parzc_core.run_store import RunStore
+from parzc_core.storage.run_store import RunStore
 store = RunStore(Path(sys.argv[1]))
 with store.alone():
     print("inside", flush=True)

@@ -1,0 +1,132 @@
+"""The notebooks that make up the artifact: what each makes and needs, from its metadata."""
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parzc_core import paths
+from parzc_core.errors import BadInput, UnknownName
+
+_NEED = re.compile(r"[^/\s]+/[^/\s]+")  # space/dataset
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A discovered notebook. name: file stem. parameters: names assigned in its parameters cell. Rest: see above."""
+
+    name: str
+    path: Path
+    title: str
+    makes: tuple[str, ...]
+    order: int
+    parameters: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    def products(self, profile: str) -> list[Path]:
+        """The files that it must have made when it ended."""
+        figures = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
+        tables = paths.RESULTS / profile
+        return [
+            tables / made / "rows.csv" if made.startswith("table") else figures / f"{made}.png"
+            for made in self.makes
+            if made not in self.optional
+        ]
+
+    def output(self, profile: str) -> Path:
+        """Where the executed notebook goes."""
+        return paths.REPORT / "notebooks" / profile / f"{self.name}.ipynb"
+
+    def status_file(self, profile: str) -> Path:
+        """Where the record of the last attempt goes."""
+        return self.output(profile).with_suffix(".status.json")
+
+
+def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
+    """Every notebook with the metadata key `parzc`, in order. Raises BadInput where one breaks the contract."""
+    found, makers = [], dict[str, str]()
+    for path in sorted((folder or paths.NOTEBOOKS).glob("*.ipynb")):
+        meta = read(path).get("metadata", {}).get("parzc")
+        if meta is None:
+            continue
+        kinds = {"title": str, "makes": list, "order": int}
+        if not isinstance(meta, dict) or any(not isinstance(meta.get(key), kind) for key, kind in kinds.items()):
+            raise BadInput(
+                f"{path.name}: metadata key 'parzc' is {meta!r}; expected title (text), makes (list), order (int)"
+            )
+        needs = meta.get("needs", [])
+        if not isinstance(needs, list) or not all(isinstance(need, str) and _NEED.fullmatch(need) for need in needs):
+            raise BadInput(
+                f"{path.name}: metadata key 'parzc' has needs {needs!r}; expected a list of space/dataset, such as "
+                '["nb101/cifar10"]'
+            )
+        optional = meta.get("optional", [])
+        if not isinstance(optional, list) or not set(optional) <= set(meta["makes"]):
+            raise BadInput(
+                f"{path.name}: metadata key 'parzc' has optional {optional!r}; expected a list of some of makes"
+            )
+        for made in meta["makes"]:
+            if (first := makers.setdefault(made, path.name)) != path.name:
+                raise BadInput(f"{made} is made by {first} and by {path.name}; expected one notebook for each result")
+        parameters = known_parameters(path)
+        if "profile" not in parameters:
+            raise BadInput(f"{path.name} has no parameter 'profile'; expected it in a cell tagged 'parameters'")
+        lists = {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
+        found.append(Experiment(path.stem, path, meta["title"], order=meta["order"], parameters=parameters, **lists))
+    return tuple(sorted(found, key=lambda item: (item.order, item.name)))
+
+
+def select(names: Sequence[str], experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """The experiments that the names ask for, all without names, in order.
+
+    A name is a notebook, a table or a figure, or how one begins: "table06", "fig05", "paper". Raises UnknownName.
+    """
+    chosen = set()
+    for name in names:
+        exact = {item for item in experiments if name == item.name or name in item.makes}
+        matching = exact or {item for item in experiments if any(_begins(x, name) for x in (item.name, *item.makes))}
+        if not matching:
+            known = {x for item in experiments for x in (item.name, *item.makes)}
+            raise UnknownName.of("table, figure or notebook", name, sorted(known))
+        chosen |= matching
+    return tuple(item for item in experiments if not names or item in chosen)
+
+
+def _begins(full: str, name: str) -> bool:
+    """Whether `name` is the front of `full` up to a boundary: "fig06" begins fig06b_tsne, "fig0" and "tab" nothing."""
+    rest = full.removeprefix(name)
+    return bool(name) and rest != full and (rest[:1] == "_" or (name[-1].isdigit() and rest[:1].isalpha()))
+
+
+def read(source: Path) -> dict[str, Any]:
+    """The notebook as plain JSON. Raises BadInput if there is no such file or it is no notebook."""
+    try:
+        content = json.loads(Path(source).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"no notebook at {source}; expected an .ipynb file") from None
+    except ValueError as error:
+        raise BadInput(f"{source} is no notebook: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
+        raise BadInput(f"{source} is no notebook: expected an object with a list of cells")
+    return content
+
+
+def known_parameters(source: Path) -> tuple[str, ...]:
+    """Names assigned in the cell tagged `parameters`, in order; empty without such a cell."""
+    names: list[str] = []
+    for cell in read(source)["cells"]:
+        if cell.get("cell_type") == "code" and "parameters" in cell.get("metadata", {}).get("tags", ()):
+            try:
+                body = ast.parse("".join(cell["source"])).body
+            except SyntaxError as error:
+                raise BadInput(f"the cell tagged 'parameters' of {source} is no plain Python: {error}") from None
+            for statement in body:
+                targets = (
+                    statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+                )
+                names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return tuple(names)

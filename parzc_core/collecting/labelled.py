@@ -1,0 +1,116 @@
+"""Collected statistics joined with published accuracies: what every ranker and predictor learns from and is judged on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from parzc_core import labels
+from parzc_core.collector import NodeStatistics
+from parzc_core.errors import BadInput, LabelsMissing
+from parzc_core.paths import STATISTICS
+from parzc_core.spaces import stacked_graphs
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.statistics import Collection, StatisticsStore
+
+
+class Unlabelled(Protocol):
+    """What a ranker reads of n architectures: node statistics, and their graphs stacked (see `stacked_graphs`)."""
+
+    @property
+    def statistics(self) -> Sequence[NodeStatistics]: ...
+    @property
+    def adjacency(self) -> np.ndarray: ...
+    @property
+    def operations(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A collection with its labels, positions in the same order.
+
+    learn: float64[n], what rankers learn from; `learned_from` says which: validation accuracy ("val") where it is at hand.
+    judged: float64[n], what they are judged on: test accuracy where it is at hand, else validation accuracy; `judged_on` says
+    which, `note` is the text for every row. origin: "recreated" where the labels are inferred (seeds="trained" from means).
+    """
+
+    collection: Collection
+    learn: np.ndarray
+    judged: np.ndarray
+    judged_on: str
+    note: str
+    adjacency: np.ndarray
+    operations: np.ndarray
+    learned_from: str = "val"
+    origin: str = "reproduced"
+
+    def __len__(self) -> int:
+        return len(self.learn)
+
+    @property
+    def statistics(self) -> Sequence[NodeStatistics]:
+        """Of the collection."""
+        return self.collection.statistics
+
+
+@lru_cache(maxsize=8)
+def load(
+    space: str = "nb201",
+    dataset: str = "cifar10",
+    cells: int | None = None,
+    width: int | None = None,
+    seeds: Literal["mean", "trained"] = "mean",
+) -> Data:
+    """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
+
+    width, seeds: as in RankerRun. Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the
+    statistics.
+    """
+    name = folder_name(dataset, width)
+    collection = StatisticsStore(STATISTICS / space / name).read(cells)
+    for manifest in sorted((STATISTICS / space / "scores" / name).glob("*/manifest.json")):
+        collection = collection.with_scores(StatisticsStore(manifest.parent).read())
+    truth, judged_on, provenance = labels.judge(space, dataset, seeds)
+    known, learned_from, source = labels.learned(space, dataset, seeds)
+    return Data(
+        collection,
+        known.loc[collection.archs].to_numpy(),
+        truth.loc[collection.archs].to_numpy(),
+        judged_on,
+        provenance["note"] if learned_from == "val" else f"{source['note']}; {provenance['note']}",
+        *stacked_graphs(space, collection.archs),
+        learned_from,
+        "recreated" if provenance.get("inferred") else "reproduced",
+    )
+
+
+def folder_name(dataset: str, width: int | None = None) -> str:
+    """Where statistics are kept, below the space's folder."""
+    return dataset if width is None else f"{dataset}-width{width}"
+
+
+def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training cells and of the judged ones, drawn by `split`. Raises BadInput if none would be left."""
+    if not 2 <= train < count:
+        raise BadInput(f"got {train} training cells of {count}; expected at least 2 and fewer than there are")
+    order = np.random.default_rng(split).permutation(count)
+    return np.sort(order[:train]), np.sort(order[train:])
+
+
+def everything_read(collection: Collection) -> str:
+    """16 hex digits that stand for all of a collection: its shards, and the network-level scores beside them."""
+    scores = pd.util.hash_pandas_object(collection.scores).tolist()
+    read = {"shards": collection.manifest["shards"], "names": list(collection.scores), "scores": scores}
+    return RunStore.key(read)[:16]
+
+
+def judgeable(space: str, dataset: str, width: int | None = None) -> int:
+    """Number of architectures with statistics, complete from the front; 0 where nothing was collected, or labels are missing."""
+    try:
+        labels.judge(space, dataset)
+    except LabelsMissing:
+        return 0
+    return StatisticsStore(STATISTICS / space / folder_name(dataset, width)).complete()

@@ -1,0 +1,1 @@
+"""Figures that several notebooks draw, and the style of all."""

@@ -1,0 +1,1 @@
+"""ParZC+: graph features and log node statistics, read by two Gaussian processes and extra-trees."""

@@ -1,0 +1,1 @@
+"""The paper beside us: comparison, tables, the report's page and the README's summary."""

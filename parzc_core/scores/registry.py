@@ -1,0 +1,58 @@
+"""The registry of network-level scores: one number for a whole untrained network, higher meaning better."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from parzc_core.errors import UnknownName
+from parzc_core.passes import Passes, same_start
+from parzc_core.proxies import NODE_REGISTRY
+
+Score = Callable[[Passes], float]
+REGISTRY: dict[str, Score] = {}
+
+
+def network_score(function: Score) -> Score:
+    """Register the decorated score under its own name."""
+    REGISTRY[function.__name__] = function
+    return function
+
+
+def score(name: str, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """One score; the network and the caller's random generator are left as they were. Raises UnknownName, BadInput."""
+    return score_of(name, Passes(network, images, labels))
+
+
+def score_of(name: str, passes: Passes) -> float:
+    """`score` on passes that others share. Raises UnknownName."""
+    if name not in REGISTRY:
+        raise UnknownName.of("network-level proxy", name, REGISTRY)
+    with same_start():
+        return float(REGISTRY[name](passes))
+
+
+def network_proxies(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, names: Iterable[str] | None = None
+) -> dict[str, float]:
+    """Network-level scores, higher meaning better: {name: score}.
+
+    names: of `network_level.REGISTRY` (params, flops, jacov, nwot, zen, zico), or node-wise names, which give the sum over
+        nodes; None gives every network-level one. images float32[N, C, H, W], labels int64[N]. The network is left as it was.
+    Raises UnknownName, BadInput.
+    """
+    # Imported here: both build on the registry above.
+    from parzc_core import collector
+
+    wanted = tuple(REGISTRY) if names is None else tuple(names)
+    for name in wanted:
+        if name not in REGISTRY and name not in NODE_REGISTRY:
+            raise UnknownName.of("proxy", name, (*REGISTRY, *NODE_REGISTRY))
+    node_names = [name for name in wanted if name in NODE_REGISTRY]
+    scores: dict[str, float] = {}
+    if node_names:
+        scores = collector.collect_statistics(network, images, labels, node_names).sums()
+    for name in wanted:
+        if name in REGISTRY:
+            scores[name] = score(name, network, images, labels)
+    return {name: scores[name] for name in wanted}

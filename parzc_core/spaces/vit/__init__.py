@@ -1,0 +1,1 @@
+"""Vision Transformers: AutoFormer-Tiny and PiT."""

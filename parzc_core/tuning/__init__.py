@@ -1,0 +1,1 @@
+"""Hyper-parameters by Optuna studies (Table 10, A.4)."""
