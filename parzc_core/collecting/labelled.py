@@ -1,19 +1,18 @@
 """Collected statistics joined with published accuracies: what every ranker and predictor learns from and is judged on."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
-import pandas as pd
 
 from parzc_core import labels
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, LabelsMissing
 from parzc_core.paths import STATISTICS
 from parzc_core.spaces import stacked_graphs
-from parzc_core.storage.run_store import RunStore
 from parzc_core.storage.statistics import Collection, StatisticsStore
 
 
@@ -100,11 +99,25 @@ def training_cells(count: int, train: int, split: int) -> tuple[np.ndarray, np.n
     return np.sort(order[:train]), np.sort(order[train:])
 
 
-def everything_read(collection: Collection) -> str:
-    """16 hex digits that stand for all of a collection: its shards, and the network-level scores beside them."""
-    scores = pd.util.hash_pandas_object(collection.scores).tolist()
-    read = {"shards": collection.manifest["shards"], "names": list(collection.scores), "scores": scores}
-    return RunStore.key(read)[:16]
+@lru_cache(maxsize=64)
+def columns_read(collection: Collection, proxies: tuple[str, ...] = (), scores: tuple[str, ...] = ()) -> str:
+    """16 hex digits that stand for the architectures of a collection and for those of its columns that a run reads.
+
+    proxies: node-wise ones; scores: network-level ones. Other columns do not count: a new proxy beside them changes nothing.
+    Raises BadInput for a column that was not collected.
+    """
+    digest = hashlib.sha256("\n".join(collection.archs).encode())
+    for name in (*proxies, *scores):
+        digest.update(f"\n{name}".encode())
+    if proxies:
+        for one in collection.statistics:
+            digest.update("\n".join(one.nodes).encode())
+            digest.update(np.stack([one.of(proxy) for proxy in proxies]).astype("<f8").tobytes())
+    for name in scores:
+        if name not in collection.scores:
+            raise BadInput(f"the score {name!r} was not collected; there are {', '.join(map(str, collection.scores))}")
+        digest.update(collection.scores[name].to_numpy(dtype="<f8").tobytes())
+    return digest.hexdigest()[:16]
 
 
 def judgeable(space: str, dataset: str, width: int | None = None) -> int:

@@ -6,8 +6,8 @@ stored result belongs to all of them.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,84 @@ import pandas as pd
 import torch
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data
+from parzc_core.collecting.labelled import columns_read
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
 from parzc_core.experiments.stability import BASE, CELLS, Variant, comparisons, missing, read
 from parzc_core.ranker import Inputs, Model
-from parzc_core.runs import rankers
+from parzc_core.runs.protocol import run_all
 from parzc_core.runs.rankers import RankerRun, train_splits
 from parzc_core.spaces import space as space_named
-from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import computed
+
+
+@dataclass(frozen=True)
+class CarriedRun:
+    """Rankers trained on one variant, on every split, and judged on the unseen cells of several.
+
+    run: cells, train, encoding, ...; its split is not used, cells=None means stability.CELLS. targets: the first is `learned`.
+    """
+
+    run: RankerRun
+    learned: Variant
+    targets: tuple[Variant, ...]
+    splits: int
+
+    def key(self) -> dict[str, Any]:
+        """The ranker and its splits, the columns of each variant that is read, the labels."""
+        return {**_key(self.run, self.targets, self.splits), "kind": type(self).__name__}
+
+    def evaluate(self) -> dict[str, Any]:
+        """{"rows": one for each judged variant, way to standardise and split}."""
+        run, used = self.run, (self.learned, *self.targets)
+        started, data, rows = time.process_time(), read(tuple(dict.fromkeys(used)), run.cells or CELLS, run.dataset), []
+        trained = train_splits(run, data[self.learned], range(self.splits))
+        modes = ("learned", "judged") if run.encoding == "aligned" else ("learned",)
+        pairs = ((b, mode) for b in self.targets for mode in modes if b != self.learned or mode == "learned")
+        for target, mode in pairs:
+            one, by = data[target], data[self.learned if mode == "learned" else target].collection.statistics
+            for split, (ranker, _, train, judged) in enumerate(trained):
+                encoder = Encoder(run.encoding, run.proxies, space_named(run.space).SLOTS).fit([by[i] for i in train])
+                statistics = encoder.transform([one.collection.statistics[i] for i in judged])
+                score = ranker.predict(Inputs(statistics, one.adjacency[judged], one.operations[judged]))
+                tau = metrics.kendall(score, one.judged[judged])
+                rows.append({"judged": target.name, "standardised": mode, "split": split, "kendall": tau})
+        seconds = (time.process_time() - started) / len(rows)
+        return {"rows": [{**row, "seconds": seconds} for row in rows]}
+
+
+@dataclass(frozen=True)
+class SpreadRun:
+    """`weight_spread` of rankers trained on the base variant, averaged over splits. Raises BadInput as `learned_spread`."""
+
+    run: RankerRun
+    splits: int
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        if self.run.encoding != "aligned" or "BN" not in self.run.parts:
+            got = f"encoding={self.run.encoding!r}, parts={self.run.parts}"
+            raise BadInput(f"got {got}; expected 'aligned' and parts with 'BN'")
+
+    def key(self) -> dict[str, Any]:
+        """The ranker and its splits, the columns of the base variant that are read, the labels."""
+        key = _key(self.run, (BASE,), self.splits)
+        return {**key, "kind": type(self).__name__, "weight_decay": self.weight_decay}
+
+    def evaluate(self) -> dict[str, Any]:
+        """{"spread", "mean": float64[K * L]; "rho": least and most; "seconds": CPU}."""
+        started, data = time.process_time(), read((BASE,), self.run.cells or CELLS, self.run.dataset)
+        trained = train_splits(self.run, data[BASE], range(self.splits), weight_decay=self.weight_decay)
+        models = [ranker.model for ranker, *_ in trained]
+        spread, mean = np.mean([weight_spread(model) for model in models], axis=0)
+        rho = torch.stack([_first_layer(model)[0].rho.detach() for model in models])
+        found = {"spread": spread, "mean": mean, "rho": [float(rho.min()), float(rho.max())]}
+        return {**found, "seconds": time.process_time() - started}
 
 
 def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store: Path, jobs: int = 1) -> pd.DataFrame:
     """Rankers trained on each variant, judged on the unseen cells in it and in those that `comparisons` pairs it with.
 
-    run: cells, train, encoding, ...; its split is not used, cells=None means stability.CELLS. Raises BadInput for variants that
-    are not there.
+    run: as in CarriedRun. Raises BadInput for variants that are not there.
     A row each of learned, judged (names), standardised, split; kendall in percent; seconds: CPU, shared out over the rows.
     standardised: "learned": judged statistics are encoded with means and spreads of the training cells in the variant learned
     on; "judged": of the same cells in the judged variant, which needs no label. The paper's encoding, which standardises nothing,
@@ -44,47 +105,10 @@ def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store
             f"the statistics of {', '.join(absent)} are not there; make them with: {'; '.join(absent.values())}"
         )
     pairs = [(v, v) for v in variants] + [pair for both in comparisons(variants).values() for pair in both]
-    targets = {a: [b for x, b in dict.fromkeys(pairs) if x == a] for a in variants}
-    data = read(variants, run.cells or CELLS, run.dataset)
-    keys = {a: {"what": "carried over", **_identity(run, data, targets[a], splits)} for a in variants}
-    found = computed(partial(_carried, run, variants, splits, targets), keys, store, jobs, unit="variant")
-    return pd.DataFrame([{"learned": a.name, **row} for a in variants for row in found[a]["rows"]])
-
-
-def _identity(run: RankerRun, data: Mapping[Variant, Data], used: Sequence[Variant], splits: int) -> dict[str, Any]:
-    """What decides a result: the run and its splits, the statistics used (the first ones to learn from), the labels."""
-    one = data[used[0]]
-    shards = {v.name: RunStore.key({"shards": data[v].collection.manifest["shards"]})[:16] for v in used}
-    return {
-        **rankers.identity(run),
-        "split": list(range(splits)),
-        "cells": len(one),
-        "statistics": list(shards.items()),
-        "judged_on": one.judged_on,
-    }
-
-
-def _carried(
-    run: RankerRun,
-    variants: tuple[Variant, ...],
-    splits: int,
-    targets: Mapping[Variant, list[Variant]],
-    learned: Variant,
-) -> dict[str, Any]:
-    torch.set_num_threads(1)
-    started, data, rows = time.process_time(), read(variants, run.cells or CELLS, run.dataset), []
-    trained = train_splits(run, data[learned], range(splits))
-    modes = ("learned", "judged") if run.encoding == "aligned" else ("learned",)
-    for target, mode in ((b, mode) for b in targets[learned] for mode in modes if b != learned or mode == "learned"):
-        one, by = data[target], data[learned if mode == "learned" else target].collection.statistics
-        for split, (ranker, _, train, judged) in enumerate(trained):
-            encoder = Encoder(run.encoding, run.proxies, space_named(run.space).SLOTS).fit([by[i] for i in train])
-            statistics = encoder.transform([one.collection.statistics[i] for i in judged])
-            score = ranker.predict(Inputs(statistics, one.adjacency[judged], one.operations[judged]))
-            tau = metrics.kendall(score, one.judged[judged])
-            rows.append({"judged": target.name, "standardised": mode, "split": split, "kendall": tau})
-    seconds = (time.process_time() - started) / len(rows)
-    return {"rows": [{**row, "seconds": seconds} for row in rows]}
+    targets = {a: tuple(b for x, b in dict.fromkeys(pairs) if x == a) for a in variants}
+    runs = [CarriedRun(run, a, targets[a], splits) for a in variants]
+    found = run_all(runs, store, jobs, unit="variant")
+    return pd.DataFrame([{"learned": one.learned.name, **row} for one in runs for row in found[one]["rows"]])
 
 
 def learned_spread(run: RankerRun, splits: int, weight_decay: float, store: Path) -> dict[str, Any]:
@@ -94,18 +118,23 @@ def learned_spread(run: RankerRun, splits: int, weight_decay: float, store: Path
     have; rho: least and most over the layer's weights, it starts at -5; seconds: CPU. Raises BadInput for other encodings, and
     for rankers without Bayesian layers.
     """
-    if run.encoding != "aligned" or "BN" not in run.parts:
-        raise BadInput(f"got encoding={run.encoding!r}, parts={run.parts}; expected 'aligned' and parts with 'BN'")
-    started, data, kept = time.process_time(), read((BASE,), run.cells or CELLS, run.dataset), RunStore(store)
-    key = {"what": "weight spread", "weight_decay": weight_decay, **_identity(run, data, [BASE], splits)}
-    if (result := kept.get(key)) is None:
-        trained = train_splits(run, data[BASE], range(splits), weight_decay=weight_decay)
-        models = [ranker.model for ranker, *_ in trained]
-        spread, mean = np.mean([weight_spread(model) for model in models], axis=0)
-        rho = torch.stack([_first_layer(model)[0].rho.detach() for model in models])
-        result = {"spread": spread, "mean": mean, "rho": [float(rho.min()), float(rho.max())]}
-        result = kept.put(key, {**result, "seconds": time.process_time() - started})
+    one = SpreadRun(run, splits, weight_decay)
+    result = run_all([one], store)[one]
     return result | {name: np.array(result[name]).reshape(len(run.proxies), -1) for name in ("spread", "mean")}
+
+
+def _key(run: RankerRun, used: Sequence[Variant], splits: int) -> dict[str, Any]:
+    """What decides a result: the ranker and its splits, the columns of the variants that are read, the labels."""
+    data = read(tuple(used), run.cells or CELLS, run.dataset)
+    one = data[used[0]]
+    return {
+        **run.identity(),
+        "split": list(range(splits)),
+        "cells": len(one),
+        "statistics": [[v.name, columns_read(data[v].collection, run.proxies)] for v in used],
+        "learned_from": one.learned_from,
+        "judged_on": one.judged_on,
+    }
 
 
 def _first_layer(model: Model) -> tuple[Any, torch.Tensor]:

@@ -16,7 +16,7 @@ from parzc_core.labels import nds
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs import nds_networks
 from parzc_core.runs.proxies import EPOCHS, RANKERS, ranker_rows, rows_of_proxies
-from parzc_core.runs.rankers import RankerRun, run_all
+from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.spaces import nds as spaces_nds
 from parzc_core.storage.rows import Row
 
@@ -104,9 +104,9 @@ def ranker_runs(one: StandIn, profile: str) -> dict[str, list[RankerRun]]:
 
 
 def ranked(ones: Sequence[StandIn], profile: str, store: Path, jobs: int = 1) -> pd.DataFrame:
-    """A row a run of `ranker_runs`, as `run_all` gives it, with its `row` and `column`; only what `store` lacks is run."""
+    """A row a run of `ranker_runs`, as `run_rankers` gives it, with its `row` and `column`; only what `store` lacks is run."""
     runs = [(one.column, name, run) for one in ones for name, each in ranker_runs(one, profile).items() for run in each]
-    found = run_all([run for _, _, run in runs], store, jobs) if runs else pd.DataFrame(columns=["seconds"])
+    found = run_rankers([run for _, _, run in runs], store, jobs) if runs else pd.DataFrame(columns=["seconds"])
     found["column"], found["row"] = [column for column, _, _ in runs], [name for _, name, _ in runs]
     return found
 

@@ -13,7 +13,7 @@ from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.predictors import PredictorRun, run_predictors
-from parzc_core.runs.rankers import GROUP, RankerRun, run_all
+from parzc_core.runs.rankers import GROUP, RankerRun, run_rankers
 from parzc_core.storage.rows import Row, missing, paired_differences, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
@@ -106,9 +106,9 @@ class Plan:
         return load(one.space, DATASET, self.cells, one.width, one.seeds)
 
     def run(self, store: Path, jobs: int = 1) -> pd.DataFrame:
-        """A result a row, those of `run_all` and `run_predictors`, with its row of the table as column `row`."""
+        """A result a row, those of `run_rankers` and `run_predictors`, with its row of the table as column `row`."""
         named = {value: name for name, value in RANKERS.items()}
-        ours, rivals = run_all(self.rankers, store, jobs), run_predictors(self.predictors, store, jobs)
+        ours, rivals = run_rankers(self.rankers, store, jobs), run_predictors(self.predictors, store, jobs)
         ours["row"] = [named[one.parts, one.encoding] for one in self.rankers]
         rivals["row"] = [one.predictor for one in self.predictors]
         return pd.concat([found for found in (rivals, ours) if len(found)], ignore_index=True)
@@ -185,7 +185,7 @@ def wider(plan: Plan) -> dict[str, list[RankerRun]]:
 
 def by_size(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
     """Of `wider`, a row a pair of sizes: tau and CPU-seconds of either, and `paired_differences`. Empty where nothing is run."""
-    found = {size: run_all(runs, store, jobs) for size, runs in wider(plan).items()}
+    found = {size: run_rankers(runs, store, jobs) for size, runs in wider(plan).items()}
     if not found:
         return pd.DataFrame()
     tau, seconds = (pd.DataFrame({size: one[what] for size, one in found.items()}) for what in ("kendall", "seconds"))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from parzc_core.drawing.style import BLUE, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.labels.nb101_failed import failed_runs
 from parzc_core.profiles import profile as profile_named
-from parzc_core.runs.rankers import RankerRun, data_of, run_all
+from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.storage.rows import Row, row_of_runs
 
 TABLE, EPOCHS = "table07", 150  # §4.1, NAS-Bench-101
@@ -43,12 +43,12 @@ def planned(profile: str, cells: int | None, train: int, width: int | None) -> P
 
 
 def run(plan: Plan, store: Path, jobs: int = 1) -> tuple[dict[tuple[str, str], pd.DataFrame], float]:
-    """The results of every entry, a row a split, as `run_all` gives them, and the CPU-seconds of all.
+    """The results of every entry, a row a split, as `run_rankers` gives them, and the CPU-seconds of all.
 
     A run that is in two entries is trained once.
     """
-    every = run_all(list(dict.fromkeys(one for runs in plan.values() for one in runs)), store, jobs)
-    return {what: run_all(runs, store) for what, runs in plan.items()}, float(every["seconds"].sum())
+    every = run_rankers(list(dict.fromkeys(one for runs in plan.values() for one in runs)), store, jobs)
+    return {what: run_rankers(runs, store) for what, runs in plan.items()}, float(every["seconds"].sum())
 
 
 def by_row(results: Mapping[tuple[str, str], pd.DataFrame], kind: str) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def rows(plan: Plan, results: Mapping[tuple[str, str], pd.DataFrame], profile: s
     made = []
     for (kind, row), found in results.items():
         one = plan[kind, row][0]
-        data = data_of(one)
+        data = one.data
         judged = f"{one.train} training cells, {one.epochs} epochs, judged on {len(data) - one.train:,} unseen cells"
         about: dict[str, Any] = {"profile": profile, "origin": data.origin}
         note = f"{judged}; {one.width} channels; {data.note}"

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -17,10 +16,9 @@ from parzc_core._optional import optuna_library
 from parzc_core.collecting.labelled import training_cells
 from parzc_core.drawing.style import BACKDROP, BLUE, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.errors import BadInput
-from parzc_core.runs.rankers import GROUP, data_of, inputs_for, training_config
+from parzc_core.runs.protocol import run_all
+from parzc_core.runs.rankers import GROUP, inputs_for, training_config
 from parzc_core.storage.rows import Row, row_of_runs
-from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import in_parallel
 from parzc_core.training import fit_many
 from parzc_core.tuning.objective import StudyConfig, objective, study_cells
 from parzc_core.tuning.spaces import Value, apply
@@ -60,14 +58,64 @@ class Found:
         return f"best of {LABELS[self.study.space]}'s space"
 
 
+@dataclass(frozen=True)
+class DefaultRun:
+    """The value of a study's objective at the settings that it started from."""
+
+    study: StudyConfig
+
+    def key(self) -> dict[str, Any]:
+        """That of the study, of another kind."""
+        return {**self.study.key(), "kind": type(self).__name__}
+
+    def evaluate(self) -> dict[str, Any]:
+        """{"value": tau, percent}."""
+        made = objective(self.study)
+        return {"value": made.value(made.default)}
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """Rankers with settings of the study's space (None: the defaults) on GROUP splits of the cells that it did not see.
+
+    first: the first of the splits, which are trained together (see `fit_many`).
+    """
+
+    study: StudyConfig
+    values: tuple[tuple[str, Value], ...] | None
+    first: int
+
+    def key(self) -> dict[str, Any]:
+        """The ranker, the settings and the splits."""
+        values = None if self.values is None else dict(self.values)
+        key = {"kind": type(self).__name__, "base": self.study.base.key(), "first": self.first, "values": values}
+        return key if values is None else {**key, "space": self.study.space, "size": self.study.size}
+
+    def evaluate(self) -> dict[str, Any]:
+        """{"kendall": tau of each split, percent}."""
+        study, base, splits = self.study, self.study.base, range(self.first, self.first + GROUP)
+        data = base.data
+        unseen = np.setdiff1d(np.arange(len(data)), study_cells(base).positions)
+        parts = [[unseen[part] for part in training_cells(len(unseen), base.train, split)] for split in splits]
+        inputs = [inputs_for(base, data, train) for train, _ in parts]
+        config = training_config(base, inputs[0])
+        rankers = fit_many(
+            [item[train] for item, (train, _) in zip(inputs, parts, strict=True)],
+            [data.learn[train] for train, _ in parts],
+            config if self.values is None else apply(space_of(study), dict(self.values), config),
+            splits,
+        )
+        taus = [
+            metrics.kendall(ranker.predict(item[judged]), data.judged[judged])
+            for ranker, item, (_, judged) in zip(rankers, inputs, parts, strict=True)
+        ]
+        return {"kendall": taus}
+
+
 def finish(study: StudyConfig, trials: pd.DataFrame, store: Path) -> Found:
     """The study with its trials, and the value of the settings it started from; that is computed where `store` lacks it."""
-    kept, key = RunStore(store), {**study.key(), "what": "value of the defaults"}
-    result = kept.get(key)
-    if result is None:
-        made = objective(study)
-        result = kept.put(key, {"value": made.value(made.default)})
-    return Found(study, trials, result["value"])
+    run = DefaultRun(study)
+    return Found(study, trials, run_all([run], store)[run]["value"])
 
 
 def importances(found: Found, seeds: int = 5, shuffles: int = 20) -> pd.DataFrame:
@@ -107,53 +155,16 @@ def judge(found: Sequence[Found], splits: int, store: Path, jobs: int = 1) -> pd
     bases = {item.study.base for item in found}
     if len(bases) != 1 or splits < 1:
         raise BadInput(f"got studies of {len(bases)} different rankers, {splits} splits; expected of one, at least 1")
-    kept, wanted = RunStore(store), {DEFAULTS: None, **{item.name: item.best for item in found}}
+    wanted = {DEFAULTS: None, **{item.name: tuple(item.best.items()) for item in found}}
     if len(wanted) != len(found) + 1:
         raise BadInput(f"got two studies of one space ({', '.join(item.name for item in found)}); expected one of each")
-    tasks = [
-        (item.study, wanted[name], split)
+    runs = {
+        name: [JudgedRun(item.study, wanted[name], first) for first in range(0, splits, GROUP)]
         for name, item in [(DEFAULTS, found[0]), *((item.name, item) for item in found)]
-        for split in range(0, splits, GROUP)
-    ]
-    missing = [task for task in tasks if kept.get(_judged_key(*task)) is None]
-    for task, taus in in_parallel(_judged, missing, jobs, unit=f"{GROUP} rankers"):
-        kept.put(_judged_key(*task), {"kendall": taus})
-    per_name = len(tasks) // len(wanted)
-    taus_of = {
-        name: [
-            tau
-            for task in tasks[i * per_name : (i + 1) * per_name]
-            for tau in (kept.get(_judged_key(*task)) or {})["kendall"]
-        ]
-        for i, name in enumerate(wanted)
     }
-    return pd.DataFrame(taus_of).iloc[:splits].rename_axis("split")
-
-
-def _judged_key(study: StudyConfig, values: Mapping[str, Value] | None, first: int) -> dict[str, Any]:
-    key: dict[str, Any] = {"what": "settings judged", "base": study.key()["base"], "first": first, "values": values}
-    return key if values is None else {**key, "space": study.space, "size": study.size}
-
-
-def _judged(task: tuple[StudyConfig, Mapping[str, Value] | None, int]) -> list[float]:
-    """Tau of GROUP splits from the given one on, trained together (see `fit_many`)."""
-    study, values, first = task
-    torch.set_num_threads(1)
-    data, base, splits = data_of(study.base), study.base, range(first, first + GROUP)
-    unseen = np.setdiff1d(np.arange(len(data)), study_cells(base).positions)
-    parts = [[unseen[part] for part in training_cells(len(unseen), base.train, split)] for split in splits]
-    inputs = [inputs_for(base, data, train) for train, _ in parts]
-    config = training_config(base, inputs[0])
-    rankers = fit_many(
-        [item[train] for item, (train, _) in zip(inputs, parts, strict=True)],
-        [data.learn[train] for train, _ in parts],
-        config if values is None else apply(space_of(study), values, config),
-        splits,
-    )
-    return [
-        metrics.kendall(ranker.predict(item[judged]), data.judged[judged])
-        for ranker, item, (_, judged) in zip(rankers, inputs, parts, strict=True)
-    ]
+    results = run_all([run for group in runs.values() for run in group], store, jobs, unit=f"{GROUP} rankers")
+    taus = {name: [tau for run in group for tau in results[run]["kendall"]] for name, group in runs.items()}
+    return pd.DataFrame(taus).iloc[:splits].rename_axis("split")
 
 
 def rows(found: Sequence[Found], judged: pd.DataFrame, profile: str, column: str) -> list[Row]:
@@ -163,7 +174,7 @@ def rows(found: Sequence[Found], judged: pd.DataFrame, profile: str, column: str
     """
     base = found[0].study.base
     about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
-    cells = f"{len(data_of(base)) - 2 * base.train:,} unseen cells; {data_of(base).note}"
+    cells = f"{len(base.data) - 2 * base.train:,} unseen cells; {base.data.note}"
     over = {**about, "note": f"over the defaults, on the same splits; {cells}"}
     made = [
         row_of_runs("table10", "ParZC, defaults", column, "kendall", judged[DEFAULTS].tolist(), note=cells, **about)

@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from parzc_core.quantization import mq_bench
 from parzc_core.quantization.ground_truth import Recreated
 from parzc_core.quantization.proxies import REGISTRY
 from parzc_core.quantization.rankers import bits_alone, features, linear, parzc
+from parzc_core.runs.protocol import run_all
 from parzc_core.storage.rows import Row, row_of_runs
 from parzc_core.storage.run_store import RunStore
 
@@ -144,6 +146,29 @@ def spearman_at(score: np.ndarray, accuracy: np.ndarray, top: float, by: str = "
     return spearman(score[best], accuracy[best])
 
 
+@dataclass(frozen=True, eq=False)
+class RepeatRun:
+    """Cross-validated predictions of one repeat. given: what decides the result beside the repeat and the folds; rest: as in
+    `unseen`."""
+
+    features: np.ndarray
+    accuracy: np.ndarray
+    learn: Learner
+    repeat: int
+    folds: int
+    given: Mapping[str, Any]
+
+    def key(self) -> dict[str, Any]:
+        """What was given, the folds and the repeat."""
+        return {**self.given, "folds": self.folds, "repeat": self.repeat}
+
+    def evaluate(self) -> dict[str, Any]:
+        """{"predicted": float64[n], "seconds": CPU}."""
+        start = time.process_time()
+        values = _one_repeat(self.features, self.accuracy, self.learn, self.repeat, self.folds)
+        return {"predicted": values.tolist(), "seconds": time.process_time() - start}
+
+
 def unseen(
     features: np.ndarray,
     accuracy: np.ndarray,
@@ -166,19 +191,10 @@ def unseen(
             f"got {len(features)} features, {n} accuracies, {folds} folds, {repeats} repeats; expected as many of both, "
             "2 folds or more with two configurations each, and 1 repeat or more"
         )
-    predicted, seconds = [], 0.0
-    for repeat in range(repeats):
-        config = {**(key or {}), "folds": folds, "repeat": repeat}
-        result = store.get(config) if store is not None else None
-        if result is None:
-            start = time.process_time()
-            values = _one_repeat(features, accuracy, learn, repeat, folds)
-            result = {"predicted": values.tolist(), "seconds": time.process_time() - start}
-            if store is not None:
-                store.put(config, result)
-        predicted.append(result["predicted"])
-        seconds += result["seconds"]
-    return np.array(predicted, dtype=np.float64), seconds
+    runs = [RepeatRun(features, accuracy, learn, repeat, folds, key or {}) for repeat in range(repeats)]
+    results = {run: run.evaluate() for run in runs} if store is None else run_all(runs, store)
+    predicted = np.array([results[run]["predicted"] for run in runs], dtype=np.float64)
+    return predicted, sum(results[run]["seconds"] for run in runs)
 
 
 def _one_repeat(features: np.ndarray, accuracy: np.ndarray, learn: Learner, repeat: int, folds: int) -> np.ndarray:

@@ -46,6 +46,10 @@ class Entry:
     reads: Callable[[Data, np.ndarray], Any] = graphs_alone
     version: int = 1
 
+    def columns(self, config: Any, data: Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The columns of a collection that a predictor of this configuration reads besides the graphs: (proxies, scores)."""
+        return config.columns(data) if hasattr(config, "columns") else ((), ())
+
 
 PREDICTORS: dict[str, Entry] = {
     "NP": Entry(NeuralPredictorConfig, NeuralPredictor, invariant=True),

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from parzc_core.quantization.network import Recipe, ResNet18, accuracy, train
 from parzc_core.quantization.quantizer import Quantizer, Ranges, calibrate
 from parzc_core.quantization.ranges import least_error_ranges, renormalize
 from parzc_core.quantization.sensitivities import Sensitivities
+from parzc_core.runs.protocol import run_all
 from parzc_core.storage.run_store import RunStore
 
 
@@ -63,6 +64,28 @@ def fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class ConfigurationRun:
+    """The accuracy of a network quantized in one way. shared: what decides it beside the bits. measure: gives what measures it,
+    calibrated once for all configurations."""
+
+    network: nn.Module
+    shared: Mapping[str, Any]
+    bits: BitConfiguration
+    measure: Callable[[], Callable[[BitConfiguration], float]]
+
+    def key(self) -> dict[str, Any]:
+        """Network, data set, evaluation and bits."""
+        return {**self.shared, "bits": self.bits.plain()}
+
+    def evaluate(self) -> dict[str, Any]:
+        """{"accuracy": percent, "size": bits of the weights, "seconds": CPU}."""
+        measure, start = self.measure(), time.process_time()
+        accuracy = measure(self.bits)
+        seconds = time.process_time() - start
+        return {"accuracy": accuracy, "size": size_in_bits(self.network, self.bits), "seconds": seconds}
+
+
 def evaluate_all(
     network: nn.Module,
     data: str,
@@ -79,18 +102,11 @@ def evaluate_all(
     """
     evaluation = evaluation or Evaluation()
     shared = {"network": fingerprint(network), "data": data, **asdict(evaluation)}
-    keys = [{**shared, "bits": bits.plain()} for bits in configurations]
-    missing = [i for i, key in enumerate(keys) if store.get(key) is None]
-    if missing:
-        measure = _measuring(network, images(), {a for bits in configurations for a in bits.activations}, evaluation)
-        for i in tqdm(missing, desc="bit configurations", disable=None):
-            if store.get(keys[i]) is None:  # another process may have been faster
-                start = time.process_time()
-                measured = measure(configurations[i])
-                spent = time.process_time() - start
-                size = size_in_bits(network, configurations[i])
-                store.put(keys[i], {"accuracy": measured, "size": size, "seconds": spent})
-    return [{"bits": key["bits"], **(store.get(key) or {})} for key in keys]
+    activations = {a for bits in configurations for a in bits.activations}
+    measure = functools.cache(lambda: _measuring(network, images(), activations, evaluation))
+    runs = [ConfigurationRun(network, shared, bits, measure) for bits in configurations]
+    results = run_all(runs, store, unit="bit configuration")
+    return [{"bits": run.bits.plain(), **results[run]} for run in runs]
 
 
 def _measuring(

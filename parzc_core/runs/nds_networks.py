@@ -29,10 +29,10 @@ from parzc_core.images.fashion_mnist import Images, digits, fashion_mnist
 from parzc_core.labels.nds import RECREATED_DATASET, RECREATED_FOLDER, RECREATED_SPACES, RECREATED_SPLITS, recreated
 from parzc_core.paths import write_whole
 from parzc_core.quantization.network import accuracy
+from parzc_core.runs.protocol import run_all
 from parzc_core.spaces import nds
 from parzc_core.storage.rows import versions
 from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import in_parallel
 from parzc_core.training import seeded
 
 
@@ -73,6 +73,31 @@ class Training:
         data = "digits" if self.folder is None else RECREATED_DATASET
         return {"space": self.space, "arch": self.arch, "seed": self.seed, "data": data, **asdict(self.recipe)}
 
+    def evaluate(self) -> dict[str, float]:
+        """Train the network: accuracy in percent on "val" and "test", training loss of the last epoch, CPU-seconds."""
+        started, recipe = time.process_time(), self.recipe
+        data = _images(self.folder, recipe)
+        with seeded(self.seed):
+            network = nds.SPACES[self.space].build(self.arch)
+        order = np.random.default_rng(self.seed)
+        images, labels = data["train"]
+        steps = recipe.epochs * (len(images) // recipe.batch)
+        optimiser = torch.optim.SGD(
+            network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        for _ in range(recipe.epochs):
+            losses = []
+            for chosen in np.array_split(order.permutation(len(images)), len(images) // recipe.batch):
+                loss = F.cross_entropy(network(images[chosen]), labels[chosen])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                losses.append(float(loss.detach()))
+        found = {split: accuracy(network, *data[split], batch=250) for split in RECREATED_SPLITS}
+        return {**found, "loss": float(np.mean(losses)), "seconds": time.process_time() - started}
+
 
 def trainings(count: int, seeds: int, recipe: Recipe, folder: Path | None) -> list[Training]:
     """`count` random architectures a space, each with every seed; the spaces take turns, so that any front is balanced."""
@@ -98,33 +123,6 @@ def _images(folder: Path | None, recipe: Recipe) -> dict[str, tuple[torch.Tensor
     }
 
 
-def train(training: Training) -> dict[str, float]:
-    """Train the network: accuracy in percent on "val" and "test", training loss of the last epoch, CPU-seconds."""
-    torch.set_num_threads(1)
-    started, recipe = time.process_time(), training.recipe
-    data = _images(training.folder, recipe)
-    with seeded(training.seed):
-        network = nds.SPACES[training.space].build(training.arch)
-    order = np.random.default_rng(training.seed)
-    images, labels = data["train"]
-    steps = recipe.epochs * (len(images) // recipe.batch)
-    optimiser = torch.optim.SGD(
-        network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(recipe.epochs):
-        losses = []
-        for chosen in np.array_split(order.permutation(len(images)), len(images) // recipe.batch):
-            loss = F.cross_entropy(network(images[chosen]), labels[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-    found = {split: accuracy(network, *data[split], batch=250) for split in RECREATED_SPLITS}
-    return {**found, "loss": float(np.mean(losses)), "seconds": time.process_time() - started}
-
-
 def make(todo: Sequence[Training], folder: Path = RECREATED_FOLDER, jobs: int = 1) -> int:
     """Train what `folder` lacks of `todo`, on `jobs` processes; returns how many were trained. The manifest is kept up to date.
 
@@ -134,8 +132,9 @@ def make(todo: Sequence[Training], folder: Path = RECREATED_FOLDER, jobs: int = 
     missing = [one for one in todo if store.get(one.key()) is None]
     if missing:
         _images(missing[0].folder, missing[0].recipe)  # what is wrong with the images is said before any worker starts
-    for one, result in in_parallel(train, missing, jobs, unit="network"):
-        store.put(one.key(), result)
+    try:
+        run_all(todo, store, jobs, unit="network")
+    finally:
         _write_manifest(folder, todo, store)
     return len(missing)
 

@@ -1,6 +1,6 @@
 """Stored runs of `ParZC+`: how well it ranks, whether its spread is calibrated, and what it picks when it may choose.
 
-Each run is a frozen record; `run_stored` computes what its store lacks. Beside ParZC+ stands MABN as printed, whose spread is
+Beside ParZC+ stands MABN as printed, whose spread is
 that of scores over draws of its weights.
 """
 
@@ -14,21 +14,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data, everything_read, load, training_cells
+from parzc_core.collecting.labelled import Data, columns_read, load, training_cells
 from parzc_core.errors import BadInput
 from parzc_core.predictors.plus.calibration import LEVELS, Scale, coverage, log_density, out_of_fold, select_next
 from parzc_core.predictors.plus.features import plus_inputs
 from parzc_core.predictors.plus.learners import log_error
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
 from parzc_core.ranker import Inputs
+from parzc_core.runs.protocol import run_all
 from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
-from parzc_core.storage.workers import computed
 from parzc_core.training import fit
 
-METHOD_VERSION = 1  # raised when code changes what a run gives
+VERSION = 1  # raised when code changes what a run gives
 DRAWS = 20  # of MABN's weights
 MABN_SEEN = 4000  # unseen cells that MABN's spread is judged on at most: a draw scores each of them
 
@@ -59,6 +58,10 @@ class PlusRun:
     train: int = 78
     split: int = 0
     config: PlusConfig = PLUS
+
+    def key(self) -> dict[str, Any]:
+        """The run, the columns that it reads, the labels."""
+        return _key(self)
 
     def evaluate(self) -> dict[str, Any]:
         """`metrics.judgement` of the unseen cells; seconds: CPU, of fitting and scoring.
@@ -91,6 +94,10 @@ class CalibrationRun:
     split: int = 0
     config: PlusConfig = PLUS
     mabn: RankerRun | None = None
+
+    def key(self) -> dict[str, Any]:
+        """The run, the columns that it reads, the labels."""
+        return _key(self)
 
     def evaluate(self) -> dict[str, Any]:
         """For the spread as given, widened by the out-of-fold errors, and one for all cells ("constant"): coverage in percent
@@ -136,6 +143,10 @@ class SelectionRun:
     config: PlusConfig = PLUS
     mabn: RankerRun | None = None
 
+    def key(self) -> dict[str, Any]:
+        """The run, the columns that it reads, the labels."""
+        return _key(self)
+
     def evaluate(self) -> dict[str, Any]:
         """At each number of labels (`labels`): `kendall` on the test accuracy of cells outside the pool; `gap`, validation
         accuracy of the pool's best cell less that of the best one evaluated, in points."""
@@ -162,9 +173,6 @@ class SelectionRun:
                 chosen = select_next(self.choice, open_, of_open, of_it, best, self.batch, seed)
                 known, open_ = np.concatenate([known, chosen]), open_[~np.isin(open_, chosen)]
         return found
-
-
-Run = PlusRun | CalibrationRun | SelectionRun
 
 
 def fit_predict(run: CalibrationRun | SelectionRun) -> Any:
@@ -201,27 +209,21 @@ def _encoded(run: RankerRun, data: Data) -> Inputs:
     return inputs_for(run, data, np.arange(2))
 
 
-def run_stored(runs: Sequence[Run], store: Path, jobs: int = 1) -> pd.DataFrame:
-    """Every run and its result, a row each: column `run`, then the results; only what `store` lacks is computed, on `jobs`
-    processes, and stored as soon as it is done."""
-    results = computed(_evaluate, {run: run_key(run) for run in runs}, store, jobs)
+def run_stored(runs: Sequence[PlusRun | CalibrationRun | SelectionRun], store: Path, jobs: int = 1) -> pd.DataFrame:
+    """Every run and its result, a row each: column `run`, then the results. Compute missing ones; save each at once."""
+    results = run_all(runs, store, jobs)
     return pd.DataFrame([{"run": run, **results[run]} for run in runs])
 
 
-def _evaluate(run: Run) -> dict[str, Any]:
-    torch.set_num_threads(1)
-    return run.evaluate()
-
-
-def run_key(run: Run) -> dict[str, Any]:
-    """What decides the result: the run, the statistics and scores it reads, the labels."""
-    data = run.where.data
+def _key(run: PlusRun | CalibrationRun | SelectionRun) -> dict[str, Any]:
+    """The run, the columns that it reads, the labels."""
+    data, mabn = run.where.data, getattr(run, "mabn", None)
+    proxies, scores = run.config.columns(data) if mabn is None else (mabn.proxies, ())
     return {
-        "method": METHOD_VERSION,
         "kind": type(run).__name__,
+        "version": VERSION,
         **dataclasses.asdict(run),
-        "statistics": everything_read(data.collection),
-        "cells": len(data),
+        "statistics": columns_read(data.collection, proxies, scores),
         "learned_from": data.learned_from,
         "judged_on": data.judged_on,
     }

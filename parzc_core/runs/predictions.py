@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from parzc_core import metrics
 from parzc_core.collecting.labelled import training_cells
-from parzc_core.runs.rankers import RankerRun, data_of, run_key, train_ranker
+from parzc_core.runs.protocol import run_all
+from parzc_core.runs.rankers import RankerRun, train_ranker
 from parzc_core.spaces import space as space_named
-from parzc_core.storage.workers import computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,27 +66,35 @@ class Prediction:
         }
 
 
+@dataclass(frozen=True)
+class PredictionRun:
+    """The scores that the ranker of `ranker` gives to every cell that it was not trained on."""
+
+    ranker: RankerRun
+
+    def key(self) -> dict[str, Any]:
+        """That of the ranker, of another kind."""
+        return {**self.ranker.key(), "kind": type(self).__name__}
+
+    def evaluate(self) -> dict[str, list[float]]:
+        """{"scores": in the order of the unseen cells}."""
+        ranker, inputs, _, judged = train_ranker(self.ranker)
+        scores = ranker.predict(inputs[judged]).astype(np.float32)  # the model computes in float32
+        # The shortest decimals that read back as the same float32.
+        return {"scores": [float(str(score)) for score in scores]}
+
+
 def predict_unseen(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> list[Prediction]:
     """The predictions of every run, in order. Only runs that `store` (jsonl) lacks are trained, on `jobs` processes.
 
     Raises BadInput, LabelsMissing, CorruptShard.
     """
-    keys = {run: {"what": "scores of the unseen cells", **run_key(run)} for run in runs}
-    found = computed(_scores, keys, store, jobs, unit="ranker")
-    return [_prediction(run, found[run]["scores"]) for run in runs]
-
-
-def _scores(run: RankerRun) -> dict[str, list[float]]:
-    torch.set_num_threads(1)
-    ranker, inputs, _, judged = train_ranker(run)
-    scores = ranker.predict(inputs[judged]).astype(np.float32)  # the model computes in float32
-    return {
-        "scores": [float(str(score)) for score in scores]
-    }  # the shortest decimals that read back as the same float32
+    found = run_all([PredictionRun(run) for run in runs], store, jobs, unit="ranker")
+    return [_prediction(run, found[PredictionRun(run)]["scores"]) for run in runs]
 
 
 def _prediction(run: RankerRun, scores: list[float]) -> Prediction:
-    data = data_of(run)
+    data = run.data
     train, judged = training_cells(len(data), run.train, run.split)
     archs = data.collection.archs
     standing = [space_named(run.space).isomorphism(arch).representative for arch in archs]

@@ -9,25 +9,22 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import torch
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data, Unlabelled, load, training_cells
+from parzc_core.collecting.labelled import Data, Unlabelled, columns_read, load, training_cells
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.predictors import pinat
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.pinat import PINATBranch, PINATConfig
-from parzc_core.ranker import Inputs, ModelConfig
+from parzc_core.ranker import GRAPH_PARTS, Inputs, ModelConfig
+from parzc_core.runs.protocol import run_frame
 from parzc_core.spaces import space as space_named
-from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import in_parallel, lacking
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
 
 # Raised when encoding, model or training code changes what a run gives, so that stored runs are redone.
-METHOD_VERSION = 1
-_LATER = ("batch_size", "width", "seeds")  # fields that a run stored before they were there has at their defaults
+VERSION = 1
 GROUP = 5  # splits that are trained together
 
 
@@ -69,10 +66,50 @@ class RankerRun:
         if self.train < 2:
             raise BadInput(f"got train={self.train}; expected at least two training cells")
 
+    @property
+    def data(self) -> Data:
+        """The collection that the run reads, with its labels."""
+        return load(self.space, self.dataset, self.cells, self.width, self.seeds)
 
-def data_of(run: RankerRun) -> Data:
-    """`load` what the run reads."""
-    return load(run.space, run.dataset, run.cells, run.width, run.seeds)
+    def identity(self) -> dict[str, Any]:
+        """Kind, versions and configuration: what decides the result beside the data."""
+        versions = {"version": VERSION} | ({"pinat": pinat.VERSION} if "PINAT" in self.parts else {})
+        return {"kind": type(self).__name__, **versions, **dataclasses.asdict(self)}
+
+    def key(self) -> dict[str, Any]:
+        """Its identity, the proxies that it reads (none where only a graph branch is trained) and the labels."""
+        data = self.data
+        proxies = () if set(self.parts) <= set(GRAPH_PARTS) else self.proxies
+        return {
+            **self.identity(),
+            "statistics": columns_read(data.collection, proxies),
+            "learned_from": data.learned_from,
+            "judged_on": data.judged_on,
+        }
+
+    def group(self) -> tuple["RankerRun", ...]:
+        """The GROUP splits that are trained together with this one."""
+        first = GROUP * (self.split // GROUP)
+        return tuple(dataclasses.replace(self, split=split) for split in range(first, first + GROUP))
+
+    def evaluate(self) -> dict[str, Any]:
+        """`metrics.judgement` on the unseen cells, judged_on, CPU-seconds (the group's, shared out)."""
+        return self.evaluate_group()[self.split % GROUP]
+
+    def evaluate_group(self) -> list[dict[str, Any]]:
+        """Train and judge the runs of the group together."""
+        started = time.process_time()
+        data = self.data
+        trained = train_splits(self, data, [run.split for run in self.group()])
+        seconds = (time.process_time() - started) / GROUP
+        return [
+            {
+                **metrics.judgement(ranker.predict(inputs[judged]), data.judged[judged], draw),
+                "seconds": seconds,
+                "judged_on": data.judged_on,
+            }
+            for draw, (ranker, inputs, _, judged) in enumerate(trained)
+        ]
 
 
 def inputs_for(run: RankerRun, data: Unlabelled, train: np.ndarray) -> Inputs:
@@ -103,7 +140,7 @@ def training_config(run: RankerRun, inputs: Inputs) -> TrainingConfig:
 
 def train_ranker(run: RankerRun) -> tuple[FittedRanker, Inputs, np.ndarray, np.ndarray]:
     """The fitted ranker, trained alone; the inputs of all cells; the positions of training and of judged cells."""
-    data = data_of(run)
+    data = run.data
     train, judged = training_cells(len(data), run.train, run.split)
     inputs = inputs_for(run, data, train)
     ranker = fit(inputs[train], data.learn[train], training_config(run, inputs), seed=run.split)
@@ -125,60 +162,6 @@ def train_splits(
     return [(ranker, item, *part) for ranker, item, part in zip(rankers, inputs, parts, strict=True)]
 
 
-def evaluate(run: RankerRun) -> list[dict[str, Any]]:
-    """Train and judge the group of GROUP splits that `run` is in, in order of the split (see `fit_many`).
-
-    Of each: `metrics.judgement`, judged_on, CPU-seconds (the group's, shared out).
-    """
-    torch.set_num_threads(1)
-    started = time.process_time()
-    data = data_of(run)
-    trained = train_splits(run, data, _group(run))
-    seconds = (time.process_time() - started) / GROUP
-    return [
-        {
-            **metrics.judgement(ranker.predict(inputs[judged]), data.judged[judged], draw),
-            "seconds": seconds,
-            "judged_on": data.judged_on,
-        }
-        for draw, (ranker, inputs, _, judged) in enumerate(trained)
-    ]
-
-
-def run_all(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFrame:
-    """Every run's configuration and result, a row each; only what `store` lacks is computed, on `jobs` processes.
-
-    A run is stored under its configuration, the statistics it reads and the labels it is judged on, as soon as it is done.
-    """
-    runs_store = RunStore(store)
-    with lacking(runs_store, {run: run_key(run) for run in runs}) as missing:
-        groups = list(dict.fromkeys(dataclasses.replace(run, split=_group(run)[0]) for run in missing))
-        for run, results in in_parallel(evaluate, groups, jobs, unit=f"{GROUP} rankers"):
-            for split, result in zip(_group(run), results, strict=True):
-                runs_store.put(run_key(dataclasses.replace(run, split=split)), result)
-    return pd.DataFrame([{**dataclasses.asdict(run), **(runs_store.get(run_key(run)) or {})} for run in runs])
-
-
-def _group(run: RankerRun) -> list[int]:
-    """The splits that are trained together with `run`."""
-    first = GROUP * (run.split // GROUP)
-    return list(range(first, first + GROUP))
-
-
-def run_key(run: RankerRun) -> dict[str, Any]:
-    """What decides the result of a run: its configuration, the statistics it reads, the labels that judge it, the method."""
-    data = data_of(run)
-    statistics = RunStore.key({"shards": data.collection.manifest["shards"], "cells": len(data)})
-    return {
-        **identity(run),
-        "statistics": statistics[:16],
-        "judged_on": data.judged_on,
-    }
-
-
-def identity(run: RankerRun) -> dict[str, Any]:
-    """The configuration of a run and the method, as stored runs are known by them."""
-    later = {field.name: field.default for field in dataclasses.fields(run) if field.name in _LATER}
-    given = {name: value for name, value in dataclasses.asdict(run).items() if later.get(name, ...) != value}
-    versions = {"method": METHOD_VERSION} | ({"pinat": pinat.VERSION} if "PINAT" in run.parts else {})
-    return {**versions, **given}
+def run_rankers(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFrame:
+    """`run_frame` of rankers."""
+    return run_frame(runs, store, jobs, unit=f"{GROUP} rankers")

@@ -8,15 +8,14 @@ Transformers.
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from parzc_core.collecting.labelled import Data
+from parzc_core.collecting.labelled import Data, columns_read
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
@@ -24,12 +23,10 @@ from parzc_core.ranker import ModelConfig
 from parzc_core.runs import vit_data
 from parzc_core.runs.vit_data import Truth
 from parzc_core.spaces import space as space_named
-from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import computed
 from parzc_core.training import TrainingConfig, fit_many
 
 # Raised when the code below changes what a run gives, so that stored runs are redone.
-METHOD_VERSION = 1
+VERSION = 1
 EPOCHS, LEARNING_RATE = 60, 1e-3
 RANKERS = {"ParZC": "paper", "ParZC (aligned)": "aligned"}  # row -> encoding
 
@@ -57,6 +54,20 @@ class FoldRun:
         if self.folds < 2:
             raise BadInput(f"got folds={self.folds}; expected at least 2, each judged by a ranker of the others")
 
+    def key(self) -> dict[str, Any]:
+        """The configuration, and for each seed the proxies that are read."""
+        data = vit_data.read(self.truth, self.seeds, self.cells)
+        return {
+            "kind": type(self).__name__,
+            "version": VERSION,
+            **dataclasses.asdict(self),
+            "statistics": {str(seed): columns_read(one.collection, PAPER_PROXIES) for seed, one in data.items()},
+        }
+
+    def evaluate(self) -> dict[str, Any]:
+        """`cross_validated` on the collected statistics."""
+        return cross_validated(self)
+
 
 def folds(count: int, number: int, partition: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """(training positions, judged positions) of each fold; every position is judged once, training sets are of one size."""
@@ -75,7 +86,7 @@ def training(dimensions: int, epochs: int, size: str = "tiny") -> TrainingConfig
     return TrainingConfig(ModelConfig(("Mixer", "BN"), sizes), epochs=epochs, learning_rate=LEARNING_RATE)
 
 
-def evaluate(run: FoldRun, data: Mapping[int, Data] | None = None) -> dict[str, Any]:
+def cross_validated(run: FoldRun, data: Mapping[int, Data] | None = None) -> dict[str, Any]:
     """{"scores": for each seed the score of each architecture by the ranker that has not seen it, "seconds": CPU-seconds}.
 
     A ranker's scores are comparable within it only; over folds they are: minus the mean, over the spread, of the ranker's
@@ -104,17 +115,3 @@ def evaluate(run: FoldRun, data: Mapping[int, Data] | None = None) -> dict[str, 
         known = ranker.predict(x[train])
         scores[place // run.folds, judged] = (ranker.predict(x[judged]) - known.mean()) / (known.std() or 1.0)
     return {"scores": np.round(scores, 6).tolist(), "seconds": time.process_time() - started}
-
-
-def run_all(runs: Sequence[FoldRun], store: Path, jobs: int = 1) -> dict[FoldRun, dict[str, Any]]:
-    """{run: what `evaluate` gives}; only what `store` lacks is computed, on `jobs` processes."""
-    return computed(evaluate, {run: key(run) for run in runs}, store, jobs, unit="set of rankers")
-
-
-def key(run: FoldRun) -> dict[str, Any]:
-    """What decides the result of a run: its configuration, the statistics that it reads, the method."""
-    data = vit_data.read(run.truth, run.seeds, run.cells)
-    shards = {str(seed): one.collection.manifest["shards"] for seed, one in data.items()}
-    count = len(next(iter(data.values()))) if data else 0
-    statistics = RunStore.key({"shards": shards, "cells": count})[:16]
-    return {"method": METHOD_VERSION, "statistics": statistics, **dataclasses.asdict(run)}

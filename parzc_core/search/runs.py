@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from threadpoolctl import threadpool_limits
 
 from parzc_core.errors import BadInput
 from parzc_core.labels.nb201_12_epochs import EPOCHS
 from parzc_core.profiles import profile as profile_named
+from parzc_core.runs.protocol import run_all
 from parzc_core.search import method
 from parzc_core.search.benchmark import FULL, Budget, TabularBenchmark
 from parzc_core.search.method import SearchMethod
-from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import in_parallel
 
 # Raised when a method or the benchmark changes what a search does, so that stored runs are redone.
 VERSION = 1
@@ -48,6 +46,33 @@ class SearchRun:
         """The method with its settings. Raises UnknownName, BadInput."""
         return method(self.method, **dict(self.settings))
 
+    def key(self) -> dict[str, Any]:
+        """The configuration with all settings of the method, the benchmark's labels and times, the statistics that are read."""
+        made = self.made()
+        settings = {field.name: getattr(made, field.name) for field in dataclasses.fields(made) if field.compare}  # type: ignore[arg-type]
+        return {
+            "kind": type(self).__name__,
+            "version": VERSION,
+            **dataclasses.asdict(self),
+            "settings": settings,
+            "labels": _fingerprint(self.space, self.dataset, self.epochs),
+            "statistics": made.reads(self.space, self.dataset),
+        }
+
+    def evaluate(self) -> dict[str, Any]:
+        """Search; architectures by their position in the benchmark."""
+        table = benchmark(self.space, self.dataset, self.epochs)
+        with threadpool_limits(1):
+            found = self.made().run(table, Budget(self.seconds, self.evaluations), self.seed)
+        return {
+            "cost": round(found.cost, 1),
+            "trainings": len(found.steps),
+            "repeats": found.repeats,
+            "ended": found.ended,
+            "seconds": {part: round(value, 4) for part, value in found.seconds.items()},
+            "incumbents": [[table.position(s.arch), s.epochs, round(s.cost, 1)] for s in found.incumbents()],
+        }
+
 
 def seconds_for(dataset: str, epochs: int) -> int:
     """The budget of the comparison: simulated seconds that pay for about 109 trainings of that many epochs."""
@@ -73,65 +98,14 @@ def _fingerprint(space: str, dataset: str, epochs: int) -> str:
     return benchmark(space, dataset, epochs).fingerprint()
 
 
-def search_key(run: SearchRun) -> dict[str, Any]:
-    """What decides the result of a search: its configuration, the labels and times of the benchmark, the statistics it reads."""
-    made = run.made()
-    settings = {field.name: getattr(made, field.name) for field in dataclasses.fields(made) if field.compare}  # type: ignore[arg-type]
-    rest = {name: value for name, value in dataclasses.asdict(run).items() if name != "settings"}
-    return {
-        "what": "search",
-        "version": VERSION,
-        **rest,
-        "settings": settings,
-        "labels": _fingerprint(run.space, run.dataset, run.epochs),
-        "statistics": made.reads(run.space, run.dataset),
-    }
-
-
 def run_searches(runs: Sequence[SearchRun], store: Path, jobs: int = 1) -> pd.DataFrame:
     """A row a search: its configuration, budget (its simulated seconds), and arch (what it found), val (validation accuracy of
     that after full training, percent), cost (simulated seconds), trainings, repeats, ended, seconds (CPU, by part), incumbents.
 
-    Only what `store` (jsonl) lacks is run, on `jobs` processes; a killed run loses the searches in flight. Raises BadInput,
-    LabelsMissing.
+    Compute missing searches in parallel; a killed run loses those in flight. Raises BadInput, LabelsMissing.
     """
-    kept = RunStore(store)
-    keys = {run: search_key(run) for run in dict.fromkeys(runs)}
-    by_kind: dict[SearchRun, list[SearchRun]] = {}
-    for run, key in keys.items():
-        if kept.get(key) is None:
-            by_kind.setdefault(dataclasses.replace(run, seed=0), []).append(run)
-    tasks: list[tuple[SearchRun, ...]] = []
-    for kind, missing in by_kind.items():
-        size = max(1, min(25, round(5 / kind.made().effort)))  # searches that take some five seconds together
-        tasks += [tuple(missing[start : start + size]) for start in range(0, len(missing), size)]
-    for task, results in in_parallel(_searched, tasks, jobs, unit="task"):
-        for run, result in zip(task, results, strict=True):
-            kept.put(keys[run], result)
-    return pd.DataFrame(
-        [{**dataclasses.asdict(run), "budget": run.seconds, **_row(run, kept.get(keys[run]) or {})} for run in runs]
-    )
-
-
-def _searched(task: tuple[SearchRun, ...]) -> list[dict[str, Any]]:
-    """The stored results of some searches: architectures by their position in the benchmark."""
-    torch.set_num_threads(1)
-    results = []
-    with threadpool_limits(1):
-        for run in task:
-            table = benchmark(run.space, run.dataset, run.epochs)
-            found = run.made().run(table, Budget(run.seconds, run.evaluations), run.seed)
-            results.append(
-                {
-                    "cost": round(found.cost, 1),
-                    "trainings": len(found.steps),
-                    "repeats": found.repeats,
-                    "ended": found.ended,
-                    "seconds": {part: round(value, 4) for part, value in found.seconds.items()},
-                    "incumbents": [[table.position(s.arch), s.epochs, round(s.cost, 1)] for s in found.incumbents()],
-                }
-            )
-    return results
+    found = run_all(runs, store, jobs, unit="task", chunk=lambda run: max(1, min(25, round(5 / run.made().effort))))
+    return pd.DataFrame([{**dataclasses.asdict(run), "budget": run.seconds, **_row(run, found[run])} for run in runs])
 
 
 def _row(run: SearchRun, result: dict[str, Any]) -> dict[str, Any]:

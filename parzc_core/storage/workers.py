@@ -76,24 +76,6 @@ def _client(address: str) -> Any:
 Item = TypeVar("Item")
 
 
-def computed(
-    evaluate: Callable[[Item], Mapping[str, Any]],
-    keys: Mapping[Item, Mapping[str, Any]],
-    store: Path,
-    jobs: int = 1,
-    unit: str = "run",
-) -> dict[Item, dict[str, Any]]:
-    """{run: its result, as the store gives it}, in the order of `keys`, which map each run to what decides its result.
-
-    Only what `store` (jsonl) lacks is computed, as evaluate(run), on `jobs` processes. unit: of the progress bar.
-    """
-    kept = RunStore(store)
-    with lacking(kept, keys) as missing:
-        for run, result in in_parallel(evaluate, missing, jobs, unit):
-            kept.put(keys[run], result)
-    return {run: kept.get(key) or {} for run, key in keys.items()}
-
-
 @contextmanager
 def lacking(store: RunStore, keys: Mapping[Item, Mapping[str, Any]]) -> Iterator[list[Item]]:
     """The runs whose result the store lacks. Inside, no other process computes them, and what one was computing is done."""

@@ -18,7 +18,7 @@ from parzc_core import metrics
 from parzc_core.collecting.labelled import training_cells
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
-from parzc_core.runs.rankers import RankerRun, data_of, identity, inputs_for, run_key, training_config
+from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
 from parzc_core.training import FittedRanker, TrainingConfig, fit_many
 from parzc_core.tuning.spaces import Value, apply, tuning_space
 
@@ -51,7 +51,7 @@ class StudyConfig:
     def key(self) -> dict[str, Any]:
         """What decides the value of a trial: this configuration, the statistics and the labels that are read."""
         rest = {name: getattr(self, name) for name in ("space", "size", "folds", "seed")}
-        return {"what": "study", **rest, "base": {**identity(self.base), **run_key(self.base)}}
+        return {"kind": "study", **rest, "base": self.base.key()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class StudyCells:
 
 def study_cells(base: RankerRun) -> StudyCells:
     """The training cells of the split of `base`. Raises BadInput, LabelsMissing."""
-    data = data_of(base)
+    data = base.data
     train, _ = training_cells(len(data), base.train, base.split)
     statistics = tuple(data.statistics[i] for i in train)
     return StudyCells(train, statistics, data.adjacency[train], data.operations[train], data.learn[train])

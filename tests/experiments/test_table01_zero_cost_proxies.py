@@ -11,7 +11,7 @@ from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect
 from parzc_core.experiments import table01_zero_cost_proxies as table01
 from parzc_core.runs import predictions, proxies, rankers
-from parzc_core.runs.rankers import RankerRun, run_all
+from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.spaces import nds
 
 CELLS = 12
@@ -72,6 +72,6 @@ def test_proxies_and_rankers_are_judged_on_the_published_accuracy(folder: Path) 
         RankerRun("nds_darts", train=7, encoding=encoding, size="tiny", epochs=2, **settings)
         for encoding in ("paper", "aligned")
     ]
-    results = run_all(runs, folder / "runs.jsonl")
+    results = run_rankers(runs, folder / "runs.jsonl")
     assert np.isfinite(results["kendall"]).all()
     assert results["n"].tolist() == [CELLS - 7] * 2

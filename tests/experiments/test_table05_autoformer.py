@@ -78,7 +78,7 @@ def test_each_architecture_is_judged_once_by_rankers_of_the_others(count, number
 
 
 def test_rankers_learn_and_never_see_what_they_are_judged_on(stores):
-    result = vit.evaluate(dataclasses.replace(QUICK, encoding="aligned", epochs=20))
+    result = vit.cross_validated(dataclasses.replace(QUICK, encoding="aligned", epochs=20))
     scores, judged = np.array(result["scores"]), vit_stores.accuracy_of("autoformer").to_numpy()
     assert scores.shape == (2, 40)
     assert min(metrics.kendall(of_seed, judged) for of_seed in scores) > 30
@@ -87,10 +87,10 @@ def test_rankers_learn_and_never_see_what_they_are_judged_on(stores):
     _, part = vit.folds(40, 5, 0)[0]
     changed = data[0].learn.copy()
     changed[part] = 0
-    other = vit.evaluate(
+    other = vit.cross_validated(
         dataclasses.replace(QUICK, seeds=(0,)), {0: dataclasses.replace(data[0], learn=changed)}
     )
-    same = vit.evaluate(dataclasses.replace(QUICK, seeds=(0,)), data)
+    same = vit.cross_validated(dataclasses.replace(QUICK, seeds=(0,)), data)
     np.testing.assert_array_equal(np.array(other["scores"])[0, part], np.array(same["scores"])[0, part])
     rest = np.setdiff1d(np.arange(40), part)
     assert not np.allclose(np.array(other["scores"])[0, rest], np.array(same["scores"])[0, rest])
@@ -138,4 +138,4 @@ def test_bad_runs_are_refused(tmp_path, monkeypatch):
         vit.folds(12, 10, 0)
     vit_stores.use(tmp_path, monkeypatch)
     with pytest.raises(BadInput, match="too few statistics of AutoFormer, CIFAR-100 base"):
-        vit.evaluate(QUICK)
+        vit.cross_validated(QUICK)

@@ -13,7 +13,7 @@ from parzc_core.collecting.sample import collect
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.experiments import table01_zero_cost_proxies as table01
 from parzc_core.runs import proxies, rankers
-from parzc_core.runs.rankers import GROUP, RankerRun, evaluate, inputs_for, run_all, train_ranker
+from parzc_core.runs.rankers import GROUP, RankerRun, evaluate, inputs_for, run_rankers, train_ranker
 from parzc_core.spaces import nb201
 
 RUN = RankerRun(train=12, size="tiny", epochs=2)
@@ -110,14 +110,14 @@ def test_results_are_what_scipy_says_of_the_predictions():
 
 def test_stored_runs_are_not_computed_again(tmp_path, monkeypatch):
     runs = [dataclasses.replace(RUN, split=split) for split in range(3)]
-    first = run_all(runs, tmp_path / "runs.jsonl")
+    first = run_rankers(runs, tmp_path / "runs.jsonl")
     assert first["split"].tolist() == [0, 1, 2]
     asked = []
     monkeypatch.setattr(rankers, "evaluate", lambda run: asked.append(run) or evaluate(run))
-    again = run_all([*runs, dataclasses.replace(RUN, split=4)], tmp_path / "runs.jsonl")
+    again = run_rankers([*runs, dataclasses.replace(RUN, split=4)], tmp_path / "runs.jsonl")
     assert asked == []
     assert again["kendall"].tolist()[:3] == first["kendall"].tolist()
-    run_all([dataclasses.replace(RUN, split=6), dataclasses.replace(RUN, split=9)], tmp_path / "runs.jsonl")
+    run_rankers([dataclasses.replace(RUN, split=6), dataclasses.replace(RUN, split=9)], tmp_path / "runs.jsonl")
     assert [run.split for run in asked] == [5]  # one group holds both
 
 
@@ -130,10 +130,10 @@ def test_a_killed_run_keeps_what_was_done(tmp_path, monkeypatch):
     runs = [RUN, dataclasses.replace(RUN, encoding="aligned")]
     monkeypatch.setattr(rankers, "evaluate", dies)
     with pytest.raises(KeyboardInterrupt):
-        run_all(runs, tmp_path / "runs.jsonl")
+        run_rankers(runs, tmp_path / "runs.jsonl")
     asked = []
     monkeypatch.setattr(rankers, "evaluate", lambda run: asked.append(run) or evaluate(run))
-    assert len(run_all(runs, tmp_path / "runs.jsonl")) == 2
+    assert len(run_rankers(runs, tmp_path / "runs.jsonl")) == 2
     assert [run.encoding for run in asked] == ["aligned"]
 
 

@@ -2,9 +2,9 @@
 
 graph       GRAF-like counts and paths (`graph_features`).
 paths       how many paths from input to output pass each sequence of operations; a skip connection counts as none.
-scores      network-level scores that nine tenths of the cells have, as signed logarithms.
-PROXY       for each node-wise proxy, log10 |v| of nodes, in sum, mean, spread and least: over all nodes, over the thirds of the
-            network's depth, and of single nodes outside the cells.
+scores      those of the network-level SCORES that nine tenths of the cells have, as signed logarithms.
+PROXY       for each node-wise proxy of NODE_PROXIES, log10 |v| of nodes, in sum, mean, spread and least: over all nodes, over the
+            thirds of the network's depth, and of single nodes outside the cells.
 places      for each proxy and place in the cell (edge or vertex) sum and mean over the network's cells.
 
 No accuracy is read. Isomorphic cells compute the same function, so what tells them apart (dead operations, the order of
@@ -23,9 +23,11 @@ from parzc_core.encoding import slotted_logs
 from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.graph_features import graph_features
+from parzc_core.proxies import NODE_PROXIES
 from parzc_core.ranker import Inputs
 from parzc_core.spaces import space as space_named
 
+SCORES = ("params", "flops", "jacov", "nwot")  # named, so that a score that is collected later changes no result
 COMMON = 0.9  # share of the cells that must have a network-level score for it to be read
 IDENTITIES = ("skip_connect",)  # operations that pass on what they get
 Blocks = Mapping[str, np.ndarray]
@@ -66,19 +68,26 @@ def _inputs(data: Data) -> PlusInputs:
     return PlusInputs(blocks, {key: class_means(block, classes) for key, block in blocks.items()}, classes)
 
 
+def columns(data: Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a collection that features are made of: (node-wise proxies, network-level scores), in its order."""
+    proxies = tuple(proxy for proxy in data.statistics[0].proxies if proxy in NODE_PROXIES)
+    finite = np.isfinite(data.collection.scores.to_numpy(dtype=np.float64)).mean(axis=0)
+    scores = zip(data.collection.scores, finite, strict=True)
+    return proxies, tuple(str(name) for name, share in scores if name in SCORES and share >= COMMON)
+
+
 def raw_blocks(data: Data, name: str) -> dict[str, np.ndarray]:
     """Blocks of a collection of the space of that name, float64[n, D_b], NaN where a value is missing."""
     space, kinds = space_named(name), Kinds.of(name)
     graphs = Inputs(None, data.adjacency, data.operations)
     identity = [i for i, operation in enumerate(space.OPERATIONS) if operation in IDENTITIES]
-    scores = data.collection.scores.to_numpy(dtype=np.float64)
-    scores = scores[:, np.isfinite(scores).mean(axis=0) >= COMMON]
+    proxies, named = columns(data)
+    scores = data.collection.scores[list(named)].to_numpy(dtype=np.float64)
     blocks = {
         "graph": graph_features(graphs, kinds).to_numpy(),
         "paths": path_counts(graphs, kinds, identity),
         "scores": np.sign(scores) * np.log10(1 + np.abs(scores)),
     }
-    proxies = data.statistics[0].proxies
     logs = slotted_logs(data.statistics, proxies, space.SLOTS)
     regions, places = slot_groups(space.SLOTS)
     blocks |= {proxy: np.hstack([summary(logs[:, k, r]) for r in regions]) for k, proxy in enumerate(proxies)}

@@ -15,11 +15,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from parzc_core.collecting.labelled import Data
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES
 from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Scores, z_score
-from parzc_core.predictors.plus.features import Blocks, PlusInputs
+from parzc_core.predictors.plus.features import Blocks, PlusInputs, columns
 from parzc_core.predictors.plus.learners import Learner, MABNLearner, ProcessLearner, TreesLearner
 
 PARTS = ("graph", "paths", "scores", "statistics", "places")
@@ -71,6 +72,15 @@ class PlusConfig:
             raise BadInput(
                 f"got {self}; expected a part, a learner, a tree and a member at least, points above 0, a share of (0, 1]"
             )
+
+
+    def columns(self, data: Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The columns of a collection that these parts read: (node-wise proxies, network-level scores)."""
+        proxies, scores = columns(data)
+        return (
+            proxies if {"statistics", "places"} & set(self.parts) else (),
+            scores if "scores" in self.parts else (),
+        )
 
 
 PLUS = PlusConfig()

@@ -5,15 +5,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from parzc_core.collecting.labelled import folder_name, training_cells
+from parzc_core.collecting.labelled import columns_read, folder_name, training_cells
 from parzc_core.collector import NodeStatistics
+from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.paths import STATISTICS
 from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
 from parzc_core.spaces import stacked_graphs
-from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.statistics import StatisticsStore
+from parzc_core.storage.statistics import Collection, StatisticsStore
 from parzc_core.training import fit
 
 
@@ -40,10 +40,14 @@ def _store(space: str, dataset: str) -> StatisticsStore:
 
 
 @lru_cache(maxsize=1)
+def _read(space: str, dataset: str, cells: int | None) -> Collection:
+    return _store(space, dataset).read(cells)
+
+
+@lru_cache(maxsize=1)
 def pool(space: str, dataset: str, cells: int | None = None) -> Pool:
     """The committed statistics of the first `cells` architectures of the sample (None: all). Raises BadInput, CorruptShard."""
-    store = _store(space, dataset)
-    collection = store.read(cells)
+    store, collection = _store(space, dataset), _read(space, dataset, cells)
     return Pool(
         tuple(collection.archs),
         tuple(collection.statistics),
@@ -77,8 +81,7 @@ class ParZC(SearchMethod):
         self._pool(benchmark.choices.name, benchmark.dataset)
 
     def reads(self, space: str, dataset: str) -> str:
-        store = _store(space, dataset)
-        return RunStore.key({"shards": store.manifest["shards"], "cells": self.cells or store.complete()})[:16]
+        return columns_read(_read(space, dataset, self.cells), PAPER_PROXIES)
 
     def _pool(self, space: str, dataset: str) -> Pool:
         return self.given or pool(space, dataset, self.cells)
