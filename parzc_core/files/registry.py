@@ -26,7 +26,8 @@ NDS_FILES: dict[str, dict[str, str]] = {
     "nds_pnas": {"": "PNAS", "fix-w-d": "PNAS_fix-w-d"},
 }
 
-NDS_SOURCE = "https://dl.fbaipublicfiles.com/nds/data.zip"  # linked by facebookresearch/nds, MIT; no checksum is published
+# Linked by facebookresearch/nds (MIT); no checksum is published.
+NDS_SOURCE = "https://dl.fbaipublicfiles.com/nds/data.zip"
 
 
 @dataclass(frozen=True)
