@@ -36,7 +36,7 @@ lock: ## resolve pyproject.toml anew into requirements.lock
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && set -o pipefail && \
 	$(PYTHON) -m venv "$$folder/venv" && \
 	"$$folder/venv/bin/python" $(PIP) install ".[test]" && \
-	"$$folder/venv/bin/python" $(PIP) freeze --exclude parzc \
+	"$$folder/venv/bin/python" $(PIP) freeze --all --exclude parzc --exclude pip \
 	    | sed -E 's/\+[A-Za-z0-9.]+$$//; /^(nvidia|cuda|triton)[-=]/d' > "$$folder/pins" && \
 	if grep -nE '://|@' "$$folder/pins"; then echo "a pin is an address, not a version" >&2; exit 1; fi && \
 	{ echo "# Every pin. Made from pyproject.toml by: make lock"; cat "$$folder/pins"; } > "$$folder/lock" && \

@@ -47,9 +47,15 @@ class Experiment:
 
 
 def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
-    """Every notebook with the metadata key `parzc`, in order. Raises BadInput where one breaks the contract."""
+    """Every notebook with the metadata key `parzc`, in order.
+
+    Raises BadInput where one breaks the contract, or where there is no checkout and no folder is given.
+    """
+    if folder is None:
+        paths.checkout("the notebooks")
+        folder = paths.NOTEBOOKS
     found, makers = [], dict[str, str]()
-    for path in sorted((folder or paths.NOTEBOOKS).glob("*.ipynb")):
+    for path in sorted(folder.glob("*.ipynb")):
         meta = read(path).get("metadata", {}).get("parzc")
         if meta is None:
             continue

@@ -182,6 +182,7 @@ def _report(options: argparse.Namespace) -> int:
     from parzc_core.report import page, readme
 
     name = profile(options.profile).name
+    paths.checkout("the results that a report is made of")
     print(f"report: {page.build(name)}")
     if options.readme:
         print(f"README.md: {'brought up to date' if readme.update_readme(name) else 'was up to date'}")

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from parzc_core import labels
+from parzc_core import labels, paths
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, LabelsMissing
 from parzc_core.paths import STATISTICS
@@ -65,10 +65,14 @@ def load(
 ) -> Data:
     """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
 
+    The statistics are read from the checkout (see `paths`): results/statistics/SPACE/DATASET.
+
     width, seeds: as in RankerRun. Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the
     statistics.
     """
     name = folder_name(dataset, width)
+    if not (STATISTICS / space / name).is_dir():
+        paths.checkout(f"the committed statistics of {space} {name}")
     collection = StatisticsStore(STATISTICS / space / name).read(cells)
     for manifest in sorted((STATISTICS / space / "scores" / name).glob("*/manifest.json")):
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())

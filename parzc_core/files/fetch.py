@@ -1,7 +1,10 @@
-"""Pinned files: whether each is here, and how it is fetched; `pinned_files` lists them.
+"""Label files: whether each is on this machine, and how it is fetched. `registry.FILES` lists them.
 
-A file is looked for in the folder that PARZC_DATA names, then in the cache. It is used only if its sha256 is the pinned
-one. `fetch` downloads what is missing; without a network it gives up within seconds and raises nothing.
+    path = locate("nasbench101/accuracies.pkl.gz")  # None if it is not here
+    print(explain(fetch()))
+
+A file is looked for in the folder that PARZC_DATA names, then in the cache of downloads. It is used only if its sha256 is
+the pinned one. `fetch` downloads what is missing; without a network it gives up within seconds and raises nothing.
 """
 
 import hashlib
@@ -17,23 +20,14 @@ import requests
 
 from parzc_core import paths
 from parzc_core.errors import CorruptDownload, UnknownName
-from parzc_core.files.registry import FILES, OWN_FILES, OwnFile, PinnedFile
+from parzc_core.files import registry
+from parzc_core.files.registry import LabelFile
 
 COMMAND = "parzc data fetch"
 # Offline costs one probe: name look-up, connection and answer together may take PROBE seconds, then all is skipped.
 # A network that dies after the probe costs at most SILENCE more. Both together stay under ten seconds.
 PROBE_SECONDS = 4.0
 SILENCE_SECONDS = 5.0
-
-
-def pinned(name: str) -> PinnedFile:
-    """The registry's entry of that name. Raises UnknownName."""
-    for file in FILES:
-        if file.name == name:
-            return file
-    raise UnknownName.of("pinned file", name, (file.name for file in FILES))
-
-
 _checksums: dict[tuple[str, int, int], str] = {}
 
 
@@ -47,10 +41,21 @@ def checksum(path: Path) -> str:
     return _checksums[key]
 
 
-def places(file: PinnedFile) -> dict[str, Path]:
-    """Where the file may lie, in the order of looking: "PARZC_DATA" (if that is set to a folder), "cache"."""
+def places(file: LabelFile) -> dict[str, Path]:
+    """Where the file may lie, in the order of looking: "PARZC_DATA" if that names a folder, "cache" if it can be fetched."""
     mine = paths.data_folder()
-    return ({"PARZC_DATA": mine / file.name} if mine else {}) | {"cache": paths.cache_folder() / file.name}
+    theirs = {"PARZC_DATA": mine / file.name} if mine else {}
+    return theirs | ({"cache": paths.cache_folder() / file.name} if file.url is not None else {})
+
+
+def found(file: LabelFile) -> tuple[str, Path] | None:
+    """(place, path) of the first copy, verified or not; None if it is not here."""
+    return next(((place, path) for place, path in places(file).items() if path.is_file()), None)
+
+
+def is_good(file: LabelFile, path: Path) -> bool:
+    """Whether this is the pinned file; True where no checksum is known."""
+    return file.sha256 is None or checksum(path) == file.sha256
 
 
 def locate(name: str) -> Path | None:
@@ -59,26 +64,28 @@ def locate(name: str) -> Path | None:
     Raises UnknownName; CorruptDownload if the file is there but its checksum is not the pinned one. The user's own file
     is left alone; a bad file in the cache is removed, so that the next fetch gets it anew.
     """
-    file = pinned(name)
-    for place, path in places(file).items():
-        if path.is_file():
-            _verify(path, file, mine=place == "cache")
-            return path
-    return None
+    file = registry.entry(name)
+    at = found(file)
+    if at is None:
+        return None
+    place, path = at
+    _verify(path, file, downloaded=place == "cache")
+    return path
 
 
-def _verify(path: Path, file: PinnedFile, mine: bool) -> None:
-    """Raises CorruptDownload unless this is the pinned file. mine: the project's own download, removed if it is bad."""
-    got, size = checksum(path), path.stat().st_size
-    if got == file.sha256:
+def _verify(path: Path, file: LabelFile, downloaded: bool) -> None:
+    """Raises CorruptDownload unless this is the pinned file. downloaded: by this project, so that a bad one is removed."""
+    if is_good(file, path):
         return
-    remedy = f"it lies in PARZC_DATA: replace or remove it, then `{COMMAND}` gets it"
-    if mine:
+    got, size = checksum(path), path.stat().st_size
+    if downloaded:
         path.unlink()
         remedy = f"it was removed; get it again with `{COMMAND}`"
+    else:
+        remedy = "it lies in PARZC_DATA: replace or remove it" + (f", then `{COMMAND}` gets it" if file.url else "")
+    expected = f"{file.sha256}" + (f" ({file.size:,} bytes)" if file.size is not None else "")
     raise CorruptDownload(
-        f"{file.name} is not the pinned file: got sha256 {got} ({size:,} bytes), "
-        f"expected {file.sha256} ({file.size:,} bytes); {remedy}"
+        f"{file.name} is not the pinned file: got sha256 {got} ({size:,} bytes), expected {expected}; {remedy}"
     )
 
 
@@ -86,36 +93,36 @@ def _verify(path: Path, file: PinnedFile, mine: bool) -> None:
 class Outcome:
     """About one file. status: "present" (was here), "downloaded", "offline" or "failed"; reason: why."""
 
-    file: PinnedFile
+    file: LabelFile
     status: str
     reason: str = ""
 
 
 def fetch(names: Iterable[str] | None = None) -> list[Outcome]:
-    """Download the pinned files that are missing (all, or those named) into the cache; one Outcome each, in order.
+    """Download the files that are missing (all with an address, or those named) into the cache; one Outcome each, in order.
 
     A progress bar is shown on a terminal. A file appears whole and verified, or not at all. One short probe a host
     decides whether there is a network; after the first connection failure the rest is skipped, so being offline costs
     less than ten seconds in all and raises nothing: `explain` says what is missing and which command gets it later.
-    Raises UnknownName; CorruptDownload if what arrives (or lies in PARZC_DATA) is not the pinned file.
+    Raises UnknownName, also for a file without an address; CorruptDownload if what arrives (or lies in PARZC_DATA) is not
+    the pinned file.
     """
-    files = FILES if names is None else tuple(pinned(name) for name in names)
     reachable: set[str] = set()
     outcomes: list[Outcome] = []
     trouble = ""
-    for file in files:
+    for file, url in _chosen(names):
         if _is_here(file):
             outcomes.append(Outcome(file, "present"))
             continue
-        host = urlsplit(file.url).netloc
+        host = urlsplit(url).netloc
         if not trouble and host not in reachable:
-            trouble = _probe(file.url)
+            trouble = _probe(url)
             reachable.add(host)
         if trouble:
             outcomes.append(Outcome(file, "offline", trouble))
             continue
         try:
-            _download(file)
+            _download(file, url)
             outcomes.append(Outcome(file, "downloaded"))
         except requests.HTTPError as error:  # the host answers, but not with this file: the next may well be there
             outcomes.append(Outcome(file, "failed", str(error)))
@@ -127,6 +134,18 @@ def fetch(names: Iterable[str] | None = None) -> list[Outcome]:
     return outcomes
 
 
+def _chosen(names: Iterable[str] | None) -> list[tuple[LabelFile, str]]:
+    """(file, address) of all that can be downloaded, or of those named. Raises UnknownName."""
+    there = {file.name: (file, file.url) for file in registry.FILES if file.url is not None}
+    if names is None:
+        return list(there.values())
+    names = list(names)
+    for name in names:
+        if name not in there:
+            raise UnknownName.of("file to download", name, there)
+    return [there[name] for name in names]
+
+
 def explain(outcomes: Iterable[Outcome]) -> str:
     """A few lines for people: how many files are here, what is missing and why, and which command gets it later."""
     outcomes = list(outcomes)
@@ -134,14 +153,14 @@ def explain(outcomes: Iterable[Outcome]) -> str:
     new = sum(outcome.status == "downloaded" for outcome in outcomes)
     lines = [f"{len(outcomes) - len(missing)} of {len(outcomes)} pinned files are here ({new} downloaded now)."]
     for outcome in missing:
-        lines.append(f"  missing: {outcome.file.name} ({outcome.file.size / 1e6:.1f} MB) - {outcome.reason}")
+        lines.append(f"  missing: {outcome.file.name} ({(outcome.file.size or 0) / 1e6:.1f} MB) - {outcome.reason}")
     if missing:
         lines.append(f"Get them later with `{COMMAND}`, or set PARZC_DATA to a folder that holds them.")
         lines.append("The run goes on with what is here; its rows say which labels judged them.")
     return "\n".join(lines)
 
 
-def _is_here(file: PinnedFile) -> bool:
+def _is_here(file: LabelFile) -> bool:
     """Verified and here. A bad copy in the cache is dropped on the way: it is about to be fetched again."""
     try:
         return locate(file.name) is not None
@@ -184,40 +203,14 @@ def _brief(error: Exception) -> str:
     }.get(type(error).__name__, type(error).__name__)
 
 
-def _download(file: PinnedFile) -> None:
+def _download(file: LabelFile, url: str) -> None:
     """Get one file into the cache under a temporary name; verify; rename."""
     pooch.get_logger().setLevel("WARNING")
     get = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=SILENCE_SECONDS)
 
-    def get_and_verify(url: str, output_file: str, _: object) -> None:
-        get(url, output_file, None)
-        _verify(Path(output_file), file, mine=True)
+    def get_and_verify(address: str, output_file: str, _: object) -> None:
+        get(address, output_file, None)
+        _verify(Path(output_file), file, downloaded=True)
 
     target = paths.cache_folder() / file.name
-    pooch.retrieve(file.url, f"sha256:{file.sha256}", target.name, target.parent, downloader=get_and_verify)
-
-
-def own(name: str) -> OwnFile:
-    """The registry's entry of that name. Raises UnknownName."""
-    for file in OWN_FILES:
-        if file.name == name:
-            return file
-    raise UnknownName.of("file", name, (file.name for file in OWN_FILES))
-
-
-def place(file: OwnFile) -> Path | None:
-    """Where it lies, verified or not; None if it is not here."""
-    folder = paths.data_folder()
-    return folder / file.name if folder is not None and (folder / file.name).is_file() else None
-
-
-def locate_own(name: str) -> Path | None:
-    """Path of the file in PARZC_DATA, or None. Raises UnknownName; CorruptDownload if its checksum is wrong."""
-    file = own(name)
-    path = place(file)
-    if path is not None and file.sha256 is not None and (got := checksum(path)) != file.sha256:
-        raise CorruptDownload(
-            f"{name} in PARZC_DATA is not the known file: got sha256 {got} ({path.stat().st_size:,} bytes), expected "
-            f"{file.sha256}; replace or remove it"
-        )
-    return path
+    pooch.retrieve(url, f"sha256:{file.sha256}", target.name, target.parent, downloader=get_and_verify)

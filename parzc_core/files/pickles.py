@@ -1,8 +1,11 @@
-"""Reading other people's pickles without running their code: containers, numbers, text and plain numpy arrays only.
+"""Reading other people's pickles without running their code: plain data, and pandas tables as plain arrays.
 
-A pickle is a program: it names functions and calls them. Here it may name five things of numpy's, and each is answered
-with a stand-in of our own that builds plain data from plain arguments, so nothing of the file's choosing is ever run.
-`pickled_tables` knows a few names more, of pandas, in the same way.
+    cells = load(folder / "nb201_cifar100_val_test_v1_0.pickle")
+    columns = loads_table(data)  # {"index": int64[n], "params": float64[n]}
+
+A pickle is a program: it names functions and calls them. Own code, because a reader with an allow-list builds no foreign class:
+the few names of numpy and pandas that a file may use are answered with stand-ins of ours, which make plain data from plain
+arguments. Nothing of the file's choosing is ever run.
 """
 
 import io
@@ -18,6 +21,9 @@ from parzc_core.errors import ParzcError
 
 class UnsafePickle(ParzcError, ValueError):
     """A pickle that asks for more than plain data, or that is no readable pickle at all."""
+
+
+# Numbers, text and numpy arrays
 
 
 class PlainType:
@@ -119,7 +125,7 @@ def read(file: BinaryIO, encoding: str, what: str, reader: type[PlainUnpickler] 
         ) from error
 
 
-# Tables that pandas pickled, read as `safe_pickle` does: none of its classes is made, plain arrays are put together here.
+# Tables of pandas: none of its classes is made, plain arrays are put together here
 
 
 class _Names(PlainType):
@@ -204,7 +210,7 @@ def _from_buffer(data: bytes, kind: PlainType, shape: tuple[int, ...], order: st
     return np.frombuffer(bytes(data), dtype=kind.real).reshape(shape, order="F" if order == "F" else "C")
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
+ALLOWED_IN_TABLES: dict[tuple[str, str], Any] = {
     **ALLOWED,
     ("numpy", "dtype"): _Names,
     ("numpy.core.multiarray", "_reconstruct"): _table_array,
@@ -221,16 +227,16 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _Reader(PlainUnpickler):
-    allowed = _ALLOWED
+class _TableUnpickler(PlainUnpickler):
+    allowed = ALLOWED_IN_TABLES
 
 
 def loads_table(data: bytes, what: str = "pickle") -> dict[str, np.ndarray]:
     """The columns of a pickled pandas table (numbers, rows numbered from 0), by name: arrays of one entry a row.
 
-    For tables as pandas 0 and 1 write them. Raises UnsafePickle as `safe_pickle.load`, and if it is no such table.
+    For tables as pandas 0 and 1 write them. Raises UnsafePickle as `load` does, and if it is no such table.
     """
-    table = read(io.BytesIO(data), "ASCII", what, _Reader)
+    table = read(io.BytesIO(data), "ASCII", what, _TableUnpickler)
     if not isinstance(table, _Table) or not isinstance(getattr(table, "columns", None), dict):
         raise UnsafePickle(f"{what} is refused: got a {type(table).__name__}; expected a pandas table")
     return table.columns

@@ -58,8 +58,7 @@ def status() -> pd.DataFrame:
     figures use it. gain: what they gain by it.
     `attrs["note"]` is a warning about the folder PARZC_DATA, or empty.
     """
-    rows = [_packaged(entry) for entry in _PACKAGED] + [_pinned(file) for file in registry.FILES]
-    rows += [_own(file) for file in registry.OWN_FILES]
+    rows = [_packaged(entry) for entry in _PACKAGED] + [_of(file) for file in registry.FILES]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     chosen = os.environ.get("PARZC_DATA")
     ignored = bool(chosen) and paths.data_folder() is None
@@ -80,7 +79,7 @@ def text() -> str:
         ]
     if (table["kind"] == _ABSENT).any():
         lines.append("What no download is pinned for is looked for in the folder that PARZC_DATA names.")
-    fetched = ~table["data"].isin([file.name for file in registry.OWN_FILES])
+    fetched = ~table["data"].isin([file.name for file in registry.FILES if file.url is None])
     if not table.loc[fetched, "present"].all():
         lines.append(f"`{fetch.COMMAND}` gets missing files; or set PARZC_DATA to a folder that holds them.")
     return "\n".join(lines)
@@ -103,12 +102,15 @@ def _packaged(entry: _Packaged) -> dict[str, object]:
     }
 
 
-def _pinned(file: registry.PinnedFile) -> dict[str, object]:
-    kind = "missing"
-    for place, path in fetch.places(file).items():
-        if path.is_file():
-            kind = place if fetch.checksum(path) == file.sha256 else f"damaged in {place}"
-            break
+def _of(file: registry.LabelFile) -> dict[str, object]:
+    at = fetch.found(file)
+    size = file.size
+    if at is None:
+        kind = _ABSENT if file.url is None else "missing"
+    else:
+        place, path = at
+        kind = place if fetch.is_good(file, path) else f"damaged in {place}"
+        size = path.stat().st_size if size is None else size
     return {
         "data": file.name,
         "holds": file.holds,
@@ -116,26 +118,7 @@ def _pinned(file: registry.PinnedFile) -> dict[str, object]:
         "licence": file.licence,
         "present": kind in ("PARZC_DATA", "cache"),
         "kind": kind,
-        "size_mb": file.size / 1e6,
-        "tables": ", ".join(file.tables),
-        "gain": file.gain,
-    }
-
-
-def _own(file: registry.OwnFile) -> dict[str, object]:
-    path = fetch.place(file)
-    kind = _ABSENT
-    if path is not None:
-        good = file.sha256 is None or fetch.checksum(path) == file.sha256
-        kind = "PARZC_DATA" if good else "damaged in PARZC_DATA"
-    return {
-        "data": file.name,
-        "holds": file.holds,
-        "source": file.source,
-        "licence": file.licence,
-        "present": kind == "PARZC_DATA",
-        "kind": kind,
-        "size_mb": path.stat().st_size / 1e6 if path is not None else float("nan"),
+        "size_mb": float("nan") if size is None else size / 1e6,
         "tables": ", ".join(file.tables),
         "gain": file.gain,
     }

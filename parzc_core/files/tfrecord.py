@@ -1,24 +1,24 @@
-"""TFRecord files without TensorFlow: a stream of records, each with its length and two checksums.
+"""TFRecord files without TensorFlow: the stream of records, and the protocol buffers that they hold.
+
+    for record in records(path):
+        for number, kind, value in fields(record.data): ...
 
 On disk, little-endian: uint64 length, uint32 checksum of these eight bytes, the data, uint32 checksum of the data. The
-checksums are CRC-32C, masked. All are checked; a record is in memory only while it is looked at.
+checksums are CRC-32C (package crc32c), masked. All are checked; a record is in memory only while it is looked at. Own code:
+both formats take a page, and an error names the damaged record and its offset.
 """
 
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
+from crc32c import crc32c
 
 from parzc_core.errors import BadInput, CorruptDownload
 
 _HEAD = struct.Struct("<QI")
 _FOOT = struct.Struct("<I")
-_POLYNOMIAL = 0x82F63B78  # Castagnoli's, lowest bit first
-_ONES = 0xFFFFFFFF
-_AT_ONCE = 4096  # bytes whose checksum is computed without a loop; the tables for it take 4 MB
 LONGEST = 1 << 20  # bytes; a longer record is no row of a table of labels
 
 
@@ -44,7 +44,7 @@ def records(path: Path) -> Iterator[Record]:
             if len(head) < _HEAD.size:
                 raise _damaged(path, number, offset, f"the file of {size:,} bytes ends within its length")
             length, check = _HEAD.unpack(head)
-            if _length_checksum(head[:8]) != check:
+            if masked(crc32c(head[:8])) != check:
                 raise _damaged(path, number, offset, "the checksum of its length is wrong")
             if length > LONGEST:  # before anything of that size is read
                 raise _damaged(path, number, offset, f"it has {length:,} bytes; expected at most {LONGEST:,}")
@@ -73,66 +73,10 @@ def _damaged(path: Path, number: int, offset: int, what: str) -> CorruptDownload
 
 def masked(checksum: int) -> int:
     """A checksum as it is stored: rotated right by 15 bits, plus a constant, so that files in files keep good checksums."""
-    return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & _ONES
+    return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli): of b"123456789" it is 0xE3069283.
-
-    The checksum is linear over bits: each byte adds what depends on its value and on how many bytes follow, all of it
-    looked up at once.
-    """
-    length = len(data)
-    if length > _AT_ONCE:
-        return _crc32c_bytewise(data)
-    added, start, places = _tables()
-    entries = places[_AT_ONCE - length :] + np.frombuffer(data, dtype=np.uint8)
-    return int(np.bitwise_xor.reduce(added.take(entries))) ^ start[length] ^ _ONES
-
-
-def _crc32c_bytewise(data: bytes) -> int:
-    table = _byte_table().tolist()
-    state = _ONES
-    for byte in data:
-        state = table[(state ^ byte) & 0xFF] ^ (state >> 8)
-    return state ^ _ONES
-
-
-@lru_cache(maxsize=4096)
-def _length_checksum(length: bytes) -> int:
-    """Remembered, as a file of labels has few lengths."""
-    return masked(crc32c(length))
-
-
-@lru_cache(maxsize=1)
-def _byte_table() -> np.ndarray:
-    """uint32[256]: what a byte adds to the checksum if it is the last one."""
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(_POLYNOMIAL), table >> 1)
-    return table
-
-
-@lru_cache(maxsize=1)
-def _tables() -> tuple[np.ndarray, list[int], np.ndarray]:
-    """What crc32c looks up.
-
-    uint32[_AT_ONCE * 256]: what byte b adds if d bytes follow it, at 256 d + b. list of _AT_ONCE + 1: what becomes of the
-    initial state after that many bytes. int64[_AT_ONCE]: 256 d for the last _AT_ONCE places of a message.
-    """
-    table = _byte_table()
-    added = np.empty((_AT_ONCE, 256), dtype=np.uint32)
-    added[0] = table
-    start = [_ONES]
-    for d in range(_AT_ONCE):
-        if d:
-            added[d] = table[added[d - 1] & 0xFF] ^ (added[d - 1] >> 8)
-        start.append(int(table[start[-1] & 0xFF]) ^ (start[-1] >> 8))
-    return added.ravel(), start, 256 * np.arange(_AT_ONCE - 1, -1, -1)
-
-
-# The wire format of Protocol Buffers, as much of it as reading takes: a message is a list of numbered fields.
-
+# Protocol buffers: as much of their wire format as reading takes. A message is a list of numbered fields.
 
 # Kinds of a field; 3 and 4 are groups, which nobody writes any more.
 VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5

@@ -50,13 +50,13 @@ def parameters() -> pd.Series:
 
 
 def _from_compact(dataset: str, split: str) -> pd.DataFrame:
-    file, path = _own(registry.NB101_COMPACT, split)
+    file, path = _located(registry.NB101_COMPACT, split)
     return _provenance(_compact(path, str(file.sha256))[["test"]].copy(), "compact", file.licence)
 
 
 def _from_cached_metrics(dataset: str, split: str) -> pd.DataFrame:
-    file, path = _pinned("nasbench101/accuracies.pkl.gz", split)
-    table = pd.DataFrame({"test": 100 * _metrics(path, file.sha256, "accuracy")})
+    file, path = _located("nasbench101/accuracies.pkl.gz", split)
+    table = pd.DataFrame({"test": 100 * _metrics(path, str(file.sha256), "accuracy")})
     return _provenance(table, "cached-metrics", file.licence)
 
 
@@ -79,35 +79,28 @@ def _provenance(table: pd.DataFrame, source: str, licence: str) -> pd.DataFrame:
 
 
 def _compact_parameters() -> pd.Series:
-    file, path = _own(registry.NB101_COMPACT)
+    file, path = _located(registry.NB101_COMPACT)
     return _compact(path, str(file.sha256))["params"]
 
 
 def _cached_parameters() -> pd.Series:
-    file, path = _pinned("nasbench101/params.pkl.gz")
-    return _metrics(path, file.sha256, "params")
+    file, path = _located("nasbench101/params.pkl.gz")
+    return _metrics(path, str(file.sha256), "params")
 
 
 def _tfrecord_parameters() -> pd.Series:
     return pd.Series(_tfrecord()[1].parameters / 1e6, index=_index())
 
 
-def _own(name: str, split: str = "test") -> tuple[registry.OwnFile, Path]:
-    path = fetch.locate_own(name)
-    if path is None:
-        raise LabelsMissing(missing(DATASETS[0], split, name))
-    return fetch.own(name), path
-
-
-def _pinned(name: str, split: str = "test") -> tuple[registry.PinnedFile, Path]:
+def _located(name: str, split: str = "test") -> tuple[registry.LabelFile, Path]:
     path = fetch.locate(name)
     if path is None:
         raise LabelsMissing(missing(DATASETS[0], split, name))
-    return fetch.pinned(name), path
+    return registry.entry(name), path
 
 
-def _tfrecord(split: str = "test") -> tuple[registry.OwnFile, nb101_runs.Runs]:
-    file, path = _own(registry.NB101_TFRECORD, split)
+def _tfrecord(split: str = "test") -> tuple[registry.LabelFile, nb101_runs.Runs]:
+    file, path = _located(registry.NB101_TFRECORD, split)
     state = path.stat()
     return file, _runs(path, state.st_size, state.st_mtime_ns)
 

@@ -57,7 +57,7 @@ def _from_package(dataset: str, split: str) -> pd.DataFrame:
 
 def _from_v1_0(dataset: str, split: str) -> pd.DataFrame:
     file, path = _located(f"nasbench201/nb201_{_NAMES[dataset][1]}_val_test_v1_0.pickle", dataset, split)
-    table = _pickle(path, file.sha256)[[split]]
+    table = _pickle(path, str(file.sha256))[[split]]
     return _provenance(table, "v1.0", "NAS-Bench-201 v1.0", file.licence)
 
 
@@ -74,8 +74,8 @@ SOURCES: dict[str, dict[str, Callable[[str, str], pd.DataFrame]]] = {
 }
 
 
-def _located(name: str, dataset: str, split: str) -> tuple[registry.PinnedFile, Path]:
-    file, path = fetch.pinned(name), fetch.locate(name)
+def _located(name: str, dataset: str, split: str) -> tuple[registry.LabelFile, Path]:
+    file, path = registry.entry(name), fetch.locate(name)
     if path is None:
         raise LabelsMissing(missing(dataset, split, name))
     return file, path

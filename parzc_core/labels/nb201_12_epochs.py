@@ -44,7 +44,7 @@ def accuracy(dataset: str) -> pd.Series:
 
 def _located() -> Path | None:
     """Path of the verified file that is at hand, the CSV first."""
-    return fetch.locate_own(registry.NB201_12_EPOCHS) or fetch.locate(PINNED)
+    return fetch.locate(registry.NB201_12_EPOCHS) or fetch.locate(PINNED)
 
 
 @lru_cache(maxsize=2)

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from parzc_core.errors import BadInput, LabelsMissing
-from parzc_core.files import fetch
+from parzc_core.files import fetch, registry
 
 FILE = "nasbench301/zc_nasbench301.json"
 SPACE = "nds_darts"
@@ -37,10 +37,10 @@ def published() -> pd.DataFrame:
     params in millions, flops in millions. A score of -1e8, which stands for NaN there, is NaN. `attrs["provenance"]`: source,
     version, licence. Raises LabelsMissing; CorruptDownload if the file is not the published one; BadInput if it cannot be read.
     """
-    file, path = fetch.pinned(FILE), fetch.locate(FILE)
+    file, path = registry.entry(FILE), fetch.locate(FILE)
     if path is None:
         raise LabelsMissing(missing(SPACE, "val", FILE))
-    table = _read(path, file.sha256).copy()
+    table = _read(path, str(file.sha256)).copy()
     table.attrs["provenance"] = {
         "source": "surrogate",
         "version": "NAS-Bench-301 by NASLib, not a training",
@@ -85,7 +85,7 @@ def read(path: Path) -> pd.DataFrame:
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
         raise BadInput(
             f"{Path(path).name} cannot be read ({type(error).__name__}: {error}); expected a JSON object of cells under "
-            f"'cifar10' as in {FILE} of {fetch.pinned(FILE).source}"
+            f"'cifar10' as in {FILE} of {registry.entry(FILE).source}"
         ) from None
     if len(rows) != len(cells):
         raise BadInput(f"{Path(path).name} holds the same cell more than once; expected different ones")

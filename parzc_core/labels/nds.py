@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core import paths
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core.files import fetch
 from parzc_core.files.registry import NDS_FILES, NDS_FOLDER, NDS_SOURCE
 from parzc_core.paths import ROOT
 from parzc_core.storage.run_store import RunStore
@@ -39,9 +39,8 @@ def trainings(space: str, variant: str = "") -> pd.DataFrame:
     if variant not in NDS_FILES[space]:
         raise UnknownName.of(f"variant of {space}", variant, NDS_FILES[space])
     name = f"{NDS_FOLDER}/{NDS_FILES[space][variant]}.json"
-    folder = paths.data_folder()
-    path = None if folder is None else folder / name
-    if path is None or not path.is_file():
+    path = fetch.locate(name)
+    if path is None:
         raise LabelsMissing(_missing(space, DATASETS[0], "test", name))
     state = path.stat()
     table = _read(path, space, state.st_size, state.st_mtime_ns).copy()

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.files import fetch
+from parzc_core.files import fetch, registry
 
 FOLDER = "vitbench"
 FILES = {"autoformer": ("gt_autoformer", "gt_autoformer_2"), "pit": ("gt_pit",)}
@@ -107,11 +107,11 @@ def sources(space: str) -> dict[str, dict[str, Callable[[str, str], pd.DataFrame
 
 
 def _read(space: str, file: str) -> pd.DataFrame:
-    pinned = fetch.pinned(f"{FOLDER}/{file}.pth")
+    pinned = registry.entry(f"{FOLDER}/{file}.pth")
     path = fetch.locate(pinned.name)
     if path is None:
         raise LabelsMissing(missing(space, "/".join(DATASETS[space]), "test", pinned.name))
-    return _table(space, path, pinned.sha256)
+    return _table(space, path, str(pinned.sha256))
 
 
 @lru_cache(maxsize=8)

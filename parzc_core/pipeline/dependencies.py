@@ -10,9 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from parzc_core.artifact import read
-from parzc_core.paths import ROOT
-
-PACKAGE = ROOT / "parzc_core"
+from parzc_core.paths import PACKAGE
 
 
 def notebook_dependencies(notebook: Path, package: Path = PACKAGE) -> list[Path]:

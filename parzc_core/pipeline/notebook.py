@@ -24,7 +24,7 @@ from parzc_core.errors import BadInput, ParzcError, UnknownName
 from parzc_core.paths import write_whole
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_FOLDERS = ("PARZC_DATA", "PARZC_CACHE", "PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")
+_FOLDERS = ("PARZC_HOME", "PARZC_DATA", "PARZC_CACHE", "PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")
 FOLLOW = "PARZC_FOLLOW_PID"  # the process whose end ends this one too (set by the DAG)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 

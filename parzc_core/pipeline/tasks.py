@@ -77,8 +77,7 @@ def _labels() -> list[str]:
     """Names of the label files at hand: with others, other results."""
     from parzc_core.files import fetch, registry
 
-    pinned = (file.name for file in registry.FILES if any(x.is_file() for x in fetch.places(file).values()))
-    return sorted([*pinned, *(file.name for file in registry.OWN_FILES if fetch.place(file) is not None)])
+    return sorted(file.name for file in registry.FILES if fetch.found(file) is not None)
 
 
 def build_report(profile: str) -> dict[str, str]:

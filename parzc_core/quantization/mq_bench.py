@@ -31,7 +31,7 @@ def read(path: Path | None = None) -> Published | None:
     A pickled dict: {number: {"bit_cfg": 18 whole numbers, as text or a list, "acc": percent}}. Raises BadInput for anything else,
     UnsafePickle for a file that asks for more than plain data.
     """
-    path = fetch.locate_own(registry.MQ_BENCH_101) if path is None else Path(path)
+    path = fetch.locate(registry.MQ_BENCH_101) if path is None else Path(path)
     if path is None or not path.is_file():
         return None
     content = pickles.load(path)

@@ -4,7 +4,6 @@ A killed or repeated experiment asks the store first and computes only what is m
 """
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from parzc_core.errors import BadInput
+from parzc_core.storage.lock import beside, locked
 
 
 def plain(value: Any) -> Any:
@@ -70,9 +70,7 @@ class RunStore:
         """Appends a result, on disk before this returns; returns it as `get` will. Raises BadInput as `key` does."""
         record = {"key": self.key(config), "config": dict(config), "result": dict(result)}
         line = json.dumps(record, default=plain) + "\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "ab+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, by a kill too
+        with locked(beside(self.path)), open(self.path, "ab+") as file:
             end = file.seek(0, os.SEEK_END)
             if end and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
                 line = "\n" + line  # close off a torn line, lest it swallow this one
@@ -84,13 +82,8 @@ class RunStore:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Inside, no other process computes runs for a store in this folder: waits for one that does. Ends with the process."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with locked(self.path.parent / ".lock"):
             yield
-        finally:
-            os.close(folder)
 
     def __len__(self) -> int:
         """Number of configurations with a result."""

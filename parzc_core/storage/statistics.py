@@ -7,7 +7,6 @@ Shards are only ever added. Values are float64 rounded to 20 bits of mantissa (r
 that several architectures of a shard share are kept once.
 """
 
-import fcntl
 import hashlib
 import io
 import json
@@ -15,7 +14,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import pandas as pd
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, CorruptShard
 from parzc_core.paths import write_whole
+from parzc_core.storage.lock import Locked, locked
 
 KEPT_BITS = 20
 
@@ -110,11 +110,10 @@ class StatisticsStore:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Held while collecting. Raises BadInput if another process is collecting into this folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "w") as file:
+        with ExitStack() as held:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                held.enter_context(locked(self.folder / ".lock", wait=False))
+            except Locked as error:
                 raise BadInput(
                     f"another process is collecting into {self.folder}; wait for it or choose another folder"
                 ) from error

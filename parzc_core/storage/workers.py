@@ -1,6 +1,5 @@
 """Run one function over many arguments: in processes on this machine, or on a Dask cluster; results as they come."""
 
-import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -53,6 +52,8 @@ def peak_memory_mb() -> float:
     status = Path("/proc/self/status")
     if status.is_file():  # of this program alone: getrusage's begins with the peak of the process that started it
         return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    import resource  # of Unix alone
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
 
 

@@ -1,16 +1,16 @@
 """The trials of a study in an sqlite file: started, resumed, shared by several processes, never lost with one of them.
 
 Each process takes its next trial under a lock beside the file, together with a note of who it is. A trial whose process is
-gone is marked failed when the next one is taken, and its settings are tried again.
+gone is marked failed when the next one is taken, and its settings are tried again. Own code, because Optuna's JournalStorage has
+no heartbeat to tell a killed process by, and counting what is left and taking the next trial has to be one step.
 """
 
-import fcntl
 import json
 import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ import torch
 from parzc_core._optional import optuna_library
 from parzc_core.errors import BadInput
 from parzc_core.storage import workers
+from parzc_core.storage.lock import beside, locked
 from parzc_core.storage.run_store import plain
-from parzc_core.tuning.objective import REPORTS, Objective, StudyConfig, Undefined, objective
+from parzc_core.tuning import objective
+from parzc_core.tuning.objective import REPORTS, Objective, StudyConfig, Undefined
 from parzc_core.tuning.spaces import TuningSpace, Value
 from parzc_core.tuning.trials import frame, frozen, read_trials, space_of
 
@@ -60,7 +62,7 @@ def work(study: StudyConfig, path: Path, trials: int) -> None:
     """One process's share: take trials until as many are done, or being run by other processes."""
     optuna = optuna_library("A study")
     torch.set_num_threads(1)
-    made = objective(study)
+    made = objective.objective(study)
     with _locked(path):
         opened = _open(study, path)
     while True:
@@ -198,12 +200,11 @@ def _alive(owner: dict[str, Any] | None) -> bool:
 def _locked(path: Path) -> Iterator[None]:
     """One process at a time; the lock is let go by a kill too. Raises BadInput where no file can be written there."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder")
-        lock = open(path.with_name(f"{path.name}.lock"), "ab")  # noqa: SIM115 - closed below
+        held = ExitStack()
+        held.enter_context(locked(beside(path)))
     except OSError as error:
         raise BadInput(f"no study can be written to {path} ({error.strerror or error}); give another path") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held:
         yield

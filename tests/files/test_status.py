@@ -18,9 +18,8 @@ def one_pinned_file(tmp_path, monkeypatch):
     monkeypatch.delenv("PARZC_DATA", raising=False)
     sha256 = hashlib.sha256(GOOD).hexdigest()
     url = "https://raw.githubusercontent.com/owner/repository/0123456789abcdef/file"
-    file = registry.PinnedFile("set/a.csv", url, sha256, len(GOOD), "MIT", "labels", ("table01",), "test accuracy")
+    file = registry.LabelFile("set/a.csv", url, sha256, len(GOOD), "MIT", "labels", ("table01",), "test accuracy")
     monkeypatch.setattr(registry, "FILES", (file,))
-    monkeypatch.setattr(registry, "FILES", ())
 
 
 def of_the_file() -> dict:
@@ -75,24 +74,26 @@ def test_text_says_what_is_missing_and_what_it_would_give(tmp_path, monkeypatch)
 # Files that only the user can bring
 
 
-def own(sha256: str | None) -> registry.OwnFile:
-    return registry.OwnFile("set/own.npz", sha256, "elsewhere", "MIT", "labels", ("table02",), "validation accuracy")
+def own(sha256: str | None) -> registry.LabelFile:
+    return registry.LabelFile(
+        "set/own.npz", None, sha256, None, "MIT", "labels", ("table02",), "validation accuracy", "elsewhere"
+    )
 
 
 @pytest.mark.parametrize("sha256", [None, hashlib.sha256(GOOD).hexdigest()])
 def test_a_file_without_a_download(tmp_path, monkeypatch, sha256):
-    monkeypatch.setattr(registry, "FILES", (own(sha256),))
+    monkeypatch.setattr(registry, "FILES", (*registry.FILES, own(sha256)))
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
     paths.write_whole(paths.cache_folder() / "set/own.npz", GOOD)  # the cache holds downloads; this is none
     paths.write_whole(tmp_path / "set/a.csv", GOOD)
-    assert fetch.locate_own("set/own.npz") is None
+    assert fetch.locate("set/own.npz") is None
     row = status().set_index("data").loc["set/own.npz"]
     assert (row["kind"], row["present"], row["source"]) == ("absent (no download)", False, "elsewhere")
     assert "set/own.npz: ABSENT (NO DOWNLOAD)" in text()
     assert text().endswith("What no download is pinned for is looked for in the folder that PARZC_DATA names.")
 
     mine = paths.write_whole(tmp_path / "set/own.npz", GOOD)
-    assert fetch.locate_own("set/own.npz") == mine
+    assert fetch.locate("set/own.npz") == mine
     row = status().set_index("data").loc["set/own.npz"]
     assert (row["kind"], row["present"], row["size_mb"]) == ("PARZC_DATA", True, len(GOOD) / 1e6)
     assert "no download" not in text().lower()
@@ -100,16 +101,16 @@ def test_a_file_without_a_download(tmp_path, monkeypatch, sha256):
     paths.write_whole(mine, b"damage")
     kind = status().set_index("data").loc["set/own.npz", "kind"]
     if sha256 is None:
-        assert (kind, fetch.locate_own("set/own.npz")) == ("PARZC_DATA", mine)
+        assert (kind, fetch.locate("set/own.npz")) == ("PARZC_DATA", mine)
     else:
         assert kind == "damaged in PARZC_DATA"
         with pytest.raises(
-            CorruptDownload, match=r"set/own\.npz in PARZC_DATA is not the known file.*replace or remove it"
+            CorruptDownload, match=r"set/own\.npz is not the pinned file.*lies in PARZC_DATA: replace or remove it$"
         ):
-            fetch.locate_own("set/own.npz")
+            fetch.locate("set/own.npz")
     assert mine.read_bytes() == b"damage"
 
 
 def test_names_of_such_files():
     with pytest.raises(UnknownName, match=r"'set/own\.npz'"):
-        fetch.locate_own("set/own.npz")
+        fetch.locate("set/own.npz")

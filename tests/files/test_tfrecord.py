@@ -5,12 +5,13 @@ import tracemalloc
 
 import pytest
 import tfrecord_files as written
+from crc32c import crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput, CorruptDownload
 from parzc_core.files import tfrecord
-from parzc_core.files.tfrecord import crc32c, masked, records
+from parzc_core.files.tfrecord import masked, records
 
 # Checksums
 
@@ -43,7 +44,7 @@ def test_checksums_by_definition(data):
     assert masked(crc32c(data)) == written.mask(written.crc32c(data))
 
 
-@pytest.mark.parametrize("length", [4095, 4096, 4097, 9000])  # looked up at once, or byte by byte
+@pytest.mark.parametrize("length", [4096, 9001])
 def test_checksums_of_long_data(length):
     data = bytes(i * i % 251 for i in range(length))
     assert crc32c(data) == written.crc32c(data)
@@ -126,7 +127,6 @@ def test_records_are_in_memory_one_at_a_time(folder):
     with open(path, "wb") as file:
         for _ in range(3000):
             file.write(frame)
-    crc32c(b"")  # its tables stay
     tracemalloc.start()
     count = sum(1 for _ in records(path))
     peak = tracemalloc.get_traced_memory()[1]

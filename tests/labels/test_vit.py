@@ -53,7 +53,7 @@ def machine(tmp_path, monkeypatch):
         torch.save(rows, path)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         line = {"url": "https://x/y", "size": 1, "licence": "MIT", "holds": "", "tables": (), "gain": ""}
-        files.append(registry.PinnedFile(name=f"vitbench/{name}.pth", sha256=sha256, **line))
+        files.append(registry.LabelFile(name=f"vitbench/{name}.pth", sha256=sha256, **line))
     monkeypatch.setattr(registry, "FILES", tuple(files))
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
     monkeypatch.setenv("PARZC_CACHE", str(tmp_path / "cache"))
