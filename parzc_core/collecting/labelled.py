@@ -11,7 +11,6 @@ import numpy as np
 from parzc_core import labels, paths
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, LabelsMissing
-from parzc_core.paths import STATISTICS
 from parzc_core.spaces import stacked_graphs
 from parzc_core.storage.statistics import Collection, StatisticsStore
 
@@ -71,10 +70,10 @@ def load(
     statistics.
     """
     name = folder_name(dataset, width)
-    if not (STATISTICS / space / name).is_dir():
+    if not (paths.STATISTICS / space / name).is_dir():
         paths.checkout(f"the committed statistics of {space} {name}")
-    collection = StatisticsStore(STATISTICS / space / name).read(cells)
-    for manifest in sorted((STATISTICS / space / "scores" / name).glob("*/manifest.json")):
+    collection = StatisticsStore(paths.STATISTICS / space / name).read(cells)
+    for manifest in sorted((paths.STATISTICS / space / "scores" / name).glob("*/manifest.json")):
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())
     truth, judged_on, provenance = labels.judge(space, dataset, seeds)
     known, learned_from, source = labels.learned(space, dataset, seeds)
@@ -130,4 +129,4 @@ def judgeable(space: str, dataset: str, width: int | None = None) -> int:
         labels.judge(space, dataset)
     except LabelsMissing:
         return 0
-    return StatisticsStore(STATISTICS / space / folder_name(dataset, width)).complete()
+    return StatisticsStore(paths.STATISTICS / space / folder_name(dataset, width)).complete()

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data, columns_read, load, training_cells
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data, columns_read, training_cells
 from parzc_core.errors import BadInput
 from parzc_core.predictors.plus.calibration import LEVELS, Scale, coverage, log_density, out_of_fold, select_next
 from parzc_core.predictors.plus.features import plus_inputs
@@ -44,7 +45,7 @@ class Cells:
     @property
     def data(self) -> Data:
         """Their statistics and labels."""
-        return load(self.space, self.dataset, self.cells, self.width)
+        return labelled.load(self.space, self.dataset, self.cells, self.width)
 
 
 EVERY_CIFAR10_CELL = Cells()
@@ -194,7 +195,7 @@ def _by_plus(
 
 
 def _by_mabn(run: RankerRun, learned: np.ndarray, asked: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    data = load(run.space, run.dataset, run.cells, run.width)
+    data = labelled.load(run.space, run.dataset, run.cells, run.width)
     inputs = _encoded(run, data) if run.encoding == "paper" else inputs_for(run, data, learned)
     ranker = fit(inputs[learned], data.learn[learned], training_config(run, inputs), seed)
     middle = ranker.predict(inputs[learned])  # out-of-fold scores come from several rankers

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data, columns_read, load, training_cells
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data, columns_read, training_cells
 from parzc_core.errors import BadInput
 from parzc_core.predictors.registry import PREDICTORS, configuration, predictor
 from parzc_core.runs.protocol import run_frame
@@ -47,7 +48,7 @@ class PredictorRun:
     @property
     def data(self) -> Data:
         """The collection that the run reads, with its labels."""
-        return load(self.space, self.dataset, self.cells, self.width, self.seeds)
+        return labelled.load(self.space, self.dataset, self.cells, self.width, self.seeds)
 
     @property
     def configuration(self) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data, Unlabelled, columns_read, load, training_cells
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data, Unlabelled, columns_read, training_cells
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
@@ -69,7 +70,7 @@ class RankerRun:
     @property
     def data(self) -> Data:
         """The collection that the run reads, with its labels."""
-        return load(self.space, self.dataset, self.cells, self.width, self.seeds)
+        return labelled.load(self.space, self.dataset, self.cells, self.width, self.seeds)
 
     def identity(self) -> dict[str, Any]:
         """Kind, versions and configuration: what decides the result beside the data."""

@@ -30,11 +30,11 @@ def test_spaces_take_turns_so_that_any_front_is_balanced() -> None:
 
 
 def test_a_network_learns_and_is_the_same_when_trained_again() -> None:
-    first = nds_networks.train(trainings(1, 1, Recipe(4, 3, side=8, images=320, val=10, test=200, epochs=3), None)[0])
+    first = trainings(1, 1, Recipe(4, 3, side=8, images=320, val=10, test=200, epochs=3), None)[0].evaluate()
     assert first["test"] > 30  # of ten classes
     assert first["loss"] < 2.0  # ln 10 = 2.3
     small = trainings(1, 2, SMALL, None)
-    again = [nds_networks.train(one) for one in (small[0], small[0], small[1])]
+    again = [one.evaluate() for one in (small[0], small[0], small[1])]
     assert again[0]["loss"] == again[1]["loss"] != again[2]["loss"]
     assert again[0]["test"] == again[1]["test"]
 
@@ -57,7 +57,7 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.
         calls.append(one)
         return {"val": 50.0, "test": 60.0 + len(calls), "loss": 1.0, "seconds": 36.0}
 
-    monkeypatch.setattr(nds_networks, "train", count)
+    monkeypatch.setattr(Training, "evaluate", count)
     assert nds_networks.make(todo[:4], tmp_path) == 4
     with (tmp_path / "runs.jsonl").open("a") as file:
         file.write('{"key": "torn')  # a writer that was killed
@@ -89,7 +89,7 @@ def test_the_ceiling_is_the_agreement_of_two_seeds(tmp_path: Path) -> None:
 
 def test_it_is_read_as_labels_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nds.recreated, "__defaults__", (tmp_path, nds.RECREATED_DATASET))
-    with pytest.raises(LabelsMissing, match=r"nds_enas .*python -m parzc_core\.nds_truth --images FOLDER"):
+    with pytest.raises(LabelsMissing, match=r"nds_enas .*python -m parzc_core\.runs\.nds_networks --images FOLDER"):
         labels_.judge("nds_enas", "fashion-mnist")
     stored(tmp_path, "nds_enas", {"a": (70.0, 71.0), "b": (75.0, 74.0)})
     truth, split, provenance = labels_.judge("nds_enas", "fashion-mnist")

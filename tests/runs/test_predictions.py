@@ -10,7 +10,7 @@ from parzc_core import encoding, paths
 from parzc_core.collecting import labelled
 from parzc_core.collecting.labelled import Data, judgeable
 from parzc_core.collector import NodeStatistics
-from parzc_core.runs import rankers
+from parzc_core.runs import predictions, rankers
 from parzc_core.runs.predictions import Prediction, predict_unseen
 from parzc_core.runs.rankers import RankerRun
 from parzc_core.spaces import nb201
@@ -46,7 +46,6 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Data:
         np.stack([graph.operations for graph in graphs]),
     )
     monkeypatch.setattr(labelled, "load", lambda *_: data)
-    monkeypatch.setattr(rankers, "data_of", lambda _: data)
     return data
 
 
@@ -68,7 +67,7 @@ def test_a_stored_run_is_not_trained_again(few: Data, tmp_path: Path, monkeypatc
     first = predict_unseen([RUN], tmp_path / "runs.jsonl")[0]
     trained: list[RankerRun] = []
     real = rankers.train_ranker
-    monkeypatch.setattr(rankers, "train_ranker", lambda run: (trained.append(run), real(run))[1])
+    monkeypatch.setattr(predictions, "train_ranker", lambda run: (trained.append(run), real(run))[1])
     again = predict_unseen([other, RUN], tmp_path / "runs.jsonl")
     assert trained == [other]
     assert np.array_equal(again[1].score, first.score)

@@ -15,8 +15,8 @@ from parzc_core.predictors import registry
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, Entry, predictor
 from parzc_core.ranker import Inputs
-from parzc_core.runs import predictors, rankers
-from parzc_core.runs.predictors import PredictorRun, evaluate, run_key, run_predictors
+from parzc_core.runs import rankers
+from parzc_core.runs.predictors import PredictorRun, run_predictors
 from parzc_core.spaces import nb201, stacked_graphs
 from parzc_core.storage.statistics import Collection
 
@@ -72,10 +72,10 @@ def test_a_predictor_is_judged_as_a_ranker_on_the_same_cells(data):
         inputs = Inputs(None, data.adjacency, data.operations)
         fitted = predictor(RUN.predictor, "nb201", trees=10).fit(inputs[train], data.learn[train], seed=split)
         score, truth = fitted.predict(inputs[judged]), data.judged[judged]
-        found, ours, theirs = predictors.scores(run)
+        found, ours, theirs = run.scores()
         assert [ours.tolist(), theirs.tolist()] == [train.tolist(), judged.tolist()]
         np.testing.assert_array_equal(found, score)
-        result = evaluate(run)
+        result = run.evaluate()
         assert result["kendall"] == pytest.approx(100 * scipy.stats.kendalltau(score, truth).statistic)
         assert result["spearman"] == pytest.approx(100 * scipy.stats.spearmanr(score, truth).statistic)
         assert result["pearson"] == pytest.approx(100 * scipy.stats.pearsonr(score, truth).statistic)
@@ -87,11 +87,11 @@ def test_a_predictor_is_judged_as_a_ranker_on_the_same_cells(data):
 
 
 def test_it_never_sees_accuracies_of_judged_cells(data, monkeypatch):
-    found, _, judged = predictors.scores(RUN)
+    found, _, judged = RUN.scores()
     learn = data.learn.copy()
     learn[judged] = np.random.default_rng(1).normal(size=len(judged))
     use(monkeypatch, dataclasses.replace(data, learn=learn, judged=-data.judged))
-    np.testing.assert_array_equal(predictors.scores(RUN)[0], found)
+    np.testing.assert_array_equal(RUN.scores()[0], found)
 
 
 def test_results_have_what_results_of_rankers_have(tmp_path):
@@ -103,8 +103,8 @@ def test_results_have_what_results_of_rankers_have(tmp_path):
 def test_only_what_the_store_lacks_is_computed(tmp_path, monkeypatch):
     plan = [RUN, dataclasses.replace(RUN, split=1)]
     first = run_predictors(plan[:1], tmp_path / "runs.jsonl")
-    asked = []
-    monkeypatch.setattr(predictors, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    asked, real = [], PredictorRun.evaluate
+    monkeypatch.setattr(PredictorRun, "evaluate", lambda run: asked.append(run) or real(run))
     both = run_predictors([*plan, RUN], tmp_path / "runs.jsonl")
     assert asked == plan[1:]
     assert both["split"].tolist() == [0, 1, 0]
@@ -113,25 +113,24 @@ def test_only_what_the_store_lacks_is_computed(tmp_path, monkeypatch):
 
 
 def test_a_key_holds_what_decides_the_result_and_nothing_else(monkeypatch):
-    key = run_key(RUN)
-    same = dataclasses.replace(RUN, width=32, changes=(("trees", 10), ("share", 1 / 3)))  # as its configuration has it
-    assert run_key(same) == key
+    key = RUN.key()
+    same = dataclasses.replace(RUN, changes=(("trees", 10), ("share", 1 / 3)))  # as its configuration has it
+    assert same.key() == key
     others = [{"split": 1}, {"train": 21}, {"changes": ()}, {"predictor": "one-hot extra-trees"}]
-    assert all(run_key(dataclasses.replace(RUN, **change)) != key for change in others)
+    assert all(dataclasses.replace(RUN, **change).key() != key for change in others)
     use(monkeypatch, made_up(shards="other"))
-    assert run_key(RUN) == key  # graphs alone are read
+    assert RUN.key() == key  # graphs alone are read
     for change in ({"judged_on": "val"}, {"learned_from": "test"}):
         use(monkeypatch, made_up(**change))
-        assert run_key(RUN) != key
+        assert RUN.key() != key
 
 
 def test_other_labels_and_a_changed_predictor_are_other_runs(monkeypatch):
-    key = run_key(RUN)
-    assert not {"seeds", "version"} & set(key)
+    key = RUN.key()
     monkeypatch.setattr(labelled, "load", lambda *_: made_up())
-    assert run_key(dataclasses.replace(RUN, seeds="trained")) == key | {"seeds": "trained"}
+    assert dataclasses.replace(RUN, seeds="trained").key() == key | {"seeds": "trained"}
     monkeypatch.setitem(PREDICTORS, RUN.predictor, dataclasses.replace(PREDICTORS[RUN.predictor], version=2))
-    assert run_key(RUN) == key | {"version": 2}
+    assert RUN.key() == key | {"predictor_version": 2}
 
 
 def test_an_entry_says_what_its_predictor_reads(monkeypatch, data):
@@ -144,20 +143,25 @@ def test_an_entry_says_what_its_predictor_reads(monkeypatch, data):
     entry = Entry(lambda kinds: NoConfig(), lambda config: Means(), reads=positions)
     monkeypatch.setitem(PREDICTORS, "means", entry)
     run = PredictorRun("means", train=20)
-    found, train, judged = predictors.scores(run)
+    found, train, judged = run.scores()
     assert asked == [train.tolist()]
     np.testing.assert_array_equal(found, np.sin(judged))
-    key = run_key(run)
-    use(monkeypatch, made_up(shards="other"))
-    assert run_key(run) != key  # statistics may be among what it reads
-    scores = data.collection.scores + 1
-    use(monkeypatch, dataclasses.replace(data, collection=dataclasses.replace(data.collection, scores=scores)))
-    assert run_key(run) != key
+
+
+def test_a_key_knows_the_columns_that_features_are_made_of(monkeypatch, data):
+    run = PredictorRun("ParZC+", train=20)
+    graphs = PredictorRun("ParZC+", train=20, changes=(("parts", ("graph",)),))
+    key, alone = run.key(), graphs.key()
+    for name, same in (("params", False), ("a new score", True)):
+        scores = data.collection.scores.assign(**{name: 3.0})
+        use(monkeypatch, dataclasses.replace(data, collection=dataclasses.replace(data.collection, scores=scores)))
+        assert (run.key() == key) is same
+        assert graphs.key() == alone
 
 
 def test_the_schedule_of_a_run_can_be_changed_and_is_stored(tmp_path):
     quick = PredictorRun("GATES", train=20, changes=(("schedule", Schedule(2, 512, 1e-3)),))
-    assert run_key(quick) != run_key(dataclasses.replace(quick, changes=(("schedule", Schedule(3, 512, 1e-3)),)))
+    assert quick.key() != dataclasses.replace(quick, changes=(("schedule", Schedule(3, 512, 1e-3)),)).key()
     first = run_predictors([quick], tmp_path / "runs.jsonl")
     again = run_predictors([quick], tmp_path / "runs.jsonl")
     pd.testing.assert_frame_equal(first, again)

@@ -12,8 +12,8 @@ from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.experiments import table01_zero_cost_proxies as table01
-from parzc_core.runs import proxies, rankers
-from parzc_core.runs.rankers import GROUP, RankerRun, evaluate, inputs_for, run_rankers, train_ranker
+from parzc_core.runs import proxies
+from parzc_core.runs.rankers import GROUP, RankerRun, inputs_for, run_rankers, train_ranker
 from parzc_core.spaces import nb201
 
 RUN = RankerRun(train=12, size="tiny", epochs=2)
@@ -98,22 +98,24 @@ def test_aligned_inputs_are_standardised_on_the_training_cells():
 
 
 def test_results_are_what_scipy_says_of_the_predictions():
-    results = evaluate(RUN)
+    results = RUN.evaluate_group()
     assert len(results) == GROUP
     assert {r["n"] for r in results} == {18}
     assert len({r["kendall"] for r in results}) > 1
     low, high = results[0]["kendall_interval"]
     assert low <= results[0]["kendall"] <= high
-    again = evaluate(dataclasses.replace(RUN, split=3))  # of the same group
+    again = dataclasses.replace(RUN, split=3).evaluate_group()  # of the same group
     assert [{**r, "seconds": 0} for r in again] == [{**r, "seconds": 0} for r in results]
+    alone = dataclasses.replace(RUN, split=3).evaluate()
+    assert {**alone, "seconds": 0} == {**results[3], "seconds": 0}
 
 
 def test_stored_runs_are_not_computed_again(tmp_path, monkeypatch):
     runs = [dataclasses.replace(RUN, split=split) for split in range(3)]
     first = run_rankers(runs, tmp_path / "runs.jsonl")
     assert first["split"].tolist() == [0, 1, 2]
-    asked = []
-    monkeypatch.setattr(rankers, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    asked, real = [], RankerRun.evaluate_group
+    monkeypatch.setattr(RankerRun, "evaluate_group", lambda run: asked.append(run) or real(run))
     again = run_rankers([*runs, dataclasses.replace(RUN, split=4)], tmp_path / "runs.jsonl")
     assert asked == []
     assert again["kendall"].tolist()[:3] == first["kendall"].tolist()
@@ -122,17 +124,19 @@ def test_stored_runs_are_not_computed_again(tmp_path, monkeypatch):
 
 
 def test_a_killed_run_keeps_what_was_done(tmp_path, monkeypatch):
+    real = RankerRun.evaluate_group
+
     def dies(run):
         if run.encoding == "aligned":
             raise KeyboardInterrupt
-        return evaluate(run)
+        return real(run)
 
     runs = [RUN, dataclasses.replace(RUN, encoding="aligned")]
-    monkeypatch.setattr(rankers, "evaluate", dies)
+    monkeypatch.setattr(RankerRun, "evaluate_group", dies)
     with pytest.raises(KeyboardInterrupt):
         run_rankers(runs, tmp_path / "runs.jsonl")
     asked = []
-    monkeypatch.setattr(rankers, "evaluate", lambda run: asked.append(run) or evaluate(run))
+    monkeypatch.setattr(RankerRun, "evaluate_group", lambda run: asked.append(run) or real(run))
     assert len(run_rankers(runs, tmp_path / "runs.jsonl")) == 2
     assert [run.encoding for run in asked] == ["aligned"]
 
@@ -213,3 +217,29 @@ def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statisti
     assert table01.collected(["NB201-CF10"])[1] == {"NB201-CF10": {"judged on": "no labels; run parzc data fetch"}}
     with pytest.raises(UnknownName, match="column of Table 1"):
         table01.collected(["NB301"])
+
+
+def test_a_key_knows_the_columns_that_are_read_and_no_others(monkeypatch):
+    data, key = load(), RUN.key()
+    assert {"kind", "version", "statistics", "learned_from", "judged_on"} < set(key)
+
+    def seen(**changes):
+        collection = dataclasses.replace(data.collection, **changes)
+        monkeypatch.setattr(labelled_, "load", lambda *_: dataclasses.replace(data, collection=collection))
+        return RUN.key()
+
+    more = [dataclasses.replace(one, proxies=(*one.proxies, "new"), values=np.vstack([one.values, one.values[:1]]))
+            for one in data.statistics]  # fmt: skip
+    assert seen(statistics=more, scores=data.collection.scores.assign(new=1.0)) == key
+    changed = [dataclasses.replace(one, values=one.values + 1) for one in data.statistics]
+    assert seen(statistics=changed) != key
+    assert seen(archs=data.collection.archs[::-1]) != key
+
+
+def test_graphs_alone_read_no_statistics(monkeypatch):
+    run, data = dataclasses.replace(RUN, parts=("NP",)), load()
+    key = run.key()
+    changed = [dataclasses.replace(one, values=one.values + 1) for one in data.statistics]
+    other = dataclasses.replace(data, collection=dataclasses.replace(data.collection, statistics=changed))
+    monkeypatch.setattr(labelled_, "load", lambda *_: other)
+    assert run.key() == key

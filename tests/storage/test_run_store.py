@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput
+from parzc_core.runs.protocol import run_all
+from parzc_core.runs.rankers import RankerRun
 from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import computed
+from parzc_core.storage.workers import lacking
 
 
 def test_key_is_the_hash_of_canonical_json() -> None:
@@ -140,27 +143,34 @@ def test_a_run_that_another_process_computes_is_waited_for(tmp_path: Path) -> No
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "inside\n"
-        found: list[dict[int, dict[str, float]]] = []
         asked: list[int] = []
 
-        def evaluate(seed: int) -> dict[str, float]:
-            asked.append(seed)
-            return {"tau": 2.0}
+        @dataclass(frozen=True)
+        class Seed:
+            seed: int
 
-        ask = lambda: found.append(computed(evaluate, {seed: {"seed": seed} for seed in (0, 1)}, path))  # noqa: E731
-        waiting = threading.Thread(target=ask)
+            def key(self) -> dict[str, int]:
+                return {"seed": self.seed}
+
+            def evaluate(self) -> dict[str, float]:
+                asked.append(self.seed)
+                return {"tau": 2.0}
+
+        found: list[dict[Seed, dict[str, float]]] = []
+        waiting = threading.Thread(target=lambda: found.append(run_all([Seed(0), Seed(1)], path)))
         waiting.start()
         waiting.join(timeout=1)
         assert waiting.is_alive()  # seed 0 may be at work there
         holder.communicate("go on\n")
         waiting.join(timeout=60)
-    assert found == [{0: {"tau": 1.0}, 1: {"tau": 2.0}}]
+    assert found == [{Seed(0): {"tau": 1.0}, Seed(1): {"tau": 2.0}}]
     assert asked == [1]
 
 
 def test_what_is_stored_is_read_without_waiting(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     store = RunStore(path)
+    run = RankerRun(train=12)
     store.put({"seed": 0}, {"tau": 1.0})
-    with store.alone():
-        assert computed(lambda seed: {}, {0: {"seed": 0}}, path) == {0: {"tau": 1.0}}
+    with store.alone(), lacking(store, {run: {"seed": 0}}) as missing:
+        assert missing == []

@@ -5,10 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from parzc_core import paths
 from parzc_core.collecting.labelled import columns_read, folder_name, training_cells
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import PAPER_PROXIES
-from parzc_core.paths import STATISTICS
 from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
@@ -36,7 +36,7 @@ WIDTHS = {"nb101": 32}  # channels of the networks whose statistics are read, wh
 
 
 def _store(space: str, dataset: str) -> StatisticsStore:
-    return StatisticsStore(STATISTICS / space / folder_name(dataset, WIDTHS.get(space)))
+    return StatisticsStore(paths.STATISTICS / space / folder_name(dataset, WIDTHS.get(space)))
 
 
 @lru_cache(maxsize=1)

@@ -28,7 +28,7 @@ from parzc_core.predictors.plus.learners import ProcessLearner, normal_scores, s
 from parzc_core.predictors.plus.model import GRAF_LIKE, LEARNERS, PARTS, ParZCPlus, PlusConfig
 from parzc_core.predictors.plus.process import BlockProcess, squared_distances
 from parzc_core.ranker import Inputs
-from parzc_core.runs.plus import CalibrationRun, Cells, PlusRun, SelectionRun, run_key, run_stored
+from parzc_core.runs.plus import CalibrationRun, Cells, PlusRun, SelectionRun, run_stored
 from parzc_core.spaces import nb101, nb201, stacked_graphs
 from parzc_core.storage.statistics import Collection
 
@@ -283,7 +283,7 @@ class TestRuns:
 
     def test_a_key_knows_the_configuration_and_the_kind_of_run(self) -> None:
         runs = [PlusRun(), PlusRun(config=SMALL), PlusRun(split=1), CalibrationRun(), SelectionRun("random")]
-        keys = [str(run_key(run)) for run in runs]
+        keys = [str(run.key()) for run in runs]
         assert len(set(keys)) == len(keys)
 
     def test_calibration_of_what_it_learns_from(self) -> None:
