@@ -1,9 +1,8 @@
-"""The same layers in less time on a CPU, for a copy of a network that only the collector sees.
+"""Faster forward methods for four kinds of layer on a CPU, used on a copy of the network.
 
-`substitute` gives four kinds of layer another forward: it computes the same numbers up to rounding and can be differentiated
-twice. On one core: BatchNorm's second derivative in two passes over the data instead of about thirty; a 1x1 convolution as one
-matrix product, 2 to 4 times faster; average pooling as two products with a band matrix, 5 to 10 times faster; GELU's second
-derivative in pieces that stay in the cache.
+They give the same numbers up to rounding and can be differentiated twice. On one core, BatchNorm's second derivative takes two
+passes over the data instead of about thirty. A 1x1 convolution is one matrix product, 2 to 4 times faster. Average pooling is
+two products with a band matrix, 5 to 10 times faster. GELU's second derivative is computed in pieces that fit in the cache.
 """
 
 import functools
@@ -16,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 
 def substitute(model: nn.Module) -> None:
-    """Give every layer that has a faster form that form, in train mode; layers of other kinds are left alone."""
+    """Give each BatchNorm, 1x1 Conv2d, same-size AvgPool2d and exact GELU its faster form; leave other layers alone."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             module.forward = functools.partial(_batch_norm, module)  # type: ignore[method-assign]
@@ -29,7 +28,7 @@ def substitute(model: nn.Module) -> None:
 
 
 def restore(model: nn.Module) -> None:
-    """Every layer computes as its class says again."""
+    """Undo `substitute`."""
     for module in model.modules():
         module.__dict__.pop("forward", None)
 

@@ -1,7 +1,7 @@
-"""Algorithm 1: a network and one batch in, the zero-cost statistics of every Conv2d/Linear node out.
+"""Algorithm 1 (§3.1): a network and one batch in, the zero-cost statistics of every Conv2d/Linear node out.
 
-As few passes as the asked proxies need: one forward and one backward for fisher, grad_norm, plain and snip, one more backward
-through that graph for grasp, and one forward and backward of a single image of ones for synflow.
+Only the passes that the chosen proxies need are made. One forward and one backward pass serve fisher, grad_norm, plain and
+snip. Grasp takes a second backward pass, synflow a forward and backward pass of one image of ones.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,12 +21,17 @@ from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_n
 class NodeStatistics:
     """Node-wise statistics of one network.
 
-    nodes: module paths of the L nodes in Algorithm 1's depth-first order (a node comes after the nodes that read it, so the
-        classifier is early and the stem last; nodes that the forward pass never reaches come at the end, in module order).
-    proxies: the K proxies.
+        >>> values = np.array([[2.0, 4.0], [1.0, -3.0]])
+        >>> one = NodeStatistics(("fc", "conv"), ("snip", "plain"), values, np.array([10, 27]), (1, 0))
+        >>> one.of("snip"), one.sums()
+        (array([2., 4.]), {'snip': 6.0, 'plain': -2.0})
+
+    nodes: module paths of the L nodes in Algorithm 1's depth-first order. A node comes after the nodes that read it, so the
+        classifier is early and the stem last. Nodes that the forward pass never reaches come at the end, in module order.
+    proxies: names of the K proxies.
     values: float64[K, L], each the sum over the node's weight entries. A node that gets no gradient has 0 for gradient-based
         proxies. NaN and inf are kept.
-    numel: int64[L], weight entries of each node; values / numel is the mean.
+    numel: int64[L], number of weight entries of each node; values / numel is the mean.
     execution_order: indices into `nodes`, in the order in which the forward pass runs them.
     """
 
@@ -37,30 +42,35 @@ class NodeStatistics:
     execution_order: tuple[int, ...]
 
     def of(self, proxy: str) -> np.ndarray:
-        """float64[L], the values of one proxy. Raises BadInput if it was not collected."""
+        """Values of one proxy, float64[L]. Raises BadInput if it was not collected."""
         if proxy not in self.proxies:
             raise BadInput(f"proxy {proxy!r} was not collected; there are {', '.join(self.proxies)}")
         return self.values[self.proxies.index(proxy)]
 
     def sums(self) -> dict[str, float]:
-        """The network-level score of each proxy as [1] aggregates it: the sum over nodes."""
+        """Network-level score of each proxy: the sum over nodes, as in [1]."""
         return {name: float(row.sum()) for name, row in zip(self.proxies, self.values, strict=True)}
 
     @property
     def not_finite(self) -> int:
-        """How many values are NaN or infinite."""
+        """Number of values that are NaN or infinite."""
         return int((~np.isfinite(self.values)).sum())
 
 
 def collect_statistics(
     network: nn.Module, images: torch.Tensor, labels: torch.Tensor, proxies: Iterable[str] = NODE_PROXIES
 ) -> NodeStatistics:
-    """Statistics of every Conv2d/Linear node of a network from one batch (§3.1, Algorithm 1, A.1).
+    """Statistics of every Conv2d/Linear node of a network, from one batch (§3.1, Algorithm 1, A.1).
 
-    network: maps images to logits [N, classes]; it is copied, never touched. Statistics are those of train mode.
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 10))
+        >>> statistics = collect_statistics(network, torch.randn(16, 3, 8, 8), torch.randint(0, 10, (16,)))
+        >>> statistics.nodes, statistics.values.shape
+        (('3', '0'), (7, 2))
+
+    network: any module that maps images to logits [N, classes]. It is copied and left as it was. Statistics are of train mode.
     images: float32[N, channels, height, width], N >= 2. labels: int64[N], class indices.
-    proxies: node-wise proxies of `parzc_core.proxies`; a value does not depend on which others are asked with it.
-    Raises BadInput (batch of one, shapes that the network cannot take, no Conv2d/Linear node), UnknownName.
+    proxies: names in `proxies.NODE_REGISTRY`. The value of one does not depend on the others.
+    Raises BadInput (a batch of one, shapes that the network cannot take, no Conv2d/Linear node), UnknownName (proxies).
     """
     names = check_node_proxies(proxies)
     passes = Passes(network, images, labels, second_order="hessian" in passes_read(names))
@@ -68,7 +78,7 @@ def collect_statistics(
 
 
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
-    """`collect_statistics` on passes that others share."""
+    """`collect_statistics` from passes that other scores use too, so that none is made twice."""
     names = check_node_proxies(proxies)
     records, calls = _tensors(passes, passes_read(names))
     nodes, execution_order = node_order(calls, list(passes.nodes))
@@ -83,7 +93,10 @@ def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> Node
 
 
 def node_order(calls: Sequence[Call], modules: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """`nodes` and `execution_order` of NodeStatistics, from the calls of a forward pass and all nodes in module order."""
+    """`nodes` and `execution_order` of NodeStatistics.
+
+    calls: of one forward pass, in execution order. modules: paths of all nodes, in module order.
+    """
     children = _children([call.grad_fn for call in calls], [call.name for call in calls])
     executed = list(dict.fromkeys(call.name for call in calls))
     never = [name for name in modules if name not in children]
@@ -93,7 +106,7 @@ def node_order(calls: Sequence[Call], modules: Sequence[str]) -> tuple[tuple[str
 
 
 def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTensors], list[Call]]:
-    """What every node's formulas read, and the calls of a forward pass that gives the order of the nodes."""
+    """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes."""
     tensors: dict[str, dict[str, Any]] = {
         name: {"weight": module.weight.detach(), "channel_axis": 1 if isinstance(module, nn.Conv2d) else -1}
         for name, module in passes.nodes.items()
@@ -123,7 +136,7 @@ def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTenso
 def _children(grad_fns: Sequence[Any], names: Sequence[str]) -> dict[str, list[str]]:
     """{node: nodes that read its output through parameter-free operations}, keys and values in execution order.
 
-    Read off the autograd graph, so it is the graph that ran, whatever the Python code looks like.
+    The autograd graph is read, so this is what ran, whatever the Python code looks like.
     """
     owner = {grad_fn: name for grad_fn, name in zip(grad_fns, names, strict=True)}
     children: dict[str, list[str]] = {name: [] for name in dict.fromkeys(names)}
@@ -143,7 +156,11 @@ def _children(grad_fns: Sequence[Any], names: Sequence[str]) -> dict[str, list[s
 
 
 def depth_first_order(children: dict[str, list[str]]) -> list[str]:
-    """Post-order of Algorithm 1's DFS: a node's unvisited children first, then the node; roots in the given order."""
+    """Depth-first post-order of Algorithm 1: a node comes after its children. Roots keep the order given.
+
+        >>> depth_first_order({"stem": ["a", "b"], "a": ["fc"], "b": ["fc"], "fc": []})
+        ['fc', 'a', 'b', 'stem']
+    """
     order: list[str] = []
     visited: set[str] = set()
     for root in children:

@@ -1,15 +1,16 @@
-"""Node statistics -> the ranker's input (§3.2): the paper's encoding, and one in which every node keeps its place.
+"""Node statistics -> the ranker's input (§3.2): the paper's encoding, and an aligned one in which every node keeps its place.
 
-paper: per architecture and proxy min-max scaled to [0, 1] over its nodes, in depth-first order, padded with zeros at the end,
-    proxies concatenated. A vector with all values equal (0/0 in the paper's formula) becomes 0.
-aligned: a node keeps its slot (stage, cell, edge); log magnitude; every column standardised with mean and spread of the training
-    architectures alone, so nothing of the judged ones leaks in. A node that is absent, or dead (value 0), gets a constant far
-    below, so that being there and being large stay two different things; values are limited to four standard deviations.
+paper: each proxy of each architecture is min-max scaled to [0, 1] over its nodes, in depth-first order, and padded with zeros
+    at the end. Proxies are concatenated. A proxy with the same value at all nodes (0/0 in the paper's formula) becomes 0.
+aligned: every node of the space (stage, cell, edge) has its own slot. Values are log magnitudes. Each column is standardised
+    with the mean and spread of the training architectures alone, so nothing leaks from the judged ones, and limited to four
+    standard deviations. A node that is absent, or whose value is 0, gets a constant below the usual range.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,29 +18,59 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName
 
 SCHEMES = ("paper", "aligned")
-PAPER_PROXIES = (
-    "synflow",
-    "snip",
-    "grad_norm",
-)  # three of the four in A.3: 294 inputs are 3 x 98 (see the paper's audit)
+PAPER_PROXIES = ("synflow", "snip", "grad_norm")  # three of the four in A.3: 294 inputs are 3 x 98 nodes
 ABSENT, LIMIT = -3.0, 4.0  # in standard deviations
+
+
+def encode(
+    statistics: Sequence[NodeStatistics],
+    scheme: str = "paper",
+    proxies: Sequence[str] | None = None,
+    train: Sequence[int] | np.ndarray | None = None,
+    slots: Sequence[str] | None = None,
+    max_nodes: int | None = None,
+) -> np.ndarray:
+    """Encode n architectures at once.
+
+        >>> values = np.array([[2.0, 4.0, 6.0]])  # one proxy, three nodes
+        >>> one = NodeStatistics(("fc", "conv2", "conv1"), ("snip",), values, np.array([4, 9, 9]), (2, 1, 0))
+        >>> encode([one], "paper", ["snip"])
+        array([[0. , 0.5, 1. ]], dtype=float32)
+
+    train: positions of the training architectures, whose mean and spread "aligned" uses; None takes all. The other arguments
+    are those of `Encoder`. Returns float32[n, D], D = K proxies x length.
+    Raises UnknownName (scheme), BadInput (no statistics, a proxy that was not collected).
+    """
+    encoder = Encoder(scheme, proxies, slots, max_nodes)
+    if scheme == "aligned" and train is not None:
+        if slots is None:  # slots are names, not values: taking them from all architectures leaks nothing
+            encoder.slots = _nodes_seen(statistics)
+        return encoder.fit([statistics[i] for i in train]).transform(statistics)
+    return encoder.fit(statistics).transform(statistics)
 
 
 @dataclass
 class Encoder:
-    """Fit on the training architectures, then transform any: list[NodeStatistics] -> float32[n, D], D = K x length.
+    """Learns an encoding from the training architectures and applies it to any.
 
-    scheme: "paper" or "aligned". proxies: K of the collected ones, None for the default of the scheme (`PAPER_PROXIES`).
-    slots: the space's node names, in order; None takes the names seen in `fit` (sorted by first appearance).
-    room: nodes an architecture can have, to which "paper" pads; None takes the number of slots.
-    Learned: `slots_`, `mean_`, `scale_` (aligned); `length_` (nodes a proxy has room for).
+        encoder = Encoder("aligned", slots=nb201.SLOTS).fit(training_statistics)
+        inputs = encoder.transform(all_statistics)      # float32[n, D], D = K x length
+
+    scheme: "paper" or "aligned". proxies: names of the K proxies to use; None takes `PAPER_PROXIES`.
+    slots: all node names of the space, in order; None takes those seen in `fit`, in execution order of first appearance.
+    max_nodes: length to which "paper" pads each proxy; None takes the number of slots, or the longest architecture.
+    Learned: `slots_`, `length_` (nodes of each proxy in the input), `mean_` and `scale_` (float64[D], "aligned" alone).
+    Raises UnknownName (scheme).
     """
 
     scheme: str = "paper"
     proxies: Sequence[str] | None = None
     slots: Sequence[str] | None = None
-    room: int | None = None
+    max_nodes: int | None = None
     slots_: tuple[str, ...] = field(default=(), init=False, repr=False)
+    length_: int = field(default=0, init=False, repr=False)
+    mean_: np.ndarray | None = field(default=None, init=False, repr=False, compare=False)
+    scale_: np.ndarray | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -49,12 +80,9 @@ class Encoder:
         """Learn slots and, for "aligned", the standardisation. Raises BadInput for no statistics."""
         if not statistics:
             raise BadInput("got no statistics to encode; expected at least one architecture")
-        names = self.slots
-        if names is None:
-            names = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
-        self.slots_ = tuple(names)
-        longest = len(names) if self.slots is not None else max(len(s.nodes) for s in statistics)
-        self.length_ = self.room if self.room is not None and self.scheme == "paper" else longest
+        self.slots_ = tuple(_nodes_seen(statistics) if self.slots is None else self.slots)
+        longest = max(len(s.nodes) for s in statistics) if self.slots is None else len(self.slots_)
+        self.length_ = self.max_nodes if self.max_nodes is not None and self.scheme == "paper" else longest
         if self.scheme == "aligned":
             raw = self._aligned(statistics)
             with warnings.catch_warnings(action="ignore"):  # a slot that no training architecture has
@@ -63,14 +91,45 @@ class Encoder:
         return self
 
     def transform(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
-        """float32[n, D]; a value that is not finite gives 0 ("paper") or counts as absent ("aligned").
+        """Encode n architectures: float32[n, D]. A value that is not finite becomes 0 ("paper") or absent ("aligned").
 
-        Raises BadInput for nodes without room.
+        Raises BadInput: not fitted, no statistics, more nodes than in `fit` ("paper"), a node without a slot ("aligned"), a
+        proxy that was not collected.
         """
+        if not self.slots_:
+            raise BadInput("got an encoder that is not fitted; call fit with the training architectures first")
+        if not len(statistics):
+            raise BadInput("got no statistics to encode; expected at least one architecture")
         if self.scheme == "paper":
             return np.nan_to_num(self._paper(statistics), nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         standardised = np.clip((self._aligned(statistics) - self.mean_) / self.scale_, -LIMIT, LIMIT)
         return np.where(np.isnan(standardised), ABSENT, standardised).astype(np.float32)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """All of a fitted encoder as plain JSON and arrays by name, from which `from_state` makes it again."""
+        plain = {
+            "scheme": self.scheme,
+            "proxies": list(self._names),
+            "slots": None if self.slots is None else list(self.slots),
+            "max_nodes": self.max_nodes,
+            "slots_": list(self.slots_),
+            "length_": self.length_,
+        }
+        learned = {"mean_": self.mean_, "scale_": self.scale_}
+        return plain, {name: value for name, value in learned.items() if value is not None}
+
+    @classmethod
+    def from_state(cls, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Encoder":
+        """The encoder that gave this `state`. Raises BadInput where arrays and names do not fit together."""
+        encoder = cls(plain["scheme"], plain["proxies"], plain["slots"], plain["max_nodes"])
+        encoder.slots_, encoder.length_ = tuple(plain["slots_"]), int(plain["length_"])
+        encoder.mean_, encoder.scale_ = arrays.get("mean_"), arrays.get("scale_")
+        if encoder.scheme == "aligned":
+            shape = (len(encoder._names) * len(encoder.slots_),)
+            for array in (encoder.mean_, encoder.scale_):
+                if array is None or array.shape != shape or not np.isfinite(array).all():
+                    raise BadInput(f"got an encoder without {shape[0]} finite means and scales; its state is damaged")
+        return encoder
 
     @property
     def _names(self) -> Sequence[str]:
@@ -94,10 +153,15 @@ class Encoder:
         return slotted_logs(statistics, self._names, self.slots_).reshape(len(statistics), -1)
 
 
-def slotted_logs(statistics: Sequence[NodeStatistics], proxies: Sequence[str], slots: Sequence[str]) -> np.ndarray:
-    """float64[n, K, L], log10 |value| of each node in its slot; NaN where it is absent or its value is 0 or not finite.
+def _nodes_seen(statistics: Sequence[NodeStatistics]) -> list[str]:
+    """Names of all nodes, in the order in which the networks first run them."""
+    return list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
 
-    Raises BadInput for a node without slot, or a proxy that was not collected.
+
+def slotted_logs(statistics: Sequence[NodeStatistics], proxies: Sequence[str], slots: Sequence[str]) -> np.ndarray:
+    """float64[n, K, L], log10 |value| of each node in its slot. NaN: the node is absent, or its value is 0 or not finite.
+
+    Raises BadInput for a node without a slot, or a proxy that was not collected.
     """
     place = {slot: i for i, slot in enumerate(slots)}
     found = np.full((len(statistics), len(proxies), len(place)), np.nan)
@@ -109,26 +173,10 @@ def slotted_logs(statistics: Sequence[NodeStatistics], proxies: Sequence[str], s
 
 
 def log_magnitude(values: np.ndarray) -> np.ndarray:
-    """log10 |v|, NaN where v is 0 or not finite: 1e46 and 1e-10 fit on one scale."""
+    """log10 |v| of each entry, which brings 1e46 and 1e-10 to one scale. NaN where v is 0 or not finite.
+
+        >>> log_magnitude(np.array([-100.0, 0.0, np.inf]))
+        array([ 2., nan, nan])
+    """
     usable = np.isfinite(values) & (values != 0)
     return np.log10(np.abs(values), out=np.full(np.shape(values), np.nan), where=usable)
-
-
-def encode(
-    statistics: Sequence[NodeStatistics],
-    scheme: str = "paper",
-    proxies: Sequence[str] | None = None,
-    train: Sequence[int] | np.ndarray | None = None,
-    slots: Sequence[str] | None = None,
-    room: int | None = None,
-) -> np.ndarray:
-    """float32[n, D] of all `statistics`. train: positions that "aligned" standardises on; None uses all. Rest: see Encoder.
-
-    Raises UnknownName (scheme), BadInput (no statistics, a proxy that was not collected).
-    """
-    encoder = Encoder(scheme, proxies, slots, room)
-    if scheme == "aligned" and train is not None:
-        if slots is None:  # slots are names, not values: taking them from all architectures leaks nothing
-            encoder.slots = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
-        return encoder.fit([statistics[i] for i in train]).transform(statistics)
-    return encoder.fit(statistics).transform(statistics)

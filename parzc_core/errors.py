@@ -16,7 +16,11 @@ class UnknownName(ParzcError, ValueError):
 
     @classmethod
     def of(cls, kind: str, got: object, known: Iterable[object]) -> "UnknownName":
-        """The usual message: which kind of name, what was got, what there is."""
+        """The error with the usual message.
+
+            >>> print(UnknownName.of("loss", "hinge", ["mse", "rank"]))
+            unknown loss 'hinge'; expected one of: mse, rank
+        """
         names = ", ".join(str(name) for name in known)
         return cls(f"unknown {kind} {got!r}; expected one of: {names}")
 

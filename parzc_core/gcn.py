@@ -1,4 +1,4 @@
-"""NP, the graph-convolutional neural predictor (Wen et al., ECCV 2020, [58]; the layer is Eq. 1 of A.4)."""
+"""NP, the graph-convolutional neural predictor (Wen et al., ECCV 2020, [58]), which Table 6 adds to MABN (A.4)."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,14 @@ from parzc_core.errors import BadInput
 
 @dataclass(frozen=True)
 class NPConfig:
-    """Sizes of NP. operations: kinds of graph node. width: of a graph convolution, depth: how many. outputs: as in MABNConfig.
+    """Sizes of NP.
 
-    hidden: of the fully connected head. The original uses three layers of 144 and a head of 128.
+        >>> NPConfig(operations=7, width=144, hidden=128).depth  # the sizes of [58]
+        3
+
+    operations: number of kinds of graph node. width, depth: of the graph convolutions. hidden: width of the fully connected
+    head. dropout: probability. outputs: 1 gives scores [n]; more gives an embedding [n, outputs].
+    Raises BadInput for a size below 1.
     """
 
     operations: int
@@ -29,14 +34,24 @@ class NPConfig:
 
 
 def normalised(adjacency: torch.Tensor) -> torch.Tensor:
-    """D^-1/2 (A + I) D^-1/2 of Eq. 1, [n, N, N]; D counts the entries of each row of A + I."""
+    """D^-1/2 (A + I) D^-1/2 of Eq. 1 (A.4): float[n, N, N] -> float[n, N, N].
+
+        >>> normalised(torch.zeros(1, 2, 2))
+        tensor([[[1., 0.],
+                 [0., 1.]]])
+
+    A: the adjacency. D: the diagonal matrix of the row sums of A + I.
+    """
     a_hat = adjacency + torch.eye(adjacency.shape[-1], dtype=adjacency.dtype)
     d = a_hat.sum(dim=-1).rsqrt()
     return d.unsqueeze(-1) * a_hat * d.unsqueeze(-2)
 
 
 class GraphConvolution(nn.Module):
-    """Eq. 1 along the edges and against them, averaged as NP does: (n, N, C_in) -> (n, N, C_out)."""
+    """Eq. 1 (A.4) along the edges and against them, averaged: (n, N, C_in) -> (n, N, C_out).
+
+    along, against: normalised adjacency float[n, N, N] and that of the reversed graph.
+    """
 
     def __init__(self, features_in: int, features_out: int):
         super().__init__()
@@ -48,7 +63,15 @@ class GraphConvolution(nn.Module):
 
 
 class NP(nn.Module):
-    """adjacency float32[n, N, N], operations int64[n, N] -> scores [n] (or an embedding [n, outputs])."""
+    """A graph of operations -> its score.
+
+        >>> model = NP(NPConfig(operations=7)).eval()
+        >>> model(torch.zeros(10, 6, 6), torch.zeros(10, 6, dtype=torch.int64)).shape
+        torch.Size([10])
+
+    forward: adjacency float32[n, N, N] (row i feeds column j), operations int64[n, N], from 0 to config.operations - 1.
+    Returns float32[n], or an embedding [n, outputs]. The order of the nodes does not matter. Raises BadInput for other shapes.
+    """
 
     def __init__(self, config: NPConfig):
         super().__init__()

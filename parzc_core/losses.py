@@ -1,4 +1,4 @@
-"""Losses that teach ranking: DiffKendall (§3.4), the pairwise rank loss of ReNAS [61], mean squared error, and weighted sums."""
+"""Losses for a ranker: DiffKendall (§3.4), the pairwise rank loss of ReNAS [61], mean squared error, and weighted sums."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,11 +19,19 @@ def _differences(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.
 
 
 def diff_kendall(prediction: torch.Tensor, target: torch.Tensor, alpha: float = 0.5) -> torch.Tensor:
-    """Differentiable Kendall's tau of §3.4: scalar in [-1, 1], towards +1 at full concordance as alpha grows.
+    """Differentiable Kendall's tau (§3.4).
 
-    sigma_alpha(d) = sigmoid(alpha d) - sigmoid(-alpha d) = tanh(alpha d / 2); tau_d is the mean over pairs of
-    sigma_alpha(dx) sigma_alpha(dy). The paper sums over i != j, divides by n(n-1)/2 and negates, a range of [-2, 2]; this is
-    minus half of that. The training loss is its negative. It depends on the scale of both arguments: see `training`.
+        loss = -diff_kendall(ranker(x), accuracy)
+
+        >>> x = torch.tensor([1.0, 2.0, 3.0])
+        >>> print(f"{diff_kendall(x, x, alpha=100):.3f} {diff_kendall(x, -x, alpha=100):.3f}")
+        1.000 -1.000
+
+    prediction, target: float[n], n >= 2. Returns a scalar in [-1, 1]; 1 means full agreement as alpha grows.
+    It is the mean over pairs of s(dx) s(dy), with s(d) = sigmoid(alpha d) - sigmoid(-alpha d) = tanh(alpha d / 2).
+    The paper divides the sum over i != j by n(n-1)/2 and negates it, which has the range [-2, 2]; this is minus half of that.
+    The result depends on the scale of both arguments: z-score them first.
+    Raises BadInput if the shapes differ, or alpha is not positive.
     """
     if not alpha > 0:
         raise BadInput(f"got alpha={alpha}; expected a positive number (the paper uses 0.5)")
@@ -32,12 +40,20 @@ def diff_kendall(prediction: torch.Tensor, target: torch.Tensor, alpha: float = 
 
 
 def pairwise_rank_loss(prediction: torch.Tensor, target: torch.Tensor, margin: float = 0.1) -> torch.Tensor:
-    """ReNAS's hinge [61]: mean over pairs of max(0, margin - sign(target_i - target_j) (prediction_i - prediction_j))."""
+    """Hinge loss on pairs, from ReNAS [61].
+
+        >>> round(float(pairwise_rank_loss(torch.tensor([2.0, 1.0]), torch.tensor([90.0, 94.0]))), 4)
+        1.1
+
+    prediction, target: float[n], n >= 2. Returns the mean of max(0, margin - sign(target_i - target_j) (prediction_i -
+    prediction_j)) over pairs of different target; 0 if there is none. Raises BadInput if the shapes differ.
+    """
     dx, dy = _differences(prediction, target)
     ordered = dy != 0
     return (F.relu(margin - torch.sign(dy) * dx) * ordered).sum() / ordered.sum().clamp(min=1)
 
 
+# name -> function of (prediction float[n], target float[n], alpha) to a scalar that training minimises
 LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] = {
     "diff_kendall": lambda prediction, target, alpha: -diff_kendall(prediction, target, alpha),
     "rank": lambda prediction, target, alpha: pairwise_rank_loss(prediction, target),
@@ -46,7 +62,10 @@ LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] =
 
 
 def check_loss(weights: Mapping[str, float]) -> None:
-    """Raises UnknownName or BadInput unless `weights` names known losses with positive weights."""
+    """Check the weights of a sum of losses, as `loss` takes them.
+
+    Raises UnknownName for a loss that is not in LOSSES, BadInput for no loss or a weight that is not positive.
+    """
     if not weights:
         raise BadInput(f"got no loss; expected weights for some of {', '.join(LOSSES)}")
     for name, weight in weights.items():
@@ -59,7 +78,13 @@ def check_loss(weights: Mapping[str, float]) -> None:
 def loss(
     prediction: torch.Tensor, target: torch.Tensor, weights: Mapping[str, float], alpha: float = 0.5
 ) -> torch.Tensor:
-    """Weighted sum of losses to minimise, e.g. weights {"mse": 1, "diff_kendall": 1}; scalar. prediction, target: [n]."""
+    """Weighted sum of losses, to be minimised.
+
+        value = loss(ranker(x), accuracy, {"mse": 1.0, "diff_kendall": 0.5})
+
+    prediction, target: float[n], n >= 2. weights: names of LOSSES, each with a positive weight. alpha: sharpness of
+    DiffKendall. Returns a scalar. Raises UnknownName, BadInput.
+    """
     check_loss(weights)
     terms = [weight * LOSSES[name](prediction, target, alpha) for name, weight in weights.items()]
     return torch.stack(terms).sum()

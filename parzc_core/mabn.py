@@ -1,4 +1,4 @@
-"""MABN, the Mixer Architecture with Bayesian Network of §3.3: node statistics [n, D] -> ranking scores [n]."""
+"""MABN, the Mixer Architecture with Bayesian Network (§3.3): encoded statistics float32[n, D] -> ranking scores [n]."""
 
 import math
 from collections.abc import Iterator
@@ -16,10 +16,15 @@ MIXINGS = ("segment", "channel")
 
 
 class BayesianLinear(nn.Module):
-    """y = x W_b^T with W_b = mu + log(1 + e^rho) * eps, eps ~ N(0, I), drawn anew in each forward pass (§3.3).
+    """A linear layer whose weights are normal random variables (§3.3).
 
-    (..., features_in) -> (..., features_out), no bias. In train mode, and inside `sampling(model)`, weights are drawn; in eval
-    mode the mean mu is used. rho starts at -5, a standard deviation of 0.0067.
+        >>> layer = BayesianLinear(4, 2).eval()
+        >>> layer(torch.ones(3, 4)).shape
+        torch.Size([3, 2])
+
+    y = x W_b^T with W_b = mu + log(1 + e^rho) * eps and eps ~ N(0, I): (..., features_in) -> (..., features_out), no bias.
+    Train mode draws new weights in each forward pass, and so does `sampling(model)`. Eval mode uses the mean mu.
+    rho: initial value; -5 is a standard deviation of 0.0067.
     """
 
     def __init__(self, features_in: int, features_out: int, rho: float = -5.0):
@@ -41,7 +46,11 @@ class BayesianLinear(nn.Module):
 
 @contextmanager
 def sampling(model: nn.Module) -> Iterator[None]:
-    """Inside, every BayesianLinear of the model draws its weights even in eval mode."""
+    """Draw the weights of every Bayesian layer in eval mode too, for as long as the block lasts.
+
+        with sampling(model), torch.no_grad():
+            draws = torch.stack([model(x) for _ in range(20)])  # [20, n]
+    """
     layers = [module for module in model.modules() if isinstance(module, BayesianLinear)]
     for layer in layers:
         layer.sampling = True
@@ -56,13 +65,19 @@ def sampling(model: nn.Module) -> Iterator[None]:
 class MABNConfig:
     """Sizes of a MABN.
 
+        >>> MABNConfig(input_dim=294, **SIZES["printed"]).width
+        1600
+
     input_dim: D, length of the encoded statistics.
-    projection: length of X' after the input projection; segment: size of one segment; S = projection / segment.
-    width: channels of a segment inside the mixer. depth: mixer blocks.
-    expansion: hidden size of the FFN across segments, times S; expansion_token: of the FFN within a segment, times width.
-    mixing: "segment", the FFN mixes across segments as the text has it; "channel", both FFNs act within a segment.
-    bayesian: False puts plain linear layers in place of the Bayesian ones (ablation of Table 6).
+    projection: length of X', the projected input. segment: length L of a segment; there are S = projection / segment.
+    width: channels of a segment inside the mixer. depth: number of mixer blocks.
+    expansion: hidden size of the FFN across segments, as a multiple of S.
+    expansion_token: hidden size of the FFN within a segment, as a multiple of width.
+    dropout: probability, in [0, 1).
+    mixing: "segment" mixes across segments, as the text says; "channel" lets both FFNs act within a segment.
+    bayesian: False replaces the Bayesian layers by plain linear ones (ablation of Table 6).
     outputs: 1 gives scores [n]; more gives an embedding [n, outputs].
+    Raises BadInput (a size below 1, projection not a multiple of segment, dropout), UnknownName (mixing).
     """
 
     input_dim: int
@@ -95,23 +110,18 @@ SIZES: dict[str, dict[str, int]] = {
     "tiny": {"projection": 64, "segment": 16, "width": 16, "depth": 1},  # smoke profile
     "small": {"projection": 256, "segment": 16, "width": 32, "depth": 1},  # standard profile: half the time of "cpu"
     "cpu": {"projection": 256, "segment": 16, "width": 64, "depth": 2},  # full profile
-    "public": {
-        "projection": 256,
-        "segment": 16,
-        "width": 512,
-        "depth": 4,
-    },  # the public implementation's, NB101 and NB201
+    "public": {"projection": 256, "segment": 16, "width": 512, "depth": 4},  # the public code's, for NB101 and NB201
     "printed": {"projection": 752, "segment": 16, "width": 1600, "depth": 5},  # A.3: 47 segments of 16, five mixers
 }
 
 
 def linear(features_in: int, features_out: int, bayesian: bool) -> nn.Module:
-    """A Bayesian layer, or the plain one that stands in its place."""
+    """A Bayesian layer, or a plain one without bias: (..., features_in) -> (..., features_out)."""
     return BayesianLinear(features_in, features_out) if bayesian else nn.Linear(features_in, features_out, bias=False)
 
 
 def feed_forward(features: int, expansion: float, dropout: float) -> nn.Sequential:
-    """Linear, ReLU, Dropout, Linear, Dropout on the last axis."""
+    """Linear, ReLU, Dropout, Linear, Dropout on the last axis: (..., features) -> (..., features)."""
     hidden = max(1, round(features * expansion))
     return nn.Sequential(
         nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, features), nn.Dropout(dropout)
@@ -119,10 +129,11 @@ def feed_forward(features: int, expansion: float, dropout: float) -> nn.Sequenti
 
 
 class SegmentMixer(nn.Module):
-    """One mixer block, (n, S, width) -> (n, S, width): normalise, FFN across segments, transpose back, FFN within each.
+    """One mixer block (§3.3): (n, S, width) -> (n, S, width).
 
-    X'_b = LayerNorm(X_b) on the transposed segments; X_seg = X'_b + FFN(X'_b); transposed once more; then combinations of
-    Linear, ReLU, Dropout (§3.3), here with a residual connection, without which blocks do not stack.
+    X'_b = LayerNorm(X_b) on the transposed segments, then X_seg = X'_b + FFN(X'_b) across segments.
+    Transposed once more, a second FFN acts within each segment: the paper's Linear, ReLU, Dropout. Its residual connection is
+    ours, since blocks do not stack without one.
     """
 
     def __init__(self, segments: int, config: MABNConfig):
@@ -144,7 +155,15 @@ class SegmentMixer(nn.Module):
 
 
 class MABN(nn.Module):
-    """float32[n, D] -> [n] (or [n, outputs]): projection, Bayesian layer, mixer blocks, pooling, Bayesian layer."""
+    """The ranker of §3.3: projection, Bayesian layer, mixer blocks, pooling, Bayesian layer.
+
+        >>> model = MABN(MABNConfig(input_dim=294)).eval()
+        >>> model(torch.randn(10, 294)).shape
+        torch.Size([10])
+
+    forward: float32[n, D] -> scores float32[n], or an embedding [n, outputs] with more than one output.
+    Raises BadInput for another D.
+    """
 
     def __init__(self, config: MABNConfig):
         super().__init__()

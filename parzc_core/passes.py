@@ -1,6 +1,7 @@
-"""The forward and backward passes of one network on one batch, each made once, when it is first asked for.
+"""Forward and backward passes of one network on one batch; each is made once, when it is first asked for.
 
-What the collector and the network-level scores share: a node is a Conv2d or Linear layer, a call is one use of it in a forward.
+The collector and the network-level scores share them. A node is a Conv2d or Linear layer; a call is one use of it in a forward
+pass.
 """
 
 import copy
@@ -41,9 +42,13 @@ class Flow:
 
 
 class Passes:
-    """One network in train mode and one batch. Passes are lazy and shared; every one starts from the same random state.
+    """The passes of one network, in train mode, on one batch. Each starts from the same random state.
 
-    model: the network prepared by `prepare`; nodes: its Conv2d/Linear layers by module path; images, labels: the batch.
+        passes = Passes(network, images, labels)
+        passes.logits, passes.loss_gradients["stem.0"], passes.flow.gradients["stem.0"]
+
+    model: a copy of the network, prepared by `prepare`. nodes: its Conv2d/Linear layers by module path.
+    images, labels: the batch.
     """
 
     def __init__(
@@ -54,9 +59,10 @@ class Passes:
         consume: bool = False,
         second_order: bool = False,
     ):
-        """consume: the network may be changed, which saves copying it; second_order: `hessian_gradients` will be asked for.
+        """images: float32[N, channels, height, width], N >= 2. labels: int64[N].
 
-        images: float32[N, channels, height, width], N >= 2. labels: int64[N]. Raises BadInput.
+        consume: allow the network to be changed, which saves a copy. second_order: allow `hessian_gradients`.
+        Raises BadInput: a batch of one, other shapes or types, no Conv2d/Linear node.
         """
         check_batch(images, labels)
         self.model = prepare(network if consume else _copy_sharing_weights(network)).train()
@@ -126,7 +132,7 @@ class Passes:
 
     @functools.cached_property
     def image_gradients(self) -> torch.Tensor | None:
-        """d(sum of all logits)/d(images), as `images`. Alone it is cheaper than with `logit_gradients`, after them it is free."""
+        """d(sum of all logits)/d(images), of the shape of `images`. After `logit_gradients` it costs nothing."""
         if "_logit_gradients" in self.__dict__:
             return self._logit_gradients[0]
         return torch.autograd.grad(self.logits.sum(), self._forward[0], retain_graph=True, allow_unused=True)[0]
@@ -138,7 +144,10 @@ class Passes:
 
     @functools.cached_property
     def flow(self) -> Flow:
-        """float64 (sums reach 1e46), absolute parameters, BatchNorm bypassed, one image of ones, R = sum of the logits."""
+        """Synflow's pass: absolute parameters, BatchNorm bypassed, one image of ones, R = sum of the logits.
+
+        It is made in float64, since sums reach 1e46.
+        """
         model = self.model
         tensors = {name: p.detach().double().abs() for name, p in model.named_parameters()}
         for name in self.nodes:
@@ -160,7 +169,7 @@ class Passes:
 
 
 def nodes_of(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """The parameter nodes by module path, in module order. Raises BadInput where there is none."""
+    """The Conv2d and Linear layers by module path, in module order. Raises BadInput if there is none."""
     found = {name: module for name, module in network.named_modules() if isinstance(module, NODE_TYPES)}
     if not found:
         raise BadInput(
@@ -170,7 +179,7 @@ def nodes_of(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
 
 
 def check_batch(images: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raises BadInput unless images and labels are a batch of at least two."""
+    """Raises BadInput unless images float[N, ...] and labels int64[N] are a batch of at least two."""
     if images.ndim < 2 or not images.is_floating_point():
         raise BadInput(
             f"got images of shape {tuple(images.shape)} and {images.dtype}; expected a float batch [N, C, H, W]"
@@ -184,7 +193,7 @@ def check_batch(images: torch.Tensor, labels: torch.Tensor) -> None:
 
 
 def prepare(model: nn.Module) -> nn.Module:
-    """The model itself, changed: nothing overwritten in place, gradients only for weights of nodes, faster layers."""
+    """Change a model for the passes: no in-place layers, gradients for the nodes' weights alone, faster layers."""
     model.requires_grad_(False)
     for module in model.modules():
         if getattr(module, "inplace", False):
@@ -197,7 +206,7 @@ def prepare(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def same_start() -> Iterator[None]:
-    """Layers such as dropout act alike each time; gradients are on; the caller's random generator is untouched."""
+    """Inside, random numbers start from one seed and gradients are on; the caller's generator is restored after it."""
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         yield
@@ -209,7 +218,10 @@ def forward_with_calls(
     images: torch.Tensor,
     forward: Callable[[torch.Tensor], Any] | None = None,
 ) -> tuple[torch.Tensor, list[Call]]:
-    """Logits, and every call of a node in execution order. forward: how to call the model (None: as it is). Raises BadInput."""
+    """Logits [N, classes], and the calls of nodes in execution order.
+
+    forward: how to call the model; None calls it as it is. Raises BadInput: images that it cannot take, no logits.
+    """
     logits, calls = _recorded(model, nodes, images, forward or model, clone=False)
     if any(call.output._version != call.version for call in calls):
         # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
@@ -253,7 +265,7 @@ def _recorded(
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy. Raises BadInput for a label that is no class of the network."""
+    """Mean cross-entropy of logits [N, classes], a scalar. Raises BadInput for a label that is no class of the network."""
     if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
         raise BadInput(
             f"got labels from {int(labels.min())} to {int(labels.max())}; the network has {logits.shape[1]} classes"
@@ -262,14 +274,14 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """A copy whose modules and buffers are its own; its parameters are new tensors on the same memory, never written to."""
+    """A copy with modules and buffers of its own. Its parameters are new tensors on the same memory; nothing writes to them."""
     memo = {id(parameter): nn.Parameter(parameter.detach(), requires_grad=False) for parameter in network.parameters()}
     return copy.deepcopy(network, memo)
 
 
 @contextmanager
 def _without_batch_norm(model: nn.Module) -> Iterator[None]:
-    """BatchNorm hands its input on and layers act as in eval mode, inside."""
+    """Inside, BatchNorm passes its input on and all layers are in eval mode."""
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     before = [norm.__dict__.get("forward") for norm in norms]
     model.eval()

@@ -1,7 +1,11 @@
-"""Zero-cost proxies in one registry: node-wise formulas here, network-level scores in `network_level`.
+"""The node-wise zero-cost proxies z_k of §3.1, in one registry.
 
-A new node-wise proxy is one decorated function below; the collector then makes the pass that its `needs` name, once for all
-proxies. Formulas follow the conventions of Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, [1]).
+A new proxy is one decorated function. It names the passes that it needs, and the collector makes each of them once for all
+proxies. Formulas follow Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS" (ICLR 2021, [1]).
+
+    @node_proxy("gradient")
+    def grad_mean(node):
+        return 0.0 if node.gradient is None else float(node.gradient.double().sum())
 """
 
 from collections.abc import Callable, Iterable
@@ -14,13 +18,13 @@ from parzc_core.errors import UnknownName
 
 @dataclass(frozen=True)
 class NodeTensors:
-    """What one batch leaves at a node (a Conv2d or Linear layer). S(N_i) of §3.1: weight, gradient, activation, Hessian.
+    """What a proxy reads of one Conv2d or Linear layer: weight, gradient, activation and Hessian, S(N_i) of §3.1.
 
-    weight, gradient: W and dL/dW, L the mean cross-entropy in train mode.
+    weight: W. gradient: dL/dW, L being the mean cross-entropy in train mode; None where the node does not reach the loss.
     hessian_gradient: H g, the derivative of sum_nodes <g, stop(g)> by W.
-    outputs, output_gradients: the node's output before BatchNorm and dL/doutput, one entry for each call of the node.
-    flow_weight, flow_gradient: abs(W) and dR/dW of the linearised network of Synflow, float64.
-    channel_axis: the axis of `outputs` that counts output channels.
+    outputs, output_gradients: the node's output before BatchNorm, and dL/doutput; one entry for each call of the node.
+    flow_weight, flow_gradient: |W| and dR/d|W| of Synflow's linearised network, float64.
+    channel_axis: axis of `outputs` that counts output channels.
     """
 
     weight: torch.Tensor
@@ -35,7 +39,7 @@ class NodeTensors:
 
 @dataclass(frozen=True)
 class NodeProxy:
-    """A node-wise proxy z_k: NodeTensors -> float, a sum over the weight's entries. `needs` names the passes it reads."""
+    """A node-wise proxy z_k: NodeTensors -> float, the sum over the weight's entries. needs: passes whose tensors it reads."""
 
     name: str
     needs: frozenset[str]
@@ -47,7 +51,13 @@ PASSES = ("gradient", "output", "hessian", "flow")
 
 
 def node_proxy(*needs: str) -> Callable[[Callable[[NodeTensors], float]], Callable[[NodeTensors], float]]:
-    """Register the decorated formula under its own name. `needs`: "gradient", "output", "hessian", "flow" or nothing."""
+    """Register a formula under its own name.
+
+        >>> NODE_REGISTRY["snip"].formula(NodeTensors(weight=torch.ones(2, 2), gradient=torch.full((2, 2), -3.0)))
+        12.0
+
+    needs: some of PASSES, or nothing for a formula that reads the weight alone. Raises UnknownName.
+    """
 
     def register(formula: Callable[[NodeTensors], float]) -> Callable[[NodeTensors], float]:
         for need in needs:
@@ -60,7 +70,7 @@ def node_proxy(*needs: str) -> Callable[[Callable[[NodeTensors], float]], Callab
 
 
 def _dot(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor:
-    """a * b in float64; zero where the node got no gradient (it does not reach the loss)."""
+    """a * b in float64; 0 where the node got no gradient, since it does not reach the loss."""
     if a is None or b is None:
         return torch.zeros((), dtype=torch.float64)
     return a.double() * b.double()
@@ -121,7 +131,7 @@ NODE_PROXIES = ("fisher", "grad_norm", "grasp", "l2_norm", "plain", "snip", "syn
 
 
 def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as a tuple. Raises UnknownName for one that is not registered."""
+    """The names as a tuple; one name may be given alone. Raises UnknownName for a name that is not registered."""
     chosen = (names,) if isinstance(names, str) else tuple(names)
     for name in chosen:
         if name not in NODE_REGISTRY:
@@ -130,5 +140,9 @@ def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def passes_read(names: Iterable[str]) -> frozenset[str]:
-    """Those of PASSES that the formulas of these node-wise proxies read."""
+    """The passes that these proxies need.
+
+        >>> sorted(passes_read(["fisher", "l2_norm"]))
+        ['gradient', 'output']
+    """
     return frozenset().union(*(NODE_REGISTRY[name].needs for name in names))

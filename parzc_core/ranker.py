@@ -1,4 +1,4 @@
-"""The eight rankers of Table 6: NP, Mixer, BN and MLP, alone and together; one module (§3.3, A.4), and what it reads."""
+"""The ranker and what it reads: MABN alone, or the components of Table 6 (NP, Mixer, BN, MLP) put together (§3.3, A.4)."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,9 +18,14 @@ CHUNK = 2048  # architectures scored at once
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a ranker reads of n architectures; a part that no branch needs may be None.
+    """What a ranker reads of n architectures. A part that its components do not need may be None.
 
-    statistics: float32[n, D], encoded. adjacency: float32[n, N, N], operations: int64[n, N], of `spaces.Graph`.
+        >>> inputs = Inputs(np.zeros((5, 294), np.float32), np.zeros((5, 6, 6), np.float32), np.zeros((5, 6), np.int64))
+        >>> len(inputs[:3])
+        3
+
+    statistics: float32[n, D], encoded. adjacency: float32[n, N, N], 1 where node i feeds node j.
+    operations: int64[n, N], the kind of each node, from 0.
     """
 
     statistics: np.ndarray | None = None
@@ -31,12 +36,12 @@ class Inputs:
         return len(next(part for part in (self.statistics, self.operations) if part is not None))
 
     def __getitem__(self, rows: np.ndarray | slice) -> "Inputs":
-        """The given architectures."""
+        """The architectures at these rows: positions, a mask or a slice."""
         parts = (self.statistics, self.adjacency, self.operations)
         return Inputs(*(None if part is None else part[rows] for part in parts))
 
     def chunks(self) -> Iterator["Inputs"]:
-        """CHUNK architectures after another, so that scoring a whole space needs little memory."""
+        """Parts of CHUNK architectures, so that scoring a whole space needs little memory."""
         return (self[start : start + CHUNK] for start in range(0, len(self), CHUNK))
 
 
@@ -45,21 +50,39 @@ PARTS = (*GRAPH_PARTS, "Mixer", "BN", "MLP")
 
 
 class GraphBranch(Protocol):
-    """Sizes of a branch that reads the graph, and the network of these sizes."""
+    """A component that reads the graph: a frozen dataclass of its sizes, which builds its network."""
 
     def build(self, outputs: int) -> nn.Module:
         """A module from adjacency float32[n, N, N] and operations int64[n, N] to an embedding [n, outputs], or scores [n]."""
 
 
+GRAPH_BRANCHES: dict[str, type] = {}  # by class name; a saved ranker names the one that it needs
+
+
+def graph_branch(kind: type) -> type:
+    """Register a graph branch, so that a ranker with it can be saved and loaded.
+
+        @graph_branch
+        @dataclass(frozen=True)
+        class MyBranch: ...         # numbers, strings, tuples and such dataclasses as fields; build(outputs)
+    """
+    GRAPH_BRANCHES[kind.__name__] = kind
+    return kind
+
+
 @dataclass(frozen=True)
 class ModelConfig:
-    """A ranker made of parts.
+    """Components of a ranker and their sizes.
 
-    parts: of PARTS. "Mixer" with "BN" is MABN; "Mixer" alone has plain linear layers in place of the Bayesian ones; "BN" alone is
-        a perceptron of Bayesian layers, "MLP" one of plain layers. With "NP" or "PINAT", which read the graph, beside
-        another part the two embeddings are added and a regressor of two fully connected layers scores the sum (A.4).
-    mabn: sizes of the statistics branch. operations: kinds of graph node, for NP. embedding: size of the summed embeddings.
-    graph_dropout: of NP. graph: the branch of "PINAT" (`predictors.pinat.PINATBranch`), which is no part of this core.
+        >>> ModelConfig(("Mixer", "BN"), MABNConfig(input_dim=294)).parts  # MABN
+        ('Mixer', 'BN')
+
+    parts: components of Table 6, some of PARTS. ("Mixer", "BN") is MABN; ("Mixer",) has plain linear layers in place of the
+        Bayesian ones; ("BN",) is a perceptron of Bayesian layers, ("MLP",) one of plain layers. "NP" and "PINAT" read the
+        graph; beside another component the two embeddings are added, and two fully connected layers score the sum (A.4).
+    mabn: sizes of what reads the statistics. embedding: length of the two embeddings.
+    operations, graph_dropout: kinds of graph node and dropout, for "NP". graph: the branch, for "PINAT"; it is not in this core.
+    Raises BadInput: unknown components, MLP beside Mixer or BN, two graph components, a branch without "PINAT" or the reverse.
     """
 
     parts: tuple[str, ...]
@@ -81,7 +104,7 @@ class ModelConfig:
 
 
 class Perceptron(nn.Module):
-    """float32[n, D] -> [n, outputs]: three layers as wide as MABN's projection, Bayesian or plain."""
+    """Three layers as wide as MABN's projection, Bayesian or plain: float32[n, D] -> [n, outputs], or [n] for one output."""
 
     def __init__(self, config: MABNConfig):
         super().__init__()
@@ -99,16 +122,24 @@ class Perceptron(nn.Module):
 
 
 def _graph_branch(config: ModelConfig, outputs: int) -> nn.Module | None:
-    """What reads the graph, if a part does."""
+    """The network that reads the graph, if a component does."""
     if config.graph is not None:
         return config.graph.build(outputs)
-    return (
-        NP(NPConfig(config.operations, dropout=config.graph_dropout, outputs=outputs)) if "NP" in config.parts else None
-    )
+    if "NP" in config.parts:
+        return NP(NPConfig(config.operations, dropout=config.graph_dropout, outputs=outputs))
+    return None
 
 
 class Model(nn.Module):
-    """Inputs as tensors -> scores [n]."""
+    """The network of a ranker.
+
+        >>> model = Model(ModelConfig(("Mixer", "BN"), MABNConfig(input_dim=30))).eval()
+        >>> model(torch.randn(5, 30), None, None).shape
+        torch.Size([5])
+
+    forward: statistics float32[n, D], adjacency float32[n, N, N], operations int64[n, N] -> scores float32[n].
+    Raises BadInput where a part that a component reads is None.
+    """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -128,8 +159,12 @@ class Model(nn.Module):
     ) -> torch.Tensor:
         branches = []
         if self.statistics is not None:
+            if statistics is None:
+                raise BadInput(f"got inputs without statistics; the components {self.config.parts} read them")
             branches.append(self.statistics(statistics))
         if self.graph is not None:
+            if adjacency is None or operations is None:
+                raise BadInput(f"got inputs without a graph; the components {self.config.parts} read it")
             branches.append(self.graph(adjacency, operations))
         if len(branches) == 1:
             return branches[0]

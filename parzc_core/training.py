@@ -1,28 +1,46 @@
-"""Fit a ranker and predict with it (§4.1): Adam, small batches, cosine schedule, a ranking loss on z-scored accuracy."""
+"""Train a ranker (§3.4, §4.1), predict with it, and keep it in a file.
+
+Adam, small batches and a cosine schedule minimise a ranking loss on z-scored accuracy.
+"""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, overload
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints, overload
 
 import numpy as np
 import torch
 from torch import nn
 
+from parzc_core.collector import NodeStatistics
+from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
-from parzc_core.ranker import Inputs, Model, ModelConfig
+from parzc_core.paths import write_whole
+from parzc_core.ranker import GRAPH_BRANCHES, Inputs, Model, ModelConfig
+
+FORMAT, VERSION = "parzc ranker", 1  # of the files that `FittedRanker.save` writes
+Readable = np.ndarray | Inputs | Sequence[NodeStatistics]
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a ranker is trained; the defaults are the paper's for NAS-Bench-201 (§4.1), with a model sized for a CPU.
+    """How a ranker is trained. The defaults are the paper's for NAS-Bench-201 (§4.1), with a model sized for a CPU.
 
-    model: None takes a MABN of `parzc_core.mabn.SIZES["cpu"]` for the inputs at hand.
-    epochs: 200 (the paper: 150 on NB101, 200 on NB201, 296 on NDS). batch_size, learning_rate, weight_decay: §4.1.
-    losses: weights of `parzc_core.losses.LOSSES`; alpha: of DiffKendall.
+        >>> TrainingConfig(epochs=20, losses={"mse": 1.0, "diff_kendall": 0.5}).batch_size
+        10
+
+    model: None takes a MABN of the sizes `SIZES["cpu"]` for the inputs at hand.
+    epochs: passes over the training architectures (the paper: 150 on NAS-Bench-101, 200 on NAS-Bench-201, 296 on NDS).
+    batch_size, learning_rate, weight_decay: of Adam. losses: names of `losses.LOSSES` with weights. alpha: of DiffKendall.
+    Raises BadInput (epochs below 1, batches below 2, a rate or weight that is not positive), UnknownName (losses).
     """
 
     model: ModelConfig | None = None
@@ -44,20 +62,40 @@ class TrainingConfig:
 
 @dataclass(frozen=True, eq=False)
 class FittedRanker:
-    """A trained ranker. `history`: training loss of each epoch. Scores are comparable only within one ranker."""
+    """A trained ranker. Its scores can be compared with each other only, not with those of another ranker.
+
+        scores = ranker.predict(inputs)                     # float64[n], higher means better
+        mean, std = ranker.predict(inputs, samples=20)      # over draws of the Bayesian weights
+        ranker.save("ranker.npz")                           # load_ranker("ranker.npz") gives it back
+
+    model: the network, in eval mode. history: training loss of each epoch. seed: of the training and of the draws.
+    config: how it was trained, with `model` filled in. encoder: fitted, if the ranker is to read node statistics.
+    trained_on: what the caller says of the training data, as plain JSON, for example {"space": "nb201", "split": 0}.
+    """
 
     model: Model
     history: tuple[float, ...]
     seed: int
+    config: TrainingConfig = field(default_factory=TrainingConfig)
+    encoder: Encoder | None = None
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
 
     @overload
-    def predict(self, inputs: np.ndarray | Inputs, samples: Literal[0] = 0) -> np.ndarray: ...  # type: ignore[overload-overlap]
+    def predict(self, inputs: Readable, samples: Literal[0] = 0) -> np.ndarray: ...  # type: ignore[overload-overlap]
     @overload
-    def predict(self, inputs: np.ndarray | Inputs, samples: int) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(self, inputs: Readable, samples: int) -> tuple[np.ndarray, np.ndarray]: ...
 
-    def predict(self, inputs: np.ndarray | Inputs, samples: int = 0) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Scores, higher meaning better. samples=0: float64[n] with mean weights; samples=s: (mean [n], std [n]) over s draws."""
-        asked = _as_inputs(inputs)
+    def predict(self, inputs: Readable, samples: int = 0) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Score n architectures; higher means better.
+
+        inputs: float32[n, D], Inputs with graphs, or node statistics for a ranker with an encoder.
+        samples: 0 uses mean weights and returns float64[n]. A positive number draws the Bayesian weights so often and returns
+        their mean float64[n] and standard deviation float64[n]. The same call gives the same draws.
+        Raises BadInput: negative samples, another D, no graph or no encoder where one is needed.
+        """
+        if samples < 0:
+            raise BadInput(f"got samples={samples}; expected 0 or a number of draws")
+        asked = _as_inputs(inputs, self.encoder)
         self.model.eval()
         with torch.no_grad(), seeded(self.seed):
             if not samples:
@@ -67,16 +105,146 @@ class FittedRanker:
                 draws = torch.stack([self.model(*tensors) for _ in range(samples)]).double()
         return draws.mean(dim=0).numpy(), draws.std(dim=0, unbiased=False).numpy()
 
+    def save(self, path: str | Path) -> Path:
+        """Keep all of the ranker in one file; returns its path. `load_ranker` reads it, with the same predictions.
+
+        The file is an .npz of plain arrays and a JSON text ("about"), without pickle; it appears whole or not at all.
+        Raises BadInput: weights that are not finite, a graph branch that is not registered, trained_on that is not plain JSON.
+        """
+        arrays = {f"model/{name}": tensor.numpy() for name, tensor in self.model.state_dict().items()}
+        if bad := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+            raise BadInput(f"got a ranker with weights that are not finite ({bad[0]}); its training diverged")
+        branch = self.model.config.graph
+        if branch is not None and GRAPH_BRANCHES.get(type(branch).__name__) is not type(branch):
+            raise BadInput(f"got the graph branch {type(branch).__name__}; only one of @ranker.graph_branch can be saved")
+        encoder, learned = (None, {}) if self.encoder is None else self.encoder.state()
+        about = {
+            "format": FORMAT,
+            "version": VERSION,
+            "seed": self.seed,
+            "config": asdict(replace(self.config, model=self.model.config)),
+            "branch": branch and {"name": type(branch).__name__, "module": type(branch).__module__},
+            "encoder": encoder,
+            "trained_on": _plain_json(self.trained_on),
+        }
+        arrays |= {f"encoder/{name}": array for name, array in learned.items()}
+        content = io.BytesIO()
+        np.savez(content, about=np.array(json.dumps(about)), history=np.array(self.history, dtype=np.float64), **arrays)
+        return write_whole(Path(path), content.getvalue())
+
+
+def load_ranker(path: str | Path) -> FittedRanker:
+    """Read a ranker that `FittedRanker.save` wrote.
+
+        ranker = load_ranker("ranker.npz")
+        ranker.predict(statistics), ranker.trained_on
+
+    Nothing in the file is run. Raises BadInput: no such file, another kind of file, a newer format, a damaged file, weights
+    that are not finite, a graph branch whose module is not imported.
+    """
+    arrays = _read(Path(path))
+    try:
+        about = json.loads(str(arrays.pop("about", "null")))
+    except ValueError:
+        about = None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise BadInput(f"{path} is no saved ranker; expected a file that FittedRanker.save wrote")
+    if about.get("version") != VERSION:
+        raise BadInput(f"{path} has version {about.get('version')!r} of the format; this parzc reads version {VERSION}")
+    branch = about.get("branch")
+    if isinstance(branch, dict) and branch.get("name") not in GRAPH_BRANCHES:
+        raise BadInput(f"{path} has the graph branch {branch.get('name')}; import {branch.get('module')} first")
+    try:
+        return _ranker(about, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise BadInput(f"{path} is damaged: {error}") from error
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, all checksums verified. Raises BadInput."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read the ranker {path}: {error.strerror}") from None
+    if not content.startswith(b"PK"):  # an .npz is a zip file
+        raise BadInput(f"{path} is no saved ranker; expected a file that FittedRanker.save wrote")
+    try:
+        if (broken := zipfile.ZipFile(io.BytesIO(content)).testzip()) is not None:
+            raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, EOFError, OSError) as error:
+        raise BadInput(f"{path} is damaged: {error}") from error
+
+
+def _ranker(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> FittedRanker:
+    """The ranker of a file. What is wrong with it raises one of several errors."""
+    if about["branch"] is not None:
+        kind = GRAPH_BRANCHES[about["branch"]["name"]]
+        about["config"]["model"]["graph"] = _made(kind, about["config"]["model"]["graph"])
+    config = _made(TrainingConfig, about["config"])
+    weights = {name.removeprefix("model/"): value for name, value in arrays.items() if name.startswith("model/")}
+    with torch.device("meta"):  # sizes alone, so that no wrong size takes memory
+        expected = {name: (tuple(t.shape), t.dtype) for name, t in Model(config.model).state_dict().items()}
+    if {name: (value.shape, torch.from_numpy(value).dtype) for name, value in weights.items()} != expected:
+        raise BadInput("its weights do not have the sizes of its configuration")
+    if bad := [name for name, value in weights.items() if not np.isfinite(value).all()]:
+        raise BadInput(f"its weights {bad[0]} are not finite")
+    with seeded(0):
+        model = Model(config.model)
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    encoder = None
+    if about["encoder"] is not None:
+        learned = {name.removeprefix("encoder/"): value for name, value in arrays.items()}
+        encoder = Encoder.from_state(about["encoder"], learned)
+    history = tuple(arrays["history"].astype(np.float64).tolist())
+    return FittedRanker(model.eval(), history, int(about["seed"]), config, encoder, dict(about["trained_on"]))
+
+
+def _made(kind: type, values: Mapping[str, Any]) -> Any:
+    """A dataclass from what `asdict` and JSON made of it."""
+    hints, given = get_type_hints(kind), {}
+    for name, value in values.items():
+        inner = next((hint for hint in (hints[name], *get_args(hints[name])) if is_dataclass(hint)), None)
+        if inner is not None and isinstance(value, dict):
+            value = _made(inner, value)  # type: ignore[arg-type]
+        given[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**given)
+
+
+def _plain_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of values that JSON keeps as they are. Raises BadInput."""
+    try:
+        kept = json.loads(json.dumps(dict(values), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"got trained_on={values!r}; expected plain JSON: {error}") from None
+    if kept != dict(values):
+        raise BadInput(f"got trained_on={values!r}; expected plain JSON: lists for tuples, texts as keys")
+    return kept
+
 
 def fit(
-    inputs: np.ndarray | Inputs, accuracy: np.ndarray, config: TrainingConfig | None = None, seed: int = 0
+    inputs: Readable,
+    accuracy: np.ndarray,
+    config: TrainingConfig | None = None,
+    seed: int = 0,
+    encoder: Encoder | None = None,
+    trained_on: Mapping[str, Any] | None = None,
 ) -> FittedRanker:
     """Train a ranker; the same arguments give the same ranker.
 
-    inputs: float32[n, D] (or Inputs with graphs), accuracy: float[n], percent; only its z-score is used. The caller's random
-    generator is left as it was. Raises BadInput (lengths differ, fewer than two architectures, NaN accuracy).
+        ranker = fit(inputs, accuracy, TrainingConfig(epochs=50), seed=0)
+        ranker = fit(statistics, accuracy, encoder=Encoder("paper").fit(statistics), trained_on={"space": "nb201"})
+
+    inputs: n training architectures: float32[n, D], Inputs with graphs, or node statistics with an encoder.
+    accuracy: float[n], percent; only its z-score is used. encoder: fitted; the ranker then reads node statistics.
+    trained_on: plain JSON that says what the training data were; it is kept with the ranker.
+    The caller's random generator is left as it was.
+    Raises BadInput: lengths differ, fewer than two architectures, accuracy that is not finite, trained_on not plain JSON.
     """
-    return fit_many([inputs], [accuracy], config, [seed])[0]
+    kept = _plain_json(trained_on or {})
+    (ranker,) = fit_many([_as_inputs(inputs, encoder)], [accuracy], config, [seed])
+    return replace(ranker, encoder=encoder, trained_on=kept)
 
 
 def fit_many(
@@ -86,11 +254,14 @@ def fit_many(
     seeds: Sequence[int] = (0,),
     watch: "Callable[[int, list[FittedRanker]], None] | None" = None,
 ) -> list[FittedRanker]:
-    """Train a ranker for each seed on its own n architectures, all in step: five small models cost little more than one.
+    """Train several rankers in step, one for each seed: five small models cost little more than one.
 
-    The members share nothing but the arithmetic: initial weights, order of the batches and optimiser state are each member's
-    own. The noise of Bayesian layers and dropout is drawn for all at once, so a member is the same only in the same company.
-    watch: called after each epoch with its number, from 1, and the rankers as they are then; what it raises ends the training.
+        rankers = fit_many([inputs] * 5, [accuracy] * 5, config, seeds=range(5))
+
+    inputs, accuracy: of each ranker, as in `fit`; all have the same number n of architectures.
+    Initial weights, the order of batches and the optimiser state are each ranker's own. The noise of Bayesian layers and of
+    dropout is drawn for all at once, so a ranker is repeated exactly only if the same ones are trained as one batch.
+    watch: called after each epoch with its number, from 1, and the rankers as they are then. What it raises ends the training.
     Raises BadInput as `fit`, and where the numbers of architectures differ.
     """
     config = config or TrainingConfig()
@@ -102,14 +273,17 @@ def fit_many(
     targets = [_z_score(item, values) for item, values in zip(parts, accuracy, strict=True)]
     if len({len(target) for target in targets}) != 1:
         raise BadInput(f"got {[len(target) for target in targets]} architectures; expected one size for all members")
+    model_config = config.model or _default_model(parts[0])
+    config = replace(config, model=model_config)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         models = []
         for seed in seeds:
             torch.manual_seed(seed)
-            models.append(Model(_model_config(config, parts[0])))
+            models.append(Model(model_config))
         histories = _train(models, [_tensors(item) for item in parts], torch.stack(targets), seeds, config, watch)
     return [
-        FittedRanker(model.eval(), history, seed) for model, history, seed in zip(models, histories, seeds, strict=True)
+        FittedRanker(model.eval(), history, seed, config)
+        for model, history, seed in zip(models, histories, seeds, strict=True)
     ]
 
 
@@ -165,7 +339,7 @@ def _train(
         history.append((total / y.shape[1]).tolist())
         if watch is not None:
             _copy_weights(state, models)
-            watch(epoch, [FittedRanker(model, (), seed) for model, seed in zip(models, seeds, strict=True)])
+            watch(epoch, [FittedRanker(model, (), seed, config) for model, seed in zip(models, seeds, strict=True)])
     _copy_weights(state, models)
     return [tuple(losses) for losses in zip(*history, strict=True)]
 
@@ -177,8 +351,14 @@ def _copy_weights(state: dict[str, torch.Tensor], models: list[Model]) -> None:
                 parameter.copy_(state[name][i])
 
 
-def _as_inputs(inputs: np.ndarray | Inputs) -> Inputs:
-    return inputs if isinstance(inputs, Inputs) else Inputs(statistics=np.asarray(inputs, dtype=np.float32))
+def _as_inputs(inputs: Readable, encoder: Encoder | None = None) -> Inputs:
+    if isinstance(inputs, Inputs):
+        return inputs
+    if not isinstance(inputs, np.ndarray) and len(inputs) and isinstance(inputs[0], NodeStatistics):
+        if encoder is None:
+            raise BadInput("got node statistics and no encoder; expected encoded inputs float32[n, D], or an encoder")
+        return Inputs(statistics=encoder.transform(inputs))
+    return Inputs(statistics=np.asarray(inputs, dtype=np.float32))
 
 
 def _tensors(inputs: Inputs) -> tuple[torch.Tensor | None, ...]:
@@ -186,26 +366,35 @@ def _tensors(inputs: Inputs) -> tuple[torch.Tensor | None, ...]:
     return tuple(None if part is None else torch.as_tensor(part) for part in parts)
 
 
-def _model_config(config: TrainingConfig, inputs: Inputs) -> ModelConfig:
-    if config.model is not None:
-        return config.model
+def _default_model(inputs: Inputs) -> ModelConfig:
     if inputs.statistics is None:
-        raise BadInput(
-            "got inputs without statistics and no model; expected statistics, or a ModelConfig with NP alone"
-        )
+        raise BadInput("got inputs without statistics and no model; expected a ModelConfig of what reads the graph")
     return ModelConfig(parts=("Mixer", "BN"), mabn=MABNConfig(inputs.statistics.shape[1], **SIZES["cpu"]))  # type: ignore[arg-type]
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside, torch's random numbers are those of `seed`; the caller's state comes back after it."""
+    """Draw torch's random numbers from `seed` inside the block, and restore the caller's generator after it.
+
+        >>> with seeded(0):
+        ...     a = torch.rand(1)
+        >>> with seeded(0):
+        ...     print(torch.equal(a, torch.rand(1)))
+        True
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """[..., n] -> batches [..., size]; a last one of a single architecture, without a pair or variance, joins the one before."""
+    """Cut positions int64[..., n] into batches [..., size].
+
+        >>> [part.tolist() for part in batches(torch.arange(7), 3)]
+        [[0, 1, 2], [3, 4, 5, 6]]
+
+    A last batch of one architecture has no pair to compare, so it joins the one before.
+    """
     parts = list(order.split(size, dim=-1))
     if len(parts) > 1 and parts[-1].shape[-1] < 2:
         parts[-2:] = [torch.cat(parts[-2:], dim=-1)]

@@ -29,6 +29,7 @@ from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import FASTEST, Schedule
 from parzc_core.predictors.transformer import FeedForward, SelfAttention, laplacian, regressor
+from parzc_core.ranker import graph_branch
 
 VERSION = 2  # raised when the network changes what a run gives, so that stored runs with it are redone
 SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=2400, faster=FASTEST)
@@ -171,6 +172,7 @@ class PINAT(NetworkPredictor):
         return PINATNetwork(nodes, self.config)
 
 
+@graph_branch
 @dataclass(frozen=True)
 class PINATBranch:
     """PINAT as the graph branch of a ranker (A.4; see `ranker.GraphBranch`). nodes: N of the graphs that it reads."""

@@ -1,10 +1,40 @@
-"""Intervals from weights against correlations of resamples that are really drawn."""
+"""Correlations against scipy; intervals from weights against correlations of resamples that are really drawn."""
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from parzc_core import metrics
 from parzc_core.errors import BadInput
+
+
+def test_correlations_are_scipys_in_percent_signed_and_count_what_is_left_out():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=50)
+    y = -x + rng.normal(size=50)
+    got = metrics.correlations(np.r_[x, np.nan, np.inf], np.r_[y, 1.0, 2.0])
+    assert got.kendall == pytest.approx(100 * scipy.stats.kendalltau(x, y).statistic)
+    assert got.spearman == pytest.approx(100 * scipy.stats.spearmanr(x, y).statistic)
+    assert got.pearson == pytest.approx(100 * scipy.stats.pearsonr(x, y).statistic)
+    assert got.kendall < 0
+    assert (got.n, got.not_finite) == (50, 2)
+    assert np.isnan(metrics.kendall(np.ones(5), np.arange(5.0)))
+
+
+def test_top_k_precision_by_hand():
+    assert metrics.top_k_precision(np.array([5, 4, 3, 2, 1]), np.array([1, 9, 8, 2, 3]), 2) == 50
+    with pytest.raises(BadInput, match="k=6"):
+        metrics.top_k_precision(np.arange(5), np.arange(5), 6)
+
+
+def test_bootstrap_interval_covers_a_known_correlation():
+    rng, inside = np.random.default_rng(1), 0
+    for trial in range(40):
+        x = rng.normal(size=200)
+        y = 0.6 * x + 0.8 * rng.normal(size=200)  # Pearson 0.6
+        low, high = metrics.bootstrap_interval(lambda a, b: metrics.correlations(a, b).pearson, x, y, 200, trial)
+        inside += low < 60 < high
+    assert 33 <= inside <= 40  # 95 % nominal
 
 
 @pytest.mark.parametrize("ties", [False, True])

@@ -1,0 +1,104 @@
+"""The core: small, alone, quick to import; the facade; the examples of its docstrings."""
+
+import ast
+import doctest
+import json
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import parzc_core
+from parzc_core.paths import ROOT
+
+CORE = (
+    "_fast_layers",
+    "collector",
+    "encoding",
+    "errors",
+    "gcn",
+    "losses",
+    "mabn",
+    "metrics",
+    "passes",
+    "proxies",
+    "ranker",
+    "training",
+)
+BESIDE = {"__init__", "__main__", "_optional", "artifact", "cli", "paths", "profiles"}
+FOLDER = ROOT / "parzc_core"
+
+
+def python(code: str) -> str:
+    """What a fresh process prints."""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def test_the_core_is_twelve_files_that_can_be_read_in_an_hour():
+    assert {path.stem for path in FOLDER.glob("*.py")} - BESIDE == set(CORE)
+    lines = [len((FOLDER / f"{name}.py").read_text().splitlines()) for name in CORE]
+    assert max(lines) <= 420
+    assert sum(lines) <= 2200
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_a_file_of_the_core_imports_no_folder(name):
+    allowed = {f"parzc_core.{other}" for other in (*CORE, "paths")}
+    for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
+        if isinstance(node, ast.Import):
+            imported = {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            whole = node.module == "parzc_core"
+            imported = {f"parzc_core.{alias.name}" for alias in node.names} if whole else {node.module or ""}
+        else:
+            continue
+        assert {item for item in imported if item.startswith("parzc_core")} <= allowed
+
+
+def test_the_core_loads_nothing_else():
+    modules = json.loads(
+        python(
+            "import parzc_core.mabn, parzc_core.collector, parzc_core.training, sys, json; "
+            "print(json.dumps(sorted(sys.modules)))"
+        )
+    )
+    ours = {name for name in modules if name.startswith("parzc_core.")}
+    assert ours <= {f"parzc_core.{name}" for name in (*CORE, "paths")}
+    assert {name.partition(".")[0] for name in modules} & {"pandas", "sklearn", "scipy", "matplotlib", "joblib"} == set()
+
+
+def test_importing_the_package_alone_loads_no_torch():
+    assert python("import parzc_core, sys; print('torch' in sys.modules, 'numpy' in sys.modules)").split() == ["False"] * 2
+
+
+def test_the_facade_has_its_names():
+    assert set(parzc_core.__all__) <= set(dir(parzc_core))
+    for name in parzc_core.__all__:
+        value = getattr(parzc_core, name)
+        assert name == "__version__" or value is getattr(import_module(value.__module__), name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        parzc_core.nothing  # noqa: B018
+
+
+def test_the_version_can_be_read_without_importing():
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse((FOLDER / "__init__.py").read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+    assert values["__version__"] == parzc_core.__version__
+
+
+def test_the_package_names_every_file_of_the_core_and_every_folder():
+    named = {line.split()[0] for line in parzc_core.__doc__.splitlines() if line.startswith("    ") and line.split()}
+    folders = {path.parent.name for path in FOLDER.glob("*/__init__.py")}
+    assert named >= {*CORE, *folders}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_examples_of_the_docstrings_run(name):
+    result = doctest.testmod(import_module(f"parzc_core.{name}"))
+    assert result.failed == 0
+    assert result.attempted > 0 or name in {"_fast_layers", "passes"}
