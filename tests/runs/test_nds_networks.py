@@ -89,7 +89,7 @@ def test_the_ceiling_is_the_agreement_of_two_seeds(tmp_path: Path) -> None:
 
 def test_it_is_read_as_labels_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nds.recreated, "__defaults__", (tmp_path, nds.RECREATED_DATASET))
-    with pytest.raises(LabelsMissing, match=r"nds_enas .*python -m parzc_core\.nds_truth --images FOLDER"):
+    with pytest.raises(LabelsMissing, match=r"nds_enas .*python -m parzc_core\.runs\.nds_networks --images FOLDER"):
         labels_.judge("nds_enas", "fashion-mnist")
     stored(tmp_path, "nds_enas", {"a": (70.0, 71.0), "b": (75.0, 74.0)})
     truth, split, provenance = labels_.judge("nds_enas", "fashion-mnist")
