@@ -31,7 +31,7 @@ def _rows(name: str, truth: Truth, scores: np.ndarray, judged: np.ndarray, what:
     found = metrics.intervals_of_mean(scores[:, finite], judged[finite])
     rows = []
     for metric, (value, spread, low, high) in found.items():
-        of_seeds = f"std {spread:.2f} over {len(scores)} runs (seeds), " if len(scores) > 1 else "one seed, "
+        of_seeds = f"std over {len(scores)} runs (seeds), " if len(scores) > 1 else "one seed, "
         rows.append(
             Row(
                 TABLE,
@@ -40,6 +40,7 @@ def _rows(name: str, truth: Truth, scores: np.ndarray, judged: np.ndarray, what:
                 metric,
                 value,
                 n=len(judged),
+                std=spread,
                 ci_low=low,
                 ci_high=high,
                 note=of_seeds + about,

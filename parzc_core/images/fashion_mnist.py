@@ -1,4 +1,4 @@
-"""Images of the mixed-precision benchmark: Fashion-MNIST from a folder, or scikit-learn's digits, which need nothing."""
+"""Images of the trainings made here: Fashion-MNIST from a folder, or scikit-learn's digits; accuracy of a network on them."""
 
 import gzip
 import hashlib
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from parzc_core import paths
 from parzc_core.errors import BadInput
@@ -88,6 +89,17 @@ def digits(seed: int = 0) -> Images:
     )
     large = [torch.from_numpy(part)[:, None].repeat_interleave(4, 2).repeat_interleave(4, 3) for part in (train, test)]
     return _normalised("digits", large[0], train_labels, large[1], test_labels)
+
+
+def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 256) -> float:
+    """Percent of images whose largest logit is that of the label, in eval mode. Raises BadInput for no image."""
+    if len(images) == 0:
+        raise BadInput("got zero test images; expected at least one")
+    right = 0
+    with torch.no_grad():
+        for x, y in zip(images.split(batch), labels.split(batch), strict=True):
+            right += int((network.eval()(x).argmax(dim=1) == y).sum())
+    return 100 * right / len(images)
 
 
 def _normalised(

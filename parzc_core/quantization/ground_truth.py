@@ -26,10 +26,10 @@ from tqdm import tqdm
 from parzc_core import paths
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.images import fashion_mnist as data_
-from parzc_core.images.fashion_mnist import Images
+from parzc_core.images.fashion_mnist import Images, accuracy
 from parzc_core.quantization import network as checkpoint
 from parzc_core.quantization.bits import BitConfiguration, sample, size_in_bits
-from parzc_core.quantization.network import Recipe, ResNet18, accuracy, train
+from parzc_core.quantization.network import Recipe, ResNet18, train
 from parzc_core.quantization.quantizer import Quantizer, Ranges, calibrate
 from parzc_core.quantization.ranges import least_error_ranges, renormalize
 from parzc_core.quantization.sensitivities import Sensitivities

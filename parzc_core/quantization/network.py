@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from parzc_core.errors import BadInput
-from parzc_core.images.fashion_mnist import Images
+from parzc_core.images.fashion_mnist import Images, accuracy
 from parzc_core.passes import nodes_of
 from parzc_core.paths import write_whole
 from parzc_core.quantization.quantizer import weight_scale
@@ -106,17 +106,6 @@ def trained(path: Path, images: Images, recipe: Recipe) -> nn.Module:
         network, _ = train(images, recipe)
         save(network, path)
     return load(ResNet18(images.classes, images.train.shape[1], recipe.width), path).eval()
-
-
-def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 256) -> float:
-    """Percent of images whose largest logit is that of the label, in eval mode. Raises BadInput for no image."""
-    if len(images) == 0:
-        raise BadInput("got zero test images; expected at least one")
-    right = 0
-    with torch.no_grad():
-        for x, y in zip(images.split(batch), labels.split(batch), strict=True):
-            right += int((network.eval()(x).argmax(dim=1) == y).sum())
-    return 100 * right / len(images)
 
 
 # The trained network on disk: 8 bits a weight in one npz file, so that it fits a repository; nothing is unpickled.

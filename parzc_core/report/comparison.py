@@ -26,6 +26,7 @@ COLUMNS = (
         "ci_low",
         "ci_high",
         "n",
+        "std",
         "unit",
     ),
     *("delta", "verdict", "origin", "note"),
@@ -33,7 +34,7 @@ COLUMNS = (
 _SLACK = 1e-9  # so that a printed value exactly on the edge does not hang on a rounding error
 Cell = tuple[str, str, str]
 Record = dict[Hashable, Any]  # what pandas makes of a line
-_NUMBERS = ("paper", "paper_spread", "ours", "ci_low", "ci_high", "delta")
+_NUMBERS = ("paper", "paper_spread", "ours", "ci_low", "ci_high", "std", "delta")
 
 
 def judge(printed: float, ours: float, ci_low: float = math.nan, ci_high: float = math.nan, unit: str = "%") -> str:
@@ -54,8 +55,8 @@ def compare(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
 
     A cell we ran gets `judge`'s verdict; "unavailable" if it has no value; "new" if the paper prints no number there.
     A printed cell without a row of ours is "quoted", and so is a row of ours of that origin: `ours` and `delta` are
-    NaN, so that a quoted number never looks like a measured one. `delta` is ours minus printed; `n` is 0 where nothing
-    was run. Where a cell has a row for each seed, the aggregated one (seed -1) counts.
+    NaN, so that a quoted number never looks like a measured one. `delta` is ours minus printed; `n` and `std` are those
+    of our row, 0 and NaN where nothing was run. Where a cell has a row for each seed, the aggregated one (seed -1) counts.
     Raises UnknownName (table, profile), and BadInput: units that differ, a quoted value that is not the printed one,
     rows for several seeds without an aggregated one, or what `results.read_rows` raises.
     """
@@ -114,7 +115,7 @@ def _line(table: str, key: Cell, cell: Record | None, row: Record | None) -> Rec
                 f"{table}, cell {key}: quoted as {row['value']}, the paper prints {shown}; quote what is printed"
             )
         return line
-    line |= {"ours": row["value"], "ci_low": row["ci_low"], "ci_high": row["ci_high"], "n": row["n"]}
+    line |= {"ours": row["value"]} | {name: row[name] for name in ("ci_low", "ci_high", "n", "std")}
     line["delta"] = row["value"] - value
     if math.isnan(row["value"]):
         line["verdict"] = "unavailable"

@@ -1,6 +1,6 @@
 """A comparison frame laid out as the paper lays out its table: texts only, from which every rendering is made.
 
-`view(frame)` turns what `verdicts.compare` gives into blocks of rows x columns, each cell with the printed value, ours,
+`view(frame)` turns what `comparison.compare` gives into blocks of rows x columns, each cell with the printed value, ours,
 interval, delta, verdict and origin, and the notes with their marks.
 """
 
@@ -28,18 +28,21 @@ METRICS = {
 }
 SPREADS = {"std": "std", "variance": "variance", "": "not named"}
 _ATTRIBUTE = re.compile(r"(method|applicable space): (.*)")
-_OUR_SPREAD = re.compile(r"^(std [^;]+? over \d+ runs|one run)(?:; |$)")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Texts of one cell; empty where there is nothing. `marks` are the letters of its notes."""
+    """Texts of one cell; empty where there is nothing. `marks` are the letters of its notes.
+
+    std, count: "std 2.144" and "n = 10", the spread of ours; count is there with a std, and for a single value.
+    """
 
     paper: str
     spread: str
     ours: str
     interval: str
-    our_spread: str
+    std: str
+    count: str
     delta: str
     verdict: str
     origin: str
@@ -47,11 +50,19 @@ class Cell:
 
     @property
     def line(self) -> str:
-        """The cell in one line of plain text, origin last."""
+        """The cell in one line of plain text without our standard deviation, origin last."""
+        return self._joined(self.ours, self.interval)
+
+    @property
+    def line_with_std(self) -> str:
+        """`line`, our standard deviation behind our interval."""
+        return self._joined(self.ours, self.interval, self.std)
+
+    def _joined(self, *ours: str) -> str:
         printed = f"{self.paper} {self.spread}".strip()
         if not self.ours:
             return f"{printed} ({self.origin})"
-        judged = " ".join(filter(None, (self.ours, self.interval, self.delta and f"({self.delta})", self.verdict)))
+        judged = " ".join(filter(None, (*ours, self.delta and f"({self.delta})", self.verdict)))
         return f"{printed} → {judged} ({self.origin})"
 
 
@@ -98,7 +109,7 @@ def view(frame: pd.DataFrame) -> TableView:
     of the table carry stands alone; each text is given once. Raises BadInput without a row.
     """
     if frame.empty:
-        raise BadInput("got a comparison frame without rows; expected what verdicts.compare gives")
+        raise BadInput("got a comparison frame without rows; expected what comparison.compare gives")
     records: dict[Key, dict] = {(line["row"], line["column"], line["metric"]): line for line in _records(frame)}
     notes = {key: _notes(line) for key, line in records.items()}
     general = tuple(text for text in _unique(notes) if all(text in found for found in notes.values()))
@@ -173,7 +184,6 @@ def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
     spread = _number(line["paper_spread"], decimals)
     kind = SPREADS.get(line["paper_spread_kind"], str(line["paper_spread_kind"]))
     interval = f"[{_number(line['ci_low'], ours)}, {_number(line['ci_high'], ours)}]"
-    measured = _OUR_SPREAD.match(str(line["note"]))
     # A run that gave no number is told from one that could not be made.
     lost = line["verdict"] == "unavailable" and line["origin"] != "unavailable"
     value = "no value" if lost else _number(line["ours"], ours)
@@ -182,7 +192,8 @@ def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
         spread=f"±{spread} ({kind})" if spread else "",
         ours=value,
         interval="" if math.isnan(line["ci_low"]) else interval,
-        our_spread=measured[1] if measured and value else "",
+        std="" if math.isnan(line["std"]) else f"std {line['std']:.4g}",
+        count=f"n = {line['n']}" if value and not lost and (line["n"] == 1 or not math.isnan(line["std"])) else "",
         delta=_number(line["delta"], ours, signed=True),
         verdict=str(line["verdict"]) if value and not lost else "",
         origin=str(line["origin"]),
@@ -191,15 +202,15 @@ def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
 
 
 def _notes(line: dict) -> list[str]:
-    """The notes of a cell: ours without the spread that the cell shows, then the paper's without row attributes."""
+    """The notes of a cell: ours, then the paper's without row attributes."""
     if line["metric"] == "text":
         return []
     ours, printed = _split_note(line)
-    return [text for text in (_OUR_SPREAD.sub("", ours), _attributes(printed)[1]) if text]
+    return [text for text in (ours, _attributes(printed)[1]) if text]
 
 
 def _split_note(line: dict) -> tuple[str, str]:
-    """Our note and the paper's, which `verdicts.compare` joins as "ours; paper: printed"; alone if we have no row."""
+    """Our note and the paper's, which `comparison.compare` joins as "ours; paper: printed"; alone if we have no row."""
     before, found, after = f"; {line['note']}".partition("; paper: ")
     if found:
         return before.removeprefix("; "), after

@@ -1,8 +1,8 @@
 """report/index.html: every table and figure of the paper beside ours, in one page that needs no network.
 
 `build(profile)` gathers and fills template.html. Results the profile does not have are taken from the committed
-profile "full", and the page says so; what was never run is quoted from the paper. `readme_summary` and `update_readme`
-(report_readme.py) make the README's table from the same rows.
+profile "full", and the page says so; what was never run is quoted from the paper. `readme.update_readme` makes the
+README's table from the same rows.
 """
 
 import base64

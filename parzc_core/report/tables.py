@@ -11,7 +11,7 @@ from parzc_core.storage import rows as results
 
 
 def render_markdown(frame: pd.DataFrame) -> str:
-    """Pipe tables of a comparison frame: `printed → ours [interval] (delta) verdict (origin)`, notes below."""
+    """Pipe tables of a comparison frame: `printed → ours [interval] std (delta) verdict (origin)`, notes below."""
     shown = view(frame)
     parts = []
     for block in shown.blocks:
@@ -19,7 +19,7 @@ def render_markdown(frame: pd.DataFrame) -> str:
         rows = [
             [
                 _marked(line.name, line.marks),
-                *(_marked(cell.line, cell.marks) if cell else "" for cell in line.cells),
+                *(_marked(cell.line_with_std, cell.marks) if cell else "" for cell in line.cells),
                 *line.attributes,
             ]
             for line in block.lines
@@ -45,7 +45,7 @@ def render_latex(frame: pd.DataFrame) -> str:
         lines += [upper + " &" * len(block.attributes) + r" \\", lower + r" \\", r"\midrule"]
         for line in block.lines:
             texts = [_tex_marked(line.name, line.marks)]
-            texts += [_tex_marked(cell.line, cell.marks) if cell else "" for cell in line.cells]
+            texts += [_tex_marked(cell.line_with_std, cell.marks) if cell else "" for cell in line.cells]
             lines.append(" & ".join([*texts, *map(_tex, line.attributes)]) + r" \\")
         parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
     notes = [_tex(text) for text in shown.general] + [rf"$^{{{mark}}}$ {_tex(text)}" for mark, text in shown.notes]
@@ -56,8 +56,8 @@ def render_latex(frame: pd.DataFrame) -> str:
 
 
 def render_csv(frame: pd.DataFrame) -> str:
-    """The wide table: a line a row, and per column and metric the printed value, ours, interval, verdict and origin."""
-    fields = ["paper", "paper_spread", "ours", "ci_low", "ci_high", "delta", "verdict", "origin"]
+    """The wide table: a line a row, and per column and metric printed value, ours, interval, std, verdict, origin."""
+    fields = ["paper", "paper_spread", "ours", "ci_low", "ci_high", "std", "delta", "verdict", "origin"]
     columns: dict[str, pd.Series] = {}
     for (column, metric), group in frame.groupby(["column", "metric"], sort=False):
         part = group.set_index("row")

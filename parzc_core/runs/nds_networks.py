@@ -25,10 +25,9 @@ import torch.nn.functional as F
 
 from parzc_core import metrics
 from parzc_core.errors import ParzcError
-from parzc_core.images.fashion_mnist import Images, digits, fashion_mnist
+from parzc_core.images.fashion_mnist import Images, accuracy, digits, fashion_mnist
 from parzc_core.labels.nds import RECREATED_DATASET, RECREATED_FOLDER, RECREATED_SPACES, RECREATED_SPLITS, recreated
 from parzc_core.paths import write_whole
-from parzc_core.quantization.network import accuracy
 from parzc_core.runs.protocol import run_all
 from parzc_core.spaces import nds
 from parzc_core.storage.rows import versions

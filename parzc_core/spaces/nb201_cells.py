@@ -1,4 +1,4 @@
-"""Cells of NAS-Bench-201 that are one and the same function of their weights: which they are, and how their nodes correspond.
+"""Cells of NAS-Bench-201: their strings, index numbers and nodes, and which of them are one function of their weights.
 
 Two cells are isomorphic if one becomes the other by dropping edges without a path from input to output, by composing skip
 connections, by reordering sums and by renumbering convolutions. (Published counts of "unique" cells compare expressions, in which
@@ -18,119 +18,7 @@ from typing import Any
 import numpy as np
 
 from parzc_core.errors import BadInput
-from parzc_core.spaces import Isomorphism, nb201
-
-CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
-Terms = Counter[Any]  # a sum: how often the input "x", a convolution (its edge's number) or ("pool", sum) occurs in it
-
-
-@dataclass(frozen=True)
-class Expression:
-    """What a cell computes: the sum that is its output, and each live convolution's operation and input by edge number."""
-
-    output: Terms
-    convolutions: dict[int, tuple[str, Terms]]
-
-
-def expression(arch_str: str) -> Expression:
-    """A cell with dead edges dropped, skip connections composed, and pooling of equal sums merged (it has no weights)."""
-    nodes: list[Terms] = [Counter({"x": 1}), Counter(), Counter(), Counter()]
-    found: dict[int, tuple[str, Terms]] = {}
-    for edge, (operation, (start, end)) in enumerate(zip(nb201.parse(arch_str), nb201.EDGES, strict=True)):
-        source = nodes[start]
-        if operation == "none" or not source:
-            continue
-        if operation == "skip_connect":
-            nodes[end].update(source)
-        elif operation == "avg_pool_3x3":
-            nodes[end][("pool", frozenset(source.items()))] += 1
-        else:
-            found[edge] = (operation, source)
-            nodes[end][edge] += 1
-    live: set[int] = set()
-    stack = list(nodes[3])
-    while stack:
-        term = stack.pop()
-        if isinstance(term, tuple):
-            stack.extend(inner for inner, _ in term[1])
-        elif term != "x" and term not in live:
-            live.add(term)
-            stack.extend(found[term][1])
-    return Expression(nodes[3], {edge: found[edge] for edge in sorted(live)})
-
-
-def _written(terms: Terms, names: dict[int, str]) -> str:
-    """A sum as text that does not depend on the order of its terms."""
-
-    def one(term: Any) -> str:
-        if isinstance(term, tuple):
-            return f"pool({_written(Counter(dict(term[1])), names)})"
-        return "x" if term == "x" else names[term]
-
-    return "+".join(sorted(f"{count}*{one(term)}" for term, count in terms.items()))
-
-
-@functools.cache
-def canonical(arch_str: str) -> tuple[str, tuple[int, ...]]:
-    """(text that isomorphic cells share, edge numbers of the convolutions in the order in which that text numbers them)."""
-    cell = expression(arch_str)
-    unfolded: dict[
-        int, str
-    ] = {}  # each convolution written out down to the input; equal for those that may be exchanged
-    for edge, (operation, source) in cell.convolutions.items():
-        unfolded[edge] = f"{operation}({_written(source, unfolded)})"
-    groups = [
-        [edge for edge in unfolded if unfolded[edge] == text]
-        for text in sorted(set(unfolded.values()), key=lambda t: (len(t), t))
-    ]
-    best: tuple[str, tuple[int, ...]] | None = None
-    for choice in itertools.product(*(itertools.permutations(group) for group in groups)):
-        order = tuple(itertools.chain.from_iterable(choice))
-        names = {edge: f"c{i}" for i, edge in enumerate(order)}
-        lines = [f"{cell.convolutions[edge][0]}({_written(cell.convolutions[edge][1], names)})" for edge in order]
-        text = ";".join([*lines, _written(cell.output, names)])
-        if best is None or text < best[0]:
-            best = (text, order)
-    assert best is not None  # the product of no groups is one empty choice
-    return best
-
-
-@functools.cache
-def _representatives() -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    for arch_str in sorted(nb201.all_archs(), key=lambda a: sum(op != "none" for op in nb201.parse(a))):
-        chosen.setdefault(canonical(arch_str)[0], arch_str)
-    return chosen
-
-
-def class_count() -> int:
-    """Number of classes of isomorphic cells."""
-    return len(_representatives())
-
-
-def representative(arch_str: str) -> str:
-    """The cell that stands for its class: the one with the fewest operations, so without dead ones."""
-    return _representatives()[canonical(arch_str)[0]]
-
-
-def isomorphism(arch_str: str, cells: int = 5) -> Isomorphism:
-    """The representative of a cell, and which node of the representative's network each live node corresponds to.
-
-    cells: number in each of the three stages of the network. Raises BadInput.
-    """
-    there = representative(arch_str)
-    pairs = dict(zip(canonical(arch_str)[1], canonical(there)[1], strict=True))
-    nodes: dict[str, str] = {}
-    for slot in nb201.node_slots(cells):
-        if ".layers." not in slot:
-            nodes[slot] = slot
-            continue
-        before, _, rest = slot.partition(".layers.")
-        edge, _, after = rest.partition(".")
-        if int(edge) in pairs:
-            nodes[slot] = f"{before}.layers.{pairs[int(edge)]}.{after}"
-    return Isomorphism(there, nodes)
-
+from parzc_core.spaces import Isomorphism
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the architecture string
@@ -223,3 +111,113 @@ def node_slots(cells: int = 5) -> tuple[str, ...]:
 
 SLOTS = node_slots()
 MAX_NODES = len(SLOTS)
+
+CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
+Terms = Counter[Any]  # a sum: how often the input "x", a convolution (its edge's number) or ("pool", sum) occurs in it
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What a cell computes: the sum that is its output, and each live convolution's operation and input by edge number."""
+
+    output: Terms
+    convolutions: dict[int, tuple[str, Terms]]
+
+
+def expression(arch_str: str) -> Expression:
+    """A cell with dead edges dropped, skip connections composed, and pooling of equal sums merged (it has no weights)."""
+    nodes: list[Terms] = [Counter({"x": 1}), Counter(), Counter(), Counter()]
+    found: dict[int, tuple[str, Terms]] = {}
+    for edge, (operation, (start, end)) in enumerate(zip(parse(arch_str), EDGES, strict=True)):
+        source = nodes[start]
+        if operation == "none" or not source:
+            continue
+        if operation == "skip_connect":
+            nodes[end].update(source)
+        elif operation == "avg_pool_3x3":
+            nodes[end][("pool", frozenset(source.items()))] += 1
+        else:
+            found[edge] = (operation, source)
+            nodes[end][edge] += 1
+    live: set[int] = set()
+    stack = list(nodes[3])
+    while stack:
+        term = stack.pop()
+        if isinstance(term, tuple):
+            stack.extend(inner for inner, _ in term[1])
+        elif term != "x" and term not in live:
+            live.add(term)
+            stack.extend(found[term][1])
+    return Expression(nodes[3], {edge: found[edge] for edge in sorted(live)})
+
+
+def _written(terms: Terms, names: dict[int, str]) -> str:
+    """A sum as text that does not depend on the order of its terms."""
+
+    def one(term: Any) -> str:
+        if isinstance(term, tuple):
+            return f"pool({_written(Counter(dict(term[1])), names)})"
+        return "x" if term == "x" else names[term]
+
+    return "+".join(sorted(f"{count}*{one(term)}" for term, count in terms.items()))
+
+
+@functools.cache
+def canonical(arch_str: str) -> tuple[str, tuple[int, ...]]:
+    """(text that isomorphic cells share, edge numbers of the convolutions in the order in which that text numbers them)."""
+    cell = expression(arch_str)
+    # Each convolution written out down to the input; equal for those that may be exchanged.
+    unfolded: dict[int, str] = {}
+    for edge, (operation, source) in cell.convolutions.items():
+        unfolded[edge] = f"{operation}({_written(source, unfolded)})"
+    groups = [
+        [edge for edge in unfolded if unfolded[edge] == text]
+        for text in sorted(set(unfolded.values()), key=lambda t: (len(t), t))
+    ]
+    best: tuple[str, tuple[int, ...]] | None = None
+    for choice in itertools.product(*(itertools.permutations(group) for group in groups)):
+        order = tuple(itertools.chain.from_iterable(choice))
+        names = {edge: f"c{i}" for i, edge in enumerate(order)}
+        lines = [f"{cell.convolutions[edge][0]}({_written(cell.convolutions[edge][1], names)})" for edge in order]
+        text = ";".join([*lines, _written(cell.output, names)])
+        if best is None or text < best[0]:
+            best = (text, order)
+    assert best is not None  # the product of no groups is one empty choice
+    return best
+
+
+@functools.cache
+def _representatives() -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for arch_str in sorted(all_archs(), key=lambda a: sum(op != "none" for op in parse(a))):
+        chosen.setdefault(canonical(arch_str)[0], arch_str)
+    return chosen
+
+
+def class_count() -> int:
+    """Number of classes of isomorphic cells."""
+    return len(_representatives())
+
+
+def representative(arch_str: str) -> str:
+    """The cell that stands for its class: the one with the fewest operations, so without dead ones."""
+    return _representatives()[canonical(arch_str)[0]]
+
+
+def isomorphism(arch_str: str, cells: int = 5) -> Isomorphism:
+    """The representative of a cell, and which node of the representative's network each live node corresponds to.
+
+    cells: number in each of the three stages of the network. Raises BadInput.
+    """
+    there = representative(arch_str)
+    pairs = dict(zip(canonical(arch_str)[1], canonical(there)[1], strict=True))
+    nodes: dict[str, str] = {}
+    for slot in node_slots(cells):
+        if ".layers." not in slot:
+            nodes[slot] = slot
+            continue
+        before, _, rest = slot.partition(".layers.")
+        edge, _, after = rest.partition(".")
+        if int(edge) in pairs:
+            nodes[slot] = f"{before}.layers.{pairs[int(edge)]}.{after}"
+    return Isomorphism(there, nodes)

@@ -1,6 +1,6 @@
 """Results on disk: <folder>/<profile>/<table>/rows.csv beside manifest.json, each written whole or not at all.
 
-Single trained runs are kept by `RunStore` (parzc_core/storage/run_store.py), which can be imported from here too.
+`parzc_core.storage.run_store` keeps the single trained runs that rows are made from.
 """
 
 import csv
@@ -41,6 +41,8 @@ class Row:
         "unavailable" or the note says why.
     seed: of the run; -1 for a value aggregated over seeds or splits.
     n: number of values aggregated (or of cells judged; the note says which).
+    std: standard deviation (ddof 1) of the aggregated runs, in `unit`; None or NaN where there is none, as for one run. The
+        runs are the n values; where n counts cells, the note says over how many runs.
     ci_low, ci_high: 95 % interval of the value, both or neither (None or NaN).
     origin: "reproduced" (run here against published labels), "recreated" (run here against labels made by this
         project), "quoted" (printed in the paper, not run) or "unavailable" (the note says why).
@@ -56,6 +58,7 @@ class Row:
     unit: str = "%"
     seed: int = -1
     n: int = 1
+    std: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     profile: str
@@ -77,6 +80,8 @@ class Row:
             raise BadInput(f"{cell}: no value and no note; say in the note why there is none")
         if missing(self.value) != (self.origin == "unavailable") and not self.note:
             raise BadInput(f"{cell}: origin {self.origin!r} with value {self.value}; say in the note why")
+        if not missing(self.std) and (self.n < 2 or float(self.std or 0) < 0):
+            raise BadInput(f"{cell}: std {self.std} with n {self.n}; expected std >= 0, and only where n is at least 2")
         if missing(self.ci_low) != missing(self.ci_high):
             raise BadInput(f"{cell}: interval [{self.ci_low}, {self.ci_high}]; give both ends or neither")
         if not missing(self.ci_low) and float(self.ci_low or 0) > float(self.ci_high or 0):
@@ -84,7 +89,7 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
-_FLOATS, _INTEGERS = ("value", "ci_low", "ci_high"), ("seed", "n")
+_FLOATS, _INTEGERS = ("value", "std", "ci_low", "ci_high"), ("seed", "n")
 
 
 def missing(value: float | None) -> bool:
@@ -124,14 +129,14 @@ def summarise(values: Sequence[float], seed: int = 0, resamples: int = 10_000) -
 
 
 def row_of_runs(table: str, row: str, column: str, metric: str, values: Sequence[float], **rest: Any) -> Row:
-    """The aggregated row (seed -1) of several runs: mean and `summarise`'s interval, n = number of runs.
+    """The aggregated row (seed -1) of several runs: mean, standard deviation and interval of `summarise`; n = number of runs.
 
-    `rest`: profile and origin, which are needed, and unit or note. The standard deviation is put in front of the note.
+    `rest`: profile and origin, which are needed, and unit or note. A mean that is no number is said in front of the note.
     """
     mean, std, low, high = summarise(values)
-    spread = "one run" if len(values) == 1 else f"std {std:.4g} over {len(values)} runs"
-    note = f"{spread}; {rest.pop('note')}" if rest.get("note") else spread
-    return Row(table, row, column, metric, mean, n=len(values), ci_low=low, ci_high=high, note=note, **rest)
+    if missing(mean):
+        rest["note"] = "; ".join(filter(None, ("not every run gave a finite number", rest.get("note"))))
+    return Row(table, row, column, metric, mean, n=len(values), std=std, ci_low=low, ci_high=high, **rest)
 
 
 def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -227,12 +232,14 @@ def read_manifest(table: str, profile: str, folder: Path = RESULTS) -> dict[str,
 
 
 def read_rows(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
-    """The rows of a table, columns as in Row: value and interval float64 (NaN: none), seed and n int64, the rest text.
+    """The rows of a table: value, std and interval float64 (NaN: none), seed and n int64, the rest text.
 
-    Raises BadInput if the table was not run in this profile, or if rows.csv is not the one its manifest describes.
+    Columns are the fields of Row, in their order. Raises BadInput if the table was not run in this profile, if rows.csv
+    lacks a column (it was written by another version), or if it is not the one its manifest describes.
     """
     manifest = read_manifest(table, profile, folder)
-    data = (_folder(table, profile, folder) / "rows.csv").read_bytes()
+    file = _folder(table, profile, folder) / "rows.csv"
+    data = file.read_bytes()
     if (digest := hashlib.sha256(data).hexdigest()) != manifest["sha256"]:
         raise BadInput(
             f"rows.csv of {table!r}, profile {profile!r} has sha256 {digest[:12]}..., its manifest says "
@@ -240,6 +247,11 @@ def read_rows(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
             f"run `parzc run {table} --profile {profile}` again"
         )
     rows = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    if lacking := [name for name in COLUMNS if name not in rows]:
+        raise BadInput(
+            f"{file} lacks the column {', '.join(lacking)}; another version wrote it; "
+            f"run `parzc run {table} --profile {profile}` again"
+        )
     for name in _FLOATS:
         rows[name] = [float(text) if text else math.nan for text in rows[name]]
-    return rows.astype(dict.fromkeys(_FLOATS, "float64") | dict.fromkeys(_INTEGERS, "int64"))
+    return rows[list(COLUMNS)].astype(dict.fromkeys(_FLOATS, "float64") | dict.fromkeys(_INTEGERS, "int64"))

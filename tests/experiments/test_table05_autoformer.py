@@ -111,7 +111,9 @@ def test_rows_say_ground_truth_spread_and_interval(stores):
     snip = np.stack([[s.of("snip").sum() for s in one.statistics] for one in data.values()])
     assert rows["SNIP", "kendall"].value == pytest.approx(np.mean([metrics.kendall(x, judged) for x in snip]), abs=0.1)
     assert rows["TF-TAS", "pearson"].ci_low < rows["TF-TAS", "pearson"].value < rows["TF-TAS", "pearson"].ci_high
-    assert "std" in rows["Params", "spearman"].note
+    taus = [metrics.kendall(x, judged) for x in snip]
+    assert rows["SNIP", "kendall"].std == pytest.approx(np.std(taus, ddof=1), abs=0.1)
+    assert rows["SNIP", "kendall"].note.startswith("std over 2 runs (seeds), zero-cost proxy; ")
     assert all(row.column == "AutoFormer, CIFAR-100 base" and "ViT-Bench" in row.note for row in rows.values())
     result = {"scores": [judged.tolist(), judged.tolist()]}
     ten = table05.of_folds("ParZC", {dataclasses.replace(QUICK, folds=10): result}, judged, "smoke")

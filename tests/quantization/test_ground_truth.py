@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from parzc_core.errors import BadInput
-from parzc_core.images.fashion_mnist import FILES, Images, digits, fashion_mnist, folder_of_fashion_mnist
+from parzc_core.images.fashion_mnist import FILES, Images, accuracy, digits, fashion_mnist, folder_of_fashion_mnist
 from parzc_core.quantization import network as checkpoint
 from parzc_core.quantization.bits import configuration, quantizable_layers, sample
 from parzc_core.quantization.ground_truth import Evaluation, evaluate_all, fingerprint
-from parzc_core.quantization.network import Recipe, ResNet18, accuracy, train, trained
+from parzc_core.quantization.network import Recipe, ResNet18, train, trained
 from parzc_core.quantization.quantizer import quantize_weight
 from parzc_core.quantization.ranges import renormalize
 from parzc_core.storage.run_store import RunStore

@@ -71,14 +71,14 @@ def test_a_table_that_was_not_run_shows_what_is_printed(tmp_path: Path, table: s
     assert frame["paper_spread"].equals(printed["spread"])
     assert (frame["verdict"] == "quoted").all()
     assert (frame["origin"] == "quoted").all()
-    assert frame[["ours", "ci_low", "ci_high", "delta"]].isna().all(axis=None)
+    assert frame[["ours", "ci_low", "ci_high", "std", "delta"]].isna().all(axis=None)
     assert (frame["n"] == 0).all()
 
 
 def test_every_verdict(tmp_path: Path) -> None:
     folder = written(
         tmp_path,
-        a_row("NP+Mixer+BN", 70.0, 69.0, 71.0),  # printed 68.89
+        a_row("NP+Mixer+BN", 70.0, 69.0, 71.0, std=1.5),  # printed 68.89
         a_row("NP", 60.0, 58.0, 62.0, note="5 splits"),  # 34.29
         a_row("MLP", 50.0, 49.0, 51.0, origin="recreated"),  # 54.64
         a_row("BN", None, origin="unavailable", note="needs a GPU"),
@@ -104,6 +104,8 @@ def test_every_verdict(tmp_path: Path) -> None:
     assert (full["paper"], full["paper_spread"], full["paper_spread_kind"]) == (68.89, 1.40, "variance")
     assert (full["ours"], full["ci_low"], full["ci_high"], full["n"], full["unit"]) == (70.0, 69.0, 71.0, 5, "%")
     assert full["delta"] == pytest.approx(1.11)
+    assert full["std"] == 1.5
+    assert math.isnan(line(frame, "NP")["std"])
     assert line(frame, "NP")["note"] == "5 splits; paper: the caption calls the spread a standard deviation"
     assert line(frame, "MLP")["origin"] == "recreated"
     assert (line(frame, "BN")["origin"], line(frame, "Mixer")["origin"]) == ("unavailable", "reproduced")

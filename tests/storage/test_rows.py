@@ -25,7 +25,7 @@ def a_row(**changes) -> Row:
 
 
 def test_fields_in_the_order_of_the_file() -> None:
-    names = "table,row,column,metric,value,unit,seed,n,ci_low,ci_high,profile,origin,note"
+    names = "table,row,column,metric,value,unit,seed,n,std,ci_low,ci_high,profile,origin,note"
     assert ",".join(results.COLUMNS) == names
 
 
@@ -44,6 +44,8 @@ def test_fields_in_the_order_of_the_file() -> None:
         ({"ci_low": 4.0, "ci_high": 3.0}, BadInput, "upside down"),
         ({"seed": -2}, BadInput, "seed >= -1"),
         ({"n": -1}, BadInput, "n >= 0"),
+        ({"n": 5, "std": -0.1}, BadInput, "std -0.1 with n 5"),
+        ({"std": 0.0}, BadInput, "only where n is at least 2"),
     ],
 )
 def test_bad_rows(changes: dict, error: type[ParzcError], message: str) -> None:
@@ -61,10 +63,12 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), mi
 
 
 @settings(max_examples=60, deadline=None)
-@given(value=NUMBERS, low=NUMBERS, high=NUMBERS, name=TEXT, note=TEXT, seed=st.integers(-1, 2**40))
-def test_rows_come_back_to_the_last_bit(tmp_path_factory, value, low, high, name, note, seed) -> None:
+@given(
+    value=NUMBERS, low=NUMBERS, high=NUMBERS, name=TEXT, note=TEXT, seed=st.integers(-1, 2**40), std=NUMBERS.map(abs)
+)
+def test_rows_come_back_to_the_last_bit(tmp_path_factory, value, low, high, name, note, seed, std) -> None:
     low, high = sorted((low, high))
-    row = a_row(value=value, ci_low=low, ci_high=high, row=name, note=note, seed=seed, n=7)
+    row = a_row(value=value, ci_low=low, ci_high=high, row=name, note=note, seed=seed, n=7, std=std)
     folder = tmp_path_factory.mktemp("rows")
     write_rows("table06", [row, a_row(row="nan", value=None, note="NA")], "smoke", {}, folder)
     back = read_rows("table06", "smoke", folder)
@@ -73,7 +77,7 @@ def test_rows_come_back_to_the_last_bit(tmp_path_factory, value, low, high, name
     assert first == {field: getattr(row, field) for field in results.COLUMNS}
     assert (second["row"], second["note"]) == ("nan", "NA")
     assert math.isnan(second["value"])
-    assert math.isnan(second["ci_low"])
+    assert np.isnan([second["std"], second["ci_low"], second["ci_high"]]).all()
 
 
 def test_numpy_numbers_are_written_as_numbers(tmp_path: Path) -> None:
@@ -129,6 +133,17 @@ def test_a_table_that_was_not_run(tmp_path: Path) -> None:
         read_rows("table06", "smoke", tmp_path)
     with pytest.raises(UnknownName, match="profile"):
         read_rows("table06", "medium", tmp_path)
+
+
+def test_rows_of_a_version_without_a_column_are_noticed(tmp_path: Path) -> None:
+    folder = write_rows("table06", [a_row()], "smoke", {}, tmp_path)
+    rows = pd.read_csv(folder / "rows.csv").drop(columns=["std", "note"])
+    rows.to_csv(folder / "rows.csv", index=False)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256((folder / "rows.csv").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadInput, match=r"rows.csv lacks the column std, note; .*parzc run table06 --profile smoke"):
+        read_rows("table06", "smoke", tmp_path)
 
 
 def test_edited_rows_are_noticed(tmp_path: Path) -> None:
@@ -213,9 +228,17 @@ def test_one_run_and_nan() -> None:
 def test_row_of_runs() -> None:
     where = {"profile": "smoke", "origin": "reproduced"}
     row = row_of_runs("table06", "NP", "c", "kendall", [1, 2, 3], note="test split", **where)
-    assert (row.value, row.ci_low, row.ci_high, row.n, row.seed) == (2.0, 1.0, 3.0, 3, -1)
-    assert row.note == "std 1 over 3 runs; test split"
-    assert row_of_runs("table06", "NP", "c", "kendall", [5.0], **where).note == "one run"
+    assert (row.value, row.std, row.ci_low, row.ci_high, row.n, row.seed) == (2.0, 1.0, 1.0, 3.0, 3, -1)
+    assert row.note == "test split"
+    one = row_of_runs("table06", "NP", "c", "kendall", [5.0], **where)
+    assert (one.value, one.n, one.note) == (5.0, 1, "")
+    assert np.isnan([one.std, one.ci_low, one.ci_high]).all()
+
+
+def test_a_run_without_a_finite_number_is_told() -> None:
+    row = row_of_runs("table06", "NP", "c", "kendall", [1.0, math.nan], profile="smoke", origin="reproduced", note="x")
+    assert np.isnan([row.value, row.std]).all()
+    assert row.note == "not every run gave a finite number; x"
 
 
 def test_paired_differences_are_taken_split_by_split() -> None:
