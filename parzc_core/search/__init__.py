@@ -1,8 +1,7 @@
 """Search methods behind one interface (`SearchMethod.run`) over tabular benchmarks (`TabularBenchmark`), and their comparison.
 
-    >>> from parzc_core.search import Budget, TabularBenchmark, method
-    >>> found = method("evolution").run(TabularBenchmark("nb201", "cifar10"), Budget(seconds=200_000), seed=0)
-    >>> found.chosen, found.cost
+    found = method("evolution").run(TabularBenchmark("nb201", "cifar10"), Budget(seconds=200_000), seed=0)
+    found.chosen, found.cost
 
 A new method is a module with a subclass of SearchMethod, and a line in METHODS.
 """
