@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_labels_nb101 import COUNT, needs_all
+from labels.test_nb101 import COUNT, needs_all
 
 from parzc_core import labels
 from parzc_core.errors import BadInput, UnknownName
