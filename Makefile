@@ -11,10 +11,10 @@ STAMP := $(VENV)/.from-lock
 PIP := -m pip --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help setup reproduce test lock lab clean
+.PHONY: help setup reproduce test test-slow lock lab clean
 
 help: ## list what can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
 setup: $(STAMP) ## the environment .venv from requirements.lock
 
@@ -22,10 +22,15 @@ reproduce: setup ## all tables, figures and report/index.html (PROFILE=smoke|sta
 	@$(BIN)/parzc data fetch || echo "going on with the labels that are here"
 	$(BIN)/parzc run --profile $(PROFILE) --jobs $(JOBS) --together $(TOGETHER)
 
-test: setup ## linting, types and the test suite
+test: setup ## linting, types, the docstrings' examples and the tests (minutes)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest --doctest-modules parzc_core
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: setup ## the tests that take longer, then property tests on random examples
+	$(BIN)/python -m pytest -n 2 -m slow
+	HYPOTHESIS_PROFILE=slow $(BIN)/python -m pytest -n 2 -m "hypothesis and not slow"
 
 lab: setup ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

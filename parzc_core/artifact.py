@@ -1,4 +1,24 @@
-"""The notebooks that make up the artifact: what each makes and needs, from its metadata."""
+"""The notebooks that make up the artifact: what each makes and needs, from its metadata.
+
+    for experiment in discover():
+        print(experiment.name, experiment.makes)
+
+An experiment is a notebook. Every notebooks/*.ipynb whose metadata has the key `parzc` takes part: adding one needs no edit
+elsewhere. The contract:
+
+    "parzc": {"title": "what the reader gets, in a sentence", "makes": ["table06", "fig06b_tsne"], "order": 60}
+
+makes: the results that it writes. A table is results/<profile>/tableNN/rows.csv. Anything else is a figure, <name>.png in
+figures/ for the profile "full", else in results/<profile>/figures/. A notebook that ends without them has failed.
+order: its place in the run and in the report.
+needs (may be left out): labels it is of no use without, as space/dataset: `["nb101/cifar10"]`. Where they are missing, the
+notebook is skipped; that is no failure.
+optional (may be left out): those of `makes` that it makes only where labels allow, such as `["fig06a_tsne"]`.
+
+One cell, tagged `parameters`, assigns `profile = "standard"` and, if the notebook can use several processes, `jobs = 1`. A run
+leaves NAME.ipynb, NAME.html and NAME.status.json in report/notebooks/<profile>/; the last tells of the latest attempt, even if
+that was skipped.
+"""
 
 import ast
 import json
@@ -16,7 +36,10 @@ _NEED = re.compile(r"[^/\s]+/[^/\s]+")  # space/dataset
 
 @dataclass(frozen=True)
 class Experiment:
-    """A discovered notebook. name: file stem. parameters: names assigned in its parameters cell. Rest: see above."""
+    """A notebook of the artifact. name: its file's stem. parameters: names assigned in its parameters cell.
+
+    title, makes, order, needs and optional are its metadata; the module's text explains them.
+    """
 
     name: str
     path: Path
@@ -27,15 +50,16 @@ class Experiment:
     needs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
 
-    def products(self, profile: str) -> list[Path]:
-        """The files that it must have made when it ended."""
+    def product(self, made: str, profile: str) -> Path:
+        """The file of one of `makes`: a table's rows, or a figure."""
+        if made.startswith("table"):
+            return paths.RESULTS / profile / made / "rows.csv"
         figures = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
-        tables = paths.RESULTS / profile
-        return [
-            tables / made / "rows.csv" if made.startswith("table") else figures / f"{made}.png"
-            for made in self.makes
-            if made not in self.optional
-        ]
+        return figures / f"{made}.png"
+
+    def products(self, profile: str) -> list[Path]:
+        """The files that it must have made when it ended: those of `makes`, without the optional ones."""
+        return [self.product(made, profile) for made in self.makes if made not in self.optional]
 
     def output(self, profile: str) -> Path:
         """Where the executed notebook goes."""
@@ -87,7 +111,7 @@ def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
 
 
 def select(names: Sequence[str], experiments: Sequence[Experiment]) -> tuple[Experiment, ...]:
-    """The experiments that the names ask for, all without names, in order.
+    """The experiments that the names ask for, in order; all of them if no name is given.
 
     A name is a notebook, a table or a figure, or how one begins: "table06", "fig05", "paper". Raises UnknownName.
     """

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from parzc_core import __version__, paths
 from parzc_core.errors import BadInput, ParzcError, UnknownName
@@ -61,14 +62,16 @@ def _status(options: argparse.Namespace) -> int:
     for item in experiments:
         file = item.status_file(name)
         last = json.loads(file.read_text()) if file.is_file() else {}
-        minutes = "-" if last.get("minutes") is None else f"{last['minutes']:.1f}"
+        known = [last.get("minutes"), *(_manifest(made, name).get("minutes") for made in item.makes)]
+        minutes = next((f"{spent:.1f}" for spent in known if spent is not None), "-")
         state = "up to date" if reasons[item.name] is None else "to be run"
         if last.get("status") in ("failed", "skipped"):
             state = last["status"]
         if state == "skipped":
             skipped[item.name] = " ".join(last["error"].split())
-        for made, product in zip(item.makes, item.products(name), strict=True):
-            there = "yes" if product.is_file() else "no"
+        for made in item.makes:
+            product = item.product(made, name)
+            there = "yes" if product.is_file() else "optional" if made in item.optional else "no"
             lines.append((made, item.name, there, _origins(product), minutes, state))
         if not item.makes:
             lines.append(("-", item.name, "yes" if item.output(name).is_file() else "no", "-", minutes, state))
@@ -79,6 +82,12 @@ def _status(options: argparse.Namespace) -> int:
     for notebook, reason in skipped.items():
         print(f"{notebook}: skipped: {reason}")
     return 0
+
+
+def _manifest(made: str, profile: str) -> dict[str, Any]:
+    """What is written beside a result about the run that made it, here or elsewhere; empty without such a file."""
+    file = paths.RESULTS / profile / made / "manifest.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _origins(rows: Path) -> str:

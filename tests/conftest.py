@@ -1,8 +1,16 @@
-"""What tests of several files are given."""
+"""What tests of several files are given, and how property tests draw their examples."""
+
+import os
 
 import pytest
+from hypothesis import settings
 
 from parzc_core import paths
+
+# fast: the same examples every time, so that a test passes or fails for good. slow: other examples in each run, more of them.
+settings.register_profile("fast", derandomize=True, database=None, deadline=None)
+settings.register_profile("slow", max_examples=300, database=None, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ class Project:
         names = {name.upper(): str(self.root / name) for name in ("notebooks", "results", "figures", "report")}
         names["STATISTICS"] = str(self.root / "results" / "statistics")
         return (
-            "from pathlib import Path\nfrom parzc_core import dag, downloads, paths, running\n"
+            "from pathlib import Path\nfrom parzc_core import artifact, paths\nfrom parzc_core.pipeline import run\n"
             f"for name, folder in {names!r}.items(): setattr(paths, name, Path(folder))\n"
-            f"running.run('smoke', {jobs}, dag.discover(), together={together})"
+            f"run.run('smoke', {jobs}, artifact.discover(), together={together})"
         )
 
     def plan(self) -> dict[str, str | None]:

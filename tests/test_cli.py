@@ -242,3 +242,22 @@ def test_an_error_of_the_project_has_no_traceback(
     monkeypatch.setattr(cli, "_report", broken)
     assert main(["report"]) == 2
     assert capsys.readouterr().err == "parzc: got a; expected b\n"
+
+
+@pytest.mark.parametrize("profile", ["smoke", "standard", "full", "paper"])
+def test_status_works_on_the_project_itself(profile: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each result that a notebook declares, optional ones too; the committed results are there."""
+    assert main(["status", "--profile", profile]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    experiments = artifact.discover()
+    assert [tuple(line[:2]) for line in lines[2:] if line[0] != "-" and line[1:2] and "skipped:" not in line] == [
+        (made, item.name) for item in experiments for made in item.makes
+    ]
+    if profile == "full":
+        assert {line[2] for line in lines[2:] if line[0] != "-" and "skipped:" not in line} == {"yes"}
+        table06 = next(line for line in lines if line[0] == "table06")
+        manifest = json.loads((paths.RESULTS / "full" / "table06" / "manifest.json").read_text())
+        assert f"{manifest['minutes']:.1f}" in table06
+    (optional,) = [made for item in experiments for made in item.optional]
+    there = artifact.select([optional], experiments)[0].product(optional, profile).is_file()
+    assert next(line[2] for line in lines if line[0] == optional) == ("yes" if there else "optional")

@@ -20,7 +20,7 @@ def worth(values: Mapping[str, Value]) -> float:
 
 
 class Toy:
-    """In place of `tuning.Objective`. seen: the settings that were tried. slow: seconds a trial takes."""
+    """In place of `tuning.objective.Objective`. seen: the settings that were tried. slow: seconds a trial takes."""
 
     def __init__(self, slow: float = 0, undefined: bool = False, failing: Callable[[int], bool] | None = None):
         self.space = tuning_space(STUDY.space, STUDY.size)

@@ -198,7 +198,7 @@ def growth(config: BenchmarkConfig, archs: Sequence[str]) -> list[dict[str, Any]
 
 def peak_memory(config: BenchmarkConfig) -> dict[str, float]:
     """MB of memory (peak resident set) of a fresh process: with everything imported, and after it computed the dearest cell."""
-    code = "import sys; from parzc_core import benchmark; benchmark._print_peaks(*map(int, sys.argv[1:]))"
+    code = "import sys; from parzc_core.collecting import benchmark; benchmark._print_peaks(*map(int, sys.argv[1:]))"
     sizes = [str(size) for size in (config.channels, config.depth, config.batch)]
     run = subprocess.run([sys.executable, "-c", code, *sizes], capture_output=True, text=True, check=True)
     return dict(zip(("imported_mb", "peak_mb"), map(float, run.stdout.split()), strict=True))

@@ -1,8 +1,8 @@
 """Compose a NAS-Bench-201 cell and see what a trained ranker says of it: the logic behind notebooks/explore.ipynb.
 
->>> explorer = CellExplorer(RankerRun(train=78, parts=("Mixer", "BN"), encoding="aligned"))
->>> explorer.show(RESNET)  # six menus; the picture follows them
->>> explorer.report(RESNET)  # the same picture without widgets
+    explorer = CellExplorer(RankerRun(train=78, parts=("Mixer", "BN"), encoding="aligned"))
+    explorer.show(RESNET)  # six menus; the picture follows them
+    explorer.report(RESNET)  # the same picture without widgets
 """
 
 import base64

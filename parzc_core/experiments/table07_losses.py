@@ -19,7 +19,7 @@ TABLE, EPOCHS = "table07", 150  # §4.1, NAS-Bench-101
 LOSSES = {"MSE": "mse", "Rank": "rank", "DiffKendall": "diff_kendall"}
 COMBINATIONS = ("MSE", "Rank", "MSE+Rank", "MSE+DiffKendall", "Rank+DiffKendall", "MSE+Rank+DiffKendall", "DiffKendall")
 ALPHAS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
-# What is varied -> column of the table. "trained": the losses on labels without failed runs (`labels_nb101_failed`).
+# What is varied -> column of the table. "trained": the losses on labels without failed runs (`labels.nb101_failed`).
 COLUMNS = {"loss": "NB101-CF10 178", "trained": "without failed runs", "alpha": "alpha", "batch": "batch"}
 
 Plan = dict[tuple[str, str], list[RankerRun]]  # (of COLUMNS, row) -> a run a split

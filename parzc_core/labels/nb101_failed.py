@@ -13,6 +13,7 @@ FAILED = 30.0  # percent; a run below has failed
 RUNS = 3
 CHANCE = 100 * 999 / 9984  # percent, what a failed run has: cells whose three runs failed have just this mean
 _TRAINED = (80.0, 95.0)  # percent, between which the other runs must lie for a mean to be taken for one with failed runs
+_ROUNDING = 1e-9  # percent; of (95 + 95 + chance) / 3 the rest is 95.00000000000001
 
 
 def trained(table: pd.DataFrame) -> pd.Series:
@@ -37,8 +38,9 @@ def failed_runs(mean: pd.Series) -> pd.Series:
     A poor cell whose runs all trained, with a mean of 57 to 67 or of 33 to 38 %, is mistaken for one with failed runs.
     """
     count = pd.Series(np.where(mean < FAILED, RUNS, 0), index=mean.index)
+    least, most = _TRAINED
     for failed in (1, 2):
-        count[_rest(mean, failed).between(*_TRAINED)] = failed
+        count[_rest(mean, failed).between(least - _ROUNDING, most + _ROUNDING)] = failed
     return count
 
 

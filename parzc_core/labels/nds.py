@@ -22,7 +22,7 @@ from parzc_core.files.registry import NDS_FILES, NDS_FOLDER, NDS_SOURCE
 from parzc_core.paths import ROOT
 from parzc_core.storage.run_store import RunStore
 
-DATASETS = ("cifar10", "fashion-mnist")  # the second is `nds_truth`, which this project made
+DATASETS = ("cifar10", "fashion-mnist")  # the second is of `runs.nds_networks`, which this project made
 
 
 def trainings(space: str, variant: str = "") -> pd.DataFrame:

@@ -1,17 +1,11 @@
-"""The DAG of the artifact: one doit task per (notebook, profile), then the report. Only what changed is run again.
+"""The DAG of the artifact: one doit task for each experiment, then the report. Only what changed is run again.
 
-Notebooks are discovered: every notebooks/*.ipynb whose metadata has the key `parzc` takes part, so that adding one
-needs no edit elsewhere. The contract:
+    for task in tasks("smoke", jobs=2, experiments=artifact.discover()):
+        print(task["name"], task["targets"])
 
-    "parzc": {"title": "what the reader gets, in a sentence", "makes": ["table06", "fig06b_tsne"], "order": 60}
-
-`makes` names each table it writes (results/<profile>/tableNN/rows.csv) and each figure (<stem>.png in figures/ for the
-profile "full", else in results/<profile>/figures/); a notebook that ends without them counts as failed. `order` is its
-place in the run and the report. One may add `"needs": ["nb101/cifar10"]`, the labels (space/dataset) without which it is
-of no use: where they are missing it is skipped, which is no failure. `"optional": ["fig06a_tsne"]`, some of `makes`, are
-results that it makes only where labels allow. One cell, tagged `parameters`, assigns
-`profile = "standard"` and, if the notebook can use several processes, `jobs = 1`. A run leaves in
-report/notebooks/<profile>/: NAME.ipynb, NAME.html, NAME.status.json (of the last attempt, even if that was skipped).
+An experiment is a notebook; `parzc_core.artifact` has its contract. A task runs it in its own process and records how it went
+in its status file. It is run again if the notebook, a module that it imports, a statistics manifest or the labels at hand
+changed, or if a result is missing.
 """
 
 import json

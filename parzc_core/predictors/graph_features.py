@@ -5,8 +5,8 @@ many edges go from or to one of them. Own are the counts of operations that lie 
 of such paths of each length. Operations are nodes here, also for NAS-Bench-201, whose cell GRAF reads with operations on its
 edges: degrees there are of the cell's nodes, here of the operations.
 
-    >>> features = graph_features(Inputs(None, adjacency, operations), Kinds.of("nb201"))
-    >>> features["shortest path, 1 3"]  # over skip connections and 3x3 convolutions alone
+    features = graph_features(Inputs(None, adjacency, operations), Kinds.of("nb201"))
+    features["shortest path, 1 3"]  # over skip connections and 3x3 convolutions alone
 """
 
 from itertools import combinations

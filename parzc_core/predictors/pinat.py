@@ -13,7 +13,7 @@ beside a graph of four nodes, joined by linear maps between the two; here operat
 As there, what lets nothing pass loses its edges.
 
 A CPU's limit: 2,400 steps, which are the 300 epochs of 78 cells, and a larger learning rate where that is less than published.
-Trained for all 300 epochs, on labels of NAS-Bench-101 made as in the public code (`labels_nb101_failed`), tau is 65, 72 and 76 at
+Trained for all 300 epochs, on labels of NAS-Bench-101 made as in the public code (`labels.nb101_failed`), tau is 65, 72 and 76 at
 100, 172 and 424 cells, where 68, 72 and 77 are printed.
 """
 

@@ -72,7 +72,7 @@ PREDICTORS: dict[str, Entry] = {
 def predictor(name: str, space: str, **changes: Any) -> Predictor[Any]:
     """A predictor of PREDICTORS for a space, not fitted. changes: of its configuration. Raises UnknownName, BadInput.
 
-    >>> predictor("PINAT", "nb201", dropout=0.2).fit(inputs[train], accuracy[train], seed=0).predict(inputs)
+        predictor("PINAT", "nb201", dropout=0.2).fit(inputs[train], accuracy[train], seed=0).predict(inputs)
     """
     return _entry(name).make(configuration(name, space, **changes))
 

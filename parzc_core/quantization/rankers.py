@@ -1,4 +1,4 @@
-"""What learns to rank bit configurations: ParZC, and a linear model to compare with. Each is a `Learner` of judging.py."""
+"""What learns to rank bit configurations: ParZC, and a linear model to compare with. Each is a `Learner`."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ def parzc(
 ) -> list[np.ndarray]:
     """Scores float64[n] of the configurations `wanted`, by each ranker: MABN trained with DiffKendall (§3.3, §3.4, §4.1).
 
-    features, accuracy: float32[m, D] and float[m] of each ranker's training configurations, of `mixed_precision.features`;
+    features, accuracy: float32[m, D] and float[m] of each ranker's training configurations, of `features`;
     wanted: float32[n, D]. Columns are standardised over the training configurations. size: a MABN configuration, by default
     the smallest, for the input has no more freedom than the bits of a few dozen layers. Raises BadInput.
     """

@@ -58,7 +58,7 @@ def compare(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     NaN, so that a quoted number never looks like a measured one. `delta` is ours minus printed; `n` and `std` are those
     of our row, 0 and NaN where nothing was run. Where a cell has a row for each seed, the aggregated one (seed -1) counts.
     Raises UnknownName (table, profile), and BadInput: units that differ, a quoted value that is not the printed one,
-    rows for several seeds without an aggregated one, or what `results.read_rows` raises.
+    rows for several seeds without an aggregated one, or what `storage.rows.read_rows` raises.
     """
     printed = paper.printed(table).to_dict("records")
     ours = _ours(table, profile, folder)

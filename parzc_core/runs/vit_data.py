@@ -1,7 +1,7 @@
 """What Table 5 is made of: statistics of the labelled Vision Transformers, and the ground truths that judge them.
 
 ViT-Bench's labels are test accuracies, so rankers learn from the test accuracy of their training architectures, and are judged
-on that of architectures they have not seen. The paper's own ground truth is not published (see `labels_vit`).
+on that of architectures they have not seen. The paper's own ground truth is not published (see `labels.vit`).
 """
 
 import dataclasses

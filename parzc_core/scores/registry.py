@@ -37,7 +37,7 @@ def network_proxies(
 ) -> dict[str, float]:
     """Network-level scores, higher meaning better: {name: score}.
 
-    names: of `network_level.REGISTRY` (params, flops, jacov, nwot, zen, zico), or node-wise names, which give the sum over
+    names: of `REGISTRY` (params, flops, jacov, nwot, zen, zico), or node-wise names, which give the sum over
         nodes; None gives every network-level one. images float32[N, C, H, W], labels int64[N]. The network is left as it was.
     Raises UnknownName, BadInput.
     """

@@ -1,7 +1,7 @@
 """TF-TAS's DSS indicator of Vision Transformers and its two terms (Zhou et al., Training-free Transformer Architecture Search,
 CVPR 2022, §3).
 
-All are NaN for a network without the blocks of `spaces.vit_blocks`. NWOT of networks with GELU is in `network_level.nwot`.
+All are NaN for a network without the blocks of `spaces.vit.blocks`. NWOT of networks with GELU is in `scores.counts.nwot`.
 """
 
 import torch

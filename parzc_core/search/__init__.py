@@ -1,8 +1,7 @@
 """Search methods behind one interface (`SearchMethod.run`) over tabular benchmarks (`TabularBenchmark`), and their comparison.
 
-    >>> from parzc_core.search import Budget, TabularBenchmark, method
-    >>> found = method("evolution").run(TabularBenchmark("nb201", "cifar10"), Budget(seconds=200_000), seed=0)
-    >>> found.chosen, found.cost
+    found = method("evolution").run(TabularBenchmark("nb201", "cifar10"), Budget(seconds=200_000), seed=0)
+    found.chosen, found.cost
 
 A new method is a module with a subclass of SearchMethod, and a line in METHODS.
 """
@@ -10,7 +9,10 @@ A new method is a module with a subclass of SearchMethod, and a line in METHODS.
 from typing import Any
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.search.method import SearchMethod
+from parzc_core.labels.nb201_12_epochs import EPOCHS as SHORT
+from parzc_core.search.benchmark import FULL, Budget, Session, TabularBenchmark
+from parzc_core.search.judge import Judge
+from parzc_core.search.method import SearchMethod, Trajectory
 from parzc_core.search.methods.bohb import BOHB
 from parzc_core.search.methods.evolution import RegularisedEvolution
 from parzc_core.search.methods.nasbot import NASBOT

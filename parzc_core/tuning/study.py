@@ -105,7 +105,7 @@ def _run(opened: Any, trial: Any, made: Objective, values: dict[str, Value]) -> 
 
 
 def trials_of(study: StudyConfig, file: Path | str) -> pd.DataFrame:
-    """A row a trial, see `tuning_trials.frame`. Raises BadInput where the file holds no study of this configuration."""
+    """A row a trial, see `trials.frame`. Raises BadInput where the file holds no study of this configuration."""
     path = Path(file).absolute()
     if not path.is_file():
         raise BadInput(f"no study at {path.name}; run_study makes one")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_benchmark_peer import CELL, NO_GC, NODE_WISE, NOTHING, Clock, checkout
+from collecting.test_peer import CELL, NO_GC, NODE_WISE, NOTHING, Clock, checkout
 
 from parzc_core import cli, paths
 from parzc_core.collecting import benchmark

@@ -49,7 +49,7 @@ class SizedData(SimpleNamespace):
         return int(self.count)
 
 
-def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     there(monkeypatch, {"nb301": table01_stand_ins.LEAST - 1})
     ones = stand_ins()
     assert [one.column for one in ones] == [
@@ -60,7 +60,7 @@ def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPat
     ]
     assert "parzc data fetch" in ones[0].note
     assert "parzc collect --space nb301 --dataset cifar10 --sample labelled --cells 725 --width 12" in ones[0].note
-    made = rows("table01", ones, ranked(ones, "smoke", Path("none")), "smoke")
+    made = rows("table01", ones, ranked(ones, "smoke", tmp_path), "smoke")
     assert [(row.table, row.origin, row.value, row.n) for row in made] == [("table01", "unavailable", None, 0)] * 4
     assert all("python -m parzc_core.runs.nds_networks" in row.note and "--cells 60" in row.note for row in made[1:])
     assert overview(made).empty

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_labels_nb101 import COUNT, needs_all
+from labels.test_nb101 import COUNT, needs_all
 
 from parzc_core import labels
 from parzc_core.errors import BadInput, UnknownName
@@ -29,6 +29,15 @@ def test_failed_runs_are_inferred_from_means_as_they_are_known_from_single_runs(
     np.testing.assert_allclose(inferred, known, rtol=1e-12)
     expected = [cell[:3][: 3 - k] if (k := cell[3]) < 3 else [CHANCE] for cell in cells]
     np.testing.assert_allclose(known, [np.mean(values) for values in expected], rtol=1e-12)
+
+
+@pytest.mark.parametrize("edge", [80.0, 95.0])
+@pytest.mark.parametrize("failed", [0, 1, 2])
+def test_failed_runs_are_seen_at_both_edges(edge: float, failed: int) -> None:
+    """Runs of 95, 95 and chance: rounding puts what is inferred from their mean just above 95."""
+    runs = [CHANCE] * failed + [edge] * (3 - failed)
+    for mean in (np.mean(runs), np.sum(runs) / 3, np.mean(runs[::-1])):
+        assert failed_runs(pd.Series([mean])).tolist() == [failed]
 
 
 def test_a_poor_cell_is_left_as_it_is_where_no_failed_run_explains_its_mean():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_mixed_quantizer import small
+from quantization.test_quantizer import small
 from torch import nn
 
 from parzc_core.collector import collect_statistics

@@ -30,7 +30,7 @@ REFERENCE = 2000  # unlabelled cells on which the learners' scales are compared
 
 @dataclass(frozen=True)
 class PlusConfig:
-    """parts: blocks that are read, of PARTS ("statistics" are those of the single proxies, see `plus_features`); what a space
+    """parts: blocks that are read, of PARTS ("statistics" are those of the single proxies, see `features`); what a space
     lacks is left out. learners: of LEARNERS. isomorphic: whether isomorphic cells share their features. points: of tau on the
     training cells, each predicted from the others, for which a process gets e times the weight of the other; very many for
     equal weights, which other learners have.

@@ -1,7 +1,7 @@
 """Network Design Spaces: DARTS, ENAS, NASNet, Amoeba and PNAS, width and depth variable (Radosavovic et al., ICCV 2019).
 
 Five spaces that differ in their operations, in the number of nodes of a cell, and in which nodes a cell's output joins:
-`SPACES["nds_darts"]` and so on are what `parzc_core.spaces.space` gives. Architecture strings: see nds_genotype.
+`SPACES["nds_darts"]` and so on are what `parzc_core.spaces.space` gives. Architecture strings: see `genotype`.
 
 The input lengths that ParZC prints ("Details for NDS"), divided by its four proxies, are 708 nodes for Amoeba, 500 DARTS,
 688 ENAS, 630 NASNet, 728 PNAS. They are no property of the spaces, whose longest networks have 844 nodes (DARTS 684), and fit
@@ -118,7 +118,7 @@ class NdsSpace:
     ) -> Network:
         """The CIFAR network with the framework's own random initialisation.
 
-        width, depth: in place of the architecture's own. skip_dead: see nds_network.Network. Raises BadInput.
+        width, depth: in place of the architecture's own. skip_dead: see `network.Network`. Raises BadInput.
         """
         if not isinstance(classes, int) or classes < 2:
             raise BadInput(f"got classes={classes!r}; expected a whole number of at least 2")
@@ -170,4 +170,4 @@ class NdsSpace:
 
 
 SPACES: dict[str, NdsSpace] = {name: NdsSpace(name) for name in FAMILIES}
-SPACES["nb301"] = NdsSpace("nds_darts", widths=(32,), depths=(8,))  # NAS-Bench-301's cells, at the size of labels_nb301
+SPACES["nb301"] = NdsSpace("nds_darts", widths=(32,), depths=(8,))  # NAS-Bench-301's cells, at the size of labels.nb301

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from nds_genotypes import DARTS_V2, P_DARTS, PC_DARTS
-from test_nds_spaces import architectures
+from spaces.nds.test_space import architectures
 from torch import nn
 
 from parzc_core.collecting import one as collection
