@@ -139,5 +139,5 @@ def rank_scatter_grid(
 
 def _interval(numbers: pd.DataFrame, what: str) -> tuple[float, float, float]:
     """Tau and both ends of its interval, of one population."""
-    line = numbers.loc[what]
+    line = numbers.to_dict("index")[what]
     return float(line["kendall"]), float(line["ci_low"]), float(line["ci_high"])
