@@ -11,7 +11,7 @@ from parzc_core.experiments import table07_losses as table07
 from parzc_core.runs import rankers
 from parzc_core.runs.rankers import identity
 
-FULL = table07.planned("full", None, 178, 32)
+FULL = table07.planned("full")
 
 
 def test_the_losses_are_those_of_the_paper_each_a_sum_with_weights_of_one():
@@ -35,7 +35,7 @@ def test_full_has_ten_splits_of_all_losses_on_both_kinds_of_labels():
 
 
 def test_standard_is_a_part_of_it_trained_for_fewer_epochs():
-    plan = table07.planned("standard", None, 178, 32)
+    plan = table07.planned("standard")
     assert set(plan) < set(FULL)
     assert {run.epochs for runs in plan.values() for run in runs} == {88}  # 1,600 steps of 18 batches
 

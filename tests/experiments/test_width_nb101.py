@@ -94,18 +94,18 @@ def test_inputs_have_room_for_the_papers_249_numbers() -> None:
     assert inputs.operations.shape == (len(CELLS), 7)
 
 
-def test_of_proxies_compares_the_same_cells() -> None:
+def test_compare_proxies_compares_the_same_cells() -> None:
     narrow, wide = both()
-    table = width_nb101.of_proxies(narrow, wide, nb101.SLOTS)
+    table = width_nb101.compare_proxies(narrow, wide, nb101.SLOTS)
     sums = [np.array([one.of("snip").sum() for one in d.collection.statistics[:20]]) for d in (narrow, wide)]
     assert table.loc["snip", "agreement"] == metrics.kendall(*sums)
     assert table.loc["snip", "narrow"] == metrics.kendall(sums[0], narrow.judged[:20])
     assert table.loc["l2_norm", "agreement"] > 50  # by the shapes of the layers alone
     assert table["nodes"].between(-100, 100).all()
-    same = width_nb101.of_proxies(wide, wide, nb101.SLOTS)
+    same = width_nb101.compare_proxies(wide, wide, nb101.SLOTS)
     assert (same[["agreement", "nodes"]] > 100 - 1e-9).all(axis=None)
     with pytest.raises(BadInput, match="other cells"):
-        width_nb101.of_proxies(wide, narrow, nb101.SLOTS)
+        width_nb101.compare_proxies(wide, narrow, nb101.SLOTS)
 
 
 def prediction(score: list[float], archs: tuple[str, ...] = ("a", "b", "c", "d")) -> Prediction:
@@ -114,8 +114,8 @@ def prediction(score: list[float], archs: tuple[str, ...] = ("a", "b", "c", "d")
     return Prediction(RankerRun(split=3), archs, np.array(score), truth, truth, np.zeros(n, dtype=bool), "")
 
 
-def test_of_rankers_compares_scores_on_the_same_cells() -> None:
-    table = width_nb101.of_rankers([prediction([0, 1, 2, 3])], [prediction([1, 0, 2, 3])])
+def test_compare_rankers_compares_scores_on_the_same_cells() -> None:
+    table = width_nb101.compare_rankers([prediction([0, 1, 2, 3])], [prediction([1, 0, 2, 3])])
     assert table.loc[3].round(6).to_dict() == {"narrow": 100.0, "wide": 66.666667, "agreement": 66.666667}
     with pytest.raises(BadInput, match="other cells"):
-        width_nb101.of_rankers([prediction([0, 1, 2, 3])], [prediction([0, 1, 2, 3], ("a", "b", "c", "e"))])
+        width_nb101.compare_rankers([prediction([0, 1, 2, 3])], [prediction([0, 1, 2, 3], ("a", "b", "c", "e"))])
