@@ -107,24 +107,24 @@ def test_a_stored_run_is_read_again_and_new_statistics_make_it_anew(stores, monk
 def test_rows_say_ground_truth_spread_and_interval(stores):
     data = vit_data.read(BASE, (0, 1))
     judged = data[0].judged
-    rows = {(row.row, row.metric): row for row in table05.of_proxies(BASE, data, "smoke")}
+    rows = {(row.row, row.metric): row for row in table05.proxy_rows(BASE, data, "smoke")}
     snip = np.stack([[s.of("snip").sum() for s in one.statistics] for one in data.values()])
     assert rows["SNIP", "kendall"].value == pytest.approx(np.mean([metrics.kendall(x, judged) for x in snip]), abs=0.1)
     assert rows["TF-TAS", "pearson"].ci_low < rows["TF-TAS", "pearson"].value < rows["TF-TAS", "pearson"].ci_high
     assert "std" in rows["Params", "spearman"].note
     assert all(row.column == "AutoFormer, CIFAR-100 base" and "ViT-Bench" in row.note for row in rows.values())
     result = {"scores": [judged.tolist(), judged.tolist()]}
-    ten = table05.of_folds("ParZC", {dataclasses.replace(QUICK, folds=10): result}, judged, "smoke")
+    ten = table05.fold_rows("ParZC", {dataclasses.replace(QUICK, folds=10): result}, judged, "smoke")
     assert [(row.row, row.value) for row in ten] == [("ParZC", pytest.approx(100))] * 3
     runs = {QUICK: result, dataclasses.replace(QUICK, partition=1): result}
-    five = table05.of_folds("ParZC", runs, judged, "smoke")
+    five = table05.fold_rows("ParZC", runs, judged, "smoke")
     assert [(row.row, row.value, row.n) for row in five] == [("ParZC, 80/20", pytest.approx(100), 20)] * 3
 
 
 def test_a_score_that_is_not_finite_is_left_out_and_said(stores):
     data = vit_data.read(BASE, (0,))
     data[0].collection.scores.loc[data[0].collection.archs[3], "nwot"] = -np.inf
-    row = next(row for row in table05.of_proxies(BASE, data, "smoke") if row.row == "NWOT")
+    row = next(row for row in table05.proxy_rows(BASE, data, "smoke") if row.row == "NWOT")
     assert np.isfinite(row.value)
     assert "1 without a finite score left out" in row.note
 

@@ -7,7 +7,7 @@ import vit_stores
 from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.experiments import table05_autoformer as table05
-from parzc_core.experiments.table05_autoformer import DEPTH, ROLES, encoded, groups, transferred
+from parzc_core.experiments.table05_autoformer import DEPTH, ROLES, encoded, node_groups, transferred
 from parzc_core.spaces import nb201
 from parzc_core.spaces.vit import pit
 
@@ -20,15 +20,15 @@ STATISTICS = {
 def test_nodes_go_to_thirds_of_the_depth_and_keep_their_role():
     arch = "embed=192|depth=12|heads=" + ",".join("3" * 12) + "|mlp=" + ",".join("4" * 12)
     nodes = vit_stores.nodes_of("autoformer", arch)
-    found = groups("autoformer", nodes, ROLES)
+    found = node_groups("autoformer", nodes, ROLES)
     assert (found[0], found[1], found[-1]) == ("stem", "1.qkv", "head")
     assert [found.count(f"{third}.fc2") for third in "123"] == [4, 4, 4]
-    assert groups("autoformer", nodes, DEPTH).count("2") == 16
+    assert node_groups("autoformer", nodes, DEPTH).count("2") == 16
 
 
 def test_stages_are_thirds_and_poolings_are_shared_with_nobody():
     nodes = vit_stores.nodes_of("pit", "base=32|depth=2,6,4|heads=2,4,8|mlp=4")
-    found = dict(zip(nodes, groups("pit", nodes, ROLES), strict=True))
+    found = dict(zip(nodes, node_groups("pit", nodes, ROLES), strict=True))
     assert found["stages.1.5.mlp.fc1"] == "2.fc1"
     assert found["pools.0.conv"] is found["pools.1.fc"] is None
     assert (found["patch_embed"], found["head"]) == ("stem", "head")
@@ -36,13 +36,13 @@ def test_stages_are_thirds_and_poolings_are_shared_with_nobody():
 
 
 def test_nas_bench_201_has_depth_alone():
-    found = dict(zip(nb201.SLOTS, groups("nb201", nb201.SLOTS, DEPTH), strict=True))
+    found = dict(zip(nb201.SLOTS, node_groups("nb201", nb201.SLOTS, DEPTH), strict=True))
     assert set(found.values()) == set(DEPTH)
     assert (found["stem.0"], found["classifier"], found["cells.5.conv_a.op.1"]) == ("stem", "head", "2")
     with pytest.raises(BadInput, match="no roles"):
-        groups("nb201", nb201.SLOTS, ROLES)
+        node_groups("nb201", nb201.SLOTS, ROLES)
     with pytest.raises(UnknownName, match="unknown space with shared groups 'nb101'"):
-        groups("nb101", [], DEPTH)
+        node_groups("nb101", [], DEPTH)
 
 
 def test_an_encoding_is_the_standardised_mean_of_logs():
