@@ -12,10 +12,10 @@ import pytest
 from search_toys import separable
 
 from parzc_core import labels, paper
-from parzc_core.drawing.searches import LINES, one_search, regret_curves
+from parzc_core.drawing.searches import LINES, regret_curves
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.experiments import table03_09_search as table03_09
-from parzc_core.experiments.table03_09_search import CHARGED, panels
+from parzc_core.experiments.table03_09_search import CHARGED, one_search, panels
 from parzc_core.labels import nb201_12_epochs
 from parzc_core.report import comparison
 from parzc_core.search import METHODS, method, runs
