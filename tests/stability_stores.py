@@ -52,7 +52,8 @@ def clear() -> None:
 
 def stores_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a fixture yields from: statistics are read from the folder, and nothing is remembered before or after."""
-    monkeypatch.setattr(paths, "STATISTICS", folder)
+    for module in (paths, labelled):
+        monkeypatch.setattr(module, "STATISTICS", folder, raising=False)
     clear()
     yield
     clear()

@@ -1,10 +1,4 @@
-"""The paper's figures: a drawing function per figure that takes plain arrays and returns a matplotlib Figure.
-
-All drawing is reached from here: `plots_style` holds the style and `save_figure`, `plots_cells` draws single cells,
-`plots_figures` the weights of neurons, `plots_tables` a table as dots.
-"""
-
-from collections.abc import Mapping
+"""Predicted rank against true accuracy: the panel that figures 4 and 8 and the first notebook are made of."""
 
 import numpy as np
 import pandas as pd
@@ -56,24 +50,3 @@ def rank_scatter(
     for handle in legend.legend_handles:
         handle.set_alpha(1)  # type: ignore[union-attr]
     return ax.get_figure(root=True)  # type: ignore[return-value]
-
-
-def rank_scatter_grid(
-    panels: Mapping[str, tuple[ArrayLike, ArrayLike]], top_fraction: float = 0.1, best: int = 10
-) -> Figure:
-    """Figures 4 and 8: per data set one panel over all the cells given and one over its truly best `top_fraction`.
-
-    panels: title -> (predicted float[n], truth float[n] in percent). Ranks and tau of a lower panel are among its own
-    cells; the same cells carry the stars in both. One data set is drawn side by side, several in two rows.
-    """
-    expect(len(panels) > 0, "rank_scatter_grid got no panel; give at least one")
-    expect(0 < top_fraction < 1, f"top_fraction should lie between 0 and 1, got {top_fraction}")
-    count = len(panels)
-    fig = new_figure(10.4, 4.3) if count == 1 else new_figure(4.4 * count, 8)
-    axes = fig.subplots(1, 2, squeeze=False).T if count == 1 else fig.subplots(2, count, squeeze=False)
-    for (whole, top), (title, (predicted, truth)) in zip(axes.T, panels.items(), strict=True):
-        scores, accuracy = np.asarray(predicted, dtype=float), np.asarray(truth, dtype=float)
-        rank_scatter(scores, accuracy, best, f"{title}: all judged cells", ax=whole)
-        upper = accuracy >= np.nanquantile(accuracy, 1 - top_fraction)
-        rank_scatter(scores[upper], accuracy[upper], best, f"{title}: top {top_fraction:.0%}", ax=top)
-    return fig

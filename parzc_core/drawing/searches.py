@@ -1,15 +1,16 @@
-"""Figures of searches: the best so far of all methods against what it cost, and one search step by step."""
+"""Regret curves: how far the best so far of every search method is from the optimum, against what it cost."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from parzc_core.drawing.style import BACKDROP, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, expect, new_figure
+from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, expect, new_figure
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # method -> (grid float64[points], regrets float64[runs, points])
 
 # Method -> colour, line and marker, so that each is told apart in three ways.
 LINES: dict[str, dict[str, Any]] = {
@@ -29,7 +30,7 @@ RESAMPLES = 200
 
 
 def regret_curves(
-    panels: Mapping[tuple[str, str], Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    panels: Mapping[tuple[str, str], Curves],
     cost: str = "simulated seconds of training",
     seen: str = "validation",
 ) -> Figure:
@@ -87,41 +88,3 @@ def _curve(ax: Axes, name: str, grid: np.ndarray, regrets: np.ndarray) -> Any:
             grid, np.maximum(low, FLOOR), np.maximum(high, FLOOR), color=LINES[name]["color"], alpha=0.12, linewidth=0
         )
     return line
-
-
-def one_search(steps: pd.DataFrame, optimum: float, title: str) -> Figure:
-    """What one search trained when, what was best, and where the best of the space lies.
-
-    steps: of `Trajectory.table`. optimum: the space's highest validation accuracy after full training, percent.
-    """
-    expect(len(steps) > 0, "one_search got a search without steps; nothing to draw")
-    figure = new_figure(9, 4.2)
-    ax = figure.subplots()
-    marks = {epochs: ("o", BLUE) if epochs == steps["epochs"].max() else ("^", SKY) for epochs in set(steps["epochs"])}
-    for epochs, (marker, colour) in sorted(marks.items()):
-        part = steps[steps["epochs"] == epochs]
-        ax.plot(
-            part["cost"], part["accuracy"], marker, color=colour, markersize=4.5, alpha=0.7, linestyle="",
-            label=f"trained for {epochs} epochs",
-        )  # fmt: skip
-    ax.step(steps["cost"], steps["best"], where="post", color="black", linewidth=1.6, label="best so far")
-    ax.axhline(optimum, color=VERMILION, linestyle="--", linewidth=1.2, label="best of the space, 200 epochs")
-    best = float(steps["best"].iloc[-1])
-    ax.annotate(
-        f"{best:.2f}", (steps["cost"].iloc[-1], best), (-4, -14), textcoords="offset points", ha="right", bbox=BACKDROP
-    )
-    low = np.quantile(steps["accuracy"], 0.1)
-    ax.set_ylim(min(low, best - 1) - 0.5, optimum + 0.4)
-    ax.set(xlabel="simulated seconds of training", ylabel="validation accuracy (%)", title=title)
-    below = int((steps["accuracy"] < ax.get_ylim()[0]).sum())
-    if below:
-        ax.annotate(
-            f"{below} {'training lies' if below == 1 else 'trainings lie'} below",
-            (0.01, 0.02),
-            xycoords="axes fraction",
-            fontsize=9,
-            bbox=BACKDROP,
-        )
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    figure.legend(loc="outside lower center", ncols=4)
-    return figure

@@ -1,6 +1,6 @@
-"""Compose a NAS-Bench-201 cell and see what a trained ranker says of it: the logic behind notebooks/explore.ipynb.
+"""Compose a NAS-Bench-201 cell and see what a trained ranker says of it.
 
-    explorer = CellExplorer(RankerRun(train=78, parts=("Mixer", "BN"), encoding="aligned"))
+    explorer = CellExplorer(planned("full"))
     explorer.show(RESNET)  # six menus; the picture follows them
     explorer.report(RESNET)  # the same picture without widgets
 """
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from parzc_core import labels
+from parzc_core import labels, metrics
 from parzc_core.collecting.labelled import load
 from parzc_core.collecting.one import CollectionConfig, record
 from parzc_core.collector import NodeStatistics
@@ -26,6 +26,7 @@ from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput, ParzcError
 from parzc_core.files.fetch import COMMAND
 from parzc_core.images.batch import minibatch
+from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.ranker import Inputs
 from parzc_core.runs.rankers import RankerRun, train_ranker
@@ -33,6 +34,19 @@ from parzc_core.spaces import nb201
 
 RESNET = ("nor_conv_3x3", "none", "nor_conv_3x3", "skip_connect", "none", "skip_connect")  # its network is a ResNet
 ALIKE = 50  # unseen cells from which the ranker's record is read
+
+
+def planned(profile: str, train: int = 78) -> RankerRun:
+    """MABN on aligned statistics of `train` cells, in the size of the profile: the ranker that is asked."""
+    sizes = profile_named(profile)
+    return RankerRun(
+        cells=sizes.cells,
+        train=train,
+        parts=("Mixer", "BN"),
+        encoding="aligned",
+        size=sizes.model,
+        epochs=sizes.epochs(200),
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,6 +111,10 @@ class CellExplorer:
         """Mean and standard deviation of the score; the weight samples are those with which the collected cells are scored."""
         mean, std = self.ranker.predict(Inputs(self.encoder.transform([statistics])), self.samples)
         return float(mean[0]), float(std[0])
+
+    def tau(self) -> float:
+        """Kendall's tau, percent, of the scores of the unseen collected cells with their accuracy."""
+        return metrics.kendall(self.scores[self.unseen], self.data.judged[self.unseen])
 
     def coverage(self) -> float:
         """Percent of the unseen collected cells whose true rank lies in the interval that is given for them."""

@@ -1,22 +1,48 @@
-"""Which nodes matter: boosted trees that regress accuracy from one proxy's node-wise values (§1, A.2, figures 2 and 5)."""
+"""Figures 2 and 5: which nodes matter, by boosted trees that regress accuracy from one proxy's node-wise values (§1, A.2).
+
+found = run(labelled.load(), settings("full"))
+table = summary(found[ALL])
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
+from tqdm import tqdm
 
 from parzc_core import metrics
+from parzc_core.collecting.labelled import Data
 from parzc_core.collector import NodeStatistics
-from parzc_core.drawing.style import BACKDROP, BLUE, draw_stages, expect, new_figure
+from parzc_core.drawing.style import BACKDROP, BLUE, draw_stages, expect, new_figure, stages
 from parzc_core.errors import BadInput
 from parzc_core.paper import PROXY_LABELS
+from parzc_core.spaces import nb201
+from parzc_core.spaces.nb201_cells import expression
+from parzc_core.storage.rows import Row
+
+FIGURES = {  # figure -> proxies, a panel each
+    "fig02_importance": ("synflow", "grad_norm", "fisher"),
+    "fig05_importance": ("plain", "synflow", "snip", "grad_norm", "fisher", "l2_norm"),
+}
+PROXIES = FIGURES["fig05_importance"]
+STAGES = ("stem", "stage 1", "reduction 1", "stage 2", "reduction 2", "stage 3", "head")
+ALL, CONNECTED = "All cells", "Connected cells only"
+# Metric and unit of what `summary` has beside the shares of importance.
+_METRICS = {
+    "nodes with half of it": ("nodes", "1"),
+    "depth trend": ("spearman", "%"),
+    "held-out R2": ("r2", "%"),
+    "held-out tau": ("kendall", "%"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +87,7 @@ class Importance:
     held_out: int
 
     @property
-    def agreement(self) -> float:
+    def rho_with_permutation(self) -> float:
         """Spearman's rho between both importances over the slots, percent; NaN where one of them is constant."""
         return metrics.correlations(self.impurity, self.permutation).spearman
 
@@ -109,7 +135,7 @@ def node_importance(
 ) -> Importance:
     """Fit the boosted trees and take both importances of every slot.
 
-    values: float64[n, L] of `slotted`. learn, judged: float64[n], percent, see `experiments.Data`.
+    values: float64[n, L] of `slotted`. learn, judged: float64[n], percent, see `labelled.Data`.
     slots: L names; groups: the label of each slot ("stage 1"), whose slots need not be neighbours.
     Raises BadInput for shapes that do not fit or fewer than ten cells.
     """
@@ -150,6 +176,92 @@ def _fall_together(
         shuffled[:, members] = values[np.ix_(generator.permutation(len(values)), members)]
         falls.append(r2_score(truth, trees.predict(values)) - r2_score(truth, trees.predict(shuffled)))
     return 100 * float(np.mean(falls))
+
+
+def settings(profile: str) -> GBDTConfig:
+    """The trees of a profile: A.2's 500, fewer in "smoke" and "standard"."""
+    trees, repeats = {"smoke": (25, 1), "standard": (200, 2)}.get(profile, (500, 5))
+    return GBDTConfig(estimators=trees, repeats=repeats)
+
+
+def connected(archs: Sequence[str]) -> np.ndarray:
+    """bool[n]: whether a path leads through a cell of NAS-Bench-201 from its input to its output."""
+    return np.array([bool(expression(arch).output) for arch in archs])
+
+
+def parts_of_the_network() -> list[str]:
+    """The part of STAGES in which each slot of NAS-Bench-201 lies."""
+    return [label for label, (_, i, j) in zip(STAGES, stages(nb201.SLOTS), strict=True) for _ in range(i, j)]
+
+
+def run(data: Data, config: GBDTConfig, jobs: int = 1) -> dict[str, dict[str, Importance]]:
+    """{ALL or CONNECTED: {proxy of PROXIES: importance of its nodes}}; data: of NAS-Bench-201."""
+    cells = {ALL: np.full(len(data), True), CONNECTED: connected(data.collection.archs)}
+    values, groups = {p: slotted(data.collection.statistics, p, nb201.SLOTS) for p in PROXIES}, parts_of_the_network()
+    tasks = [(which, p) for which in cells for p in PROXIES]
+    work = (
+        delayed(node_importance)(
+            values[p][cells[which]], data.learn[cells[which]], data.judged[cells[which]], nb201.SLOTS, groups, config
+        )
+        for which, p in tasks
+    )
+    grown = tqdm(Parallel(n_jobs=jobs, return_as="generator")(work), total=len(tasks), unit="GBDT", disable=None)
+    found: dict[str, dict[str, Importance]] = {which: {} for which in cells}
+    for (which, p), importance in zip(tasks, grown, strict=True):
+        found[which][p] = importance
+    return found
+
+
+def summary(found: Mapping[str, Importance]) -> pd.DataFrame:
+    """A row a proxy: percent of impurity importance by part of the network, and what `Importance` says of the whole."""
+    return pd.DataFrame(
+        {
+            PROXY_LABELS[p]: {
+                **one.groups["impurity"],
+                "nodes with half of it": one.half_of_it,
+                "depth trend": one.depth_trend,
+                "held-out R2": one.r2,
+                "held-out tau": one.kendall,
+            }
+            for p, one in found.items()
+        }
+    ).T
+
+
+def beside_permutation(found: Mapping[str, Importance]) -> pd.DataFrame:
+    """A row a proxy: fall of R2 when a part of the network is shuffled together, and how both importances agree."""
+    return pd.DataFrame(
+        {
+            PROXY_LABELS[p]: {
+                **one.groups["together"],
+                "rank correlation with impurity": one.rho_with_permutation,
+                "of the top 5 nodes shared": one.shared_top(5),
+            }
+            for p, one in found.items()
+        }
+    ).T
+
+
+def same_most_important_part(found: Mapping[str, Importance]) -> int:
+    """For how many proxies both importances name the same part of the network as the most important."""
+    return sum(one.groups["together"].idxmax() == one.groups["impurity"].idxmax() for one in found.values())
+
+
+def rows(figure: str, table: pd.DataFrame, data: Data, config: GBDTConfig, profile: str) -> list[Row]:
+    """The rows of a figure of FIGURES. table: `summary` of all cells."""
+    about: dict[str, Any] = {"seed": config.seed, "n": len(data), "profile": profile, "origin": "reproduced"}
+    about["note"] = f"{data.note}; n cells, 80 % of them trained on"
+    made = []
+    for proxy in (PROXY_LABELS[name] for name in FIGURES[figure]):
+        for column, value in table.loc[proxy].to_dict().items():
+            metric, unit = _METRICS.get(str(column), ("impurity_share", "%"))
+            made.append(Row(figure, proxy, str(column), metric, value, unit=unit, **about))
+    return made
+
+
+def figure_of(figure: str, found: Mapping[str, Importance]) -> Figure:
+    """A figure of FIGURES: `importance_along_depth` of its proxies."""
+    return importance_along_depth({p: (nb201.SLOTS, found[p].impurity) for p in FIGURES[figure]})
 
 
 def importance_along_depth(importances: Mapping[str, tuple[Sequence[str], ArrayLike]]) -> Figure:

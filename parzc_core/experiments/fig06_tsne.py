@@ -1,17 +1,77 @@
-"""t-SNE of node-wise statistics (figure 6), and numbers for what an embedding looks like."""
+"""Figure 6: t-SNE of each proxy's node-wise statistics, and numbers for what an embedding looks like.
+
+data = labelled_sets("full")
+vectors = vectors_of(data)
+points = embedded(vectors, iterations=1000)
+lines = line_table(points, data)
+"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from joblib import Memory, Parallel, delayed
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
+from parzc_core import paths
+from parzc_core.collecting.labelled import Data, judgeable, load
 from parzc_core.drawing.style import expect, new_figure
+from parzc_core.encoding import encode
 from parzc_core.errors import BadInput
 from parzc_core.paper import PROXY_LABELS
+from parzc_core.profiles import profile as profile_named
+from parzc_core.proxies import NODE_PROXIES
+from parzc_core.spaces import space as space_named
+from parzc_core.storage.rows import Row
+
+SPACES = {"fig06b_tsne": "nb201", "fig06a_tsne": "nb101"}  # figure -> space
+NB101_CELLS, NB101_WIDTH = 5000, 32
+STANDARD = {"nb201": 3000, "nb101": 1500}  # cells in the profile "standard"
+PERPLEXITY = 30
+SCALES = {"nearest 2 %": 0.02, "nearest 10 %": 0.1, "whole picture": 1.0}  # of `line_likeness`
+BETWEEN = "between numbers of nodes (%)"
+SQUARE = "(evenly filled square)"  # the row of `line_table` that is no proxy
+
+Vectors = dict[tuple[str, str], np.ndarray]  # (figure, proxy) -> float[n, ...]
+
+
+def labelled_sets(profile: str) -> dict[str, Data]:
+    """{figure: its cells}; NAS-Bench-101 only where statistics and labels are at hand."""
+    sizes, some = profile_named(profile), profile == "standard"
+    found = {"fig06b_tsne": load(cells=STANDARD["nb201"] if some else sizes.cells)}
+    wanted = STANDARD["nb101"] if some else sizes.cells or NB101_CELLS
+    if cells := min(judgeable("nb101", "cifar10", NB101_WIDTH), wanted):
+        found["fig06a_tsne"] = load("nb101", "cifar10", cells, NB101_WIDTH)
+    return found
+
+
+def vectors_of(data: Mapping[str, Data]) -> Vectors:
+    """{(figure, proxy): float32[n, D]}: one proxy's values in the paper's encoding (§3.2)."""
+    return {
+        (figure, proxy): encode(
+            one.collection.statistics,
+            "paper",
+            [proxy],
+            slots=space_named(SPACES[figure]).SLOTS,
+            max_nodes=space_named(SPACES[figure]).MAX_NODES,
+        )
+        for figure, one in data.items()
+        for proxy in NODE_PROXIES
+    }
+
+
+def embedded(vectors: Vectors, iterations: int, jobs: int = 1) -> Vectors:
+    """{(figure, proxy): float64[n, 2]}: `tsne` of each; equal vectors are embedded once, and kept in the cache folder."""
+    embed = Memory(paths.cache_folder() / "tsne", verbose=0).cache(tsne)
+    work = (delayed(embed)(vector, iterations=iterations) for vector in vectors.values())
+    drawn = tqdm(Parallel(n_jobs=jobs, return_as="generator")(work), total=len(vectors), unit="t-SNE", disable=None)
+    return dict(zip(vectors, drawn, strict=True))
 
 
 def tsne(vectors: np.ndarray, seed: int = 0, perplexity: float = 30.0, iterations: int = 1000) -> np.ndarray:
@@ -57,6 +117,64 @@ def share_between(points: np.ndarray, labels: np.ndarray) -> float:
     groups = [points[labels == label] for label in np.unique(labels)]
     between = sum(len(group) * ((group.mean(axis=0) - centre) ** 2).sum() for group in groups)
     return 100 * float(between / ((points - centre) ** 2).sum())
+
+
+def line_table(points: Vectors, data: Mapping[str, Data]) -> pd.DataFrame:
+    """`line_likeness` at SCALES: a row a figure and proxy, and for each figure a square filled evenly by as many points."""
+    lines = {
+        (figure, PROXY_LABELS[proxy]): [line_likeness(xy, share) for share in SCALES.values()]
+        for (figure, proxy), xy in points.items()
+    }
+    for figure, one in data.items():
+        square = np.random.default_rng(0).uniform(size=(len(one), 2))
+        lines[figure, SQUARE] = [line_likeness(square, share) for share in SCALES.values()]
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=list(SCALES))
+    table.index = pd.MultiIndex.from_tuples(list(lines))
+    return table
+
+
+def made_of(vectors: Vectors, points: Vectors, data: Mapping[str, Data]) -> pd.DataFrame:
+    """A row a figure and proxy: different vectors, and the picture's variance between numbers of nodes (percent)."""
+    nodes = {figure: np.array([len(one.nodes) for one in item.collection.statistics]) for figure, item in data.items()}
+    return pd.DataFrame(
+        {
+            (figure, PROXY_LABELS[proxy]): {
+                "different vectors": len(np.unique(vectors[figure, proxy], axis=0)),
+                BETWEEN: share_between(xy, nodes[figure]),
+            }
+            for (figure, proxy), xy in points.items()
+        }
+    ).T
+
+
+def places_of(lines: pd.DataFrame, figure: str) -> list[str]:
+    """A sentence a scale: which place Plain and GraSP take among the proxies in line-likeness. lines: of `line_table`."""
+    here = pd.DataFrame(lines.loc[figure]).drop(index=SQUARE)
+    places: pd.DataFrame = here.rank(ascending=False).astype(int)
+    plain, grasp = (places.T[name].to_dict() for name in ("Plain", "GraSP"))
+    return [
+        f"{figure}, {what}: Plain is number {plain[what]} and GraSP number {grasp[what]} of "
+        f"{len(here)} in line-likeness; the seven range from {here[what].min():.0f} to {here[what].max():.0f} %."
+        for what in SCALES
+    ]
+
+
+def rows(figure: str, lines: pd.DataFrame, made: pd.DataFrame, cells: int, profile: str) -> list[Row]:
+    """The rows of a figure. lines: of `line_table`; made: of `made_of`; cells: that the picture shows."""
+    about: dict[str, Any] = {"seed": 0, "n": cells, "profile": profile, "origin": "reproduced"}
+    said = "share of variance along the first principal axis; n cells"
+    between: dict[Any, float] = made[BETWEEN].to_dict()
+    shares = {name: share for (of, name), share in between.items() if of == figure}
+    on_axis = lines.to_dict("index")
+    found = [
+        Row(figure, proxy, what, "first_axis_share", on_axis[figure, proxy][what], note=said, **about)
+        for proxy in shares
+        for what in SCALES
+    ]
+    return found + [
+        Row(figure, proxy, "numbers of nodes", "variance_between", share, note="n cells", **about)
+        for proxy, share in shares.items()
+    ]
 
 
 def _first_share(clouds: np.ndarray) -> np.ndarray:

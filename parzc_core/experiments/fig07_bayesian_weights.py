@@ -1,10 +1,101 @@
-"""Figure 7 as this project draws it: what a neuron's histogram of weights is made of."""
+"""Figure 7: what a Bayesian layer learns about uncertainty, and what a neuron's histogram of weights is made of.
+
+run = planned("full")
+rankers = {DECAYED: ranker, CONTROL: control}
+table = spreads(layers_of(rankers))
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from parzc_core import metrics
 from parzc_core.drawing.style import BLUE, GREY, VERMILION, expect, new_figure
+from parzc_core.mabn import BayesianLinear
+from parzc_core.profiles import profile as profile_named
+from parzc_core.runs.rankers import RankerRun
+from parzc_core.storage.rows import Row
+from parzc_core.training import FittedRanker
+
+FIGURE = "fig07_bayesian_weights"
+DECAYED, CONTROL = "weight decay 1e-3", "no weight decay"
+START = -5.0  # rho, before training
+BATCH, EPOCHS = 10, 200  # §4.1
+
+Layers = dict[tuple[str, str], BayesianLinear]  # (ranker, "first" or "last") -> its Bayesian layer
+
+
+def planned(profile: str) -> RankerRun:
+    """The full model: on 600 training cells in "full" and "paper", else on 78."""
+    sizes, train = profile_named(profile), 600 if profile in ("full", "paper") else 78
+    return RankerRun(cells=sizes.cells, train=train, size=sizes.model, epochs=sizes.epochs(EPOCHS, train))
+
+
+def layers_of(rankers: Mapping[str, FittedRanker]) -> Layers:
+    """Both Bayesian layers of every ranker: before its mixer ("first") and behind it ("last")."""
+    found: Layers = {}
+    for name, ranker in rankers.items():
+        branch: Any = ranker.model.statistics
+        found |= {(name, "first"): branch.before, (name, "last"): branch.after}
+    return found
+
+
+def spreads(layers: Layers) -> pd.DataFrame:
+    """A row a layer: mean, least and most of rho, mean learned spread, and std of the means within a neuron."""
+    lines = {}
+    for key, layer in layers.items():
+        rho = layer.rho.detach().double().numpy()
+        lines[key] = {
+            "rho, mean": rho.mean(),
+            "rho, least": rho.min(),
+            "rho, most": rho.max(),
+            "spread, mean": float(layer.sigma.detach().mean()),
+            "std of the means in a neuron": float(layer.mu.detach().std(dim=1).mean()),
+        }
+    return pd.DataFrame(lines).T
+
+
+def movement(table: pd.DataFrame, run: RankerRun) -> str:
+    """How far rho of the last layer moved beside what weight decay alone does, in words. table: of `spreads`.
+
+    Adam moves a parameter by about the learning rate a step where its gradient keeps its sign; a cosine schedule halves it.
+    """
+    line = table.to_dict("index")[DECAYED, "last"]
+    steps = run.epochs * math.ceil(run.train / BATCH)
+    moved, alone, apart = line["rho, mean"] - START, run.learning_rate * steps / 2, line["rho, most"] - line["rho, least"]
+    return (
+        f"rho of the last layer moved by {moved:+.4f} in {steps:,} steps; by weight decay alone: {alone:+.4f}.\n"
+        f"All its weights moved alike: largest minus smallest rho is {apart:.1e}."
+    )
+
+
+def spread_and_misplacement(score: np.ndarray, spread: np.ndarray, truth: np.ndarray) -> metrics.Correlations:
+    """How the predicted spread of a score and the distance between its predicted and its true rank go together."""
+    places = [pd.Series(values).rank().to_numpy() for values in (score, truth)]
+    return metrics.correlations(spread, np.abs(places[0] - places[1]))
+
+
+def rows(table: pd.DataFrame, knows: metrics.Correlations, run: RankerRun, note: str, profile: str) -> list[Row]:
+    """The rows of the figure: of `spreads` and of `spread_and_misplacement`. note: what judges."""
+    common: dict[str, Any] = {"profile": profile, "origin": "reproduced", "seed": run.split}
+    shown = (
+        ("rho", "rho, mean", "mean over the layer; starts at -5"),
+        ("spread", "spread, mean", "mean learned standard deviation of a weight"),
+        ("std_of_means", "std of the means in a neuron", "mean over neurons"),
+    )
+    lines: dict[Any, dict[Any, float]] = table.to_dict("index")
+    made = []
+    for (name, part), line in lines.items():
+        for metric, field, said in shown:
+            about = {**common, "unit": "1", "n": run.train, "note": f"{said}; n training cells"}
+            made.append(Row(FIGURE, f"{part} layer", name, metric, line[field], **about))
+    place = (FIGURE, "predicted spread", "rank error", "spearman")
+    return [*made, Row(*place, knows.spearman, n=knows.n, unit="%", note=f"{note}; n cells", **common)]
 
 
 def neuron_weights(mu: ArrayLike, sigma: ArrayLike, draws: int = 400, seed: int = 0) -> Figure:

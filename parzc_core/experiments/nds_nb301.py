@@ -1,4 +1,4 @@
-"""NAS-Bench-301's cells: our values of proxies beside published ones; and node counts beside the paper's input lengths."""
+"""Network Design Spaces: node counts beside the paper's input lengths, and our proxies beside NAS-Bench-301's published ones."""
 
 from functools import partial
 from textwrap import fill
@@ -20,11 +20,13 @@ from parzc_core.storage.rows import Row
 # Lengths of their input for all four proxies (supplement, "Details for NDS").
 PRINTED_INPUTS = {"nds_darts": 2000, "nds_enas": 2752, "nds_nasnet": 2520, "nds_amoeba": 2832, "nds_pnas": 2912}
 
+COUNTS = ("printed", "longest, least", "longest, greatest", "possible")  # columns of `node_counts` that are drawn
 
-def of_published(data: Data, published: pd.DataFrame, resamples: int = 200) -> pd.DataFrame:
+
+def beside_published(data: Data, published: pd.DataFrame, resamples: int = 200) -> pd.DataFrame:
     """A row a proxy that both have; percent.
 
-    published: index architectures, a column a proxy, as `labels_nb301.published`. Raises BadInput where it lacks architectures.
+    published: index architectures, a column a proxy, as `labels.nb301.published`. Raises BadInput where it lacks architectures.
     spearman, kendall: between our values and the published ones; ci_low, ci_high: 95 % of kendall, bootstrap over architectures.
     ours, theirs: Kendall's tau of either with accuracy. n: architectures where both are finite.
     """
@@ -46,7 +48,7 @@ def of_published(data: Data, published: pd.DataFrame, resamples: int = 200) -> p
 
 
 def rows_of_published(table: str, agreement: pd.DataFrame, profile: str, note: str) -> list[Row]:
-    """`of_published` as rows of that table."""
+    """`beside_published` as rows of that table."""
     row = partial(Row, table, metric="kendall", profile=profile, origin="reproduced")
     rows = []
     for name, line in agreement.iterrows():
@@ -95,17 +97,11 @@ def rows_of_counts(table: str, counts: pd.DataFrame, profile: str) -> list[Row]:
     ]  # fmt: skip
 
 
-# The figure of `nds_nb301`: node counts beside the paper's input lengths, and our proxies beside published ones.
-
-
-COUNTS = ("printed", "longest, least", "longest, greatest", "possible")
-
-
 def nds_overview(counts: pd.DataFrame, agreement: pd.DataFrame | None, why: str = "") -> Figure:
     """Left, nodes by space; right, Kendall's tau of our value of a proxy and of the published one with accuracy.
 
-    counts: a row a space, columns of COUNTS, as `nds_comparison.node_counts`. agreement: a row a proxy, percent, as
-    `nds_comparison.of_published`; None where nothing was collected: `why` is then said in its place.
+    counts: a row a space, columns of COUNTS, as `node_counts` gives it. agreement: a row a proxy, percent, as
+    `beside_published` gives it; None where nothing was collected: `why` is then said in its place.
     """
     expect(set(COUNTS) <= set(counts), f"nds_overview got the columns {list(counts)}; expected {', '.join(COUNTS)}")
     figure = new_figure(12, 4.6)

@@ -1,4 +1,8 @@
-"""What the notebook of ParZC+ runs in each profile, and the frames and rows that it shows."""
+"""ParZC+: the ranker beside its rivals, without each of its parts, its intervals, and training sets of its own choice.
+
+results = ranked("full", store)  # and `ablated`, `calibrated`, `selected`, each a frame with a row a run
+rows = rows(results, parts, coverage, grown, "full")
+"""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,7 +22,7 @@ from parzc_core.predictors.plus.model import GRAF_LIKE, LEARNERS, PARTS, PLUS, P
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.plus import CalibrationRun, Cells, PlusRun, SelectionRun, run_stored
 from parzc_core.runs.rankers import RankerRun
-from parzc_core.storage.rows import Row, missing, row_of_runs
+from parzc_core.storage.rows import Row, missing, paired_differences, row_of_runs
 
 TABLE = "parzc_plus"
 OURS, RIVAL = "ParZC+", "GRAF-like + proxies"
@@ -31,6 +35,13 @@ PLACES: dict[str, tuple[Cells, tuple[int, ...], str]] = {
     "NB101-CF10": (Cells("nb101", width=32), NB101_SIZES, "NB101 S_{}"),
 }
 MAIN = "NB201-CF10"
+# Kind of interval, and way to choose the next cells -> how it is drawn.
+SPREADS = {
+    "given": ("as given", "o", VERMILION),
+    "widened": ("widened by out-of-fold errors", "s", BLUE),
+    "constant": ("one for all", "^", GREY),
+}
+CHOICE_STYLES = dict(zip(CHOICES, ((GREY, "o"), (ORANGE, "s"), (GREEN, "^"), (BLUE, "D")), strict=True))
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,38 @@ def beside(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
+def over_rival(results: pd.DataFrame) -> pd.DataFrame:
+    """`paired_differences` of tau, ParZC+ over the GRAF-like rival; a row a data set and number of training cells."""
+    lines = []
+    for (place, train), group in results.groupby(["place", "train"], sort=False):
+        scores = group.pivot(index="split", columns="row", values="kendall")
+        lines.append(paired_differences(scores, {f"{place} {train}: {OURS} over the GRAF-like rival": (OURS, RIVAL)}))
+    return pd.concat(lines)
+
+
+def by_part(parts: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """{what was run, in words: tau of each configuration and its `paired_differences` from ParZC+}. parts: of `ablated`."""
+    found = {}
+    for train, group in parts.groupby("train"):
+        scores = group.pivot(index="split", columns="row", values="kendall")
+        table = paired_differences(scores, {row: (row, OURS) for row in group["row"].unique() if row != OURS}).round(2)
+        table.insert(0, "tau", scores.mean().round(1))
+        found[f"{train} training cells; {OURS} {scores[OURS].mean():.1f}, {len(scores)} splits"] = table
+    return found
+
+
+def coverages(coverage: pd.DataFrame) -> pd.DataFrame:
+    """Means over splits of what `calibrated` measured, a column a ranker and number of training cells."""
+    columns = [f"{name} {what}" for name in SPREADS for what in (*LEVELS, "density")]
+    return coverage.groupby(["row", "train"], sort=False)[[*columns, "widening", "error_of_spread"]].mean().T
+
+
+def at_the_end(grown: pd.DataFrame) -> pd.DataFrame:
+    """Tau and gap to the best cell with the most labels, mean and std over splits, by ranker and choice. grown: of `selected`."""
+    last = grown[grown["labels"] == grown["labels"].max()].groupby(["row", "choice"], sort=False)[["kendall", "gap"]]
+    return pd.concat({"mean": last.mean(), "std over splits": last.std()}, axis=1)
+
+
 def rows(
     results: pd.DataFrame, parts: pd.DataFrame, coverage: pd.DataFrame, grown: pd.DataFrame, profile: str
 ) -> Iterator[Row]:
@@ -227,21 +270,10 @@ def settings(profile: str) -> dict[str, Any]:
     return {"config": dataclasses.asdict(_amount(profile).config)}
 
 
-# The figure of ParZC+: coverage of its intervals, and training sets that grow by its own choice.
-
-
-SPREADS = {
-    "given": ("as given", "o", VERMILION),
-    "widened": ("widened by out-of-fold errors", "s", BLUE),
-    "constant": ("one for all", "^", GREY),
-}
-CHOICE_STYLES = dict(zip(CHOICES, ((GREY, "o"), (ORANGE, "s"), (GREEN, "^"), (BLUE, "D")), strict=True))
-
-
 def calibration_and_selection(coverage: pd.DataFrame, grown: pd.DataFrame) -> Figure:
     """A row a ranker: nominal against measured coverage; tau and gap to the best cell by number of labels, a line a choice.
 
-    coverage: columns row, "given 50", ... (`plus_tables.calibrated`, of one size). grown: as of `plus_tables.selected`. Marks
+    coverage: columns row, "given 50", ... (`calibrated`, of one size). grown: as of `selected`. Marks
     are means over splits.
     """
     expect(len(coverage), "calibration_and_selection got no coverage; expected a line a ranker and split at least")

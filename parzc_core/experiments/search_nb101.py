@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from parzc_core import labels
-from parzc_core.experiments import table03_09_search
+from parzc_core.drawing.searches import Curves
 from parzc_core.profiles import profile as profile_named
 from parzc_core.search import method, regret
 from parzc_core.search.regret import OURS, Entry
@@ -56,6 +56,26 @@ def planned(profile: str) -> list[SearchRun]:
     ]
 
 
+def summary(results: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """A row a method: runs, means over seeds of trainings, repeats and validation accuracy found, its std, own CPU-seconds.
+
+    results: of `run_searches`.
+    """
+    lines = {}
+    for entry in entries(profile):
+        if len(runs := entry.of(results)):
+            name = entry.table09 if entry.method == "parzc" else entry.method
+            lines[name] = {
+                "runs": len(runs),
+                "trainings": runs["trainings"].mean(),
+                "repeats": runs["repeats"].mean(),
+                "found": runs["val"].mean(),
+                "std": runs["val"].std(),
+                "CPU-seconds": regret.own_seconds(runs).mean(),
+            }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("of")
+
+
 def rows(results: pd.DataFrame, profile: str) -> list[Row]:
     """Accuracy of what is found, how far it is from the best of the space, and CPU-seconds; means over seeds with intervals.
 
@@ -91,7 +111,7 @@ def _spent(name: str, runs: pd.DataFrame, shared: dict[str, Any]) -> Iterator[Ro
     yield row_of_runs(TABLE, name, "search", "seconds", parts.sum(axis=1).tolist(), unit="s", note=note, **shared)
 
 
-def curves(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], table03_09_search.Curves]:
+def curves(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], Curves]:
     """Regret of the best so far by trainings, for `regret_curves`: (trainings float64[P], points float64[runs, P]) by method."""
     grid = np.arange(1, int(results["trainings"].max()) + 1, dtype=float)
     lines = {

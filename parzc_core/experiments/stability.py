@@ -1,7 +1,7 @@
 """How far statistics move with initial weights, mini-batch and kind of image (limitation 3).
 
-A variant is one collection of the same cells; `read` gives those that are there, each as `experiments.Data`. The proxies are
-compared by `taus`, `agreement` and `shares`, single nodes by `node_spread`; rankers are in `stability_rankers`.
+A variant is one collection of the same cells; `read` gives those that are there. Proxies are compared by `taus`,
+`taus_between` and `shares`, single nodes by `node_spread`; rankers by `stability_rankers`.
 """
 
 import dataclasses
@@ -29,12 +29,20 @@ from parzc_core.paper import PROXY_LABELS
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs.proxies import network_scores
 from parzc_core.spaces import space as space_named
+from parzc_core.storage.rows import Row
 from parzc_core.storage.statistics import StatisticsStore
 
 CELLS = 1000
 SCORES = (*NODE_PROXIES, "jacov")
-ROUNDING = 1e-6  # decades; stored values are rounded to less (statistics_store.KEPT_BITS)
+ROUNDING = 1e-6  # decades; stored values are rounded to less (storage.statistics.KEPT_BITS)
 KINDS = {"foolbox": "real", "noise": "noise"}
+# What differs -> marker and colour.
+MARKS = {
+    "real, init": ("o", BLUE),
+    "real, batch": ("s", GREEN),
+    "noise, init": ("^", VERMILION),
+    "noise, batch": ("v", ORANGE),
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ VARIANTS = tuple(
 FEW = tuple(Variant(images, *seeds) for images in KINDS for seeds in ((0, 0), (0, 1), (1, 0)))  # of small profiles
 
 
-def missing(variants: Sequence[Variant] = VARIANTS, cells: int = CELLS, dataset: str = "cifar10") -> dict[str, str]:
+def commands_to_collect(variants: Sequence[Variant] = VARIANTS, cells: int = CELLS, dataset: str = "cifar10") -> dict[str, str]:
     """{name: command that collects it} of the variants of which fewer than `cells` cells are there."""
     there = {variant: StatisticsStore(variant.folder(dataset)).complete() for variant in variants}
     return {variant.name: variant.command(dataset) for variant, count in there.items() if count < cells}
@@ -92,7 +100,7 @@ def read(variants: tuple[Variant, ...] = VARIANTS, cells: int = CELLS, dataset: 
 
     Raises BadInput where a folder holds a collection of another kind, CorruptShard, LabelsMissing.
     """
-    absent = missing((BASE, *variants), cells, dataset)
+    absent = commands_to_collect((BASE, *variants), cells, dataset)
     if BASE.name in absent:
         raise BadInput(f"the statistics of {cells} cells are not there; make them with: {absent[BASE.name]}")
     base = labelled.load("nb201", dataset, cells)
@@ -120,7 +128,7 @@ def groups(variants: Sequence[Variant]) -> dict[str, list[Variant]]:
 def _group(data: Mapping[Variant, Data], name: str) -> list[Variant]:
     found = groups(list(data))
     if name not in found:
-        raise BadInput(f"got the group {name!r}; there are {', '.join(found) or 'none'}: collect what `missing` names")
+        raise BadInput(f"got the group {name!r}; there are {', '.join(found) or 'none'}: run what `commands_to_collect` gives")
     return found[name]
 
 
@@ -154,7 +162,7 @@ def taus(data: Mapping[Variant, Data]) -> pd.DataFrame:
     ).T
 
 
-def agreement(data: Mapping[Variant, Data]) -> pd.DataFrame:
+def taus_between(data: Mapping[Variant, Data]) -> pd.DataFrame:
     """Mean Kendall's tau, percent, between a proxy's scores in two variants: a row a proxy, a column a comparison."""
     pairs = comparisons(list(data))
     pairs.pop("noise to real", None)  # tau is symmetric
@@ -167,6 +175,28 @@ def agreement(data: Mapping[Variant, Data]) -> pd.DataFrame:
             for proxy, s in scores(data).items()
         }
     ).T
+
+
+def summary(taus: pd.DataFrame, groups: Mapping[str, list[str]]) -> pd.DataFrame:
+    """Mean and range of tau over the variants of each group: a row a proxy. taus: of `taus`; groups: {name: variants}."""
+    return pd.DataFrame(
+        {
+            f"{name}: {what}": taus[members].agg(how, axis=1)
+            for name, members in groups.items()
+            for what, how in (("mean", "mean"), ("range", np.ptp))
+        }
+    )
+
+
+def extremes(taus: pd.DataFrame) -> pd.DataFrame:
+    """Least and greatest tau over the variants of each kind of image: a row a proxy. taus: of `taus`."""
+    return pd.DataFrame(
+        {
+            f"{kind}, {end}": taus.filter(like=folder).agg(end, axis=1)
+            for folder, kind in KINDS.items()
+            for end in ("min", "max")
+        }
+    )
 
 
 def variance_shares(values: np.ndarray) -> tuple[float, float, float, int]:
@@ -217,15 +247,14 @@ def node_spread(
     return pd.DataFrame(spread.T, slots, list(proxies)), pd.DataFrame(relative.T, slots, list(proxies))
 
 
-# The figure of `stability`: proxies over seeds, batches and noise, and where in a network the uncertain nodes are.
-
-
-MARKS = {
-    "real, init": ("o", BLUE),
-    "real, batch": ("s", GREEN),
-    "noise, init": ("^", VERMILION),
-    "noise, batch": ("v", ORANGE),
-}
+def rows(taus: pd.DataFrame, cells: int, note: str, profile: str) -> list[Row]:
+    """Tau of every proxy in every variant as rows. taus: of `taus`, over so many cells."""
+    about: dict[str, Any] = {"n": cells, "profile": profile, "origin": "reproduced", "note": f"n cells; {note}"}
+    return [
+        Row("stability", PROXY_LABELS[str(proxy)], str(variant), "kendall", tau, **about)
+        for proxy, line in taus.to_dict("index").items()
+        for variant, tau in line.items()
+    ]
 
 
 def stability_overview(taus: pd.DataFrame, groups: Mapping[str, list[str]], spread: pd.DataFrame) -> Figure:

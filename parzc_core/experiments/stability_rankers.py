@@ -1,13 +1,13 @@
 """How well rankers carry over between variants of the statistics, and what their Bayesian weights know of them (limitation 3).
 
 Rankers trained on one variant of `stability` are judged on others by `carry_over`; the learned spread of Bayesian weights is
-compared with that of the nodes by `learned_spread` and `relation`. All splits are trained in one company (see `fit_many`), so a
+compared with that of the nodes by `learned_spread` and `relation`. All splits are trained as one batch (see `fit_many`), so a
 stored result belongs to all of them.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from parzc_core import metrics
 from parzc_core.collecting.labelled import columns_read
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
-from parzc_core.experiments.stability import BASE, CELLS, Variant, comparisons, missing, read
+from parzc_core.experiments.stability import BASE, CELLS, Variant, commands_to_collect, comparisons, read
+from parzc_core.profiles import profile as profile_named
 from parzc_core.ranker import Inputs, Model
 from parzc_core.runs.protocol import run_all
 from parzc_core.runs.rankers import RankerRun, train_splits
 from parzc_core.spaces import space as space_named
+from parzc_core.storage.rows import Row
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,19 @@ class SpreadRun:
         return {**found, "seconds": time.process_time() - started}
 
 
+
+MABN = "MABN (aligned)"
+
+
+def planned(profile: str, cells: int) -> tuple[dict[str, RankerRun], int]:
+    """({row: ranker, whose split is not used}, number of splits), each on so many cells."""
+    sizes = profile_named(profile)
+    run = RankerRun(cells=cells, size=sizes.model, epochs=sizes.epochs(200))
+    aligned = replace(run, encoding="aligned")
+    rankers = {"ParZC": run, "ParZC (aligned)": aligned, MABN: replace(aligned, parts=("Mixer", "BN"))}
+    return rankers, 2 if profile == "smoke" else 3
+
+
 def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store: Path, jobs: int = 1) -> pd.DataFrame:
     """Rankers trained on each variant, judged on the unseen cells in it and in those that `comparisons` pairs it with.
 
@@ -100,7 +115,7 @@ def carry_over(run: RankerRun, variants: tuple[Variant, ...], splits: int, store
     has "learned" alone, as has the variant learned on.
     Only what `store` (jsonl) lacks is trained, on `jobs` processes.
     """
-    if absent := missing(variants, run.cells or CELLS, run.dataset):
+    if absent := commands_to_collect(variants, run.cells or CELLS, run.dataset):
         raise BadInput(
             f"the statistics of {', '.join(absent)} are not there; make them with: {'; '.join(absent.values())}"
         )
@@ -185,3 +200,55 @@ def relation(
     draws = [rho(slots) for slots in generator.integers(0, count, (resamples, count))]
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     return whole, float(low), float(high)
+
+
+def within(carried: Mapping[str, pd.DataFrame], variants: Sequence[Variant]) -> pd.DataFrame:
+    """Mean tau (%) of rankers judged in the variant they learned from: a row a variant, a column a ranker.
+
+    carried: {ranker: of `carry_over`}.
+    """
+    return pd.DataFrame(
+        {
+            ranker: found[found["learned"] == found["judged"]].groupby("learned")["kendall"].mean()
+            for ranker, found in carried.items()
+        }
+    ).reindex([variant.name for variant in variants])
+
+
+def between(carried: Mapping[str, pd.DataFrame], variants: Sequence[Variant]) -> pd.DataFrame:
+    """Tau (%) by ranker, comparison of variants and standardisation: mean, std and number. carried: as of `within`."""
+    names = {(a.name, b.name): name for name, both in comparisons(variants).items() for a, b in both}
+    moved = pd.concat(carried, names=["ranker"]).reset_index("ranker")
+    places = zip(moved["learned"], moved["judged"], strict=True)
+    moved["comparison"] = [names.get(pair, "same variant") for pair in places]
+    return moved.groupby(["ranker", "comparison", "standardised"])["kendall"].agg(["mean", "std", "size"])
+
+
+def relations(learned: Mapping[float, Mapping[str, Any]], moves: np.ndarray) -> pd.DataFrame:
+    """`relation` of the learned spreads and means with the nodes' own: a row a weight decay and what is learned.
+
+    learned: {weight decay: of `learned_spread`}. moves: float64[K, L], relative spread of the nodes, see `node_spread`.
+    """
+    lines = {
+        (f"weight decay {decay:g}", what): relation(result[what], moves)
+        for decay, result in learned.items()
+        for what in ("spread", "mean")
+    }
+    return pd.DataFrame(lines, index=["rho (%)", "ci_low", "ci_high"]).T
+
+
+def rows(alone: pd.DataFrame, known: pd.DataFrame, splits: int, note: str, profile: str) -> list[Row]:
+    """`within` and `relations` as rows of the table of stability."""
+    about: dict[str, Any] = {"n": splits, "profile": profile, "origin": "reproduced"}
+    made = [
+        Row("stability", str(ranker), str(variant), "kendall", tau, note=f"n splits, 78 cells; {note}", **about)
+        for ranker, column in alone.to_dict().items()
+        for variant, tau in column.items()
+    ]
+    said = "n splits; over nodes, mean of the proxies; interval over nodes"
+    lines: dict[Any, dict[Any, float]] = known.to_dict("index")
+    for (decay, what), line in lines.items():
+        place = ("stability", f"MABN's {what}, {decay}", "variation over initialisations", "spearman")
+        ends = {"ci_low": line["ci_low"], "ci_high": line["ci_high"]}
+        made.append(Row(*place, line["rho (%)"], note=said, **about | ends))
+    return made

@@ -1,6 +1,7 @@
-"""Table 1's rows of zero-cost proxies: how well one number an architecture, untrained, ranks them by accuracy."""
+"""Table 1: how well one number an architecture, untrained, ranks them by accuracy, and ParZC on the same architectures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,17 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.errors import LabelsMissing, UnknownName
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.paths import STATISTICS
-from parzc_core.runs.proxies import COLUMNS, network_scores, not_finite_note
+from parzc_core.profiles import profile as profile_named
+from parzc_core.runs.proxies import COLUMNS, EPOCHS, RANKERS, column_of, network_scores, not_finite_note, ranker_rows
+from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.spaces import NDS
 from parzc_core.storage.rows import Row
 from parzc_core.storage.statistics import StatisticsStore
 
 LEAST = 1000  # architectures that a column needs: the paper's protocol
+SHARE = 0.6  # of them, to learn from
+MOST_SPLITS = 5
+NAMES = {"paper": "ParZC", "aligned": "ParZC (aligned)"}  # encoding -> row
 
 
 def collected(columns: Sequence[str], cells: int | None = None) -> tuple[dict[str, Data], dict[str, dict[str, str]]]:
@@ -83,8 +89,56 @@ def by_labels(data: Data) -> pd.DataFrame:
     ).T
 
 
-def table_rows(column: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
-    """The same as rows of Table 1."""
+def planned(data: Mapping[str, Data], profile: str, population: int = LEAST, share: float = SHARE) -> list[RankerRun]:
+    """ParZC on every column of `data`, five splits at most; on CIFAR-10 with both encodings.
+
+    population: cells of the protocol, or fewer where fewer are collected; share: of them, to learn from.
+    """
+    sizes, runs = profile_named(profile), []
+    for column, (space, dataset) in COLUMNS.items():
+        if column not in data:
+            continue
+        cells = min(population, len(data[column]))
+        train = round(share * cells)
+        for split in range(min(sizes.splits, MOST_SPLITS)):
+            for encoding in NAMES if dataset == "cifar10" else ("paper",):
+                epochs, own = sizes.epochs(EPOCHS[space], train), RANKERS.get(space, {})
+                about = {"size": sizes.model, "encoding": encoding, "epochs": epochs, **own}
+                runs.append(RankerRun(space, dataset, cells, train, split, **about))
+    return runs
+
+
+def ranked(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFrame:
+    """The results of `planned`, a row a run, as `run_rankers` gives them, with `row` and `column` of the table."""
+    results = run_rankers(runs, store, jobs)
+    results["row"] = [NAMES[run.encoding] for run in runs]
+    results["column"] = [column_of(run.space, run.dataset) for run in runs]
+    return results
+
+
+def rows_of_rankers(results: pd.DataFrame, data: Mapping[str, Data], profile: str) -> list[Row]:
+    """ParZC's rows of Table 1: means over splits with intervals. results: of `ranked`."""
+    notes = {column: one.note for column, one in data.items()}
+    about = "trained on {train} for {epochs} epochs, judged on {n} cells"
+    return ranker_rows("table01", results, notes, about, profile=profile, origin="reproduced")
+
+
+def by_proxy(correlations: pd.DataFrame) -> pd.DataFrame:
+    """A row a proxy, in order of tau: both correlations (percent), architectures, and how many scores are not finite."""
+    table = correlations.pivot(index="proxy", columns="metric", values="value").sort_values("kendall").round(1)
+    counts = correlations.groupby("proxy")[["n", "not_finite"]].first()
+    return table.assign(n=counts["n"], not_finite=counts["not_finite"])
+
+
+def far_from_print(compared: pd.DataFrame, points: float = 5.0) -> pd.DataFrame:
+    """The proxies' taus that are more than so many points from the printed ones. compared: as `compare` gives Table 1."""
+    labels = list(PROXY_LABELS.values())
+    chosen = (compared["metric"] == "kendall") & (compared["delta"].abs() > points) & compared["row"].isin(labels)
+    return compared.loc[chosen, ["row", "column", "paper", "ours", "ci_low", "ci_high", "delta", "verdict"]]
+
+
+def rows_of_proxies(column: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
+    """The proxies' rows of a column. correlations: of `proxy_correlations`."""
     return [
         Row(
             "table01",
@@ -103,7 +157,7 @@ def table_rows(column: str, data: Data, correlations: pd.DataFrame, profile: str
     ]
 
 
-def agreement_between(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:
+def taus_between(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:
     """Kendall's tau, percent, between proxies: which of them say the same."""
     values = [[metrics.kendall(scores[a].to_numpy(), scores[b].to_numpy()) for b in proxies] for a in proxies]
     return pd.DataFrame(

@@ -72,7 +72,7 @@ _NB101 = Benchmark("nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RAN
 BENCHMARKS = {
     "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], splits=5),
     "nb101": _NB101,
-    # With labels as PINAT's public code makes them, from whose tables the printed values of rivals come (`labels_nb101_failed`).
+    # With labels as PINAT's public code makes them, from whose tables the printed values of rivals come (`labels.nb101_failed`).
     "nb101 without failed runs": replace(
         _NB101,
         column="NB101 without failed runs, S_",
@@ -83,6 +83,16 @@ BENCHMARKS = {
         extra=True,
         left_out=("NAO", "TNASP"),
     ),
+}
+# What is said of a pair -> (with it, without it).
+PAIRS = {
+    "statistics beside the graph": ("ParZC", "NP (DiffKendall)"),
+    "aligned encoding": ("ParZC (aligned)", "ParZC"),
+    "PINAT's graph branch in NP's place": ("ParZC (PINAT)", "ParZC"),
+    "graph beside the statistics": ("ParZC (aligned)", "MABN (aligned)"),
+    "DiffKendall in place of squared error, NP": ("NP (DiffKendall)", "NP"),
+    "ParZC (aligned) over trees on graph features": ("ParZC (aligned)", "graph extra-trees"),
+    "ParZC+ over these trees": ("ParZC+", "graph extra-trees"),
 }
 LIMITS = {"smoke": 10, "standard": 1200}  # steps of predictors at most
 PINAT_STEPS = 1600  # of "ParZC (PINAT)", which costs four times as much a step as "ParZC"
@@ -275,6 +285,28 @@ def _schedule(predictor: str, space: str, changes: Mapping[str, Any]) -> Schedul
 
 def _epochs(run: int, published: int) -> str:
     return f"{run} epochs" if run >= published else f"{run} of {published} epochs"
+
+
+def gains(results: pd.DataFrame) -> pd.DataFrame:
+    """`paired_differences` of tau of those of PAIRS that were run. results: of `Plan.run`, of one number of training cells."""
+    tau = results.pivot(index="split", columns="row", values="kendall")
+    there = {what: pair for what, pair in PAIRS.items() if set(pair) <= set(tau)}
+    return pd.concat([paired_differences(tau[[*pair]].dropna(), {what: pair}) for what, pair in there.items()])
+
+
+def by_labels(compared: pd.DataFrame) -> pd.DataFrame:
+    """Printed tau, ours on the published labels and ours without failed runs, a row a ranker; empty where those were not run.
+
+    compared: Table 2 as `compare` gives it.
+    """
+    ours, printed = (compared.pivot(index="row", columns="column", values=which) for which in ("ours", "paper"))
+    mark = " without failed runs,"
+    sides = {
+        base: pd.DataFrame({"printed": printed[base], "published labels": ours[base], mark.strip(" ,"): ours[column]})
+        for column in ours
+        if mark in str(column) and (base := str(column).replace(mark, ""))
+    }
+    return pd.concat(sides, axis=1).dropna(how="all") if sides else pd.DataFrame()
 
 
 def quoted(profile: str) -> list[Row]:

@@ -1,12 +1,20 @@
-"""Tables 3 and 9: what the found architectures are worth, as rows; and the plan of searches behind them."""
+"""Tables 3 and 9: the searches that are run on NAS-Bench-201, what they find and cost as rows, and their figures.
+
+results = run_searches(planned("full"), store)
+rows_of_table_3 = rows("table03", results, "full", Judge())
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from parzc_core import paper
+from parzc_core.drawing.searches import Curves
+from parzc_core.drawing.style import BACKDROP, BLUE, SKY, VERMILION, expect, new_figure
 from parzc_core.errors import UnknownName
 from parzc_core.labels import nb201_12_epochs
 from parzc_core.labels.nb201 import DATASETS
@@ -15,45 +23,18 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import RESNET, Judge
 from parzc_core.search.methods import bohb
-from parzc_core.search.regret import OURS, Entry, curves
+from parzc_core.search.regret import OURS, Entry, curves, own_seconds
 from parzc_core.search.runs import SearchRun, runs_in, seconds_for
 from parzc_core.storage.rows import Row, missing, row_of_runs
 
-POINTS = 60
-CHARGED = "ParZC with its CPU-seconds"
-_NAMES = {"random": "Random search"}
-
-Curves = dict[str, tuple[np.ndarray, np.ndarray]]
-
-
-def panels(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], Curves]:
-    """Regret curves by (trainings, data set) and method: (seconds[POINTS], regret[runs, POINTS]), for `regret_curves`.
-
-    results: of `run_searches`. The grid is logarithmic, from a hundredth of the budget to the budget (and the CPU-seconds, where
-    those are charged).
-    """
-    made: dict[tuple[str, str], Curves] = {}
-    for (epochs, dataset), part in results.groupby(["epochs", "dataset"], sort=False):
-        curves_of = made.setdefault((f"trainings of {epochs} epochs", COLUMNS[str(dataset)]), {})
-        for entry in entries(profile):
-            runs = entry.of(part)
-            if not len(runs):
-                continue
-            budget = float(runs["budget"].iloc[0])
-            name = _NAMES.get(entry.method, entry.table09)
-            grid = np.geomspace(budget / 100, budget, POINTS)
-            curves_of[name] = (grid, curves(runs, grid))
-            if entry.method == "parzc" and OURS not in name:
-                most = max(sum(parts.values()) for parts in runs["seconds"])
-                grid = np.geomspace(budget / 100, budget + most, POINTS)
-                curves_of[CHARGED] = (grid, curves(runs, grid, charged=True))
-    return made
-
-
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 _SPLITS = {"val": "valid", "test": "test"}
-
 EACH = ", each searched"
+# The cell behind all six accuracies that the paper prints for ParZC: the best of CIFAR-100.
+PRINTED_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+POINTS = 60  # of a curve
+CHARGED = "ParZC with its CPU-seconds"
+_NAMES = {"random": "Random search"}  # in the figure
 
 
 def entries(profile: str) -> tuple[Entry, ...]:
@@ -74,7 +55,7 @@ def entries(profile: str) -> tuple[Entry, ...]:
     )
 
 
-def unavailable() -> dict[str, str]:
+def not_runnable() -> dict[str, str]:
     """{method: why it cannot be run on this machine}."""
     if not nb201_12_epochs.at_hand():
         return {"bohb": "needs the 12-epoch accuracies, which are not on this machine"}
@@ -91,7 +72,7 @@ def planned(profile: str) -> list[SearchRun]:
 
     The smallest profile gives each a quarter of the budget.
     """
-    absent, share = unavailable(), 0.25 if profile == "smoke" else 1.0
+    absent, share = not_runnable(), 0.25 if profile == "smoke" else 1.0
     return [
         SearchRun(
             entry.method, dataset, epochs, share * seconds_for(dataset, epochs), seed=seed, settings=entry.settings
@@ -102,6 +83,32 @@ def planned(profile: str) -> list[SearchRun]:
         if entry.method not in absent
         for seed in range(runs_in(profile, entry.method))
     ]
+
+
+def settings_of(method: str, profile: str) -> dict[str, Any]:
+    """The settings with which a method is first planned. Raises UnknownName."""
+    found = {entry.method: dict(entry.settings) for entry in reversed(entries(profile))}
+    if method not in found:
+        raise UnknownName.of("method of a search", method, sorted(found))
+    return found[method]
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """A row a data set, number of epochs, method and setting: runs, means over seeds, std of what is found, CPU-seconds.
+
+    results: of `run_searches`.
+    """
+    told = results["settings"].map(lambda pairs: ", ".join(f"{k}={v}" for k, v in pairs if k in ("encoding", "two")))
+    groups = results.assign(of=told, own=own_seconds(results)).groupby(["dataset", "epochs", "method", "of"], sort=False)
+    table = groups.agg(
+        runs=("seed", "size"),
+        trainings=("trainings", "mean"),
+        cost=("cost", "mean"),
+        found=("val", "mean"),
+        std=("val", "std"),
+        own=("own", "mean"),
+    )
+    return table.rename(columns={"own": "CPU-seconds"})
 
 
 def rows(table: str, results: pd.DataFrame, profile: str, judge: Judge) -> list[Row]:
@@ -118,7 +125,7 @@ def rows(table: str, results: pd.DataFrame, profile: str, judge: Judge) -> list[
         name = entry.table03 if table == "table03" else entry.table09
         chosen = entry.of(results)
         if not len(chosen):
-            made += _quoted(table, profile, name, unavailable().get(entry.method, "was not run"))
+            made += _quoted(table, profile, name, not_runnable().get(entry.method, "was not run"))
             continue
         usual = FULL if entry.method == "parzc" else min(fidelities())
         for epochs, runs in chosen.groupby("epochs"):
@@ -230,3 +237,77 @@ def _quoted(table: str, profile: str, name: str, why: str) -> Iterator[Row]:
                 origin="quoted",
                 note=f"not run: it {why}",
             )
+
+
+def accuracies_of(arch: str, judge: Judge) -> dict[str, list[float]]:
+    """{data set: its validation and test accuracy, percent, where they are at hand} of one cell."""
+    return {
+        name: [
+            round(float(judge.accuracy([arch], dataset, split)[0]), 2)
+            for split in _SPLITS
+            if judge.has(dataset, split)
+        ]
+        for dataset, name in COLUMNS.items()
+    }
+
+
+def panels(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], Curves]:
+    """Regret curves by (trainings, data set) and method: (seconds[POINTS], regret[runs, POINTS]), for `regret_curves`.
+
+    results: of `run_searches`. The grid is logarithmic, from a hundredth of the budget to the budget (and the CPU-seconds, where
+    those are charged).
+    """
+    made: dict[tuple[str, str], Curves] = {}
+    for (epochs, dataset), part in results.groupby(["epochs", "dataset"], sort=False):
+        curves_of = made.setdefault((f"trainings of {epochs} epochs", COLUMNS[str(dataset)]), {})
+        for entry in entries(profile):
+            runs = entry.of(part)
+            if not len(runs):
+                continue
+            budget = float(runs["budget"].iloc[0])
+            name = _NAMES.get(entry.method, entry.table09)
+            grid = np.geomspace(budget / 100, budget, POINTS)
+            curves_of[name] = (grid, curves(runs, grid))
+            if entry.method == "parzc" and OURS not in name:
+                most = max(sum(parts.values()) for parts in runs["seconds"])
+                grid = np.geomspace(budget / 100, budget + most, POINTS)
+                curves_of[CHARGED] = (grid, curves(runs, grid, charged=True))
+    return made
+
+
+def one_search(steps: pd.DataFrame, optimum: float, title: str) -> Figure:
+    """What one search trained when, what was best, and where the best of the space lies.
+
+    steps: of `Trajectory.table`. optimum: the space's highest validation accuracy after full training, percent.
+    """
+    expect(len(steps) > 0, "one_search got a search without steps; nothing to draw")
+    figure = new_figure(9, 4.2)
+    ax = figure.subplots()
+    marks = {epochs: ("o", BLUE) if epochs == steps["epochs"].max() else ("^", SKY) for epochs in set(steps["epochs"])}
+    for epochs, (marker, colour) in sorted(marks.items()):
+        part = steps[steps["epochs"] == epochs]
+        ax.plot(
+            part["cost"], part["accuracy"], marker, color=colour, markersize=4.5, alpha=0.7, linestyle="",
+            label=f"trained for {epochs} epochs",
+        )  # fmt: skip
+    ax.step(steps["cost"], steps["best"], where="post", color="black", linewidth=1.6, label="best so far")
+    ax.axhline(optimum, color=VERMILION, linestyle="--", linewidth=1.2, label="best of the space, 200 epochs")
+    best = float(steps["best"].iloc[-1])
+    ax.annotate(
+        f"{best:.2f}", (steps["cost"].iloc[-1], best), (-4, -14), textcoords="offset points", ha="right", bbox=BACKDROP
+    )
+    low = np.quantile(steps["accuracy"], 0.1)
+    ax.set_ylim(min(low, best - 1) - 0.5, optimum + 0.4)
+    ax.set(xlabel="simulated seconds of training", ylabel="validation accuracy (%)", title=title)
+    below = int((steps["accuracy"] < ax.get_ylim()[0]).sum())
+    if below:
+        ax.annotate(
+            f"{below} {'training lies' if below == 1 else 'trainings lie'} below",
+            (0.01, 0.02),
+            xycoords="axes fraction",
+            fontsize=9,
+            bbox=BACKDROP,
+        )
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    figure.legend(loc="outside lower center", ncols=4)
+    return figure

@@ -1,7 +1,8 @@
 """Table 4: ParZC searches AutoFormer's space within a limit of parameters, from statistics of small images.
 
 At 64x64 a network sees 17 tokens in place of 197. A ranker learns from the labelled architectures' statistics at that size, and
-ranks those of a random sample; no architecture is trained, and none of the sample has a label.
+ranks those of a random sample; no architecture is trained, and none of the sample has a label. Of the table's hand-made
+networks the parameters are counted from their published settings (224x224, 1,000 classes).
 """
 
 import time
@@ -13,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from parzc_core import paths
 from parzc_core.collecting.labelled import Data
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import command
+from parzc_core.drawing.style import BLUE, GREY, VERMILION, new_figure
 from parzc_core.encoding import PAPER_PROXIES, Encoder, slotted_logs
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.metrics import spearman
+from parzc_core.metrics import intervals_of_mean, spearman
 from parzc_core.runs import vit, vit_data
 from parzc_core.runs.vit_data import Truth
 from parzc_core.spaces.vit import autoformer
@@ -35,6 +38,9 @@ MOST_PARAMETERS = 6.2e6
 CANDIDATES = 2000
 SIDE = 64  # pixels
 PURPOSES = ("labelled", "search")
+AS_WIDE = "those as wide as the candidates"
+EMBED = 192  # dimensions that every embedding within MOST_PARAMETERS has
+_TOKENS = (IMAGE_SIZE // PATCH) ** 2 + 1  # of a 224x224 image
 
 
 def config(purpose: str) -> CollectionConfig:
@@ -59,7 +65,7 @@ def folder(purpose: str) -> Path:
     return paths.STATISTICS / "autoformer" / f"imagenet{SIDE}-{purpose}"
 
 
-def missing() -> dict[str, str]:
+def commands_to_collect() -> dict[str, str]:
     """{"search: 100 of 2000": command that collects it} for what is not all there."""
     there = {purpose: StatisticsStore(folder(purpose)).complete() for purpose in PURPOSES}
     return {
@@ -90,7 +96,7 @@ def labelled(truth: Truth, collection: Collection) -> Data:
     return vit_data.with_labels(truth, kept)
 
 
-def agreement(small: Collection, large: Collection) -> pd.Series:
+def small_against_large(small: Collection, large: Collection) -> pd.Series:
     """Spearman's rho, percent, of a node's value in small and in large images, over the architectures; median over nodes.
 
     A value a proxy of PAPER_PROXIES. Both must begin with the same architectures, else BadInput.
@@ -109,8 +115,33 @@ def agreement(small: Collection, large: Collection) -> pd.Series:
     return pd.Series(found, name="rho (%)")
 
 
+def cross_validated(
+    truth: Truth, learn: Data, folds: int = 10, epochs: int = vit.EPOCHS
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """{encoding: {"all" or AS_WIDE: (tau, ci_low, ci_high)}}, percent: how rankers on small images rank unseen architectures.
+
+    AS_WIDE: the architectures whose embedding has EMBED dimensions, as that of every candidate has. Intervals are over
+    architectures.
+    """
+    like = np.array([autoformer.parse(arch).embed == EMBED for arch in learn.collection.archs])
+    found: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for encoding in vit.RANKERS.values():
+        run = vit.FoldRun(truth, encoding, folds=folds, seeds=(0,), epochs=epochs)
+        scores = np.array(vit.cross_validated(run, {0: learn})["scores"])
+        found[encoding] = {}
+        for what, part in (("all", np.full(len(like), True)), (AS_WIDE, like)):
+            tau, _, low, high = intervals_of_mean(scores[:, part], learn.judged[part])["kendall"]
+            found[encoding][what] = tau, low, high
+    return found
+
+
+def better_encoding(taus: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> str:
+    """The encoding that ranks architectures as wide as the candidates better. taus: of `cross_validated`."""
+    return max(taus, key=lambda encoding: taus[encoding][AS_WIDE][0])
+
+
 @dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """ranked: a row an architecture, best first: arch, score (mean over rankers, in spreads of the training architectures),
     spread (std over rankers), parameters. seconds: CPU-seconds of "collecting", "training" and "ranking".
     """
@@ -121,7 +152,7 @@ class Found:
 
 def search(
     learn: Data, sample: Collection, encoding: str = "aligned", epochs: int = vit.EPOCHS, rankers: int = 5
-) -> Found:
+) -> SearchResult:
     """Rank the sample by rankers that learned from all architectures of `learn`, with different seeds.
 
     Raises BadInput where the sample holds an architecture to learn from, which would not be a search.
@@ -150,73 +181,21 @@ def search(
     ).sort_values("score", ascending=False, ignore_index=True, kind="stable")
     collected = sum(float(one.manifest.get("cpu_seconds", 0.0)) for one in (learn.collection, sample))
     seconds = {"collecting": collected, "training": trained - started, "ranking": time.process_time() - trained}
-    return Found(table, seconds)
+    return SearchResult(table, seconds)
 
 
-def count_rows(printed: pd.DataFrame, profile: str) -> list[Row]:
-    """Parameters of Table 4's hand-made networks, counted; millions. printed: `paper.printed("table04")`."""
-    known = printed[printed["metric"] == "params"].set_index("row")["value"]
-    notes = {"AutoFormer-Ti": "the released settings, with relative and absolute positions"}
-    return [
-        _rounded(name, count() / 1e6, profile, notes.get(name, "counted from the published settings"))
-        for name, count in COUNTS.items()
-        if name in known
-    ]
-
-
-def found_rows(found: Found, profile: str, note: str) -> list[Row]:
-    """Parameters of the chosen architecture, and the cost of the search in hours of one core, as ParZC's."""
-    rest: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": note}
-    best = found.ranked.iloc[0]
-    rows = [_rounded("ParZC", best["parameters"] / 1e6, profile, f"{best['arch']}; {note}")]
-    for part, value in {**found.seconds, "in all": sum(found.seconds.values())}.items():
-        rows.append(Row(TABLE, "ParZC", f"CPU-hours: {part}", "cpu_hours", value / 3600, unit="h", **rest))
-    return rows
-
-
-def quoted_rows(printed: pd.DataFrame, rows: list[Row], profile: str) -> list[Row]:
-    """The printed values that are not among `rows`, each with the reason why it is not run."""
-    done = {(row.row, row.column) for row in rows}
-    reasons = {
-        "accuracy": "quoted: needs a training on ImageNet",
-        "gpu_days": "quoted: days of a GPU; ours are hours of a CPU core",
-        "params": "quoted: its architecture is not printed",
-    }
-    return [
-        Row(
-            TABLE, c["row"], c["column"], c["metric"], c["value"], unit=c["unit"], n=0, profile=profile,
-            origin="quoted", note=reasons[c["metric"]],
-        )
-        for c in printed.dropna(subset="value").to_dict("records")
-        if (c["row"], c["column"]) not in done
-    ]  # fmt: skip
-
-
-def _rounded(name: str, millions: float, profile: str, note: str) -> Row:
-    """A number that the paper prints with one decimal: the interval is what rounds to the same, to half a digit."""
-    return Row(
-        TABLE,
-        name,
-        "Param (M)",
-        "params",
-        millions,
-        unit="M",
-        ci_low=millions - 0.05,
-        ci_high=millions + 0.05,
-        profile=profile,
-        origin="reproduced",
-        note=f"{note}; the interval is half of the last printed digit",
-    )
-
-
-# Parameters of the hand-made Transformers of Table 4, counted from their published settings (224x224, 1,000 classes).
-#
-# DeiT-Ti and ViT-Ti are one architecture, and it lies in AutoFormer's space but for the relative positions. AutoFormer-Ti as
-# published has an MLP ratio of 3.0 in some layers, which the space of Table 4 has not; its blocks are the same. TNT and PVT have
-# other blocks.
-
-
-_TOKENS = (IMAGE_SIZE // PATCH) ** 2 + 1
+def candidates(found: SearchResult) -> Figure:
+    """Score of every candidate against its parameters, and the chosen one with the spread of its score."""
+    figure = new_figure(6.5, 4.2)
+    ax = figure.subplots()
+    millions, best = found.ranked["parameters"] / 1e6, found.ranked.iloc[0]
+    ax.scatter(millions, found.ranked["score"], s=6, color=GREY, alpha=0.6, label=f"{len(millions):,} candidates")
+    chosen = best["parameters"] / 1e6, best["score"], best["spread"]
+    ax.errorbar(*chosen, fmt="D", color=VERMILION, label="chosen, its spread")
+    ax.axvline(MOST_PARAMETERS / 1e6, color=BLUE, linestyle="--", label="limit")
+    ax.set(xlabel="parameters (millions)", ylabel="score (training spreads)", title="What ParZC makes of the candidates")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
 
 
 def _linear(inputs: int, outputs: int, bias: bool = True) -> int:
@@ -224,13 +203,19 @@ def _linear(inputs: int, outputs: int, bias: bool = True) -> int:
 
 
 def deit_tiny() -> int:
-    """DeiT-Ti (Touvron et al., ICML 2021, Table 1): embedding 192, 12 layers, 3 heads, MLP ratio 4; ViT-Ti alike."""
+    """DeiT-Ti (Touvron et al., ICML 2021, Table 1): embedding 192, 12 layers, 3 heads, MLP ratio 4; ViT-Ti alike.
+
+    It lies in AutoFormer's space but for the relative positions.
+    """
     twelve = {key: ",".join([value] * 12) for key, value in (("heads", "3"), ("mlp", "4"))}
     return autoformer.parameters(f"embed=192|depth=12|heads={twelve['heads']}|mlp={twelve['mlp']}", relative=False)
 
 
 def autoformer_tiny() -> int:
-    """AutoFormer-Ti (Chen et al., ICCV 2021), the released one: embedding 192, 13 layers, 64 dimensions a head."""
+    """AutoFormer-Ti (Chen et al., ICCV 2021), the released one: embedding 192, 13 layers, 64 dimensions a head.
+
+    Some layers have an MLP ratio of 3.0, which the space of Table 4 has not; its blocks are the same.
+    """
     ratios = (3.5, 3.5, 3.0, 3.5, 3.0, 3.0, 4.0, 4.0, 3.5, 4.0, 3.5, 4.0, 3.5)
     heads = (3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 3, 3)
     width = 192
@@ -278,3 +263,66 @@ COUNTS: dict[str, Callable[[], int]] = {  # by the rows of Table 4
     "PVT-Tiny": pvt_tiny,
     "AutoFormer-Ti": autoformer_tiny,
 }
+
+
+def count_rows(printed: pd.DataFrame, profile: str) -> list[Row]:
+    """Parameters of Table 4's hand-made networks, counted; millions. printed: `paper.printed("table04")`."""
+    known = printed[printed["metric"] == "params"].set_index("row")["value"]
+    notes = {"AutoFormer-Ti": "the released settings, with relative and absolute positions"}
+    return [
+        _rounded(name, count() / 1e6, profile, notes.get(name, "counted from the published settings"))
+        for name, count in COUNTS.items()
+        if name in known
+    ]
+
+
+def found_rows(found: SearchResult, profile: str, note: str) -> list[Row]:
+    """Parameters of the chosen architecture, and the cost of the search in hours of one core, as ParZC's."""
+    rest: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": note}
+    best = found.ranked.iloc[0]
+    rows = [_rounded("ParZC", best["parameters"] / 1e6, profile, f"{best['arch']}; {note}")]
+    for part, value in {**found.seconds, "in all": sum(found.seconds.values())}.items():
+        rows.append(Row(TABLE, "ParZC", f"CPU-hours: {part}", "cpu_hours", value / 3600, unit="h", **rest))
+    return rows
+
+
+def unavailable_rows(profile: str) -> list[Row]:
+    """In place of `found_rows` where too little is collected: no value, and the commands that collect it."""
+    about: dict[str, Any] = {"unit": "M", "n": 0, "profile": profile, "origin": "unavailable"}
+    why = "no search: " + "; ".join(commands_to_collect().values())
+    return [Row(TABLE, "ParZC", "Param (M)", "params", None, note=why, **about)]
+
+
+def quoted_rows(printed: pd.DataFrame, rows: list[Row], profile: str) -> list[Row]:
+    """The printed values that are not among `rows`, each with the reason why it is not run."""
+    done = {(row.row, row.column) for row in rows}
+    reasons = {
+        "accuracy": "quoted: needs a training on ImageNet",
+        "gpu_days": "quoted: days of a GPU; ours are hours of a CPU core",
+        "params": "quoted: its architecture is not printed",
+    }
+    return [
+        Row(
+            TABLE, c["row"], c["column"], c["metric"], c["value"], unit=c["unit"], n=0, profile=profile,
+            origin="quoted", note=reasons[c["metric"]],
+        )
+        for c in printed.dropna(subset="value").to_dict("records")
+        if (c["row"], c["column"]) not in done
+    ]  # fmt: skip
+
+
+def _rounded(name: str, millions: float, profile: str, note: str) -> Row:
+    """A number that the paper prints with one decimal: the interval is what rounds to the same, to half a digit."""
+    return Row(
+        TABLE,
+        name,
+        "Param (M)",
+        "params",
+        millions,
+        unit="M",
+        ci_low=millions - 0.05,
+        ci_high=millions + 0.05,
+        profile=profile,
+        origin="reproduced",
+        note=f"{note}; the interval is half of the last printed digit",
+    )

@@ -1,4 +1,8 @@
-"""Table 7: losses, the slope of DiffKendall and the batch, all on the same splits, and the losses on other labels as well."""
+"""Table 7: losses, the slope of DiffKendall and the batch, all on the same splits; and the losses without failed trainings.
+
+Of NAS-Bench-101's published means, those of cells with a failed training lie far below the others. `failed_trainings` draws
+them, and what they do to each loss.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,25 +13,35 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from parzc_core.collecting.labelled import load
 from parzc_core.drawing.style import BLUE, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.labels.nb101_failed import failed_runs
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.rankers import RankerRun, run_rankers
-from parzc_core.storage.rows import Row, row_of_runs
+from parzc_core.storage.rows import Row, paired_differences, row_of_runs
 
 TABLE, EPOCHS = "table07", 150  # §4.1, NAS-Bench-101
+TRAIN, WIDTH = 178, 32  # training cells as printed; channels of the networks whose statistics are read
 LOSSES = {"MSE": "mse", "Rank": "rank", "DiffKendall": "diff_kendall"}
 COMBINATIONS = ("MSE", "Rank", "MSE+Rank", "MSE+DiffKendall", "Rank+DiffKendall", "MSE+Rank+DiffKendall", "DiffKendall")
 ALPHAS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 # What is varied -> column of the table. "trained": the losses on labels without failed runs (`labels.nb101_failed`).
 COLUMNS = {"loss": "NB101-CF10 178", "trained": "without failed runs", "alpha": "alpha", "batch": "batch"}
+# How many of a cell's three trainings failed -> its name and colour in the histogram.
+_NAMES = {0: "all three trained", 1: "one of three failed", 2: "two failed", 3: "all failed"}
+_COLOURS = {0: GREY, 1: BLUE, 2: ORANGE, 3: VERMILION}
+_MARKS = ("|", "o", "D")
 
 Plan = dict[tuple[str, str], list[RankerRun]]  # (of COLUMNS, row) -> a run a split
 
 
-def planned(profile: str, cells: int | None, train: int, width: int | None) -> Plan:
-    """What a profile runs on `train` training cells; cells, width: as in RankerRun. "standard" leaves out what costs most."""
+def planned(profile: str, train: int = TRAIN, width: int | None = WIDTH) -> Plan:
+    """What a profile runs on `train` training cells, at most half of those collected; width: as in RankerRun.
+
+    "standard" leaves out what costs most. Raises UnknownName, LabelsMissing.
+    """
     sizes = profile_named(profile)
+    train, cells = min(train, len(load("nb101", "cifar10", sizes.cells, width)) // 2), sizes.cells
     few, more = profile in ("smoke", "standard"), profile != "standard"
     base = RankerRun("nb101", cells=cells, train=train, size=sizes.model, epochs=sizes.epochs(EPOCHS, train), width=width)
     losses = {row: replace(base, losses=tuple((LOSSES[name], 1.0) for name in row.split("+"))) for row in COMBINATIONS}
@@ -70,12 +84,37 @@ def rows(plan: Plan, results: Mapping[tuple[str, str], pd.DataFrame], profile: s
     return made
 
 
-# NAS-Bench-101's failed trainings in its published means, and what they do to each loss.
+def differences(taus: pd.DataFrame, printed: pd.Series | None = None) -> pd.DataFrame:
+    """`paired_differences` of DiffKendall over every other loss. taus: of `by_row`; printed: tau by row, to set beside it."""
+    best = "DiffKendall"
+    others = [str(other) for other in taus if other != best]
+    found = paired_differences(taus, {f"{best} - {other}": (best, other) for other in others})
+    return found if printed is None else found.assign(printed=[printed[best] - printed[other] for other in others])
 
 
-_NAMES = {0: "all three trained", 1: "one of three failed", 2: "two failed", 3: "all failed"}
-_COLOURS = {0: GREY, 1: BLUE, 2: ORANGE, 3: VERMILION}
-_MARKS = ("|", "o", "D")
+def batches(taus: pd.DataFrame) -> pd.DataFrame:
+    """`paired_differences` of every other batch over batches of 10. taus: of `by_row`."""
+    others = [str(name) for name in taus if name != "10"]
+    return paired_differences(taus, {f"{name} - batches of 10": (name, "10") for name in others})
+
+
+def by_labels(results: Mapping[tuple[str, str], pd.DataFrame], printed: pd.Series) -> pd.DataFrame:
+    """Tau (%) of the losses that were run on both kinds of labels, means over splits, beside what is printed."""
+    taus, again = by_row(results, "loss"), by_row(results, "trained")
+    means = {"printed": printed, "published labels": taus.mean(), "without failed runs": again.mean()}
+    return pd.DataFrame(means).loc[again.columns]
+
+
+def slopes(taus: pd.DataFrame) -> Figure:
+    """Tau against the slope alpha: a grey line a split, their mean, and its std over splits. taus: of `by_row`."""
+    figure = new_figure(6.5, 3.6)
+    ax = figure.subplots()
+    at = [float(str(row).split()[-1]) for row in taus]
+    ax.plot(at, taus.T, color="0.8", linewidth=0.8)
+    ax.errorbar(at, taus.mean(), yerr=taus.std(), marker="o", capsize=3)
+    ax.set(xscale="log", xlabel="α of DiffKendall", ylabel="Kendall's τ (%)")
+    ax.set_title("Grey: one split each; bars: std over splits")
+    return figure
 
 
 def failed_trainings(mean: pd.Series, taus: pd.DataFrame) -> Figure:

@@ -1,4 +1,4 @@
-"""What a study found: the best settings, which settings matter, what they are worth on cells it did not see; Table 10's rows."""
+"""Table 10: what a study finds, which settings matter, and what the best ones are worth on cells that it did not see."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +16,18 @@ from parzc_core._optional import optuna_library
 from parzc_core.collecting.labelled import training_cells
 from parzc_core.drawing.style import BACKDROP, BLUE, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.errors import BadInput
+from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.protocol import run_all
-from parzc_core.runs.rankers import GROUP, inputs_for, training_config
-from parzc_core.storage.rows import Row, row_of_runs
+from parzc_core.runs.rankers import GROUP, RankerRun, inputs_for, training_config
+from parzc_core.storage.rows import Row, paired_differences, row_of_runs
 from parzc_core.training import fit_many
-from parzc_core.tuning.objective import StudyConfig, objective, study_cells
-from parzc_core.tuning.spaces import Value, apply
+from parzc_core.tuning.objective import SPLIT, StudyConfig, objective, study_cells
+from parzc_core.tuning.spaces import SPACES, Value, apply
 from parzc_core.tuning.trials import space_of, study_from
 
 LABELS = {"table10": "Table 10", "a4": "A.4"}
 DEFAULTS = "defaults"
+MOST_CELLS = 3000  # of which a study and its judges take theirs
 FEWEST = 8  # full trainings below which importances are noise
 # Profile -> size of the spaces, and trials of each study.
 PLANS = {"smoke": ("tiny", 3), "standard": ("small", 16), "full": ("cpu", 24), "paper": ("printed", 100)}
@@ -33,7 +35,7 @@ PLANS = {"smoke": ("tiny", 3), "standard": ("small", 16), "full": ("cpu", 24), "
 
 @dataclass(frozen=True)
 class Found:
-    """A study that has ended. trials: see `tuning_trials.frame`. default: the value of the settings it started from (percent)."""
+    """A study that has ended. trials: see `tuning.trials.frame`. default: the value of the settings it started from (percent)."""
 
     study: StudyConfig
     trials: pd.DataFrame
@@ -110,6 +112,57 @@ class JudgedRun:
             for ranker, item, (_, judged) in zip(rankers, inputs, parts, strict=True)
         ]
         return {"kendall": taus}
+
+
+def planned(profile: str, dataset: str = "cifar10", train: int = 78) -> dict[str, StudyConfig]:
+    """{space of settings: its study}; each has `train` cells of the first 3,000 of NAS-Bench-201."""
+    sizes, (size, _) = profile_named(profile), PLANS[profile]
+    base = RankerRun(
+        "nb201",
+        dataset,
+        cells=min(sizes.cells or MOST_CELLS, MOST_CELLS),
+        train=train,
+        split=SPLIT,
+        size=sizes.model,
+        epochs=sizes.epochs(200),
+    )
+    return {name: StudyConfig(name, size, base) for name in SPACES}
+
+
+def trials_of(profile: str) -> int:
+    """Trials of each study in a profile."""
+    return PLANS[profile][1]
+
+
+def settings(plan: Mapping[str, StudyConfig]) -> pd.DataFrame:
+    """A row a setting of every space: its printed range, the range here, and what it sets. plan: of `planned`."""
+    lines, size = [], next(iter(plan.values())).size
+    for name, study in plan.items():
+        for s in space_of(study).settings:
+            lines.append((LABELS[name], s.name, s.printed, s.range, s.sets + " (log)" * s.log))
+    columns = ["space", "setting", "printed", f"here ({size})", "sets"]
+    return pd.DataFrame(lines, columns=columns).set_index(["space", "setting"])
+
+
+def states(panels: Mapping[str, Found]) -> pd.DataFrame:
+    """How many trials of each study ended how: a row a state, a column a space."""
+    counts = {label: item.trials["state"].value_counts() for label, item in panels.items()}
+    return pd.DataFrame(counts).fillna(0).astype(int).rename_axis("trials")
+
+
+def best_settings(label: str, found: Found) -> pd.DataFrame:
+    """The best value of each setting beside its printed range, then its value in the study and that of the defaults."""
+    best = pd.Series(found.best | {"value": found.complete["value"].max(), "value of the defaults": found.default})
+    ranges = {s.name: s.printed for s in space_of(found.study).settings}
+    shown = pd.DataFrame({"best of ours": best.map("{:.4g}".format), "printed range": pd.Series(ranges)})
+    return shown.fillna("").loc[best.index].rename_axis(label)
+
+
+def gains(found: Sequence[Found], judged: pd.DataFrame) -> pd.DataFrame:
+    """`paired_differences` of each best settings over the defaults, beside the gain in the study itself. judged: of `judge`."""
+    pairs = {f"{item.name} - {DEFAULTS}": (item.name, DEFAULTS) for item in found}
+    own = [item.complete["value"].max() - item.default for item in found]
+    return paired_differences(judged, pairs).assign(**{"gain in the study": own})
 
 
 def finish(study: StudyConfig, trials: pd.DataFrame, store: Path) -> Found:
@@ -202,9 +255,6 @@ def _settings(item: Found, about: dict[str, Any]) -> Iterator[Row]:
         )
 
 
-# Figures of hyper-parameter studies: the values of their trials in order, and how much each setting matters.
-
-
 def tuning_history(panels: Mapping[str, Found]) -> Figure:
     """Value of every trial in order, the best so far, and the default settings on the same cells; a panel a study."""
     expect(panels, "tuning_history got no study; nothing to draw")
@@ -243,7 +293,7 @@ def tuning_history(panels: Mapping[str, Found]) -> Figure:
 def tuning_importance(panels: Mapping[str, pd.DataFrame]) -> Figure:
     """Share of the variance that each setting explains, with its range over forests, beside what chance gives; a panel a study.
 
-    panels: title -> `tuning_results.importances`.
+    panels: title -> `importances`.
     """
     expect(panels, "tuning_importance got no study; nothing to draw")
     figure = new_figure(1 + 4.6 * len(panels), 3.8)

@@ -1,4 +1,9 @@
-"""Table 11 on the recreated benchmark: every method's scores of every configuration, judged, as rows."""
+"""Table 11 on the recreated benchmark: every method's scores of every bit configuration, how well they order them, as rows.
+
+scores, seconds = proxy_scores(made)     # and `learned_scores`, of rankers
+rows(label, made, scores, seconds, "full")
+fronts(scores, made.size, made.accuracy)  # what each method would choose
+"""
 
 import functools
 import time
@@ -14,7 +19,7 @@ from parzc_core.drawing.style import BACKDROP, BLUE, VERMILION, expect, new_figu
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.metrics import spearman
 from parzc_core.quantization import mq_bench
-from parzc_core.quantization.ground_truth import Recreated
+from parzc_core.quantization.ground_truth import PLANS, Recreated
 from parzc_core.quantization.proxies import REGISTRY
 from parzc_core.quantization.rankers import bits_alone, features, linear, parzc
 from parzc_core.runs.protocol import run_all
@@ -37,8 +42,24 @@ NO_EMQ = (
     "bear its name"
 )
 LINEAR = "Linear (bits alone)"
+MEGABIT = 1e6
+TOPS = (20, 50, 100)  # percent
+BY = ("score", "accuracy")
+FOLDS = 10
+# (features of each ranker's training configurations, their accuracies, features of all, seeds) -> scores of all, of each
+Learner = Callable[[list[np.ndarray], list[np.ndarray], np.ndarray, list[int]], list[np.ndarray]]
 
 Scores = dict[str, np.ndarray]  # method -> float64[seeds, n]
+
+
+def sets_of(plan: str, activations_too: bool = True) -> dict[str, tuple[int, ...] | None]:
+    """{label: bits of the activations, None for as few as the weights'} of what a plan of the benchmark is judged on.
+
+    activations_too: also the configurations whose activations keep 8 bits, which the plan "tiny" does not have.
+    """
+    name = {"fashion-mnist": "F-MNIST"}.get(PLANS[plan].data, PLANS[plan].data)
+    few: dict[str, tuple[int, ...] | None] = {f"{name} W+A": None}
+    return few | ({f"{name} W": (8,)} if activations_too and plan != "tiny" else {})
 
 
 def proxy_scores(made: Recreated) -> tuple[Scores, dict[str, float]]:
@@ -112,23 +133,12 @@ def published_rows(profile: str) -> list[Row]:
     ]
 
 
-# How well scores order bit configurations (Table 11), and what a method would choose by them.
-#
-# **Spearman at top k %.** The paper does not define it. As in the public code of EMQ, whose MQ-Bench-101 it uses: the best
-# floor(k n / 100) configurations by *score*, and Spearman's rho of score and accuracy among them. `by="accuracy"` takes the best
-# by measured accuracy instead, which is what the paper's words ("the top performing bit configurations on the benchmark") say.
-
-
-TOPS = (20, 50, 100)
-BY = ("score", "accuracy")
-FOLDS = 10
-# (features of each ranker's training configurations, their accuracies, features of all, seeds) -> scores of all, of each
-Learner = Callable[[list[np.ndarray], list[np.ndarray], np.ndarray, list[int]], list[np.ndarray]]
-
-
 def spearman_at(score: np.ndarray, accuracy: np.ndarray, top: float, by: str = "score") -> float:
     """Spearman's rho in percent among the best `top` percent. score, accuracy: float[n]. NaN where either is constant.
 
+    The paper does not define it. As in the public code of EMQ, whose MQ-Bench-101 it uses, the best floor(n * top / 100)
+    configurations by "score" are taken. by="accuracy" takes the best by measured accuracy, which is what the paper's words say
+    ("the top performing bit configurations on the benchmark").
     Of equal ones at the border the earlier are taken. Raises BadInput for a top outside (0, 100] or one that leaves fewer than
     two configurations, or for values that are not finite; UnknownName.
     """
@@ -228,12 +238,6 @@ def picks(score: np.ndarray, size: np.ndarray, budgets: Sequence[float]) -> np.n
     if min(budgets, default=np.inf) < size.min():
         raise BadInput(f"got a budget of {min(budgets)} bits; expected at least {size.min():g}, the smallest there is")
     return np.array([int(np.argmax(np.where(size <= budget, score, -np.inf))) for budget in budgets], dtype=np.int64)
-
-
-# Figures of Table 11: predicted against measured accuracy, and what each method would pick at each size.
-
-
-MEGABIT = 1e6
 
 
 def predicted_vs_measured(scores: Mapping[str, np.ndarray], accuracy: np.ndarray, title: str = "") -> Figure:

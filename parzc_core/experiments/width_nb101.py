@@ -1,20 +1,56 @@
 """How well the statistics of narrower, cheaper networks stand in for those of the benchmark's own width."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data
+from parzc_core.collecting.labelled import Data, judgeable, load
+from parzc_core.drawing.style import new_figure
 from parzc_core.encoding import slotted_logs
 from parzc_core.errors import BadInput
+from parzc_core.paper import PROXY_LABELS
+from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs.predictions import Prediction
 from parzc_core.runs.proxies import network_scores
+from parzc_core.runs.rankers import RankerRun
+from parzc_core.storage.rows import Row, row_of_runs
+
+TABLE, WIDTH = "width_nb101", 32  # channels of the narrow networks
+CELLS, SHARE, EPOCHS = 1000, 0.6, 150  # the paper's protocol
+MOST_SPLITS = 5
 
 
-def of_proxies(narrow: Data, wide: Data, slots: Sequence[str], proxies: Sequence[str] = NODE_PROXIES) -> pd.DataFrame:
+def both_widths(profile: str, width: int = WIDTH) -> tuple[Data, Data]:
+    """(narrow, wide): the same cells of NAS-Bench-101 at `width` channels and at the benchmark's own."""
+    count = min(judgeable("nb101", "cifar10"), profile_named(profile).cells or CELLS)
+    wide = load("nb101", "cifar10", count)
+    return load("nb101", "cifar10", len(wide), width), wide
+
+
+def planned(profile: str, width: int = WIDTH) -> dict[int | None, list[RankerRun]]:
+    """{width: a run a split}: MABN on aligned statistics of either width, None standing for the benchmark's own."""
+    sizes, (_, wide) = profile_named(profile), both_widths(profile, width)
+    train = round(SHARE * len(wide))
+    base = RankerRun(
+        "nb101",
+        cells=len(wide),
+        train=train,
+        parts=("Mixer", "BN"),
+        encoding="aligned",
+        size=sizes.model,
+        epochs=sizes.epochs(EPOCHS, train),
+    )
+    splits = range(min(sizes.splits, MOST_SPLITS))
+    return {one: [replace(base, split=split, width=one) for split in splits] for one in (width, None)}
+
+
+def compare_proxies(narrow: Data, wide: Data, slots: Sequence[str], proxies: Sequence[str] = NODE_PROXIES) -> pd.DataFrame:
     """A row a node-wise proxy; percent. The cells of `wide` must be the front of `narrow`'s, else BadInput.
 
     narrow, wide: Kendall's tau of the sum over nodes with accuracy. agreement: tau between the two sums.
@@ -40,7 +76,7 @@ def _rho(few: np.ndarray, many: np.ndarray) -> float:
     return metrics.spearman(few[both], many[both]) if both.sum() >= 10 else np.nan
 
 
-def of_rankers(narrow: Sequence[Prediction], wide: Sequence[Prediction]) -> pd.DataFrame:
+def compare_rankers(narrow: Sequence[Prediction], wide: Sequence[Prediction]) -> pd.DataFrame:
     """A row a split; Kendall's tau, percent, of the ranker on narrow and on wide statistics, and between their scores.
 
     Raises BadInput where the two were not judged on the same cells.
@@ -54,3 +90,30 @@ def of_rankers(narrow: Sequence[Prediction], wide: Sequence[Prediction]) -> pd.D
         taus = (metrics.kendall(p.score, p.truth) for p in (few, many))
         lines.append((few.run.split, *taus, metrics.kendall(few.score, many.score)))
     return pd.DataFrame(lines, columns=["split", "narrow", "wide", "agreement"]).set_index("split")
+
+
+def rows(proxies: pd.DataFrame, rankers: pd.DataFrame, data: Data, profile: str) -> list[Row]:
+    """What `compare_proxies` and `compare_rankers` found, as rows; data: those that judge."""
+    rest: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": data.note}
+    made = [
+        Row(TABLE, PROXY_LABELS[str(proxy)], what, "kendall", line[what], n=len(data), **rest)
+        for proxy, line in proxies.to_dict("index").items()
+        for what in ("narrow", "wide", "agreement")
+    ]
+    return made + [
+        row_of_runs(TABLE, "MABN (aligned)", str(what), "kendall", rankers[what].tolist(), **rest) for what in rankers
+    ]
+
+
+def tau_by_width(proxies: pd.DataFrame, width: int = WIDTH) -> Figure:
+    """Two bars a proxy, tau at the own width and at `width` channels, and a mark for the tau between both."""
+    figure = new_figure(7, 3.8)
+    ax = figure.subplots()
+    places = range(len(proxies))
+    ax.barh([p + 0.2 for p in places], proxies["wide"], height=0.38, label="128 channels")
+    ax.barh([p - 0.2 for p in places], proxies["narrow"], height=0.38, label=f"{width} channels")
+    ax.plot(proxies["agreement"], places, "D", color="black", markersize=5, label="between the two")
+    ax.set(yticks=places, yticklabels=[PROXY_LABELS[p] for p in proxies.index], xlabel="Kendall's τ (%)")
+    ax.axvline(0, color="0.5", linewidth=0.8)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure

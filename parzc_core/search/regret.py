@@ -41,3 +41,8 @@ class Entry:
     def of(self, results: pd.DataFrame) -> pd.DataFrame:
         """Its searches among the results of `run_searches`."""
         return results[(results["method"] == self.method) & (results["settings"] == self.settings)]
+
+
+def own_seconds(results: pd.DataFrame) -> pd.Series:
+    """CPU-seconds of each search itself; collecting its statistics, which is done once, is left out."""
+    return results["seconds"].map(lambda parts: sum(parts.values()) - parts.get("collecting", 0))

@@ -1,12 +1,18 @@
 """Node importance against data of which it is known which slot matters."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
+from figure_checks import NODES, check
 from sklearn.ensemble import GradientBoostingRegressor
 
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
+from parzc_core.experiments import fig02_05_importance
 from parzc_core.experiments.fig02_05_importance import GBDTConfig, Importance, node_importance, slotted
+from parzc_core.spaces import nb201
 
 SLOTS = tuple(f"slot{i}" for i in range(8))
 GROUPS = ("first", "first", "first", "middle", "middle", "last", "last", "last")
@@ -128,3 +134,62 @@ def test_bad_input_is_refused(noise: np.ndarray) -> None:
         run(noise[:9], noise[:9, 0])
     with pytest.raises(BadInput, match="test share"):
         GBDTConfig(test_share=1)
+
+
+def test_importance_along_depth_is_labelled_and_whole():
+    rng = np.random.default_rng(0)
+    drawn = {name: (NODES, rng.random(len(NODES))) for name in ("snip", "fisher", "plain", "synflow")}
+    figure = fig02_05_importance.importance_along_depth(drawn)
+    check(figure, ["SNIP", "Fisher", "stage 1", "stage 3", "reduction", "GBDT impurity importance"])
+
+
+def test_importance_bars_have_the_heights_given():
+    height = np.linspace(0, 0.4, len(NODES))
+    fig = fig02_05_importance.importance_along_depth({"snip": (NODES, height)})
+    assert [bar.get_height() for bar in fig.axes[0].containers[0]] == pytest.approx(height.tolist())
+
+
+def test_importance_of_another_length_is_refused():
+    with pytest.raises(BadInput, match="snip"):
+        fig02_05_importance.importance_along_depth({"snip": (NODES, [0.1])})
+
+
+def test_every_slot_lies_in_a_part_of_the_network_and_a_figure_shows_its_proxies():
+    parts = fig02_05_importance.parts_of_the_network()
+    assert list(dict.fromkeys(parts)) == list(fig02_05_importance.STAGES)
+    assert len(parts) == len(nb201.SLOTS)
+    assert set(fig02_05_importance.FIGURES["fig02_importance"]) < set(fig02_05_importance.PROXIES)
+
+
+def test_a_cell_without_a_path_is_not_connected():
+    cells = [
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
+    ]
+    assert fig02_05_importance.connected(cells).tolist() == [False, True]
+
+
+def test_both_tables_and_the_rows_say_what_the_trees_found():
+    one = fig02_05_importance.Importance(
+        ("a", "b"),
+        np.array([0.25, 0.75]),
+        np.array([1.0, 2.0]),
+        pd.DataFrame({"impurity": [25.0, 75.0], "together": [3.0, 4.0]}, index=["stem", "head"]),
+        r2=90.0,
+        kendall=70.0,
+        trained=8,
+        held_out=2,
+    )
+    found = dict.fromkeys(fig02_05_importance.PROXIES, one)
+    table = fig02_05_importance.summary(found)
+    assert table.loc["SNIP"].tolist() == pytest.approx([25, 75, 1, 100, 90, 70])
+    check_ = fig02_05_importance.beside_permutation(found).loc["SNIP"]
+    assert check_.tolist() == pytest.approx([3, 4, 100, 2])
+    assert fig02_05_importance.same_most_important_part(found) == len(found)
+    data: Any = type("Cells", (), {"note": "judged on something", "__len__": lambda self: 10})()
+    config = fig02_05_importance.settings("smoke")
+    rows = fig02_05_importance.rows("fig02_importance", table, data, config, "smoke")
+    assert {row.row for row in rows} == {"Synflow", "GradNorm", "Fisher"}
+    units = {(row.column, row.metric): row.unit for row in rows}
+    assert units["nodes with half of it", "nodes"] == "1"
+    assert units["stem", "impurity_share"] == "%"

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from figure_checks import check
 
 from parzc_core.errors import BadInput
-from parzc_core.experiments.fig06_tsne import line_likeness, share_between, tsne
+from parzc_core.experiments.fig06_tsne import line_likeness, share_between, tsne, tsne_panels
 
 GENERATOR = np.random.default_rng(0)
 SQUARE = GENERATOR.uniform(size=(2000, 2))
@@ -70,3 +71,17 @@ def test_bad_input_is_refused() -> None:
         line_likeness(np.zeros((20, 2)))
     with pytest.raises(BadInput, match="3 labels"):
         share_between(SQUARE, np.arange(3))
+
+
+def test_the_panels_are_labelled_and_whole():
+    rng = np.random.default_rng(0)
+    points = {name: rng.normal(size=(300, 2)) for name in ("snip", "grasp", "mine")}
+    check(
+        tsne_panels(points, rng.normal(90, 2, 300)),
+        ["SNIP", "GraSP", "mine", "accuracy (%)", "t-SNE dimension 1 (no unit)"],
+    )
+
+
+def test_an_embedding_of_another_length_is_refused():
+    with pytest.raises(BadInput, match="snip"):
+        tsne_panels({"snip": np.zeros((4, 2))}, np.zeros(5))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from figure_checks import check
 
 from parzc_core.errors import BadInput
 from parzc_core.experiments.fig07_bayesian_weights import neuron_weights
@@ -42,3 +43,10 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         neuron_weights(MU[0], MU[0])
     with pytest.raises(BadInput, match="spreads of shape"):
         neuron_weights(MU, MU[:, :3])
+
+
+def test_the_panels_are_labelled_and_whole():
+    rng = np.random.default_rng(0)
+    figure = neuron_weights(rng.normal(0, 0.1, (21, 16)), rng.uniform(0.01, 0.05, (21, 16)))
+    said = ["neuron 1", "neuron 21", "weight value", "sampled weights", "learned means", "mean learned spread, ± 1 std"]
+    check(figure, said)

@@ -3,31 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from nds_stores import ARCHS, TRUTH, data
 
-from parzc_core.collecting.labelled import Data
-from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
 from parzc_core.experiments import nds_nb301
 from parzc_core.runs import proxies as proxies_
 from parzc_core.storage.rows import Row
-from parzc_core.storage.statistics import Collection
-
-ARCHS = [f"arch{i}" for i in range(30)]
-TRUTH = np.linspace(80, 95, len(ARCHS))
-
-
-def data() -> Data:
-    """snip and synflow rise with accuracy, as one node each; params is constant but for one network, nwot has a NaN."""
-    statistics = [
-        NodeStatistics(
-            ("a", "b"), ("snip", "synflow"), np.array([[i, 1.0], [2.0 * i, i]]), np.ones(2, dtype=np.int64), (0, 1)
-        )
-        for i in range(len(ARCHS))
-    ]
-    scores = pd.DataFrame({"params": [1.0] * 29 + [2.0], "nwot": [np.nan, *range(29)]}, index=ARCHS, dtype=float)
-    collection = Collection(ARCHS, statistics, scores, {})
-    none = np.zeros(0)
-    return Data(collection, TRUTH, TRUTH, "val", "judged on made-up accuracy", none, none)
 
 
 def published() -> pd.DataFrame:
@@ -47,18 +28,18 @@ def published() -> pd.DataFrame:
 
 
 def test_each_proxy_is_compared_cell_by_cell() -> None:
-    got = nds_nb301.of_published(data(), published(), resamples=50)
+    got = nds_nb301.beside_published(data(), published(), resamples=50)
     assert list(got.index) == ["snip", "synflow", "nwot"]  # what both have, as the paper orders them
     assert got.loc["snip", ["kendall", "spearman", "ours", "theirs"]].tolist() == pytest.approx([-100, -100, 100, -100])
     assert got.loc["nwot", ["kendall", "n"]].tolist() == pytest.approx([100, 29])  # one of ours is not a number
     assert abs(got.loc["synflow", "kendall"]) < 40
     assert got.loc["synflow", "ci_low"] < got.loc["synflow", "kendall"] < got.loc["synflow", "ci_high"]
     with pytest.raises(BadInput, match="without 1 of 30 collected architectures, such as arch7"):
-        nds_nb301.of_published(data(), published().drop("arch7"))
+        nds_nb301.beside_published(data(), published().drop("arch7"))
 
 
 def test_rows_say_what_was_compared_with_what() -> None:
-    agreement = nds_nb301.of_published(data(), published(), resamples=50)
+    agreement = nds_nb301.beside_published(data(), published(), resamples=50)
     rows = {(r.row, r.column): r for r in nds_nb301.rows_of_published("nds_nb301", agreement, "smoke", "a note")}
     assert len(rows) == 9
     assert rows["SNIP", "ours and published"].value == pytest.approx(-100)
@@ -86,7 +67,7 @@ def test_node_counts_are_those_of_networks() -> None:
 
 def test_the_figure_shows_both_or_says_why_not() -> None:
     counts = pd.DataFrame({key: [500.0, 600.0] for key in nds_nb301.COUNTS}, index=["DARTS", "ENAS"])
-    agreement = nds_nb301.of_published(data(), published(), resamples=50)
+    agreement = nds_nb301.beside_published(data(), published(), resamples=50)
     drawn = nds_nb301.nds_overview(counts, agreement).axes[1]
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["SNIP", "Synflow", "NWOT"]
     widths = [bar.get_width() for bar in drawn.patches]

@@ -37,18 +37,18 @@ def test_variants_differ_from_the_base_in_one_seed_and_the_kind_of_image():
     assert len({v.folder() for v in VARIANTS}) == 14
 
 
-def test_missing_names_the_command():
+def test_what_is_not_there_comes_with_its_command():
     write(BASE)
     absent = Variant("noise", 1, 0)
-    found = stability.missing((BASE, absent), CELLS)
+    found = stability.commands_to_collect((BASE, absent), CELLS)
     assert list(found) == ["noise-batch1-init0"]
     words = found["noise-batch1-init0"]
     assert words.startswith("parzc collect ")
     for part in ("--images noise", "--batch-seed 1", "--init-seed 0", "--cells 1000", "--share-isomorphic"):
         assert f"{part} " in words
     assert words.endswith("--out results/statistics/nb201/stability/noise-batch1-init0")
-    assert list(stability.missing((BASE,), CELLS + 1)) == [BASE.name]  # too few count as missing
-    assert "--out" not in stability.missing((BASE,), CELLS + 1)[BASE.name]
+    assert list(stability.commands_to_collect((BASE,), CELLS + 1)) == [BASE.name]  # too few count as missing
+    assert "--out" not in stability.commands_to_collect((BASE,), CELLS + 1)[BASE.name]
 
 
 def test_read_gives_the_variants_that_are_there_the_base_first():
@@ -116,18 +116,18 @@ def test_taus_are_scipys_of_the_sums_over_nodes(few):
             assert table.loc[proxy, variant.name] == pytest.approx(expected)
 
 
-def test_agreement_is_the_mean_tau_over_the_pairs():
+def test_taus_between_variants_are_means_over_the_pairs():
     for variant in INITS:
         write(variant)
-    table = stability.agreement(stability.read(INITS, CELLS))
+    table = stability.taus_between(stability.read(INITS, CELLS))
     assert list(table.columns) == ["real, init"]
     sums = [made_up(v)[:, 5].sum(axis=1) for v in INITS]
     expected = [scipy.stats.kendalltau(a, b).statistic for a, b in itertools.combinations(sums, 2)]
     assert table.loc[NODE_PROXIES[5], "real, init"] == pytest.approx(100 * np.mean(expected))
 
 
-def test_agreement_of_equal_statistics_is_whole_and_real_meets_noise(few):
-    assert list(stability.agreement(few)) == [
+def test_taus_between_equal_statistics_is_whole_and_real_meets_noise(few):
+    assert list(stability.taus_between(few)) == [
         "real, init",
         "real, batch",
         "noise, init",
@@ -135,7 +135,7 @@ def test_agreement_of_equal_statistics_is_whole_and_real_meets_noise(few):
         "real to noise",
     ]
     write(INITS[2], made_up(BASE))
-    table = stability.agreement(stability.read((BASE, INITS[2]), CELLS))
+    table = stability.taus_between(stability.read((BASE, INITS[2]), CELLS))
     assert table["real, init"].tolist() == pytest.approx([100.0] * 8)
 
 

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from stability_stores import CELLS, made_up, stores_in, write, write_few
 
-from parzc_core import encoding, training
+from parzc_core import encoding
 from parzc_core.errors import BadInput
 from parzc_core.experiments import stability
 from parzc_core.experiments.stability import BASE, FEW, Variant
@@ -46,7 +46,7 @@ def test_carry_over_reads_what_was_stored(few, tmp_path, monkeypatch):
     }
     assert len(first) == 2 * len(rows)
     assert first["kendall"].between(-100, 100).all()
-    monkeypatch.setattr(training, "fit_many", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(rankers, "fit_many", lambda *_, **__: pytest.fail("trained again"))
     assert carry_over(RUN, variants, 2, store).equals(first)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         carry_over(dataclasses.replace(RUN, epochs=3), variants, 2, store)
@@ -111,7 +111,7 @@ def test_learned_spread_is_stored(few, tmp_path, monkeypatch):
     assert -5.1 < first["rho"][0] <= first["rho"][1] < -4.9  # hardly moved in two epochs
     other = learned_spread(RUN, 2, 0.0, store)
     assert not np.array_equal(other["spread"], first["spread"])  # weight decay is part of the key
-    monkeypatch.setattr(training, "fit_many", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(rankers, "fit_many", lambda *_, **__: pytest.fail("trained again"))
     again = learned_spread(RUN, 2, 1e-3, store)
     assert np.array_equal(again["spread"], first["spread"])
     for odd in ({"encoding": "paper"}, {"parts": ("Mixer",)}):

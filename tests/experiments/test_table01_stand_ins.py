@@ -5,11 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nds_stores
 import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core.collecting import labelled
 from parzc_core.collecting.labelled import Data
 from parzc_core.experiments import table01_stand_ins
 from parzc_core.experiments.table01_stand_ins import (
@@ -33,8 +33,8 @@ def there(monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]) -> list[tuple
         asked.append(arguments)
         return SizedData(arguments[2])
 
-    monkeypatch.setattr(labelled, "judgeable", lambda space, *_: counts.get(space, 0))
-    monkeypatch.setattr(labelled, "load", load)
+    monkeypatch.setattr(table01_stand_ins, "judgeable", lambda space, *_: counts.get(space, 0))
+    monkeypatch.setattr(table01_stand_ins, "load", load)
     monkeypatch.setattr(nds_networks, "ceiling", lambda space: 62.5)
     return asked
 
@@ -143,6 +143,5 @@ def test_rows_are_means_over_splits_under_the_name_of_what_judges(
 
 @pytest.fixture
 def made_up() -> Data:
-    from test_nds_comparison import data
-
-    return data()
+    """Thirty architectures whose statistics order them as their accuracy does."""
+    return nds_stores.data()

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parzc_core import paths
+from parzc_core.collecting import labelled
 from parzc_core.collecting.labelled import load
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect
 from parzc_core.experiments import table01_zero_cost_proxies as table01
-from parzc_core.runs import predictions, proxies, rankers
+from parzc_core.runs import proxies
 from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.spaces import nds
 
@@ -31,8 +33,8 @@ def genotype(arch: str) -> dict:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
-    for module in (rankers, predictions, table01):
-        monkeypatch.setattr(module, "STATISTICS", tmp_path / "statistics")
+    for module in (paths, labelled, table01):
+        monkeypatch.setattr(module, "STATISTICS", tmp_path / "statistics", raising=False)
     load.cache_clear()
     return tmp_path
 

@@ -1,8 +1,6 @@
-"""Stored searches, the rows of Tables 3 and 9, and the figures."""
+"""Tables 3 and 9: their plan, their rows, and the figures."""
 
 import dataclasses
-import io
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,104 +12,25 @@ import pytest
 from search_toys import separable
 
 from parzc_core import labels, paper
-from parzc_core.drawing.searches import FLOOR, LINES, one_search, regret_curves
+from parzc_core.drawing.searches import LINES, regret_curves
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.experiments import table03_09_search as table03_09
-from parzc_core.experiments.table03_09_search import CHARGED, panels
-from parzc_core.files import fetch, pickles, registry
-from parzc_core.files.pickles import UnsafePickle
+from parzc_core.experiments.table03_09_search import CHARGED, one_search, panels
 from parzc_core.labels import nb201_12_epochs
-from parzc_core.labels.nb201_12_epochs import EPOCHS
 from parzc_core.report import comparison
 from parzc_core.search import METHODS, method, runs
 from parzc_core.search.benchmark import FULL, Budget
 from parzc_core.search.judge import Judge
 from parzc_core.search.methods import bohb
-from parzc_core.search.regret import curves
-from parzc_core.search.runs import SearchRun, run_searches, runs_in, seconds_for
 from parzc_core.storage import rows as results
-from parzc_core.storage.run_store import RunStore
-
-RUNS = [SearchRun("random", evaluations=9, seed=seed) for seed in range(3)]
-
-
-# Stored searches.
-
-
-def test_only_what_is_missing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = tmp_path / "runs.jsonl"
-    first = run_searches(RUNS[:2], store)
-    ran: list[SearchRun] = []
-    searched = runs._searched
-    monkeypatch.setattr(runs, "_searched", lambda task: (ran.extend(task), searched(task))[1])
-    both = run_searches([*RUNS, RUNS[0]], store)
-    assert ran == [RUNS[2]]
-    pd.testing.assert_frame_equal(both.iloc[:2], first)
-    assert both["arch"][3] == both["arch"][0]
-    assert len(RunStore(store)) == 3
-
-
-def test_a_stored_search_is_the_search(tmp_path: Path) -> None:
-    row = run_searches([SearchRun("evolution", evaluations=30, seed=4)], tmp_path / "runs.jsonl").iloc[0]
-    benchmark = runs.benchmark("nb201", "cifar10", FULL)
-    found = method("evolution").run(benchmark, Budget(evaluations=30), 4)
-    assert (row["arch"], row["val"]) == (found.chosen, benchmark.full_accuracy(found.chosen))
-    assert row["cost"] == pytest.approx(found.cost, abs=0.1)
-    assert (row["trainings"], row["repeats"], row["ended"]) == (30, found.repeats, "all evaluations spent")
-    assert [step.arch for step in found.incumbents()] == [benchmark.table.archs[p] for p, _, _ in row["incumbents"]]
-
-
-@pytest.mark.parametrize(
-    "other",
-    [{"seed": 1}, {"evaluations": 8}, {"seconds": 1e5}, {"dataset": "cifar100"}, {"settings": (("sample", 4),)}],
-)
-def test_another_configuration_has_another_key(other: dict[str, Any]) -> None:
-    usual = {"method": "evolution", "evaluations": 9}
-    assert runs.search_key(SearchRun(**usual)) != runs.search_key(SearchRun(**{**usual, **other}))
-    assert runs.search_key(SearchRun(**usual, settings=(("sample", 3),))) == runs.search_key(SearchRun(**usual))
-
-
-def test_other_labels_have_another_key() -> None:
-    one, other = separable(), separable(dataset="cifar10")
-    assert one.fingerprint() == other.fingerprint()
-    other.table.fidelities[FULL].accuracy[7] += 1e-6
-    assert one.fingerprint() != other.fingerprint()
-
-
-def test_budgets_and_runs() -> None:
-    assert seconds_for("cifar10", 12) == 12_000  # Table 3
-    assert seconds_for("cifar10", 200) == 200_000
-    for dataset in runs.SECONDS:
-        benchmark = runs.benchmark("nb201", dataset, FULL)
-        pays_for = seconds_for(dataset, FULL) / benchmark.table.fidelities[FULL].seconds.mean()
-        assert pays_for == pytest.approx(109.4, rel=0.01)
-    with pytest.raises(BadInput, match="svhn"):
-        seconds_for("svhn", 200)
-    assert min(runs_in("standard", name) for name in ("random", "evolution", "reinforce")) >= 100
-    assert runs_in("smoke", "parzc") == 1
-
-
-# Curves.
-
-
-def test_regret_is_a_step_function_of_cost(tmp_path: Path) -> None:
-    found = run_searches(RUNS[:1], tmp_path / "runs.jsonl")
-    steps = method("random").run(runs.benchmark("nb201", "cifar10", FULL), Budget(evaluations=9), 0).table()
-    at = steps["cost"].to_numpy()
-    regret = curves(found, np.array([at[0] - 1, *(at + 0.1)]))
-    assert np.isnan(regret[0, 0])
-    np.testing.assert_allclose(regret[0, 1:], 91.6067 - steps["best"], atol=1e-3)
-    later = curves(found, at + 0.1 + sum(found["seconds"][0].values()), charged=True)
-    np.testing.assert_allclose(later, regret[:, 1:])
-
-
-# Tables.
 
 
 @pytest.fixture
 def made() -> pd.DataFrame:
     """Results of two seeds of every planned search of the smallest profile, none of which was run."""
-    plan = [dataclasses.replace(run, seed=seed) for run in table03_09.planned("smoke") if run.seed == 0 for seed in (0, 1)]
+    plan = [
+        dataclasses.replace(run, seed=seed) for run in table03_09.planned("smoke") if run.seed == 0 for seed in (0, 1)
+    ]
     records = []
     for run in plan:
         benchmark = runs.benchmark(run.space, run.dataset, run.epochs)
@@ -241,9 +160,6 @@ def test_every_method_is_in_the_tables() -> None:
         assert {run.method for run in table03_09.planned("full")} == set(METHODS)
 
 
-# Figures.
-
-
 def test_the_figure_holds_all_methods(made: pd.DataFrame) -> None:
     found = panels(made, "smoke")
     assert {column for _, column in found} == set(table03_09.COLUMNS.values())
@@ -260,21 +176,6 @@ def test_the_figure_holds_all_methods(made: pd.DataFrame) -> None:
     )  # two have a second line each
 
 
-def test_what_is_drawn_is_the_mean() -> None:
-    grid = np.array([1.0, 10, 100])
-    regrets = np.array([[np.nan, 4, 0], [8, 2, 0]])
-    ax = regret_curves({("a", "b"): {"REA": (grid, regrets)}}).axes[0]
-    (line,) = ax.lines
-    assert np.asarray(line.get_xdata()).tolist() == [10, 100]
-    assert np.asarray(line.get_ydata()).tolist() == [3, FLOOR]
-    with pytest.raises(BadInput, match="no panel"):
-        regret_curves({})
-    with pytest.raises(BadInput, match="expected of"):
-        regret_curves({("a", "b"): {"Hill climbing": (grid, regrets)}})
-    with pytest.raises(BadInput, match=r"\[runs, points\]"):
-        regret_curves({("a", "b"): {"REA": (grid, regrets[:, :2])}})
-
-
 def test_one_search_is_drawn_step_by_step() -> None:
     steps = method("random").run(separable(), Budget(evaluations=30), 0).table()
     ax = one_search(steps, 92.0, "random search").axes[0]
@@ -282,32 +183,3 @@ def test_one_search_is_drawn_step_by_step() -> None:
     np.testing.assert_array_equal(dots.get_ydata(), steps["accuracy"])
     np.testing.assert_array_equal(best.get_ydata(), steps["accuracy"].cummax())
     assert set(np.asarray(optimum.get_ydata())) == {92.0}
-
-
-# The table of the 12-epoch training, as its authors pickled it.
-
-
-def test_a_pickle_that_is_no_such_table_is_refused() -> None:
-    for content in (pickle.dumps({"cifar10-val": [1.0]}), pickle.dumps(io.BytesIO), b"\x80\x04"):
-        with pytest.raises(UnsafePickle, match=r"mini\.pd"):
-            pickles.loads_table(content, "mini.pd")
-
-
-def test_both_files_hold_the_same() -> None:
-    found = {
-        path
-        for path in (
-            fetch.locate(registry.NB201_12_EPOCHS),
-            *fetch.places(registry.entry(nb201_12_epochs.PINNED)).values(),
-        )
-        if path is not None and path.is_file()
-    }
-    if not found:
-        pytest.skip("no 12-epoch labels")
-    read = [nb201_12_epochs._table(path) for path in found]
-    for table in read:
-        pd.testing.assert_frame_equal(table, read[0], rtol=0, atol=0)
-        assert list(table.columns) == list(runs.SECONDS)
-        assert table.iloc[0].tolist() == pytest.approx([63.364, 31.84, 18.4667])
-        assert set(table.index) == set(runs.benchmark("nb201", "cifar10", FULL).table.archs)
-    assert EPOCHS == nb201_12_epochs.EPOCHS

@@ -98,14 +98,14 @@ def test_what_is_collected_so_far_is_searched_and_the_rest_named(stores) -> None
     write("search", count=20)
     assert len(table04.read("search").archs) == 20
     assert len(table04.read("search", 20).archs) == 20
-    commands = table04.missing()
+    commands = table04.commands_to_collect()
     assert "--most-parameters 6200000.0" in commands["search: 20 of 25"]
     assert "--sample labelled" in commands["labelled: 0 of 40"]
 
 
 def test_rows_are_counted_found_or_quoted_with_a_reason(stores) -> None:
     ranked = pd.DataFrame({"arch": ["a"], "score": [1.0], "spread": [0.1], "parameters": [6_050_000]})
-    found = table04.Found(ranked, {"collecting": 3600.0, "training": 36.0, "ranking": 0.0})
+    found = table04.SearchResult(ranked, {"collecting": 3600.0, "training": 36.0, "ranking": 0.0})
     rows = table04.count_rows(PRINTED, "smoke") + table04.found_rows(found, "smoke", "made up")
     rows += table04.quoted_rows(PRINTED, rows, "smoke")
     by_cell = {(row.row, row.column): row for row in rows}
@@ -123,10 +123,10 @@ def test_rows_are_counted_found_or_quoted_with_a_reason(stores) -> None:
 def test_small_images_are_compared_node_by_node(stores) -> None:
     write("labelled")
     one = table04.read("labelled")
-    assert table04.agreement(one, one).tolist() == pytest.approx([100.0] * len(PAPER_PROXIES))
+    assert table04.small_against_large(one, one).tolist() == pytest.approx([100.0] * len(PAPER_PROXIES))
     shuffled = dataclasses.replace(one, archs=one.archs[::-1])
     with pytest.raises(BadInput, match="hold other architectures"):
-        table04.agreement(one, shuffled)
+        table04.small_against_large(one, shuffled)
 
 
 def test_bad_searches_are_refused(stores) -> None:

@@ -1,17 +1,28 @@
-"""Table 7: what each profile runs, that stored runs are those of the plan, and its rows."""
+"""Table 7: what each profile runs, that stored runs are those of the plan, its rows, and the figure of failed trainings."""
 
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from parzc_core import paper, paths
+from parzc_core.errors import BadInput
 from parzc_core.experiments import table07_losses as table07
-from parzc_core.runs import rankers
+from parzc_core.experiments.table07_losses import failed_trainings
+from parzc_core.labels.nb101_failed import CHANCE
 from parzc_core.runs.rankers import identity
 
-FULL = table07.planned("full", None, 178, 32)
+
+def planned(profile: str) -> table07.Plan:
+    """The plan where all cells that Tables 2 and 7 read are collected and labelled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table07, "load", lambda *_: range(11_000))
+        return table07.planned(profile)
+
+
+FULL = planned("full")
 
 
 def test_the_losses_are_those_of_the_paper_each_a_sum_with_weights_of_one():
@@ -35,7 +46,7 @@ def test_full_has_ten_splits_of_all_losses_on_both_kinds_of_labels():
 
 
 def test_standard_is_a_part_of_it_trained_for_fewer_epochs():
-    plan = table07.planned("standard", None, 178, 32)
+    plan = planned("standard")
     assert set(plan) < set(FULL)
     assert {run.epochs for runs in plan.values() for run in runs} == {88}  # 1,600 steps of 18 batches
 
@@ -54,7 +65,7 @@ def test_committed_runs_are_those_of_the_plan():
 def test_rows_are_means_over_splits_in_the_columns_of_what_is_varied(monkeypatch):
     labels = {"mean": ("reproduced", "published labels"), "trained": ("recreated", "inferred labels")}
     monkeypatch.setattr(
-        rankers,
+        table07,
         "data_of",
         lambda run: SimpleNamespace(origin=labels[run.seeds][0], note=labels[run.seeds][1], __len__=None),
     )
@@ -75,3 +86,28 @@ def test_rows_are_means_over_splits_in_the_columns_of_what_is_varied(monkeypatch
     assert left_out.note.endswith("inferred labels")
     taus = table07.by_row(results, "trained")
     assert taus.to_dict("list") == {"MSE": [60.0, 70.0]}
+
+
+MEAN = pd.Series([90.0, 91.0, 92.0, (2 * 90 + CHANCE) / 3, (90 + 2 * CHANCE) / 3, CHANCE])
+TAUS = pd.DataFrame({"printed": [65.0, 66.0], "published labels": [62.0, 69.0]}, index=["MSE", "Rank"])
+
+
+def test_every_cell_is_in_the_histogram_of_its_failures_and_every_tau_is_drawn() -> None:
+    fig = failed_trainings(MEAN, TAUS)
+    left, right = fig.axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == [
+        "all three trained: 3 cells",
+        "one of three failed: 1 cells",
+        "two failed: 1 cells",
+        "all failed: 1 cells",
+    ]
+    assert sum(patch.get_height() for patch in left.patches) == len(MEAN)  # none falls outside the bins
+    assert [text.get_text() for text in right.get_yticklabels()] == ["MSE", "Rank"]
+    for line, name in zip(right.lines, TAUS, strict=True):
+        assert line.get_label() == name
+        np.testing.assert_array_equal(line.get_xdata(), TAUS[name])
+
+
+def test_more_kinds_of_label_than_marks_are_refused() -> None:
+    with pytest.raises(BadInput, match="got 4 kinds of label"):
+        failed_trainings(MEAN, pd.concat([TAUS, TAUS], axis=1))

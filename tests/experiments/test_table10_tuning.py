@@ -41,7 +41,7 @@ OTHER = {"n_layers": 1, "pine_hidden": 9, "d_word_model": 48, "d_inner": 6, "epo
 @pytest.fixture
 def see(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Data], None]]:
     """Gives the study other data than the stored."""
-    yield lambda data: monkeypatch.setattr(rankers_, "data_of", lambda base: data)
+    yield lambda data: monkeypatch.setattr(RankerRun, "data", property(lambda base: data))
     objective.objective.cache_clear()
 
 

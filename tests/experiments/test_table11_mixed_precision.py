@@ -1,6 +1,8 @@
-"""Table 11 end to end on a tiny plan: built, resumed, judged as rows; and the ranking of a user's own network."""
+"""Table 11: the benchmark on a tiny plan, how scores are judged, and the rows."""
 
 import json
+import pickle
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,18 +10,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import torch
-from test_mixed_quantizer import small
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from parzc_core import cli, paper
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.experiments.table11_mixed_precision import TABLE, learned_scores, proxy_scores, published_rows, rows
-from parzc_core.quantization import ground_truth
-from parzc_core.quantization.bits import BitConfiguration, size_in_bits
+from parzc_core.experiments.table11_mixed_precision import (
+    TABLE,
+    front,
+    learned_scores,
+    picks,
+    proxy_scores,
+    published_rows,
+    rows,
+    spearman_at,
+    unseen,
+)
+from parzc_core.files.pickles import UnsafePickle
+from parzc_core.mabn import SIZES, MABNConfig
+from parzc_core.quantization import ground_truth, mq_bench
+from parzc_core.quantization.bits import BitConfiguration, sample, size_in_bits
 from parzc_core.quantization.ground_truth import PLANS, Plan, Recreated, recreate
+from parzc_core.quantization.network import ResNet18
 from parzc_core.quantization.own import rank_configurations
 from parzc_core.quantization.quantizer import calibrate, quantize
+from parzc_core.quantization.rankers import bits_alone, linear, parzc
+from parzc_core.ranker import ModelConfig
+from parzc_core.storage.run_store import RunStore
+from parzc_core.training import TrainingConfig, fit
 
 TINY = replace(PLANS["tiny"], recipe=replace(PLANS["tiny"].recipe, epochs=1, width=4, limit=128), count=24)
 
@@ -108,7 +129,9 @@ class Known:
 
 
 def test_a_users_own_network() -> None:
-    network = small()
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+    )
     loader = [(torch.randn(8, 1, 6, 6), torch.arange(8) % 3)]
     table = rank_configurations(network, loader, choices=(2, 4, 6), count=12)
     assert table["HAWQ-V2"].is_monotonic_decreasing
@@ -143,3 +166,133 @@ def test_the_command(
     assert "24 configurations" in capsys.readouterr().out
     assert cli.main(["mixed-precision", "--plan", "cifar10"]) == 2
     assert "unknown plan 'cifar10'" in capsys.readouterr().err
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(10, 80), st.integers(0, 500), st.sampled_from([20, 50, 100]))
+def test_spearman_at_is_scipys_among_the_best(n: int, seed: int, top: int) -> None:
+    score, accuracy = np.random.default_rng(seed).normal(size=(2, n))
+    k = n * top // 100
+    for by, values in (("score", score), ("accuracy", accuracy)):
+        best = sorted(range(n), key=lambda i: -values[i])[:k]
+        expected = 100 * scipy.stats.spearmanr(score[best], accuracy[best]).statistic
+        assert spearman_at(score, accuracy, top, by) == pytest.approx(expected, nan_ok=True)
+    assert spearman_at(accuracy, accuracy, top) == pytest.approx(100)
+    assert spearman_at(-accuracy, accuracy, top) == pytest.approx(-100)  # signed, and the top is the method's own
+
+
+def test_spearman_at_refuses() -> None:
+    x = np.arange(10.0)
+    with pytest.raises(BadInput, match="top=10"):
+        spearman_at(x, x, 10)
+    with pytest.raises(BadInput, match="all finite"):
+        spearman_at(np.where(x > 8, np.nan, x), x, 100)
+    with pytest.raises(UnknownName, match="order of the top"):
+        spearman_at(x, x, 50, by="size")
+
+
+def test_a_held_out_configuration_is_never_learned_from(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    features, accuracy = rng.normal(size=(43, 3)).astype(np.float32), rng.normal(size=43)
+    seen_by: list[set[float]] = []
+
+    def spy(parts, targets, wanted, seeds):  # type: ignore[no-untyped-def]
+        assert len(parts) == 10
+        seen_by.extend(set(target) for target in targets)
+        return [np.full(len(wanted), float(i)) + wanted[:, 0] for i in range(len(parts))]
+
+    store = RunStore(tmp_path / "rankers.jsonl")
+    predicted, _ = unseen(features, accuracy, spy, repeats=2, store=store, key={"who": "spy"})
+    assert predicted.shape == (2, 43)
+    assert all(len(seen) in (38, 39) for seen in seen_by)
+    for value in accuracy:
+        assert sum(value not in seen for seen in seen_by) == 2  # held out once a repeat
+    # A ranker's own offset is taken off: 0 to 9 above would else order the folds.
+    assert np.corrcoef(predicted[0], features[:, 0])[0, 1] > 0.97
+    assert not np.allclose(predicted[0], predicted[1])
+    assert np.array_equal(unseen(features, accuracy, None, 2, store=store, key={"who": "spy"})[0], predicted)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        unseen(features, accuracy, None, 2, store=store, key={"who": "another"})  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="30 folds"):
+        unseen(features, accuracy, spy, 1, folds=30)
+
+
+def of_bits() -> tuple[np.ndarray, np.ndarray]:
+    bits = bits_alone(sample(ResNet18(width=4), 120))
+    assert bits.shape == (120, 42)
+    return bits, bits @ np.linspace(0, 1, 42) ** 3
+
+
+def test_the_linear_ranker_finds_a_linear_truth() -> None:
+    bits, truth = of_bits()
+    found = linear([bits[:80], bits[:81]], [truth[:80], truth[:81]], bits, [0, 1])
+    assert [len(scores) for scores in found] == [120, 120]
+    assert min(scipy.stats.spearmanr(scores[81:], truth[81:]).statistic for scores in found) > 0.95
+
+
+def test_parzc_is_mabn_on_standardised_columns_each_in_its_place() -> None:
+    """Against `fit`, one ranker at a time; of two that have as many configurations the seed decides."""
+    bits, truth = of_bits()
+    parts = [slice(0, 40), slice(0, 41), slice(1, 42)]
+    found = parzc([bits[part] for part in parts], [truth[part] for part in parts], bits, [0, 1, 2], epochs=2)
+    mean, std = bits[:40].mean(axis=0), bits[:40].std(axis=0)
+    scaled = ((bits - mean) / np.where(std > 0, std, 1)).astype(np.float32)
+    mabn = MABNConfig(42, **SIZES["tiny"])  # type: ignore[arg-type]
+    alone = fit(scaled[:40], truth[:40], TrainingConfig(ModelConfig(("Mixer", "BN"), mabn), 2), seed=0)
+    np.testing.assert_allclose(found[0], alone.predict(scaled), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(found[1], found[2])
+
+
+def test_front_and_picks() -> None:
+    size, accuracy = np.array([4.0, 1.0, 3.0, 2.0, 1.0]), np.array([80.0, 50.0, 90.0, 60.0, 55.0])
+    assert front(size, accuracy).tolist() == [4, 3, 2]
+    assert picks(np.array([9.0, 1, 2, 3, 0]), size, [1, 2, 3.5, 4]).tolist() == [1, 3, 3, 0]
+    with pytest.raises(BadInput, match=r"budget of 0\.5 bits"):
+        picks(size, size, [0.5, 2])
+
+
+class TestPublishedFile:
+    def write(self, tmp_path: Path, content: object) -> Path:
+        path = tmp_path / "mqbench101" / "PTQ-GT.pkl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(pickle.dumps(content))
+        return path
+
+    def test_is_read_from_text_and_lists(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PARZC_DATA", str(tmp_path))
+        assert mq_bench.read() is None
+        row = [4, 3, 2] * 6
+        content = {
+            0: {"bit_cfg": str(row), "acc": 68.5},
+            1: {"bit_cfg": str(tuple(row)), "acc": 1},
+            2: {"bit_cfg": row, "acc": 2},
+        }
+        self.write(tmp_path, content)
+        found = mq_bench.read()
+        assert found is not None
+        assert found.bits.tolist() == [row] * 3
+        assert found.accuracy.tolist() == [68.5, 1, 2]
+
+    def test_other_content_is_one_clear_error(self, tmp_path: Path) -> None:
+        good = {"bit_cfg": [4] * 18, "acc": 60.0}
+        for entry in ({**good, "bit_cfg": [4] * 17}, {**good, "bit_cfg": [1] * 18}, {**good, "acc": 101}):
+            with pytest.raises(BadInput, match="expected 18 from 2 to 8"):
+                mq_bench.read(self.write(tmp_path, {0: good, 1: entry}))
+        for entry in ({"acc": 60.0}, [4] * 18, {**good, "bit_cfg": "four"}):
+            with pytest.raises(BadInput, match="entry 1 is"):
+                mq_bench.read(self.write(tmp_path, {0: good, 1: entry}))
+        with pytest.raises(BadInput, match="expected a dict"):
+            mq_bench.read(self.write(tmp_path, [good]))
+        with pytest.raises(UnsafePickle):
+            mq_bench.read(self.write(tmp_path, OrderedDict({0: good})))
+
+    def test_sizes(self) -> None:
+        ones = np.ones((1, 18), dtype=np.int64)
+        every = sum(p.numel() for name, p in ResNet18(1000, 3).named_parameters() if p.ndim > 1)
+        assert mq_bench.sizes(ones).tolist() == [every]
+        fc, block = ones.copy(), ones.copy()
+        fc[0, 17], block[0, 6] = 2, 2  # the second layer of the second stage's first block, with the 1x1 beside it
+        assert mq_bench.sizes(fc) - every == 512 * 1000
+        assert mq_bench.sizes(block) - every == 9 * 128 * 128 + 64 * 128
+        with pytest.raises(BadInput, match="expected \\[n, 18\\]"):
+            mq_bench.sizes(ones[:, :5])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from parzc_core import labels, metrics, paths
+from parzc_core.collecting import labelled
 from parzc_core.collecting.labelled import Data, folder_name, load
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect, command
@@ -44,7 +45,8 @@ def statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _use(statistics: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     truth = pd.Series(np.linspace(80, 94, len(CELLS)), index=CELLS)
-    monkeypatch.setattr(paths, "STATISTICS", statistics)
+    for module in (paths, labelled):
+        monkeypatch.setattr(module, "STATISTICS", statistics, raising=False)
     monkeypatch.setattr(labels, "judge", lambda *_: (truth, "test", {"note": "judged on made-up accuracy"}))
     monkeypatch.setattr(labels, "learned", lambda *_: (truth, "test", {"note": "learns from made-up accuracy"}))
     load.cache_clear()
@@ -78,11 +80,9 @@ def test_a_row_says_both_what_was_learned_from_and_what_judges() -> None:
     assert both()[0].note == "learns from made-up accuracy; judged on made-up accuracy"
 
 
-def test_a_narrow_and_a_wide_run_are_different_runs_and_old_keys_stay() -> None:
+def test_a_narrow_and_a_wide_run_are_different_runs() -> None:
     run = RankerRun("nb101", cells=20, train=10)
-    assert rankers.run_key(run) != rankers.run_key(dataclasses.replace(run, width=8))
-    assert not {"width", "batch_size"} & set(rankers.identity(run))
-    assert rankers.identity(dataclasses.replace(run, batch_size=20))["batch_size"] == 20
+    assert run.key() != dataclasses.replace(run, width=8).key()
 
 
 def test_inputs_have_room_for_the_papers_249_numbers() -> None:
@@ -94,18 +94,18 @@ def test_inputs_have_room_for_the_papers_249_numbers() -> None:
     assert inputs.operations.shape == (len(CELLS), 7)
 
 
-def test_of_proxies_compares_the_same_cells() -> None:
+def test_compare_proxies_compares_the_same_cells() -> None:
     narrow, wide = both()
-    table = width_nb101.of_proxies(narrow, wide, nb101.SLOTS)
+    table = width_nb101.compare_proxies(narrow, wide, nb101.SLOTS)
     sums = [np.array([one.of("snip").sum() for one in d.collection.statistics[:20]]) for d in (narrow, wide)]
     assert table.loc["snip", "agreement"] == metrics.kendall(*sums)
     assert table.loc["snip", "narrow"] == metrics.kendall(sums[0], narrow.judged[:20])
     assert table.loc["l2_norm", "agreement"] > 50  # by the shapes of the layers alone
     assert table["nodes"].between(-100, 100).all()
-    same = width_nb101.of_proxies(wide, wide, nb101.SLOTS)
+    same = width_nb101.compare_proxies(wide, wide, nb101.SLOTS)
     assert (same[["agreement", "nodes"]] > 100 - 1e-9).all(axis=None)
     with pytest.raises(BadInput, match="other cells"):
-        width_nb101.of_proxies(wide, narrow, nb101.SLOTS)
+        width_nb101.compare_proxies(wide, narrow, nb101.SLOTS)
 
 
 def prediction(score: list[float], archs: tuple[str, ...] = ("a", "b", "c", "d")) -> Prediction:
@@ -114,8 +114,8 @@ def prediction(score: list[float], archs: tuple[str, ...] = ("a", "b", "c", "d")
     return Prediction(RankerRun(split=3), archs, np.array(score), truth, truth, np.zeros(n, dtype=bool), "")
 
 
-def test_of_rankers_compares_scores_on_the_same_cells() -> None:
-    table = width_nb101.of_rankers([prediction([0, 1, 2, 3])], [prediction([1, 0, 2, 3])])
+def test_compare_rankers_compares_scores_on_the_same_cells() -> None:
+    table = width_nb101.compare_rankers([prediction([0, 1, 2, 3])], [prediction([1, 0, 2, 3])])
     assert table.loc[3].round(6).to_dict() == {"narrow": 100.0, "wide": 66.666667, "agreement": 66.666667}
     with pytest.raises(BadInput, match="other cells"):
-        width_nb101.of_rankers([prediction([0, 1, 2, 3])], [prediction([0, 1, 2, 3], ("a", "b", "c", "e"))])
+        width_nb101.compare_rankers([prediction([0, 1, 2, 3])], [prediction([0, 1, 2, 3], ("a", "b", "c", "e"))])

@@ -164,7 +164,7 @@ def test_table_1_rows_are_correlations_over_finite_cells():
     part = correlations[(correlations["proxy"] == "gradsign") & (correlations["metric"] == "kendall")].iloc[0]
     assert (part["n"], part["not_finite"]) == (20, 0)
     assert part["value"] == pytest.approx(metrics.kendall(scores["gradsign"].to_numpy()[:20], data.judged[:20]))
-    rows = table01.table_rows("NB201-CF10", data, correlations, "smoke")
+    rows = table01.rows_of_proxies("NB201-CF10", data, correlations, "smoke")
     assert len(rows) == 2 * len(paper.PROXY_LABELS)
     assert {row.origin for row in rows} == {"reproduced"}
     assert all("judged on" in row.note for row in rows)

@@ -1,0 +1,122 @@
+"""Tables 6 and 8: what each part of ParZC adds, every combination trained on the same splits.
+
+plan = planned("full")
+results = run(plan, store)
+rows = rows_of_means(results, plan.data, "full")
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from parzc_core.collecting.labelled import Data, load
+from parzc_core.profiles import profile as profile_named
+from parzc_core.runs.rankers import RankerRun, run_rankers
+from parzc_core.storage.rows import Row, paired_differences, row_of_runs
+
+SPACE, COLUMN, EPOCHS = "nb201", "NB201-CF10", 200  # §4.1
+TRAIN, MORE = 78, 469  # training cells of the printed column and of ours; a small collection has fewer
+COMBINATIONS = ("NP", "Mixer", "MLP", "BN", "NP+Mixer", "NP+BN", "Mixer+BN", "NP+Mixer+BN")
+MABN_MODELS = ("Mixer+BN", "NP+Mixer+BN")  # also run with the aligned encoding, and with MORE training cells
+MOST_SPLITS = 5  # with MORE training cells
+# What is said of a pair -> (with it, without it).
+PAIRS = {
+    "mixer instead of MLP": ("Mixer", "MLP"),
+    "Bayesian layers in the mixer": ("Mixer+BN", "Mixer"),
+    "Bayesian layers in the MLP": ("BN", "MLP"),
+    "NP beside MABN": ("NP+Mixer+BN", "Mixer+BN"),
+    "aligned encoding, MABN": ("Mixer+BN (aligned)", "Mixer+BN"),
+    "NP beside the mixer": ("NP+Mixer", "Mixer"),
+    "aligned encoding, full model": ("NP+Mixer+BN (aligned)", "NP+Mixer+BN"),
+}
+
+Plan = dict[tuple[str, str], list[RankerRun]]  # (column, row of Table 6) -> a run a split
+
+
+def planned(profile: str, dataset: str = "cifar10", train: int = TRAIN, more: int = MORE) -> Plan:
+    """What a profile runs; train, more: numbers of training cells, at most a third and a half of those collected.
+
+    Columns are named after the published numbers of cells. Raises UnknownName, LabelsMissing.
+    """
+    sizes = profile_named(profile)
+    count = len(load(SPACE, dataset, sizes.cells))
+    train, more = min(train, count // 3), min(more, count // 2)
+    entries = [(TRAIN, train, name, "paper") for name in COMBINATIONS]
+    entries += [(TRAIN, train, name, "aligned") for name in MABN_MODELS]
+    entries += [(MORE, more, name, encoding) for name in MABN_MODELS for encoding in ("paper", "aligned")]
+    plan: Plan = {}
+    for printed, cells, name, encoding in entries:
+        row = name + (" (aligned)" if encoding == "aligned" else "")
+        plan[f"{COLUMN} {printed}", row] = [
+            RankerRun(
+                SPACE,
+                dataset,
+                sizes.cells,
+                cells,
+                split,
+                tuple(name.split("+")),
+                sizes.model,
+                encoding=encoding,
+                epochs=sizes.epochs(EPOCHS, cells),
+            )
+            for split in range(sizes.splits if printed == TRAIN else min(sizes.splits, MOST_SPLITS))
+        ]
+    return plan
+
+
+def data_of(plan: Plan) -> Data:
+    """The cells and labels that all runs of the plan read."""
+    return next(iter(plan.values()))[0].data
+
+
+def run(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
+    """The results of all runs, a row each, as `run_rankers` gives them, with their `column` and `row` of the table."""
+    results = run_rankers([one for runs in plan.values() for one in runs], store, jobs)
+    results[["column", "row"]] = [place for place, runs in plan.items() for _ in runs]
+    return results
+
+
+def rows_of_means(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
+    """Table 6's rows: tau and rho in percent, means over splits with intervals. results: of `run`."""
+    judged = len(data) - results["train"].min()
+    note = f"judged on {judged:,} unseen cells; {data.note}; encoding and sizes in the notebook"
+    about: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": note}
+    return [
+        row_of_runs("table06", str(row), str(column), metric, group[metric].tolist(), **about)
+        for (column, row), group in results.groupby(["column", "row"], sort=False)
+        for metric in ("kendall", "spearman")
+    ]
+
+
+def rows_of_runs(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
+    """Table 8's rows: the first three splits of Table 6's printed column, each with its interval over cells."""
+    single = results[_printed(results) & (results["encoding"] == "paper") & (results["split"] < 3)]
+    note = f"n cells judged, interval over cells; {data.note}"
+    rows = []
+    for one in single.to_dict("records"):
+        for metric in ("kendall", "spearman"):
+            low, high = one[f"{metric}_interval"]
+            about: dict[str, Any] = {"n": one["n"], "ci_low": low, "ci_high": high, "profile": profile, "note": note}
+            place = ("table08", one["row"], f"Run{one['split'] + 1}", metric)
+            rows.append(Row(*place, one[metric], origin="reproduced", **about))
+    return rows
+
+
+def gains(results: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """What each of PAIRS adds to tau with 78 training cells: `paired_differences`, and the difference of the printed means.
+
+    results: of `run`. compared: Table 6 as `compare` gives it.
+    """
+    tau = results[_printed(results)].pivot(index="split", columns="row", values="kendall")
+    chosen = compared[(compared["metric"] == "kendall") & (compared["column"] == f"{COLUMN} {TRAIN}")]
+    printed: Mapping[Any, float] = chosen.set_index("row")["paper"].to_dict()
+    difference = [printed.get(one, np.nan) - printed.get(other, np.nan) for one, other in PAIRS.values()]
+    return paired_differences(tau, PAIRS).assign(**{"printed difference": difference})
+
+
+def _printed(results: pd.DataFrame) -> pd.Series:
+    """bool, whether a result belongs to the column that the paper prints."""
+    return results["column"] == f"{COLUMN} {TRAIN}"

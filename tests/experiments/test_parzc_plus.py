@@ -1,0 +1,80 @@
+"""ParZC+ in its notebook: what each profile runs, the tables beside the rows, and the rows."""
+
+import pandas as pd
+import pytest
+from figure_checks import check
+
+from parzc_core.experiments import parzc_plus
+from parzc_core.experiments.parzc_plus import OURS, RIVAL
+from parzc_core.predictors.plus.calibration import CHOICES, LEVELS
+from parzc_core.predictors.plus.model import LEARNERS, PLUS
+
+RESULTS = pd.DataFrame(
+    [
+        {"place": "NB201-CF10", "row": row, "train": 78, "split": split, "kendall": tau + split, "n": 100}
+        for row, tau in ((OURS, 70.0), (RIVAL, 68.0))
+        for split in range(3)
+    ]
+)
+
+
+def coverage() -> pd.DataFrame:
+    lines = []
+    for row in (OURS, "MABN as printed"):
+        line = {f"{name} {level}": float(level) for name in parzc_plus.SPREADS for level in LEVELS}
+        line |= {f"{name} density": -1.0 for name in parzc_plus.SPREADS}
+        lines.append({"row": row, "train": 78, "split": 0, **line, "widening": 2.0, "error_of_spread": 1.0})
+    return pd.DataFrame(lines)
+
+
+def grown() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"row": OURS, "choice": choice, "split": split, "labels": labels, "kendall": 60.0 + split, "gap": 1.0}
+            for choice in CHOICES
+            for split in range(2)
+            for labels in (20, 40)
+        ]
+    )
+
+
+def test_the_ablation_leaves_out_and_keeps_alone_every_learner() -> None:
+    named = parzc_plus.ablation()
+    assert len(named) == len({repr(config) for config in named.values()})
+    for name in PLUS.learners:
+        (without,) = [c for what, c in named.items() if what.startswith("without") and c.learners == tuple(
+            x for x in PLUS.learners if x != name)]  # fmt: skip
+        assert without.parts == PLUS.parts
+    alone = [config.learners for what, config in named.items() if what.endswith("alone")]
+    assert {learners for learners in alone if len(learners) == 1} == {(name,) for name in LEARNERS}
+
+
+def test_the_gain_over_the_rival_is_paired() -> None:
+    table = parzc_plus.over_rival(RESULTS)
+    assert table["our mean difference"].to_dict() == {f"NB201-CF10 78: {OURS} over the GRAF-like rival": 2.0}
+
+
+def test_parts_stand_beside_the_whole() -> None:
+    parts = RESULTS.replace({"row": {RIVAL: "without node statistics"}})
+    ((said, table),) = parzc_plus.by_part(parts).items()
+    assert said == "78 training cells; ParZC+ 71.0, 3 splits"
+    assert table.loc["without node statistics", ["tau", "our mean difference"]].tolist() == [69.0, -2.0]
+
+
+def test_coverage_and_the_end_of_growing_are_means_over_splits() -> None:
+    table = parzc_plus.coverages(coverage())
+    assert table.loc["given 50", (OURS, 78)] == 50
+    end = parzc_plus.at_the_end(grown())
+    assert end.loc[(OURS, CHOICES[0]), ("mean", "kendall")] == pytest.approx(60.5)
+
+
+def test_the_figure_says_what_was_not_run() -> None:
+    figure = parzc_plus.calibration_and_selection(coverage(), grown())
+    said = [
+        f"{OURS}: coverage",
+        f"{OURS}: best cell found",
+        "MABN as printed: coverage",
+        "not run in this profile",
+        "as given",
+    ]
+    check(figure, said)

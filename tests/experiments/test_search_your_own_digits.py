@@ -1,0 +1,55 @@
+"""The demonstration on digits: networks of every kind, their accuracy, and how rankings of them are judged."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from figure_checks import check
+
+from parzc_core.experiments import search_your_own_digits as demonstration
+
+
+def test_every_network_reads_digits_and_is_named_by_what_it_is() -> None:
+    built = demonstration.built(widths=(4,), depths=(1, 2))
+    assert len(built) == 2 * 3 * 2
+    images, labels = demonstration.digits()
+    assert (images.min(), images.max(), set(labels.tolist())) == (0, 1, set(range(10)))
+    for name, network in built.items():
+        assert network(images[:2]).shape == (2, 10)
+        kind, size, activation = name.split()
+        layers = [type(layer).__name__ for layer in network]
+        assert layers.count(activation) == int(size.split("x")[0])
+        assert ("Conv2d" in layers) == (kind == "convolution")
+
+
+def test_a_copy_is_trained_and_the_network_left_as_it_was() -> None:
+    torch.manual_seed(0)
+    network = demonstration.network("perceptron", 1, 16, torch.nn.ReLU)
+    before = [parameter.clone() for parameter in network.parameters()]
+    images, labels = demonstration.digits()
+    train, test = torch.arange(300), torch.arange(300, 600)
+    assert demonstration.trained_accuracy(network, images, labels, train, test, epochs=5) > 50
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def ranking() -> pd.DataFrame:
+    measured = np.arange(20.0)
+    frame = pd.DataFrame({"measured": measured, "score": measured, "spread": 0.1, "mine": -measured})
+    frame["accuracy"] = np.where(measured < 5, measured, np.nan)
+    for name in demonstration.SUMS:
+        frame[name] = measured
+    frame.index = pd.Index([f"{demonstration.KINDS[i % 2]} 1x{i}" for i in range(20)])
+    return frame
+
+
+def test_rankings_and_sums_are_judged_with_intervals() -> None:
+    table = demonstration.taus(ranking(), ["mine"])
+    assert list(table.index) == ["mine", *demonstration.SUMS]
+    assert table["tau (%)"].tolist() == pytest.approx([-100] + [100] * 4)
+
+
+def test_the_picture_tells_given_from_not_given() -> None:
+    check(
+        demonstration.predicted_and_measured(ranking()),
+        ["perceptron, not given", "the 5 given", "measured accuracy (%)"],
+    )

@@ -1,0 +1,87 @@
+"""Tables 6 and 8: what each profile runs, that stored runs are those of the plan, and the rows."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from parzc_core import paper, paths
+from parzc_core.experiments import table06_08_ablation as table06_08
+from parzc_core.runs.rankers import identity
+
+
+def planned(profile: str, cells: int = 15_625) -> table06_08.Plan:
+    """The plan where so many cells are collected and labelled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table06_08, "load", lambda *_: range(cells))
+        return table06_08.planned(profile)
+
+
+FULL = planned("full")
+DATA: Any = type("Cells", (), {"note": "judged on something", "__len__": lambda self: 1000})()
+
+
+def results(plan: table06_08.Plan) -> pd.DataFrame:
+    """As `run` gives them, tau growing with the number of parts and the split."""
+    lines = []
+    for (column, row), runs in plan.items():
+        for run in runs:
+            tau = 50.0 + 5 * len(run.parts) + run.split
+            found = {"kendall": tau, "spearman": tau + 10, "kendall_interval": [tau - 1, tau + 1], "n": 900}
+            found |= {"spearman_interval": [tau + 9, tau + 11], "column": column, "row": row}
+            lines.append({**dataclasses.asdict(run), **found})
+    return pd.DataFrame(lines)
+
+
+def test_full_has_all_combinations_on_ten_splits_and_two_models_with_more_cells() -> None:
+    printed = [row for column, row in FULL if column == "NB201-CF10 78" and "aligned" not in row]
+    assert set(printed) == set(paper.printed("table06")["row"])
+    assert {len(runs) for (column, _), runs in FULL.items() if column.endswith("78")} == {10}
+    more = {row: runs for (column, row), runs in FULL.items() if column.endswith("469")}
+    assert set(more) == {"Mixer+BN", "Mixer+BN (aligned)", "NP+Mixer+BN", "NP+Mixer+BN (aligned)"}
+    assert {(run.train, run.epochs) for runs in more.values() for run in runs} == {(469, 200)}
+    for (_, row), runs in FULL.items():
+        assert {"+".join(run.parts) for run in runs} == {row.removesuffix(" (aligned)")}
+        assert [run.split for run in runs] == list(range(len(runs)))
+
+
+def test_a_small_collection_has_fewer_training_cells_under_the_same_names() -> None:
+    plan = planned("smoke", 90)
+    assert {column: runs[0].train for (column, _), runs in plan.items()} == {"NB201-CF10 78": 30, "NB201-CF10 469": 45}
+
+
+def test_committed_runs_are_those_of_the_plan() -> None:
+    wanted = {json.dumps(identity(run), sort_keys=True) for runs in FULL.values() for run in runs}
+    lines = (paths.RESULTS / "full" / "table06" / "runs.jsonl").read_text().splitlines()
+    stored = {
+        json.dumps(
+            {k: v for k, v in json.loads(line)["config"].items() if k in json.loads(next(iter(wanted)))}, sort_keys=True
+        )
+        for line in lines
+    }
+    assert wanted <= stored
+
+
+def test_rows_of_table_6_are_means_and_those_of_table_8_single_runs() -> None:
+    found = results(FULL)
+    means = {(row.row, row.column, row.metric): row for row in table06_08.rows_of_means(found, DATA, "full")}
+    assert len(means) == 2 * len(FULL)
+    assert means["Mixer+BN", "NB201-CF10 78", "kendall"].value == pytest.approx(60 + 4.5)
+    assert means["Mixer+BN", "NB201-CF10 78", "kendall"].n == 10
+    assert "judged on 922 unseen cells" in means["NP", "NB201-CF10 78", "spearman"].note
+    single = {(row.row, row.column, row.metric): row for row in table06_08.rows_of_runs(found, DATA, "full")}
+    assert {column for _, column, _ in single} == {"Run1", "Run2", "Run3"}
+    assert {row for row, _, _ in single} == set(paper.printed("table06")["row"])
+    one = single["NP", "Run3", "spearman"]
+    assert (one.value, one.ci_low, one.ci_high, one.n) == (67, 66, 68, 900)
+
+
+def test_gains_are_paired_over_splits_beside_the_printed_difference() -> None:
+    compared = paper.printed("table06").rename(columns={"value": "paper"})
+    table = table06_08.gains(results(FULL), compared)
+    assert list(table.index) == list(table06_08.PAIRS)
+    assert table.loc["Bayesian layers in the mixer", "our mean difference"] == pytest.approx(5)
+    assert table.loc["mixer instead of MLP", "printed difference"] == pytest.approx(7.65, abs=0.01)  # §4.4
+    assert pd.isna(table.loc["aligned encoding, MABN", "printed difference"])  # nothing is printed there
