@@ -70,7 +70,8 @@ def test_a_wrong_file_of_the_user_is_named_and_not_passed_over(machine):
     (machine / registry.NB101_COMPACT).write_bytes(b"half a fi")
     for call in (lambda: accuracy("nb101", "cifar10", "test"), lambda: parameters("nb101")):
         with pytest.raises(
-            CorruptDownload, match=r"nb101_all_423624\.npz in PARZC_DATA is not the known file.*remove it"
+            CorruptDownload,
+            match=r"nb101_all_423624\.npz is not the pinned file.*lies in PARZC_DATA: replace or remove it",
         ):
             call()
 
