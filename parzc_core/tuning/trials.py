@@ -59,8 +59,10 @@ def read_trials(study: StudyConfig, file: Path) -> pd.DataFrame:
     read = pd.read_csv(file, dtype={"study": str, "reported": str}, keep_default_na=False, na_values={"value": [""]})
     if not set(COLUMNS) <= set(read.columns):
         raise BadInput(f"{file.name} has the columns {', '.join(read.columns)}; expected those of saved trials")
-    mine = read[read["study"] == key_of(study)]
-    return mine.reindex(columns=names).reset_index(drop=True)
+    mine = read[read["study"] == key_of(study)].reindex(columns=names).reset_index(drop=True)
+    for setting in space.settings:  # empty in the rows of studies of other spaces, and so text
+        mine[setting.name] = pd.to_numeric(mine[setting.name])
+    return mine
 
 
 def study_from(space: TuningSpace, trials: pd.DataFrame) -> Any:

@@ -108,7 +108,8 @@ def test_two_processes_share_a_study_and_the_trial_of_a_killed_one_is_done_again
 def test_saved_trials_are_the_trials_and_a_study_goes_on_from_them(toy: Toy, tmp_path: Path) -> None:
     first = run_study(STUDY, tmp_path / "a.sqlite", 7)
     other = StudyConfig("table10", "tiny", seed=1)
-    both = pd.concat([first, run_study(other, tmp_path / "other.sqlite", 2)])
+    elsewhere = StudyConfig("a4", "tiny")  # of other settings, whose columns are empty in the rows of the others
+    both = pd.concat([first, run_study(other, tmp_path / "other.sqlite", 2), run_study(elsewhere, tmp_path / "a4.sqlite", 2)])
     kept = save_trials(both, tmp_path / "trials.csv")
     pd.testing.assert_frame_equal(read_trials(STUDY, kept), first, check_dtype=False)
     toy.seen.clear()
