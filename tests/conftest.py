@@ -9,7 +9,7 @@ from parzc_core import paths
 
 # fast: the same examples every time, so that a test passes or fails for good. slow: other examples in each run, more of them.
 settings.register_profile("fast", derandomize=True, database=None, deadline=None)
-settings.register_profile("slow", max_examples=300, database=None, deadline=None, print_blob=True)
+settings.register_profile("slow", max_examples=1000, database=None, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
