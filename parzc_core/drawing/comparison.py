@@ -16,7 +16,7 @@ _MARKERS = {"matches": "o", "higher": "^", "lower": "v", "new": "s"}
 def paper_vs_ours(frame: pd.DataFrame, title: str = "") -> Figure:
     """Printed value (hollow diamond) and ours (with its 95 % interval) per row; a panel per column and metric.
 
-    frame: what `verdicts.compare` gives. Only columns with a value of ours are drawn; with none, the printed ones are.
+    frame: what `report.comparison.compare` gives. Only columns with a value of ours are drawn; with none, the printed ones are.
     The verdict is colour and shape, and named in the legend.
     """
     run = frame[frame["ours"].notna()]

@@ -1,6 +1,6 @@
 """What stands in for the published trainings of the Network Design Spaces, which have no pinned download (Table 1).
 
-NAS-Bench-301's cells with a surrogate's accuracy, and the small networks that are trained here (`nds_truth`). Proxies and ParZC
+NAS-Bench-301's cells with a surrogate's accuracy, and the small networks that are trained here (`runs.nds_networks`). Proxies and ParZC
 are judged on each; columns are named after what judges, and never set against the printed ones.
 """
 
@@ -62,7 +62,7 @@ def nb301(cells: int | None = None, width: int = WIDTH) -> StandIn:
 
 
 def made_here(space: str) -> StandIn:
-    """The small networks of a space of `nds_truth`, trained on Fashion-MNIST."""
+    """The small networks of a space of `runs.nds_networks`, trained on Fashion-MNIST."""
     column = f"{spaces_nds.SPACES[space].family.title} on Fashion-MNIST"
     dataset = nds.RECREATED_DATASET
     if (there := judgeable(space, dataset)) >= LEAST:

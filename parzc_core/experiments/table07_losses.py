@@ -25,7 +25,7 @@ TRAIN, WIDTH = 178, 32  # training cells as printed; channels of the networks wh
 LOSSES = {"MSE": "mse", "Rank": "rank", "DiffKendall": "diff_kendall"}
 COMBINATIONS = ("MSE", "Rank", "MSE+Rank", "MSE+DiffKendall", "Rank+DiffKendall", "MSE+Rank+DiffKendall", "DiffKendall")
 ALPHAS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
-# What is varied -> column of the table. "trained": the losses on labels without failed runs (`labels_nb101_failed`).
+# What is varied -> column of the table. "trained": the losses on labels without failed runs (`labels.nb101_failed`).
 COLUMNS = {"loss": "NB101-CF10 178", "trained": "without failed runs", "alpha": "alpha", "batch": "batch"}
 # How many of a cell's three trainings failed -> its name and colour in the histogram.
 _NAMES = {0: "all three trained", 1: "one of three failed", 2: "two failed", 3: "all failed"}
