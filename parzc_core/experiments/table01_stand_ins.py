@@ -1,7 +1,7 @@
 """What stands in for the published trainings of the Network Design Spaces, which have no pinned download (Table 1).
 
-NAS-Bench-301's cells with a surrogate's accuracy, and the small networks that are trained here (`runs.nds_networks`). Proxies and ParZC
-are judged on each; columns are named after what judges, and never set against the printed ones.
+NAS-Bench-301's cells with a surrogate's accuracy, and the small networks that are trained here (`runs.nds_networks`). Proxies
+and ParZC are judged on each; columns are named after what judges, and never set against the printed ones.
 """
 
 from collections.abc import Sequence
