@@ -1,1 +1,1 @@
-"""Figures that several notebooks draw, and the style of all."""
+"""What several notebooks draw, and the style of all figures; a figure of one notebook is in its module."""

@@ -17,7 +17,7 @@ from parzc_core.runs.rankers import GROUP, RankerRun, run_rankers
 from parzc_core.storage.rows import Row, missing, paired_differences, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
-# Parts and encoding of the rankers that `training` trains, by row; the paper's ParZC has PINAT as its graph branch (A.4).
+# Parts and encoding of our rankers, by row; the paper's ParZC has PINAT as its graph branch (A.4).
 RANKERS: dict[str, tuple[tuple[str, ...], str]] = {
     "NP (DiffKendall)": (("NP",), "paper"),
     "ParZC (PINAT)": (("PINAT", "Mixer", "BN"), "paper"),

@@ -9,13 +9,11 @@ import pandas as pd
 import pytest
 
 from parzc_core import paper, paths
-from parzc_core.collecting import labelled
 from parzc_core.experiments import table02_rankers as table02
 from parzc_core.experiments.table02_rankers import BENCHMARKS, RANKERS, Plan, planned, quoted, rows
 from parzc_core.predictors import pinat
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
-from parzc_core.runs import predictors, rankers
 from parzc_core.runs.rankers import identity
 
 COLLECTED = {"nb201": 15625, "nb101": 11000}
@@ -23,7 +21,7 @@ COLLECTED = {"nb201": 15625, "nb101": 11000}
 
 @pytest.fixture(autouse=True)
 def _collected(monkeypatch):
-    monkeypatch.setattr(labelled, "judgeable", lambda space, dataset, width: COLLECTED[space])
+    monkeypatch.setattr(table02, "judgeable", lambda space, dataset, width: COLLECTED[space])
 
 
 def plan_of(space: str, profile: str) -> Plan:
@@ -158,7 +156,7 @@ def test_parzc_is_also_trained_as_wide_as_published_on_the_smallest_training_set
 def test_what_a_size_costs_is_paired_over_splits(monkeypatch, tmp_path) -> None:
     taus = {"cpu": [60.0, 62.0, 64.0, 66.0, 68.0], "public": [61.0, 63.0, 65.0, 67.0, 74.0]}
     frame = lambda runs: pd.DataFrame({"kendall": taus[runs[0].size], "seconds": 2.0})  # noqa: E731
-    monkeypatch.setattr(rankers, "run_all", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(table02, "run_all", lambda runs, store, jobs: frame(runs))
     (line,) = table02.by_size(plan_of("nb101", "full"), tmp_path / "runs.jsonl").to_dict("records")
     assert line["our mean difference"] == pytest.approx(2.0)
     assert (line["tau, cpu"], line["tau, public"], line["CPU-s, cpu"]) == (64.0, 66.0, 2.0)
@@ -167,7 +165,7 @@ def test_what_a_size_costs_is_paired_over_splits(monkeypatch, tmp_path) -> None:
 
 
 def test_a_space_without_labels_is_left_out(monkeypatch):
-    monkeypatch.setattr(labelled, "judgeable", lambda space, dataset, width: 0)
+    monkeypatch.setattr(table02, "judgeable", lambda space, dataset, width: 0)
     assert planned("nb101", "full") is None
 
 
@@ -221,8 +219,8 @@ def test_one_shot_methods_are_quoted_as_printed_and_say_why():
 def test_results_of_rankers_and_predictors_stand_under_their_names(monkeypatch, tmp_path):
     plan = dataclasses.replace(plan_of("nb201", "smoke"))
     frame = lambda runs: pd.DataFrame([{"train": run.train, "split": run.split} for run in runs])  # noqa: E731
-    monkeypatch.setattr(rankers, "run_all", lambda runs, store, jobs: frame(runs))
-    monkeypatch.setattr(predictors, "run_predictors", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(table02, "run_all", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(table02, "run_predictors", lambda runs, store, jobs: frame(runs))
     found = plan.run(tmp_path / "runs.jsonl")
     expected = [run.predictor for run in plan.predictors] + [
         name for name in ("NP (DiffKendall)", "ParZC", "ParZC (aligned)") for _ in range(2)

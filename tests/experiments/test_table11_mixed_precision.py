@@ -129,9 +129,8 @@ class Known:
 
 
 def test_a_users_own_network() -> None:
-    network = nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
-    )
+    convolutions = (nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    network = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 3))
     loader = [(torch.randn(8, 1, 6, 6), torch.arange(8) % 3)]
     table = rank_configurations(network, loader, choices=(2, 4, 6), count=12)
     assert table["HAWQ-V2"].is_monotonic_decreasing
