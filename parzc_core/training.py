@@ -8,7 +8,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
@@ -270,7 +270,10 @@ def fit_many(
         raise BadInput(
             f"got {len(parts)} inputs, {len(accuracy)} accuracies, {len(seeds)} seeds; expected as many of each"
         )
-    targets = [_z_score(item, values) for item, values in zip(parts, accuracy, strict=True)]
+    targets = [
+        torch.as_tensor(z_score(item, values), dtype=torch.float32)
+        for item, values in zip(parts, accuracy, strict=True)
+    ]
     if len({len(target) for target in targets}) != 1:
         raise BadInput(f"got {[len(target) for target in targets]} architectures; expected one size for all members")
     model_config = config.model or _default_model(parts[0])
@@ -287,7 +290,8 @@ def fit_many(
     ]
 
 
-def _z_score(inputs: Inputs, accuracy: np.ndarray) -> torch.Tensor:
+def z_score(inputs: Sized, accuracy: np.ndarray) -> np.ndarray:
+    """float64[n], accuracy less its mean, over its standard deviation. Raises BadInput (lengths, fewer than two, not finite)."""
     target = np.asarray(accuracy, dtype=np.float64)
     if target.ndim != 1 or len(inputs) != len(target) or len(target) < 2:
         raise BadInput(
@@ -295,7 +299,7 @@ def _z_score(inputs: Inputs, accuracy: np.ndarray) -> torch.Tensor:
         )
     if not np.isfinite(target).all():
         raise BadInput(f"got {int((~np.isfinite(target)).sum())} accuracies that are not finite; leave those cells out")
-    return torch.as_tensor((target - target.mean()) / (target.std() or 1.0), dtype=torch.float32)
+    return (target - target.mean()) / (target.std() or 1.0)
 
 
 def _train(

@@ -1,6 +1,5 @@
 """One interface for predictors that rank architectures: what they are given, what they give."""
 
-from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -101,14 +100,3 @@ class Predictor(Protocol[Read]):
 
         A predictor whose spread is exact takes any positive number for it. Raises BadInput: shapes, not fitted, no spread.
         """
-
-
-def z_score(inputs: Sized, accuracy: np.ndarray) -> np.ndarray:
-    """float64[n], accuracy less its mean, over its standard deviation. Raises BadInput (lengths, fewer than two, not finite)."""
-    target = np.asarray(accuracy, dtype=np.float64)
-    if target.ndim != 1 or len(target) != len(inputs) or len(target) < 2 or not np.isfinite(target).all():
-        raise BadInput(
-            f"got {len(inputs)} architectures and accuracy of shape {target.shape}; expected the same number, at least 2, "
-            "all finite (leave out those that are not)"
-        )
-    return (target - target.mean()) / (target.std() or 1.0)

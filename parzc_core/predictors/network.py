@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from parzc_core.errors import BadInput
-from parzc_core.predictors.base import Scores, z_score
+from parzc_core.predictors.base import Scores
 from parzc_core.predictors.optimise import minimise
 from parzc_core.ranker import CHUNK, Inputs
-from parzc_core.training import seeded
+from parzc_core.training import seeded, z_score
 
 
 class NetworkPredictor(ABC):

@@ -13,9 +13,10 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.predictors.base import Kinds, Scores, z_score
+from parzc_core.predictors.base import Kinds, Scores
 from parzc_core.predictors.graph_features import graph_features
 from parzc_core.ranker import Inputs
+from parzc_core.training import z_score
 
 FEATURES = ("one-hot", "graph")
 MODELS = ("extra-trees", "gradient boosting")

@@ -89,6 +89,13 @@ def out_of_fold(fit_predict: FitPredict, train: np.ndarray, seed: int, folds: in
     return score, spread
 
 
+def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
+    """float64[n], E[max(f - best, 0)] for f normal with that mean and standard deviation; of std 0, what is certain."""
+    std = np.asarray(std, dtype=np.float64)
+    z = np.divide(mean - best, std, out=np.zeros_like(std), where=std > 0)
+    return np.where(std > 0, (mean - best) * norm.cdf(z) + std * norm.pdf(z), np.maximum(mean - best, 0.0))
+
+
 def acquisition(choice: str, score: np.ndarray, spread: np.ndarray, best: float, seed: int = 0) -> np.ndarray:
     """float64[n], how much each cell is worth evaluating, by a choice of CHOICES. Raises UnknownName.
 
@@ -101,9 +108,7 @@ def acquisition(choice: str, score: np.ndarray, spread: np.ndarray, best: float,
     if choice == "upper confidence":
         return score + spread
     if choice == "expected improvement":
-        safe = np.maximum(spread, 1e-12)
-        gain = (score - best) / safe
-        return safe * (gain * norm.cdf(gain) + norm.pdf(gain))
+        return expected_improvement(score, spread, best)
     raise UnknownName.of("choice of the next cells", choice, CHOICES)
 
 

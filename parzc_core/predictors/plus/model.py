@@ -19,9 +19,10 @@ from parzc_core.collecting.labelled import Data
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES
 from parzc_core.metrics import kendall
-from parzc_core.predictors.base import Scores, z_score
+from parzc_core.predictors.base import Scores
 from parzc_core.predictors.plus.features import Blocks, PlusInputs, columns
 from parzc_core.predictors.plus.learners import Learner, MABNLearner, ProcessLearner, TreesLearner
+from parzc_core.training import z_score
 
 PARTS = ("graph", "paths", "scores", "statistics", "places")
 LEARNERS = ("process", "rank process", "trees", "MABN")

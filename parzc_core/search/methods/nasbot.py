@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from parzc_core.errors import BadInput
+from parzc_core.predictors.plus.calibration import expected_improvement
 from parzc_core.search.benchmark import Session
 from parzc_core.search.method import SearchMethod
 
@@ -75,10 +75,3 @@ class NASBOT(SearchMethod):
         """Expected improvement over `best`, points of accuracy; float64[n]."""
         mean, std = process.predict(session.choices.one_hot(archs), return_std=True)
         return expected_improvement(mean, std, best)
-
-
-def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
-    """E[max(f - best, 0)] for f normal with that mean and standard deviation; of std 0, what is certain."""
-    std = np.asarray(std, dtype=np.float64)
-    z = np.divide(mean - best, std, out=np.zeros_like(std), where=std > 0)
-    return np.where(std > 0, (mean - best) * norm.cdf(z) + std * norm.pdf(z), np.maximum(mean - best, 0.0))
