@@ -42,7 +42,7 @@ def imported(sources: Iterable[str]) -> set[str]:
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add(node.module or "")
-    own = {"parzc_core", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    own = {"parzc_core", *(path.stem for path in (ROOT / "tests").rglob("*") if path.is_dir() or path.suffix == ".py")}
     found = {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
     return {name for name in found if not name.startswith("test_")}  # one test that takes from another
 
