@@ -40,6 +40,8 @@ def _reach(code: str, module: str, package: Path) -> set[Path]:
 
 @lru_cache(maxsize=512)
 def _imports_of_file(file: Path, _changed: int, package: Path) -> frozenset[Path]:
+    if file == package / "__init__.py":  # its names are imported when they are used: see `_facade`
+        return frozenset()
     parts = file.relative_to(package.parent).with_suffix("").parts
     return frozenset(_imports(file.read_text(encoding="utf-8"), ".".join(parts), package))
 
@@ -57,12 +59,23 @@ def _imports(code: str, module: str, package: Path) -> set[Path]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
+            if any(alias.name == package.name for alias in node.names):  # any name of the facade may be used
+                names |= set(_facade(package).values())
         elif isinstance(node, ast.ImportFrom):
             # level 1 is the module's own package, whether the module is a file or a package's __init__
             above = module.split(".")[: -node.level] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+            if base == package.name:
+                names |= {module for name, module in _facade(package).items() if name in {a.name for a in node.names}}
     return {file for name in names for file in _files(name, package)}
+
+
+def _facade(package: Path) -> dict[str, str]:
+    """{name: module} of what the package's __init__ imports for type checkers, and lazily for others."""
+    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    return {alias.name: str(node.module) for node in imports for alias in node.names if node.module != "importlib"}
 
 
 def _files(name: str, package: Path) -> set[Path]:

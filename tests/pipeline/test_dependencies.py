@@ -57,3 +57,19 @@ def test_a_changed_import_is_seen(package: Path) -> None:
     (package / "f.py").write_text("import parzc_core.lonely")
     os.utime(package / "f.py", ns=(1, 1))
     assert "lonely.py" in reached(package, "from parzc_core import f")
+
+
+FACADE = """from importlib import import_module
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from parzc_core.a import first
+    from parzc_core.lonely import second
+"""
+
+
+def test_a_name_of_the_facade_is_followed_to_its_module_alone(package: Path) -> None:
+    (package / "__init__.py").write_text(FACADE)
+    assert reached(package, "from parzc_core import f") == {"__init__.py", "f.py"}
+    assert reached(package, "from parzc_core import second") == {"__init__.py", "lonely.py"}
+    assert {"a.py", "b.py", "lonely.py"} <= reached(package, "import parzc_core\nparzc_core.first")
+    assert "lonely.py" not in reached(package, "from parzc_core import first")
