@@ -15,8 +15,6 @@ TESTS = ROOT / "tests" / "experiments"
 STEMS = {re.sub(r"^00_", "", book.stem): book for book in sorted(NOTEBOOKS.glob("*.ipynb"))}
 MODULES = {path.stem: path for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__"}
 HELPERS = set(MODULES) - set(STEMS)
-# What a notebook reads of another's: the collections that differ in seeds, and what stands in for Table 1's NDS columns.
-SHARED = {("table01_zero_cost_proxies", "stability"), ("nds_nb301", "table01_stand_ins")}
 
 
 def first_word(stem: str) -> str:
@@ -61,8 +59,7 @@ def test_a_module_imports_no_other_experiment(stem: str) -> None:
 def test_a_notebook_calls_its_own_module(stem: str) -> None:
     used = imported(code_of(STEMS[stem]))
     assert used & {name for name in MODULES if first_word(name) == first_word(stem)}
-    others = {name for name in used if name != stem and first_word(name) != first_word(stem)}
-    assert {(stem, other) for other in others} <= SHARED
+    assert {name for name in used if first_word(name) != first_word(stem)} == set()
 
 
 @pytest.mark.parametrize("stem", STEMS)
