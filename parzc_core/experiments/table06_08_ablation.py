@@ -2,7 +2,7 @@
 
 plan = planned("full")
 results = run(plan, store)
-rows = rows_of_means(results, plan.data, "full")
+rows = rows_of_means(results, data_of(plan), "full")
 """
 
 from collections.abc import Mapping

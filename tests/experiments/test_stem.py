@@ -63,17 +63,19 @@ def test_a_notebook_calls_its_own_module(stem: str) -> None:
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_a_notebook_calls_what_its_module_has(stem: str) -> None:
-    """Every name that its cells read of a module of experiments is there, so that a renamed function is seen at once."""
-    tree = ast.parse(code_of(STEMS[stem]))
-    named = {}
+def test_a_notebook_calls_what_the_package_has(stem: str) -> None:
+    """Every name that its cells import or read of a module of the package is there, so that a renamed one is seen at once."""
+    tree, modules = ast.parse(code_of(STEMS[stem])), {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "parzc_core.experiments":
-            named |= {alias.asname or alias.name: alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("parzc_core"):
+            for alias in node.names:
+                try:
+                    modules[alias.asname or alias.name] = importlib.import_module(f"{node.module}.{alias.name}")
+                except ModuleNotFoundError:
+                    assert hasattr(importlib.import_module(str(node.module)), alias.name), f"{node.module}.{alias.name}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in named:
-            module = importlib.import_module(f"parzc_core.experiments.{named[node.value.id]}")
-            assert hasattr(module, node.attr), f"{stem}: {named[node.value.id]}.{node.attr}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            assert hasattr(modules[node.value.id], node.attr), f"{modules[node.value.id].__name__}.{node.attr}"
 
 
 @pytest.mark.parametrize("stem", MODULES)
