@@ -1,8 +1,8 @@
 """Figures 4 and 8: a ranker's order of the cells it has not seen against their true accuracy, over a space and its top.
 
-plan = planned("full")
-found = dict(zip(plan, predict_unseen(list(plan.values()), store), strict=True))
-taus = agreement(found)
+    plan = planned("full")
+    found = dict(zip(plan, predict_unseen(list(plan.values()), store), strict=True))
+    taus = agreement(found)
 """
 
 from collections.abc import Mapping, Sequence
