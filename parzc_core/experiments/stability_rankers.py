@@ -92,7 +92,6 @@ class SpreadRun:
         return {**found, "seconds": time.process_time() - started}
 
 
-
 MABN = "MABN (aligned)"
 
 

@@ -150,13 +150,12 @@ def learned(
     return result, split, provenance
 
 
-# The spaces with labels. A source of accuracies is a function of data set and split: a table of percent with a column a
-# run, and attrs["provenance"].
-
-
 @dataclass(frozen=True)
 class _Space:
-    """sources: split -> source -> function. missing: text of LabelsMissing for (data set, split, what was looked for).
+    """A space with labels. A source of accuracies is a function of data set and split, to a table of percent with a column a run
+    and attrs["provenance"].
+
+    sources: split -> source -> function. missing: text of LabelsMissing for (data set, split, what was looked for).
 
     runs: what the mean is over. same_runs: the sources differ in form only, so that any is as good as the first.
     learns_from_test: validation accuracy can be had from no download. failing: some of the runs ended at chance.

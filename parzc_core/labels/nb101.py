@@ -46,9 +46,6 @@ def parameters() -> pd.Series:
     raise LabelsMissing(f"no parameters of nb101 on this machine; get them with `{fetch.COMMAND}`")
 
 
-# Sources: functions of the data set and the split, see labels.py.
-
-
 def _from_compact(dataset: str, split: str) -> pd.DataFrame:
     file, path = _located(registry.NB101_COMPACT, split)
     return _provenance(_compact(path, str(file.sha256))[["test"]].copy(), "compact", file.licence)
@@ -103,9 +100,6 @@ def _tfrecord(split: str = "test") -> tuple[registry.LabelFile, nb101_runs.Runs]
     file, path = _located(registry.NB101_TFRECORD, split)
     state = path.stat()
     return file, _runs(path, state.st_size, state.st_mtime_ns)
-
-
-# What was read, remembered by the verified checksum, or by the state of a file whose checksum is not known.
 
 
 @lru_cache(maxsize=1)

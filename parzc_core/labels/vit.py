@@ -6,7 +6,7 @@ also a column "supernet": ImageNet accuracy with the weights of a trained supern
 paper's Table 5, 1,000 subnets judged by the ImageNet supernet, is not published. There is no validation accuracy.
 
 The networks of "base" and "distilled" divide the embedding among the heads and have no relative positions (see
-`spaces.autoformer.build`); those of "supernet" are AutoFormer's own.
+`spaces.vit.autoformer.build`); those of "supernet" are AutoFormer's own.
 """
 
 from collections.abc import Callable
@@ -71,9 +71,6 @@ def column(file: str, name: str) -> pd.Series:
             f"column {name} of {file} is not to be used: {UNUSABLE[file, name]}; take another file or column"
         )
     return table[name].copy()
-
-
-# Sources: functions of the data set and the split, see labels.py.
 
 
 def _accuracy(space: str, source: str, dataset: str, split: str) -> pd.DataFrame:

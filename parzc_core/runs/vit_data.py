@@ -63,7 +63,7 @@ def truths() -> tuple[Truth, ...]:
 def config(space: str, seed: int) -> CollectionConfig:
     """What is collected of the labelled architectures of a space with that seed of initial weights, at 224x224.
 
-    AutoFormer's networks are those that ViT-Bench trained (`spaces.autoformer.VARIANTS`).
+    AutoFormer's networks are those that ViT-Bench trained (`spaces.vit.autoformer.VARIANTS`).
     """
     return CollectionConfig(
         space=space,

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from parzc_core.errors import BadInput, WorkerDied
 from parzc_core.storage.run_store import RunStore
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -69,12 +70,6 @@ def _client(address: str) -> Any:
             f"no Dask scheduler answers at {address!r} ({error}); expected an address such as tcp://host:8786, "
             "which `dask scheduler` prints when it starts"
         ) from error
-
-
-# Runs that are computed once: what a store lacks is computed, on several processes, and kept as soon as it is done.
-
-
-Item = TypeVar("Item")
 
 
 @contextmanager
