@@ -37,7 +37,7 @@ def collected(columns: Sequence[str], cells: int | None = None) -> tuple[dict[st
             else:
                 command = f"parzc collect --space {space} --dataset {dataset}"
                 if space in NDS:  # whose labels are of some architectures only
-                    labels.judge(space, dataset)
+                    labels.judged(space, dataset)
                     command += f" --sample labelled --cells {LEAST}"
                 absent[column] = {"judged on": f"{there} architectures collected, {cells or LEAST} needed: {command}"}
         except LabelsMissing as error:

@@ -22,7 +22,7 @@ _RUNS = ["run1", "run2", "run3"]
 _COMPACT_CODES = np.array([0, 1, 2, -1, -2, -3], dtype=np.int8)  # of its operations 0 to 4, and of -1: no vertex
 
 
-def missing(dataset: str, split: str, what: str) -> str:
+def missing_text(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     text = f"no {split} accuracy of nb101 {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "
     if split == "test":
@@ -92,7 +92,7 @@ def _tfrecord_parameters() -> pd.Series:
 def _located(name: str, split: str = "test") -> tuple[registry.LabelFile, Path]:
     path = fetch.locate(name)
     if path is None:
-        raise LabelsMissing(missing(DATASETS[0], split, name))
+        raise LabelsMissing(missing_text(DATASETS[0], split, name))
     return registry.entry(name), path
 
 

@@ -74,11 +74,11 @@ SOURCES: dict[str, dict[str, Callable[[str, str], pd.DataFrame]]] = {
 def _located(name: str, dataset: str, split: str) -> tuple[registry.LabelFile, Path]:
     file, path = registry.entry(name), fetch.locate(name)
     if path is None:
-        raise LabelsMissing(missing(dataset, split, name))
+        raise LabelsMissing(missing_text(dataset, split, name))
     return file, path
 
 
-def missing(dataset: str, split: str, what: str) -> str:
+def missing_text(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     return (
         f"no {split} accuracy of nb201 {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "

@@ -42,7 +42,7 @@ UNUSABLE = MappingProxyType(
 )
 
 
-def missing(space: str, dataset: str, split: str, what: str) -> str:
+def missing_text(space: str, dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     if split == "val":
         return (
@@ -91,7 +91,7 @@ def _accuracy(space: str, source: str, dataset: str, split: str) -> pd.DataFrame
 
 
 def _no_validation(space: str, dataset: str, split: str) -> pd.DataFrame:
-    raise LabelsMissing(missing(space, dataset, split, ""))
+    raise LabelsMissing(missing_text(space, dataset, split, ""))
 
 
 def sources(space: str) -> dict[str, dict[str, Callable[[str, str], pd.DataFrame]]]:
@@ -107,7 +107,7 @@ def _read(space: str, file: str) -> pd.DataFrame:
     pinned = registry.entry(f"{FOLDER}/{file}.pth")
     path = fetch.locate(pinned.name)
     if path is None:
-        raise LabelsMissing(missing(space, "/".join(DATASETS[space]), "test", pinned.name))
+        raise LabelsMissing(missing_text(space, "/".join(DATASETS[space]), "test", pinned.name))
     return _table(space, path, str(pinned.sha256))
 
 

@@ -53,7 +53,7 @@ def test_a_small_collection_has_fewer_training_cells_under_the_same_names() -> N
 
 
 def test_committed_runs_are_those_of_the_plan() -> None:
-    wanted = {json.dumps(identity(run), sort_keys=True) for runs in FULL.values() for run in runs}
+    wanted = {json.dumps(run.identity(), sort_keys=True) for runs in FULL.values() for run in runs}
     lines = (paths.RESULTS / "full" / "table06" / "runs.jsonl").read_text().splitlines()
     stored = {
         json.dumps(
