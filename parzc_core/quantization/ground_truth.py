@@ -2,7 +2,7 @@
 
     made = recreate(PLANS["fashion-mnist"], FOLDER / "fashion-mnist")
 
-computes what the folder lacks, and nothing if it is whole: checkpoint.npz (the network, 8 bits a weight), manifest.json (how it
+computes the files that are missing in the folder: checkpoint.npz (the network, 8 bits a weight), manifest.json (how it
 was trained), runs.jsonl (an accuracy a configuration), sensitivities.jsonl (what the proxies read, a line a mini-batch).
 Killed at any moment, the same call goes on; training alone starts again from its beginning.
 """
@@ -141,7 +141,7 @@ def recreate(
     source: Path | None = None,
     jobs: int = 1,
 ) -> Recreated:
-    """Computes what the folder lacks and gives the whole. activations: the bits they may get, where not those of the weights.
+    """Compute what is missing in the folder; return all of it. activations: their bits, where not those of the weights.
 
     source: folder of the images. jobs: processes that measure configurations. Raises BadInput for a damaged checkpoint, or
     where images are needed and not here.

@@ -74,7 +74,7 @@ def _client(address: str) -> Any:
 
 @contextmanager
 def lacking(store: RunStore, keys: Mapping[Item, Mapping[str, Any]]) -> Iterator[list[Item]]:
-    """The runs whose result the store lacks. Inside, no other process computes them, and what one was computing is done."""
+    """The runs whose result is not in the store. Inside, no other process computes them, and what one was computing is done."""
     missing = [run for run, key in keys.items() if store.get(key) is None]
     with store.alone() if missing else nullcontext():
         yield [run for run in missing if store.get(keys[run]) is None]

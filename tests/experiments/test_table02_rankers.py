@@ -14,7 +14,6 @@ from parzc_core.experiments.table02_rankers import BENCHMARKS, RANKERS, Plan, pl
 from parzc_core.predictors import pinat
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
-from parzc_core.runs.rankers import identity
 
 COLLECTED = {"nb201": 15625, "nb101": 11000}
 

@@ -9,7 +9,6 @@ import pytest
 
 from parzc_core import paper, paths
 from parzc_core.experiments import table06_08_ablation as table06_08
-from parzc_core.runs.rankers import identity
 
 
 def planned(profile: str, cells: int = 15_625) -> table06_08.Plan:

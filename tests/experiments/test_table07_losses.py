@@ -12,7 +12,6 @@ from parzc_core.errors import BadInput
 from parzc_core.experiments import table07_losses as table07
 from parzc_core.experiments.table07_losses import failed_trainings
 from parzc_core.labels.nb101_failed import CHANCE
-from parzc_core.runs.rankers import identity
 
 
 def planned(profile: str) -> table07.Plan:

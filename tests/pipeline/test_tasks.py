@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from dag_project import Project, meta, project_fixture, quick_fixture  # noqa: F401
 from tiny_notebooks import write_notebook
+from tiny_project import Project, meta, project_fixture, quick_fixture  # noqa: F401
 
 from parzc_core import artifact, labels
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
