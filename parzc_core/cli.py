@@ -266,9 +266,9 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument(
         "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute (tcp://host:8786)"
     )
-    collect.add_argument("--out", type=Path, metavar="FOLDER", help="where to (results/statistics/SPACE/DATASET)")
+    collect.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/statistics/SPACE/DATASET)")
 
-    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Labels.")
+    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Benchmark labels.")
     actions = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command(
         "fetch", _data_fetch, "Download the labels that are not there yet, each checked against its sha256.", actions
@@ -277,7 +277,7 @@ def _parser() -> argparse.ArgumentParser:
         "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
     )
 
-    benchmarks = commands.add_parser("benchmark", help="Measure what things cost.", description="Benchmarks.")
+    benchmarks = commands.add_parser("benchmark", help="Measure what things cost.", description="Measure what things cost.")
     kinds = benchmarks.add_subparsers(title="commands", required=True, metavar="COMMAND")
     collector = command(
         "collector",
@@ -294,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="FILE",
-        help="where to (results/benchmark/collector.json; with --quick under smoke)",
+        help="output file (results/benchmark/collector.json; with --quick under smoke)",
     )
 
     tune = command(
@@ -318,7 +318,7 @@ def _parser() -> argparse.ArgumentParser:
     mixed.add_argument("--plan", default="fashion-mnist", help="fashion-mnist, fashion-mnist-width32, digits or tiny")
     mixed.add_argument("--images", type=Path, metavar="FOLDER", help="Fashion-MNIST's files (wherever they are found)")
     mixed.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
-    mixed.add_argument("--out", type=Path, metavar="FOLDER", help="where to (results/mixed_precision/PLAN)")
+    mixed.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/mixed_precision/PLAN)")
 
     report = command("report", _report, "Build report/index.html from the results that are there.")
     with_profile(report)

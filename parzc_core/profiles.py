@@ -16,7 +16,7 @@ class Profile:
     cells: architectures of the space that are used, taken from the front of the seeded sample; None takes all.
     epoch_factor: multiplies the paper's number of epochs.
     most_steps: a ranker is trained for at most so many batches of ten; only those with many training cells meet it.
-    model: name of the MABN configuration (`parzc_core.mabn.CONFIGS`).
+    model: sizes of MABN, by their name in `parzc_core.mabn.SIZES`.
     """
 
     name: str

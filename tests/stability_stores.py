@@ -1,4 +1,4 @@
-"""Made-up statistics in stores of the real format, for the tests of stability."""
+"""Variants of made-up statistics in stores of the real format."""
 
 import dataclasses
 import json
@@ -11,9 +11,9 @@ import pytest
 from parzc_core import paths
 from parzc_core.collecting import labelled
 from parzc_core.collector import NodeStatistics
-from parzc_core.experiments import stability
-from parzc_core.experiments.stability import FEW, Variant
 from parzc_core.proxies import NODE_PROXIES
+from parzc_core.runs import variants
+from parzc_core.runs.variants import FEW, Variant
 from parzc_core.spaces import nb201
 from parzc_core.storage.statistics import Record, StatisticsStore, pack
 
@@ -47,7 +47,7 @@ def write(variant: Variant, values: np.ndarray | None = None, archs: list[str] |
 
 def clear() -> None:
     labelled.load.cache_clear()
-    stability.read.cache_clear()
+    variants.read.cache_clear()
 
 
 def stores_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -63,4 +63,4 @@ def write_few() -> dict[Variant, labelled.Data]:
     """The variants of FEW, written and read."""
     for variant in FEW:
         write(variant)
-    return stability.read(FEW, CELLS)
+    return variants.read(FEW, CELLS)

@@ -88,7 +88,7 @@ def run(config: BenchmarkConfig, peer: Path | str | None = None, progress: bool 
             "machine": facts,
             "batch": batch.manifest,
             "cost": {task: benchmark_peer.summary(records, task) for task in TASKS},
-            "agreement": benchmark_peer.agreement(records),
+            "agreement": benchmark_peer.worst_differences(records),
             "space": space(config, records, batch, bar),
             "bare": benchmark_peer.summary(records, "seven", side="ours", beside="bare"),
             "workers": workers(config, dearest_first),

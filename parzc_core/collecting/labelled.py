@@ -75,7 +75,7 @@ def load(
     collection = StatisticsStore(paths.STATISTICS / space / name).read(cells)
     for manifest in sorted((paths.STATISTICS / space / "scores" / name).glob("*/manifest.json")):
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())
-    truth, judged_on, provenance = labels.judge(space, dataset, seeds)
+    truth, judged_on, provenance = labels.judged(space, dataset, seeds)
     known, learned_from, source = labels.learned(space, dataset, seeds)
     return Data(
         collection,
@@ -126,7 +126,7 @@ def columns_read(collection: Collection, proxies: tuple[str, ...] = (), scores: 
 def judgeable(space: str, dataset: str, width: int | None = None) -> int:
     """Number of architectures with statistics, complete from the front; 0 where nothing was collected, or labels are missing."""
     try:
-        labels.judge(space, dataset)
+        labels.judged(space, dataset)
     except LabelsMissing:
         return 0
     return StatisticsStore(paths.STATISTICS / space / folder_name(dataset, width)).complete()

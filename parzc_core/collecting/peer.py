@@ -288,7 +288,7 @@ def times_of(records: Sequence[dict[str, Any]], side: str, task: str) -> list[fl
     return [sum(record[side][key] for key in keys) for record in records if side in record]
 
 
-def agreement(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def worst_differences(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """{proxy: {comparison: worst relative difference over the cells, "not_finite": cells left out}}; {} without a peer."""
     compared = [record["difference"] for record in records if "difference" in record]
     found: dict[str, dict[str, Any]] = {}

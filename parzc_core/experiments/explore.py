@@ -132,7 +132,7 @@ class CellExplorer:
         near = self.unseen[others[self.unseen]]
         near = near[np.argsort(np.abs(self.scores[near] - score), kind="stable")[:ALIKE]]
         low, high = np.percentile(1 + _better(judged[others], judged[near]), (5, 95)).round().astype(int).tolist()
-        truth, judged_on, _ = labels.judge(self.run.space, self.run.dataset)
+        truth, judged_on, _ = labels.judged(self.run.space, self.run.dataset)
         true_rank = 1 + int(_better(judged[others], truth.loc[[arch]].to_numpy())[0])
         name = {"val": "validation", "test": "test"}[judged_on]
         test = f"{truth.loc[arch]:.2f} %" if judged_on == "test" else f"not on this machine; `{COMMAND}` gets it"

@@ -1,7 +1,7 @@
 """Figures 2 and 5: which nodes matter, by boosted trees that regress accuracy from one proxy's node-wise values (§1, A.2).
 
-found = run(labelled.load(), settings("full"))
-table = summary(found[ALL])
+    found = run(labelled.load(), settings("full"))
+    table = summary(found[ALL])
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """Figures 4 and 8: a ranker's order of the cells it has not seen against their true accuracy, over a space and its top.
 
-plan = planned("full")
-found = dict(zip(plan, predict_unseen(list(plan.values()), store), strict=True))
-taus = agreement(found)
+    plan = planned("full")
+    found = dict(zip(plan, predict_unseen(list(plan.values()), store), strict=True))
+    taus = correlations(found)
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,13 +70,13 @@ def run(plan: Mapping[str, RankerRun], store: Path, jobs: int = 1) -> dict[str, 
     return dict(zip(plan, predict_unseen(list(plan.values()), store, jobs), strict=True))
 
 
-def agreement(found: Mapping[str, Prediction]) -> pd.DataFrame:
-    """`Prediction.agreement` of every panel; index (panel, population), percent."""
-    return pd.concat({title: item.agreement() for title, item in found.items()})
+def correlations(found: Mapping[str, Prediction]) -> pd.DataFrame:
+    """`Prediction.correlations` of every panel; index (panel, population), percent."""
+    return pd.concat({title: item.correlations() for title, item in found.items()})
 
 
 def beside_print(numbers: pd.DataFrame) -> str:
-    """The printed tau of figure 4 beside ours, and its verdict, in words. numbers: of `agreement`, of one panel."""
+    """The printed tau of figure 4 beside ours, and its verdict, in words. numbers: of `correlations`, of one panel."""
     tau, low, high = _interval(numbers, "all unseen")
     verdict = judge(PRINTED, tau, low, high)
     return f"paper {PRINTED:.1f} %, ours {tau:.1f} % [{low:.1f}, {high:.1f}]: {verdict}"
@@ -105,7 +105,7 @@ def rows(figure: str, found: Mapping[str, Prediction], numbers: pd.DataFrame, pr
 def space_and_top(item: Prediction, numbers: pd.DataFrame) -> Figure:
     """Figure 4: left all the cells that the ranker has not seen, right the truly best tenth, ranked among themselves.
 
-    numbers: of `agreement`, of this panel: each half is titled with its tau and interval.
+    numbers: of `correlations`, of this panel: each half is titled with its tau and interval.
     """
     figure = new_figure(11, 4.6)
     halves = {"all unseen": "the space", "top 10%": "its top 10 %"}

@@ -1,9 +1,9 @@
 """Figure 6: t-SNE of each proxy's node-wise statistics, and numbers for what an embedding looks like.
 
-data = labelled_sets("full")
-vectors = vectors_of(data)
-points = embedded(vectors, iterations=1000)
-lines = line_table(points, data)
+    data = labelled_sets("full")
+    vectors = vectors_of(data)
+    points = embedded(vectors, iterations=1000)
+    lines = line_table(points, data)
 """
 
 from collections.abc import Mapping

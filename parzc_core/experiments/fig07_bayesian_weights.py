@@ -1,8 +1,8 @@
 """Figure 7: what a Bayesian layer learns about uncertainty, and what a neuron's histogram of weights is made of.
 
-run = planned("full")
-rankers = {DECAYED: ranker, CONTROL: control}
-table = spreads(layers_of(rankers))
+    run = planned("full")
+    rankers = {DECAYED: ranker, CONTROL: control}
+    table = spreads(layers_of(rankers))
 """
 
 import math

@@ -62,7 +62,7 @@ def rows_of_published(table: str, agreement: pd.DataFrame, profile: str, note: s
 
 
 def node_counts(samples: int = 1000, seeds: int = 3) -> pd.DataFrame:
-    """A row a space: the nodes that the paper's input has room for, and those of random networks of every width and depth.
+    """A row a space: the nodes that fit into the paper's input, and those of random networks of every width and depth.
 
     printed: input length over four proxies. longest: of `samples` networks, least and greatest over `seeds` samples.
     median: of all of them. at 20 cells: median of those of the greatest depth. longer: percent that do not fit into what is

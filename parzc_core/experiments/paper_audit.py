@@ -1,7 +1,7 @@
 """The audit of the paper: every line of inconsistencies.md, computed again from the printed tables.
 
-all_findings()                                # the whole list, a row a line
-what_the_spread_is(audit_tables.ablation_spreads())  # the figure of Table 6's ±
+    all_findings()                                # the whole list, a row a line
+    what_the_spread_is(audit_tables.ablation_spreads())  # the figure of Table 6's ±
 """
 
 import pandas as pd

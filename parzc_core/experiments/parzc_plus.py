@@ -1,7 +1,7 @@
 """ParZC+: the ranker beside its rivals, without each of its parts, its intervals, and training sets of its own choice.
 
-results = ranked("full", store)  # and `ablated`, `calibrated`, `selected`, each a frame with a row a run
-rows = rows(results, parts, coverage, grown, "full")
+    results = ranked("full", store)  # and `ablated`, `calibrated`, `selected`, each a frame with a row a run
+    rows = rows(results, parts, coverage, grown, "full")
 """
 
 import dataclasses

@@ -81,7 +81,7 @@ def rows(results: pd.DataFrame, profile: str) -> list[Row]:
 
     results: of `run_searches`. Judged on test accuracy, which is read here.
     """
-    truth, _, about = labels.judge(SPACE, DATASET)
+    truth, _, about = labels.judged(SPACE, DATASET)
     table = benchmark(SPACE, DATASET, EPOCHS).table
     best = float(truth.max())
     shared: dict[str, Any] = {"profile": profile, "origin": "reproduced"}

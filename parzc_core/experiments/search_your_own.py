@@ -1,7 +1,7 @@
 """Rank networks of one's own: a list of PyTorch modules and a few accuracies in, a ranking with its uncertainty out.
 
-ranking = rank_networks(networks, images, labels, accuracies)   # accuracies of the first few networks, in percent
-ranking.sort_values("rank")
+    ranking = rank_networks(networks, images, labels, accuracies)   # accuracies of the first few networks, in percent
+    ranking.sort_values("rank")
 """
 
 from collections.abc import Sequence

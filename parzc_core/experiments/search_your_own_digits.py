@@ -1,7 +1,7 @@
 """Small networks on scikit-learn's digits, with which `search_your_own` shows how to rank one's own.
 
-networks = built(widths=(4, 16), depths=(1, 2, 3))
-accuracies = [trained_accuracy(network, images, labels, train, test, epochs=2) for network in networks.values()]
+    networks = built(widths=(4, 16), depths=(1, 2, 3))
+    accuracies = [trained_accuracy(network, images, labels, train, test, epochs=2) for network in networks.values()]
 """
 
 import copy

@@ -1,6 +1,6 @@
 """How well rankers carry over between variants of the statistics, and what their Bayesian weights know of them (limitation 3).
 
-Rankers trained on one variant of `stability` are judged on others by `carry_over`; the learned spread of Bayesian weights is
+Rankers trained on one variant (`runs.variants`) are judged on others by `carry_over`; the learned spread of Bayesian weights is
 compared with that of the nodes by `learned_spread` and `relation`. All splits are trained as one batch (see `fit_many`), so a
 stored result belongs to all of them.
 """
@@ -19,11 +19,11 @@ from parzc_core import metrics
 from parzc_core.collecting.labelled import columns_read
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
-from parzc_core.experiments.stability import BASE, CELLS, Variant, commands_to_collect, comparisons, read
 from parzc_core.profiles import profile as profile_named
 from parzc_core.ranker import Inputs, Model
 from parzc_core.runs.protocol import run_all
 from parzc_core.runs.rankers import RankerRun, train_splits
+from parzc_core.runs.variants import BASE, CELLS, Variant, commands_to_collect, comparisons, read
 from parzc_core.spaces import space as space_named
 from parzc_core.storage.rows import Row
 
@@ -32,7 +32,7 @@ from parzc_core.storage.rows import Row
 class CarriedRun:
     """Rankers trained on one variant, on every split, and judged on the unseen cells of several.
 
-    run: cells, train, encoding, ...; its split is not used, cells=None means stability.CELLS. targets: the first is `learned`.
+    run: cells, train, encoding, ...; its split is not used, cells=None means CELLS. targets: the first is `learned`.
     """
 
     run: RankerRun
@@ -90,7 +90,6 @@ class SpreadRun:
         rho = torch.stack([_first_layer(model)[0].rho.detach() for model in models])
         found = {"spread": spread, "mean": mean, "rho": [float(rho.min()), float(rho.max())]}
         return {**found, "seconds": time.process_time() - started}
-
 
 
 MABN = "MABN (aligned)"

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import labels, metrics
+from parzc_core import labels, metrics, paths
 from parzc_core.collecting.labelled import Data, load
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import LabelsMissing, UnknownName
 from parzc_core.paper import PROXY_LABELS
-from parzc_core.paths import STATISTICS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.proxies import COLUMNS, EPOCHS, RANKERS, column_of, network_scores, not_finite_note, ranker_rows
 from parzc_core.runs.rankers import RankerRun, run_rankers
@@ -33,12 +32,12 @@ def collected(columns: Sequence[str], cells: int | None = None) -> tuple[dict[st
             raise UnknownName.of("column of Table 1", column, COLUMNS)
         space, dataset = COLUMNS[column]
         try:
-            if (there := StatisticsStore(STATISTICS / space / dataset).complete()) >= (cells or LEAST):
+            if (there := StatisticsStore(paths.STATISTICS / space / dataset).complete()) >= (cells or LEAST):
                 found[column] = load(space, dataset, cells)
             else:
                 command = f"parzc collect --space {space} --dataset {dataset}"
                 if space in NDS:  # whose labels are of some architectures only
-                    labels.judge(space, dataset)
+                    labels.judged(space, dataset)
                     command += f" --sample labelled --cells {LEAST}"
                 absent[column] = {"judged on": f"{there} architectures collected, {cells or LEAST} needed: {command}"}
         except LabelsMissing as error:

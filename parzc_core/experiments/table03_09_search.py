@@ -1,7 +1,7 @@
 """Tables 3 and 9: the searches that are run on NAS-Bench-201, what they find and cost as rows, and their figures.
 
-results = run_searches(planned("full"), store)
-rows_of_table_3 = rows("table03", results, "full", Judge())
+    results = run_searches(planned("full"), store)
+    rows_of_table_3 = rows("table03", results, "full", Judge())
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -23,8 +23,9 @@ from parzc_core.collecting.sample import command
 from parzc_core.drawing.style import BLUE, GREY, VERMILION, new_figure
 from parzc_core.encoding import PAPER_PROXIES, Encoder, slotted_logs
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.metrics import intervals_of_mean, spearman
+from parzc_core.metrics import spearman
 from parzc_core.runs import vit, vit_data
+from parzc_core.runs.judging import intervals_of_mean
 from parzc_core.runs.vit_data import Truth
 from parzc_core.spaces.vit import autoformer
 from parzc_core.spaces.vit import blocks as vit_blocks

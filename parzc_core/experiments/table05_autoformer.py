@@ -20,6 +20,7 @@ from parzc_core.collecting.labelled import Data, load
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import ABSENT, LIMIT, PAPER_PROXIES, log_magnitude
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.runs.judging import intervals_of_mean
 from parzc_core.runs.vit import EPOCHS, RANKERS, FoldRun, folds, training
 from parzc_core.runs.vit_data import LABELS, Truth, note
 from parzc_core.spaces.vit import autoformer, pit
@@ -172,7 +173,7 @@ def _rows(name: str, truth: Truth, scores: np.ndarray, judged: np.ndarray, what:
     left_out = f"; {int((~finite).sum())} without a finite score left out" if not finite.all() else ""
     about = f"{what}; 95 % interval over architectures; {note(truth, len(judged))}{left_out}"
     rest: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
-    found = metrics.intervals_of_mean(scores[:, finite], judged[finite])
+    found = intervals_of_mean(scores[:, finite], judged[finite])
     rows = []
     for metric, (value, spread, low, high) in found.items():
         of_seeds = f"std over {len(scores)} runs (seeds), " if len(scores) > 1 else "one seed, "

@@ -1,8 +1,8 @@
 """Tables 6 and 8: what each part of ParZC adds, every combination trained on the same splits.
 
-plan = planned("full")
-results = run(plan, store)
-rows = rows_of_means(results, plan.data, "full")
+    plan = planned("full")
+    results = run(plan, store)
+    rows = rows_of_means(results, data_of(plan), "full")
 """
 
 from collections.abc import Mapping

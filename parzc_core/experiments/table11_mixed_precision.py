@@ -1,8 +1,8 @@
 """Table 11 on the recreated benchmark: every method's scores of every bit configuration, how well they order them, as rows.
 
-scores, seconds = proxy_scores(made)     # and `learned_scores`, of rankers
-rows(label, made, scores, seconds, "full")
-fronts(scores, made.size, made.accuracy)  # what each method would choose
+    scores, seconds = proxy_scores(made)     # and `learned_scores`, of rankers
+    rows(label, made, scores, seconds, "full")
+    fronts(scores, made.size, made.accuracy)  # what each method would choose
 """
 
 import functools

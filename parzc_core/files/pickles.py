@@ -23,9 +23,6 @@ class UnsafePickle(ParzcError, ValueError):
     """A pickle that asks for more than plain data, or that is no readable pickle at all."""
 
 
-# Numbers, text and numpy arrays
-
-
 class PlainType:
     """Stands in for numpy.dtype while a pickle is read: numbers, booleans and text, never objects or records.
 
@@ -123,9 +120,6 @@ def read(file: BinaryIO, encoding: str, what: str, reader: type[PlainUnpickler] 
         raise UnsafePickle(
             f"{what} is no readable pickle ({type(error).__name__}: {error}); it is truncated or damaged, get it again"
         ) from error
-
-
-# Tables of pandas: none of its classes is made, plain arrays are put together here
 
 
 class _Names(PlainType):
@@ -228,6 +222,8 @@ ALLOWED_IN_TABLES: dict[tuple[str, str], Any] = {
 
 
 class _TableUnpickler(PlainUnpickler):
+    """Reads a pickled table of pandas without making any of its classes: plain arrays are put together here."""
+
     allowed = ALLOWED_IN_TABLES
 
 

@@ -20,6 +20,8 @@ from parzc_core.errors import BadInput, CorruptDownload
 _HEAD = struct.Struct("<QI")
 _FOOT = struct.Struct("<I")
 LONGEST = 1 << 20  # bytes; a longer record is no row of a table of labels
+# Kinds of a field of a protocol buffer; 3 and 4 are groups, which nobody writes any more.
+VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5
 
 
 class Record(NamedTuple):
@@ -76,14 +78,8 @@ def masked(checksum: int) -> int:
     return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-# Protocol buffers: as much of their wire format as reading takes. A message is a list of numbered fields.
-
-# Kinds of a field; 3 and 4 are groups, which nobody writes any more.
-VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5
-
-
 def fields(message: bytes) -> Iterator[tuple[int, int, Any]]:
-    """(number, kind, value) of every field in the order of the message, known or not.
+    """(number, kind, value) of every field of a protocol buffer, in the order of the message, known or not.
 
     value: an int in [0, 2^64) of a VARINT, else the raw bytes: a double (little-endian) if EIGHT_BYTES, text or a message
     if BYTES. Raises BadInput if the message ends within a field or has no valid field there.

@@ -84,7 +84,7 @@ def architectures(space: str, dataset: str) -> list[str]:
     """
     if space in vit.DATASETS:
         return list(accuracy(space, vit.DATASETS[space][0], "test", "distilled").index)
-    return list(dict.fromkeys(judge(space, dataset)[0].index))
+    return list(dict.fromkeys(judged(space, dataset)[0].index))
 
 
 def parameters(space: str) -> pd.Series:
@@ -97,7 +97,7 @@ def parameters(space: str) -> pd.Series:
     return nb101.parameters()
 
 
-def judge(
+def judged(
     space: str, dataset: str, seeds: Literal["mean", "trained"] = "mean"
 ) -> tuple[pd.Series, str, dict[str, Any]]:
     """What a ranker is judged on: test accuracy if it is at hand, else validation accuracy. seeds: as in `accuracy`.
@@ -150,13 +150,12 @@ def learned(
     return result, split, provenance
 
 
-# The spaces with labels. A source of accuracies is a function of data set and split: a table of percent with a column a
-# run, and attrs["provenance"].
-
-
 @dataclass(frozen=True)
 class _Space:
-    """sources: split -> source -> function. missing: text of LabelsMissing for (data set, split, what was looked for).
+    """A space with labels. A source of accuracies is a function of data set and split, to a table of percent with a column a run
+    and attrs["provenance"].
+
+    sources: split -> source -> function. missing_text: text of LabelsMissing for (data set, split, what was looked for).
 
     runs: what the mean is over. same_runs: the sources differ in form only, so that any is as good as the first.
     learns_from_test: validation accuracy can be had from no download. failing: some of the runs ended at chance.
@@ -164,7 +163,7 @@ class _Space:
 
     datasets: Collection[str]
     sources: Mapping[str, Mapping[str, Callable[[str, str], pd.DataFrame]]]
-    missing: Callable[[str, str, str], str]
+    missing_text: Callable[[str, str, str], str]
     runs: str = "a cell's runs"
     same_runs: bool = False
     learns_from_test: bool = False
@@ -173,7 +172,7 @@ class _Space:
 
 _SPACES: dict[str, _Space] = {
     "nb301": _Space(
-        nb301.DATASETS, nb301.SOURCES, nb301.missing, runs="its models", same_runs=True
+        nb301.DATASETS, nb301.SOURCES, nb301.missing_text, runs="its models", same_runs=True
     ),
     **{
         name: _Space(nds.DATASETS, *nds.sources(name), "its runs", same_runs=True, learns_from_test=True)
@@ -182,18 +181,18 @@ _SPACES: dict[str, _Space] = {
     "nb101": _Space(
         nb101.DATASETS,
         nb101.SOURCES,
-        nb101.missing,
+        nb101.missing_text,
         runs="a cell's 3 runs",
         same_runs=True,
         learns_from_test=True,
         failing=True,
     ),
-    "nb201": _Space(nb201.DATASETS, nb201.SOURCES, nb201.missing),
+    "nb201": _Space(nb201.DATASETS, nb201.SOURCES, nb201.missing_text),
     **{
         name: _Space(
             vit.DATASETS[name],
             vit.sources(name),
-            partial(vit.missing, name),
+            partial(vit.missing_text, name),
             runs="one run",
             learns_from_test=True,
         )
@@ -235,4 +234,4 @@ def _table(name: str, dataset: str, split: str, source: str | None, seeds: str) 
         texts = {"all": "each run", "mean": f"mean of {space.runs}", "trained": f"mean of {space.runs} that trained"}
         table.attrs["provenance"]["seeds"] = texts[seeds]
         return table
-    raise LabelsMissing(space.missing(known, split, " and ".join(sources)))
+    raise LabelsMissing(space.missing_text(known, split, " and ".join(sources)))

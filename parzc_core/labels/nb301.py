@@ -39,7 +39,7 @@ def published() -> pd.DataFrame:
     """
     file, path = registry.entry(FILE), fetch.locate(FILE)
     if path is None:
-        raise LabelsMissing(missing(SPACE, "val", FILE))
+        raise LabelsMissing(missing_text(SPACE, "val", FILE))
     table = _read(path, str(file.sha256)).copy()
     table.attrs["provenance"] = {
         "source": "surrogate",
@@ -49,7 +49,7 @@ def published() -> pd.DataFrame:
     return table
 
 
-def missing(dataset: str, split: str, what: str) -> str:
+def missing_text(dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing, see labels.py."""
     if split != "val":
         return f"no {split} accuracy of nb301 was published; there is the surrogate's validation accuracy"

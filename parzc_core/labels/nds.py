@@ -41,7 +41,7 @@ def trainings(space: str, variant: str = "") -> pd.DataFrame:
     name = f"{NDS_FOLDER}/{NDS_FILES[space][variant]}.json"
     path = fetch.locate(name)
     if path is None:
-        raise LabelsMissing(_missing(space, DATASETS[0], "test", name))
+        raise LabelsMissing(_missing_text(space, DATASETS[0], "test", name))
     state = path.stat()
     table = _read(path, space, state.st_size, state.st_mtime_ns).copy()
     epochs = sorted(set(table["epochs"]))
@@ -67,13 +67,13 @@ def sources(
 ) -> tuple[dict[str, _Sources], Callable[[str, str, str], str]]:
     """What labels.py needs of a space: its sources (of CIFAR-10, only test accuracy was published), the text of LabelsMissing."""
     made: _Sources = {"recreated": partial(_recreated, space)}
-    return {"val": made, "test": {"nds_data": partial(_accuracies, space), **made}}, partial(_missing, space)
+    return {"val": made, "test": {"nds_data": partial(_accuracies, space), **made}}, partial(_missing_text, space)
 
 
 def _accuracies(space: str, dataset: str, split: str) -> pd.DataFrame:
     """A row an architecture; of one that was trained more than once, the mean."""
     if dataset != DATASETS[0]:
-        raise LabelsMissing(_missing(space, dataset, split, "nds_data"))
+        raise LabelsMissing(_missing_text(space, dataset, split, "nds_data"))
     table = trainings(space)
     found = table.groupby("arch", sort=False)[["accuracy"]].mean().rename(columns={"accuracy": split})
     found.attrs["provenance"] = dict(table.attrs["provenance"])
@@ -83,14 +83,14 @@ def _accuracies(space: str, dataset: str, split: str) -> pd.DataFrame:
 def _recreated(space: str, dataset: str, split: str) -> pd.DataFrame:
 
     if dataset != RECREATED_DATASET:
-        raise LabelsMissing(_missing(space, dataset, split, "recreated"))
+        raise LabelsMissing(_missing_text(space, dataset, split, "recreated"))
     found = recreated(space, split)
     facts = {"source": "recreated", "version": "small networks trained by this project", "licence": "MIT"}
     found.attrs["provenance"] = facts
     return found
 
 
-def _missing(space: str, dataset: str, split: str, what: str) -> str:
+def _missing_text(space: str, dataset: str, split: str, what: str) -> str:
     if dataset != DATASETS[0]:
         return (
             f"no networks of {space} were trained on {dataset}; python -m parzc_core.runs.nds_networks --images FOLDER does it"

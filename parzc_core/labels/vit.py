@@ -6,7 +6,7 @@ also a column "supernet": ImageNet accuracy with the weights of a trained supern
 paper's Table 5, 1,000 subnets judged by the ImageNet supernet, is not published. There is no validation accuracy.
 
 The networks of "base" and "distilled" divide the embedding among the heads and have no relative positions (see
-`spaces.autoformer.build`); those of "supernet" are AutoFormer's own.
+`spaces.vit.autoformer.build`); those of "supernet" are AutoFormer's own.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ UNUSABLE = MappingProxyType(
 )
 
 
-def missing(space: str, dataset: str, split: str, what: str) -> str:
+def missing_text(space: str, dataset: str, split: str, what: str) -> str:
     """The text of LabelsMissing. what: the sources or files that were looked for."""
     if split == "val":
         return (
@@ -73,9 +73,6 @@ def column(file: str, name: str) -> pd.Series:
     return table[name].copy()
 
 
-# Sources: functions of the data set and the split, see labels.py.
-
-
 def _accuracy(space: str, source: str, dataset: str, split: str) -> pd.DataFrame:
     """All files of the space that have usable values of this source, one after another."""
     if (dataset == "imagenet") != (source == "supernet"):
@@ -94,7 +91,7 @@ def _accuracy(space: str, source: str, dataset: str, split: str) -> pd.DataFrame
 
 
 def _no_validation(space: str, dataset: str, split: str) -> pd.DataFrame:
-    raise LabelsMissing(missing(space, dataset, split, ""))
+    raise LabelsMissing(missing_text(space, dataset, split, ""))
 
 
 def sources(space: str) -> dict[str, dict[str, Callable[[str, str], pd.DataFrame]]]:
@@ -110,7 +107,7 @@ def _read(space: str, file: str) -> pd.DataFrame:
     pinned = registry.entry(f"{FOLDER}/{file}.pth")
     path = fetch.locate(pinned.name)
     if path is None:
-        raise LabelsMissing(missing(space, "/".join(DATASETS[space]), "test", pinned.name))
+        raise LabelsMissing(missing_text(space, "/".join(DATASETS[space]), "test", pinned.name))
     return _table(space, path, str(pinned.sha256))
 
 

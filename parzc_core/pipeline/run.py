@@ -19,7 +19,7 @@ from doit.task import Task, dict_to_task
 from tqdm import tqdm
 
 from parzc_core import artifact, paths
-from parzc_core.pipeline import tasks as dag
+from parzc_core.pipeline import tasks
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Outcome:
 
     def overview(self) -> str:
         """The run in a few words."""
-        ran = ", ".join(f"{name} {spent:.1f} min" for name, spent in self.minutes.items() if name != dag.REPORT_TASK)
+        ran = ", ".join(f"{name} {spent:.1f} min" for name, spent in self.minutes.items() if name != tasks.REPORT_TASK)
         parts = [f"ran: {ran or 'nothing'}"]
         if self.current:
             parts.append(f"up to date: {', '.join(self.current)}")
@@ -59,11 +59,11 @@ def run(
     force: run also what is up to date.
     """
     together = min(together, jobs, max(1, len(experiments)))
-    *notebooks, report = [dict_to_task(task) for task in dag.tasks(profile, jobs // together, experiments)]
+    *notebooks, report = [dict_to_task(task) for task in tasks.tasks(profile, jobs // together, experiments)]
     progress = _Progress(f"parzc {profile}", len(experiments) + 1)
     with _terminated_as_exit():
-        for tasks, at_once in ((notebooks, together), ([report], 1)):
-            control = TaskControl(tasks)
+        for group, at_once in ((notebooks, together), ([report], 1)):
+            control = TaskControl(group)
             control.process(None)
             options = {"continue_": True, "always_execute": force}
             if at_once > 1:
@@ -79,7 +79,7 @@ def run(
 def plan(profile: str, experiments: Sequence[artifact.Experiment]) -> dict[str, str | None]:
     """For each experiment why it would be run now, or None if it is up to date."""
     record = state(profile)
-    made = [dict_to_task(task) for task in dag.tasks(profile, 1, experiments, report=False)]
+    made = [dict_to_task(task) for task in tasks.tasks(profile, 1, experiments, report=False)]
     return {task.name: _reason(task, record.get_status(task, None, get_log=True), record) for task in made}
 
 
@@ -135,7 +135,7 @@ class _Progress(ZeroReporter):
         self._step(f"{task.name}: done in {spent:.1f} min")
 
     def add_failure(self, task: Task, fail: BaseFail) -> None:
-        if isinstance(fail, dag.TaskSkipped):
+        if isinstance(fail, tasks.TaskSkipped):
             self.started.pop(task.name, None)
             self.outcome.skipped[task.name] = fail.message
             self._step(f"{task.name}: skipped: {' '.join(fail.message.split())}")

@@ -89,7 +89,7 @@ def command(experiment: Experiment, profile: str, jobs: int) -> list[str]:
 
 
 def unmet(experiment: Experiment) -> str | None:
-    """Why the notebook cannot be run on this machine: what `labels.judge` says of the labels it needs; None if it can.
+    """Why the notebook cannot be run on this machine: what `labels.judged` says of the labels it needs; None if it can.
 
     Raises BadInput where a need names a space or a data set that has no labels; CorruptDownload.
     """
@@ -101,7 +101,7 @@ def unmet(experiment: Experiment) -> str | None:
     for need in experiment.needs:
         space, dataset = need.split("/")
         try:
-            labels.judge(space, dataset)
+            labels.judged(space, dataset)
         except LabelsMissing as missing:
             reasons[str(missing)] = None
         except UnknownName as error:

@@ -1,5 +1,1 @@
 """Predictors that rank architectures from their graphs, each from its own paper and in its own file."""
-
-
-
-

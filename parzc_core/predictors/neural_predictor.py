@@ -1,4 +1,4 @@
-"""NP behind the `Predictor` interface, with the published sizes (Wen et al., ECCV 2020); the network is in `np.py`.
+"""NP behind the `Predictor` interface, with the published sizes (Wen et al., ECCV 2020); the network is `parzc_core.gcn.NP`.
 
 Three graph convolutions of 144, a head of 128, dropout 0.1; mean squared error, 300 epochs in batches of 10, Adam 1e-4 with
 weight decay 1e-3, cosine: the settings of the public reimplementation (https://github.com/ultmaster/neuralpredictor.pytorch),

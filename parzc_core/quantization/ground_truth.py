@@ -2,7 +2,7 @@
 
     made = recreate(PLANS["fashion-mnist"], FOLDER / "fashion-mnist")
 
-computes what the folder lacks, and nothing if it is whole: checkpoint.npz (the network, 8 bits a weight), manifest.json (how it
+computes the files that are missing in the folder: checkpoint.npz (the network, 8 bits a weight), manifest.json (how it
 was trained), runs.jsonl (an accuracy a configuration), sensitivities.jsonl (what the proxies read, a line a mini-batch).
 Killed at any moment, the same call goes on; training alone starts again from its beginning.
 """
@@ -36,6 +36,8 @@ from parzc_core.quantization.sensitivities import Sensitivities
 from parzc_core.runs.protocol import run_all
 from parzc_core.storage.run_store import RunStore
 
+FOLDER = paths.ROOT / "results" / "mixed_precision"  # where what is committed lies, whatever PARZC_RESULTS says
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -54,93 +56,6 @@ class Evaluation:
     clip: float = 0.999
     batch: int = 256
     renormalize: bool = False
-
-
-def fingerprint(network: nn.Module) -> str:
-    """sha256 (hex) of the state of a network: names and bytes."""
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class ConfigurationRun:
-    """The accuracy of a network quantized in one way. shared: what decides it beside the bits. measure: gives what measures it,
-    calibrated once for all configurations."""
-
-    network: nn.Module
-    shared: Mapping[str, Any]
-    bits: BitConfiguration
-    measure: Callable[[], Callable[[BitConfiguration], float]]
-
-    def key(self) -> dict[str, Any]:
-        """Network, data set, evaluation and bits."""
-        return {**self.shared, "bits": self.bits.plain()}
-
-    def evaluate(self) -> dict[str, Any]:
-        """{"accuracy": percent, "size": bits of the weights, "seconds": CPU}."""
-        measure, start = self.measure(), time.process_time()
-        accuracy = measure(self.bits)
-        seconds = time.process_time() - start
-        return {"accuracy": accuracy, "size": size_in_bits(self.network, self.bits), "seconds": seconds}
-
-
-def evaluate_all(
-    network: nn.Module,
-    data: str,
-    configurations: Sequence[BitConfiguration],
-    store: RunStore,
-    images: Callable[[], Images],
-    evaluation: Evaluation | None = None,
-) -> list[dict[str, Any]]:
-    """[{"bits", "accuracy", "size", "seconds"}] in the order of `configurations`; those in the store are not computed again.
-
-    data: name of the data set. images: gives its images; called only if something is left to compute. accuracy: percent of
-    the test images; size: bits of the weights; seconds: of the CPU. The store's key holds the network's fingerprint, the data
-    set, the evaluation and the bits, so a result never stands for another network. Killed, it loses the one in flight.
-    """
-    evaluation = evaluation or Evaluation()
-    shared = {"network": fingerprint(network), "data": data, **asdict(evaluation)}
-    activations = {a for bits in configurations for a in bits.activations}
-    measure = functools.cache(lambda: _measuring(network, images(), activations, evaluation))
-    runs = [ConfigurationRun(network, shared, bits, measure) for bits in configurations]
-    results = run_all(runs, store, unit="bit configuration")
-    return [{"bits": run.bits.plain(), **results[run]} for run in runs]
-
-
-def _measuring(
-    network: nn.Module, images: Images, activation_bits: set[int], evaluation: Evaluation
-) -> Callable[[BitConfiguration], float]:
-    """What gives the accuracy of a configuration: calibrated once for all."""
-    batches = images.train[: evaluation.calibration].split(evaluation.batch)
-    ranges: Ranges
-    if evaluation.clipping == "max":
-        ranges = calibrate(network, batches, evaluation.clip)
-    else:
-        ranges = least_error_ranges(network, batches, activation_bits)
-    quantizer = Quantizer(network, ranges, evaluation.clipping)
-    test, labels = images.test[: evaluation.test], images.test_labels[: evaluation.test]
-
-    def measure(bits: BitConfiguration) -> float:
-        quantized = quantizer(bits)
-        if evaluation.renormalize:
-            quantized = renormalize(quantized, batches)
-        return accuracy(quantized, test, labels, evaluation.batch)
-
-    return measure
-
-
-# Table 11's ground truth, made here: one trained network, seeded bit configurations, their accuracies, layer sensitivities.
-#
-#     made = recreate(PLANS["fashion-mnist"], FOLDER / "fashion-mnist")
-#
-# computes what the folder lacks, and nothing if it is whole: checkpoint.npz (the network, 8 bits a weight), manifest.json (how it
-# was trained), runs.jsonl (an accuracy a configuration), sensitivities.jsonl (what the proxies read, a line a mini-batch).
-# Killed at any moment, the same call goes on; training alone starts again from its beginning.
-
-
-FOLDER = paths.ROOT / "results" / "mixed_precision"  # where what is committed lies, whatever PARZC_RESULTS says
 
 
 @dataclass(frozen=True)
@@ -226,7 +141,7 @@ def recreate(
     source: Path | None = None,
     jobs: int = 1,
 ) -> Recreated:
-    """Computes what the folder lacks and gives the whole. activations: the bits they may get, where not those of the weights.
+    """Compute what is missing in the folder; return all of it. activations: their bits, where not those of the weights.
 
     source: folder of the images. jobs: processes that measure configurations. Raises BadInput for a damaged checkpoint, or
     where images are needed and not here.
@@ -301,3 +216,78 @@ def _sensitivities(plan: Plan, network: nn.Module, folder: Path, images: Any) ->
             plain = store.put(key, made.plain())
         found.append(Sensitivities.restored(network, plain, plan.evaluation.clipping))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class ConfigurationRun:
+    """The accuracy of a network quantized in one way. shared: what decides it beside the bits. measure: gives what measures it,
+    calibrated once for all configurations."""
+
+    network: nn.Module
+    shared: Mapping[str, Any]
+    bits: BitConfiguration
+    measure: Callable[[], Callable[[BitConfiguration], float]]
+
+    def key(self) -> dict[str, Any]:
+        """Network, data set, evaluation and bits."""
+        return {**self.shared, "bits": self.bits.plain()}
+
+    def evaluate(self) -> dict[str, Any]:
+        """{"accuracy": percent, "size": bits of the weights, "seconds": CPU}."""
+        measure, start = self.measure(), time.process_time()
+        accuracy = measure(self.bits)
+        seconds = time.process_time() - start
+        return {"accuracy": accuracy, "size": size_in_bits(self.network, self.bits), "seconds": seconds}
+
+
+def evaluate_all(
+    network: nn.Module,
+    data: str,
+    configurations: Sequence[BitConfiguration],
+    store: RunStore,
+    images: Callable[[], Images],
+    evaluation: Evaluation | None = None,
+) -> list[dict[str, Any]]:
+    """[{"bits", "accuracy", "size", "seconds"}] in the order of `configurations`; those in the store are not computed again.
+
+    data: name of the data set. images: gives its images; called only if something is left to compute. accuracy: percent of
+    the test images; size: bits of the weights; seconds: of the CPU. The store's key holds the network's fingerprint, the data
+    set, the evaluation and the bits, so a result never stands for another network. Killed, it loses the one in flight.
+    """
+    evaluation = evaluation or Evaluation()
+    shared = {"network": fingerprint(network), "data": data, **asdict(evaluation)}
+    activations = {a for bits in configurations for a in bits.activations}
+    measure = functools.cache(lambda: _measuring(network, images(), activations, evaluation))
+    runs = [ConfigurationRun(network, shared, bits, measure) for bits in configurations]
+    results = run_all(runs, store, unit="bit configuration")
+    return [{"bits": run.bits.plain(), **results[run]} for run in runs]
+
+
+def _measuring(
+    network: nn.Module, images: Images, activation_bits: set[int], evaluation: Evaluation
+) -> Callable[[BitConfiguration], float]:
+    """What gives the accuracy of a configuration: calibrated once for all."""
+    batches = images.train[: evaluation.calibration].split(evaluation.batch)
+    ranges: Ranges
+    if evaluation.clipping == "max":
+        ranges = calibrate(network, batches, evaluation.clip)
+    else:
+        ranges = least_error_ranges(network, batches, activation_bits)
+    quantizer = Quantizer(network, ranges, evaluation.clipping)
+    test, labels = images.test[: evaluation.test], images.test_labels[: evaluation.test]
+
+    def measure(bits: BitConfiguration) -> float:
+        quantized = quantizer(bits)
+        if evaluation.renormalize:
+            quantized = renormalize(quantized, batches)
+        return accuracy(quantized, test, labels, evaluation.batch)
+
+    return measure
+
+
+def fingerprint(network: nn.Module) -> str:
+    """sha256 (hex) of the state of a network: names and bytes."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

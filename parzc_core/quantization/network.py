@@ -1,4 +1,4 @@
-"""Train the network that is then quantized: once, seeded, on the CPU."""
+"""The network that is quantized: ResNet-18, its seeded training on the CPU, and the file that keeps it."""
 
 import io
 import time
@@ -18,6 +18,55 @@ from parzc_core.images.fashion_mnist import Images, accuracy
 from parzc_core.passes import nodes_of
 from parzc_core.paths import write_whole
 from parzc_core.quantization.quantizer import weight_scale
+
+BITS = 8
+_SCALE = "/scale"  # "layer.weight" is int8, "layer.weight/scale" float32[out channels]
+
+
+class Block(nn.Module):
+    """Basic residual block: two 3x3 convolutions, the identity or a 1x1 convolution beside them."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+
+
+class ResNet18(nn.Module):
+    """float32[N, channels, side, side] -> logits [N, classes]. He et al., "Deep Residual Learning" (CVPR 2016), Table 1.
+
+    Stem of 7x7, stride 2, and max-pooling, so a 32x32 image reaches the last stage at 1x1; 21 quantizable layers and, with
+    three channels, 1000 classes and width 64, 11,689,512 parameters. width: channels of the first stage, below 64 for tests.
+    """
+
+    def __init__(self, classes: int = 10, channels: int = 1, width: int = 64) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        widths = [width * 2**i for i in range(4)]
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            nn.Sequential(Block(before, after, 1 if i == 0 else 2), Block(after, after, 1))
+            for i, (before, after) in enumerate(zip([width, *widths], widths, strict=False))
+        )
+        self.fc = nn.Linear(widths[-1], classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean(dim=(2, 3)))
 
 
 @dataclass(frozen=True)
@@ -108,19 +157,13 @@ def trained(path: Path, images: Images, recipe: Recipe) -> nn.Module:
     return load(ResNet18(images.classes, images.train.shape[1], recipe.width), path).eval()
 
 
-# The trained network on disk: 8 bits a weight in one npz file, so that it fits a repository; nothing is unpickled.
-#
-# Weights of Conv2d and Linear layers are whole numbers from -127 to 127 and a scale for each output channel, the finest grid
-# of the quantizer; all else is float32. What a file gives back is the network whose configurations are measured: the
-# rounding comes before every measurement, and the layers that keep 8 bits lose nothing more.
-
-
-BITS = 8
-_SCALE = "/scale"  # "layer.weight" is int8, "layer.weight/scale" float32[out channels]
-
-
 def save(network: nn.Module, path: Path) -> Path:
-    """Writes the state of a network, whole or not at all. Raises BadInput for values that are not finite."""
+    """Write the state of a network, 8 bits a weight, as one npz file; it appears whole or not at all.
+
+    Weights of Conv2d and Linear layers are kept as whole numbers from -127 to 127 and a scale for each output channel, the finest
+    grid of the quantizer; all else is float32. The network whose configurations are measured is the one that `load` gives back,
+    so this rounding is part of it. Raises BadInput for values that are not finite.
+    """
     weights = {f"{name}.weight" for name in nodes_of(network)}
     arrays = {}
     for name, value in network.state_dict().items():
@@ -137,7 +180,7 @@ def save(network: nn.Module, path: Path) -> Path:
 
 
 def load(network: nn.Module, path: Path) -> nn.Module:
-    """Fills a network with a saved state; a file that is corrupt leaves it as it was. Returns the network.
+    """Fill a network with a state that `save` wrote, and return it. A corrupt file leaves it as it was; nothing is unpickled.
 
     Raises BadInput, one message whatever is wrong: not there, cut short, altered, of another network.
     """
@@ -168,52 +211,3 @@ def _wide(scale: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 def _alike(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
     return a is not None and b is not None and a.shape == b.shape
-
-
-# ResNet-18 with the ImageNet stem, for the mixed-precision benchmark.
-
-
-class Block(nn.Module):
-    """Basic residual block: two 3x3 convolutions, the identity or a 1x1 convolution beside them."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.relu(self.bn1(self.conv1(x)))
-        return torch.relu(self.bn2(self.conv2(y)) + self.downsample(x))
-
-
-class ResNet18(nn.Module):
-    """float32[N, channels, side, side] -> logits [N, classes]. He et al., "Deep Residual Learning" (CVPR 2016), Table 1.
-
-    Stem of 7x7, stride 2, and max-pooling, so a 32x32 image reaches the last stage at 1x1; 21 quantizable layers and, with
-    three channels, 1000 classes and width 64, 11,689,512 parameters. width: channels of the first stage, below 64 for tests.
-    """
-
-    def __init__(self, classes: int = 10, channels: int = 1, width: int = 64) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, width, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        widths = [width * 2**i for i in range(4)]
-        self.layer1, self.layer2, self.layer3, self.layer4 = (
-            nn.Sequential(Block(before, after, 1 if i == 0 else 2), Block(after, after, 1))
-            for i, (before, after) in enumerate(zip([width, *widths], widths, strict=False))
-        )
-        self.fc = nn.Linear(widths[-1], classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(x.mean(dim=(2, 3)))

@@ -28,6 +28,9 @@ class Range:
     high: float
 
 
+Ranges = Mapping[str, Range | Mapping[int, Range]]  # of a layer, or of a layer for each number of bits
+
+
 def weight_scale(weight: torch.Tensor, bits: int, clipping: str = "max") -> torch.Tensor:
     """float[out channels]: the cut over 2^(bits-1) - 1; eps for a channel of zeros.
 
@@ -104,13 +107,10 @@ def calibrate(network: nn.Module, batches: Iterable[torch.Tensor], clip: float =
     return ranges
 
 
-Ranges = Mapping[str, Range | Mapping[int, Range]]  # of a layer, or of a layer for each number of bits
-
-
 class Quantizer:
     """Quantized copies of one network: what depends on a layer and its bits alone is computed once for all of them.
 
-    ranges: of `calibrate` or `least_error_ranges`. clipping: of the weights, "max" or "mse". The network is never touched.
+    ranges: of `calibrate` or `ranges.least_error_ranges`. clipping: of the weights, "max" or "mse". The network is never touched.
     """
 
     def __init__(self, network: nn.Module, ranges: Ranges, clipping: str = "max") -> None:
@@ -160,9 +160,6 @@ class _InputQuantizer:
 
     def __call__(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         return quantize_activation(inputs[0], self.seen, self.bits), *inputs[1:]
-
-
-# Calibration images through a network: what every measurement on them has in common.
 
 
 def run_over(model: nn.Module, batches: Iterable[torch.Tensor], expected: str) -> None:

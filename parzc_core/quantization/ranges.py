@@ -1,4 +1,4 @@
-"""Activation ranges by least squared error: where to cut a layer's input depends on how many bits it gets."""
+"""What is measured on the calibration images: where to cut each layer's input, and BatchNorm's statistics anew."""
 
 import copy
 from collections.abc import Iterable
@@ -17,6 +17,7 @@ def least_error_ranges(
 ) -> dict[str, dict[int, Range]]:
     """{layer: {bits: range}}: of the ranges FRACTIONS x (smallest, largest input) that with the least squared error.
 
+    Where to cut a layer's input depends on how many bits it gets.
     batches: float32[N, ...] each. bits: the numbers of bits that the activations may get. A layer that is never run has no
     range. Raises BadInput for no image at all, bits outside 2 to 8, or values that are not finite.
     """
@@ -44,12 +45,10 @@ def _least(values: torch.Tensor, low: float, high: float, bits: int) -> Range:
     return tried[errors.index(min(errors))]
 
 
-# BatchNorm's statistics again, measured in the quantized network: few bits shift the means that it had learned.
-
-
 def renormalize(network: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
     """A copy in eval mode whose BatchNorm running statistics are the means over the batches; weights stay.
 
+    Few bits shift the means that BatchNorm had learned.
     batches: float32[N, ...] each, N >= 2, the calibration images. The caller's network is left as it was. Raises BadInput for
     zero images.
     """

@@ -1,4 +1,4 @@
-"""What learns to rank bit configurations: ParZC, and a linear model to compare with. Each is a `Learner`."""
+"""What learns to rank bit configurations: ParZC, a linear model to compare with, and what both read of a configuration."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,8 @@ from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.quantization.bits import BitConfiguration
 from parzc_core.ranker import ModelConfig
 from parzc_core.training import TrainingConfig, fit_many
+
+OF = ("weights", "activations", "both")  # whose bits are multiplied with the statistics
 
 
 def parzc(
@@ -60,12 +62,6 @@ def linear(
 def bits_alone(configurations: Sequence[BitConfiguration]) -> np.ndarray:
     """float32[n, 2 L]: the bits of weights and of activations, layer by layer; no statistics."""
     return np.array([(*one.weights, *one.activations) for one in configurations], dtype=np.float32)
-
-
-# ParZC's input for a bit configuration: node-wise statistics times the bits of each layer.
-
-
-OF = ("weights", "activations", "both")
 
 
 def features(statistics: NodeStatistics, configurations: Sequence[BitConfiguration], of: str = "both") -> np.ndarray:

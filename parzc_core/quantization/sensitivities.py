@@ -124,13 +124,11 @@ class Sensitivities:
         return found
 
 
-# OMPQ's orthogonality of layers: how alike the features of two layers are over one batch.
-
-
 def orthogonality(network: nn.Module, images: torch.Tensor, centred: bool = True) -> torch.Tensor:
     """float64[L, L], ORM(i, j) = ||F_j^T F_i||_F^2 / (||F_i^T F_i||_F ||F_j^T F_j||_F), in [0, 1], ones on the diagonal.
 
-    F_i: outputs of layer i in eval mode, [N, all features of an image]. 1: alike, 0: orthogonal. OMPQ (Ma et al., AAAI 2023).
+    How alike the features of two layers are over one batch: 1 alike, 0 orthogonal. OMPQ (Ma et al., AAAI 2023). F_i: outputs
+    of layer i in eval mode, [N, all features of an image].
     centred: each feature's mean over the images is taken off, as the authors' code does; the printed formula does not.
     Computed from the N x N matrices F F^T, for ||F_j^T F_i||^2 = <F_i F_i^T, F_j F_j^T>, so no feature is dropped. A layer of
     zeros, or that is never run, is orthogonal to every other. images: float32[N, ...].

@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--architectures", type=int, default=60, help="of each space (60)", metavar="N")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each (2)", metavar="N")
     parser.add_argument("--epochs", type=int, default=Recipe.epochs, help=f"({Recipe.epochs})", metavar="N")
-    parser.add_argument("--out", type=Path, default=RECREATED_FOLDER, help="where to (results/truth/nds)", metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=RECREATED_FOLDER, help="output folder (results/truth/nds)", metavar="FOLDER")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes (1)", metavar="N")
     options = parser.parse_args(arguments)
     recipe = dataclasses.replace(Recipe(), epochs=options.epochs)

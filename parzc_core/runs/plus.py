@@ -24,6 +24,7 @@ from parzc_core.predictors.plus.features import plus_inputs
 from parzc_core.predictors.plus.learners import log_error
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
 from parzc_core.ranker import Inputs
+from parzc_core.runs.judging import judgement
 from parzc_core.runs.protocol import run_all
 from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
 from parzc_core.training import fit
@@ -65,7 +66,7 @@ class PlusRun:
         return _key(self)
 
     def evaluate(self) -> dict[str, Any]:
-        """`metrics.judgement` of the unseen cells; seconds: CPU, of fitting and scoring.
+        """`judgement` of the unseen cells; seconds: CPU, of fitting and scoring.
 
         kendall_no_twin, n_no_twin: over the unseen cells that no training cell is isomorphic to.
         """
@@ -79,7 +80,7 @@ class PlusRun:
         truth = data.judged[judged]
         alone = ~np.isin(inputs.classes[judged], inputs.classes[train])
         twins = {"kendall_no_twin": metrics.kendall(score[alone], truth[alone]), "n_no_twin": int(alone.sum())}
-        return {**metrics.judgement(score, truth, self.split, resamples=0), **twins, "seconds": seconds}
+        return {**judgement(score, truth, self.split, resamples=0), **twins, "seconds": seconds}
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Prediction:
         best = self.truth >= np.quantile(self.truth, 1 - top)
         return {"all unseen": np.ones(len(best), dtype=bool), "no twin": ~self.twin, f"top {top:.0%}": best}
 
-    def agreement(self, top: float = 0.1, resamples: int = 500) -> pd.DataFrame:
+    def correlations(self, top: float = 0.1, resamples: int = 500) -> pd.DataFrame:
         """Per population: cells, kendall, ci_low, ci_high (95 %, bootstrap over the cells), spearman, in percent; and ceiling:
         the tau of validation accuracy itself, so about the most that a ranker which learns from it can reach."""
         rows = {}

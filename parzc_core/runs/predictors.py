@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from parzc_core import metrics
 from parzc_core.collecting import labelled
 from parzc_core.collecting.labelled import Data, columns_read, training_cells
 from parzc_core.errors import BadInput
 from parzc_core.predictors.registry import PREDICTORS, configuration, predictor
+from parzc_core.runs.judging import judgement
 from parzc_core.runs.protocol import run_frame
 from parzc_core.runs.rankers import GROUP
 
@@ -71,7 +71,7 @@ class PredictorRun:
         }
 
     def evaluate(self) -> dict[str, Any]:
-        """Fit and judge: `metrics.judgement`, judged_on, seconds: CPU, of reading, fitting and scoring.
+        """Fit and judge: `judgement`, judged_on, seconds: CPU, of reading, fitting and scoring.
 
         What a predictor does once in a process for all training sets (Arch2Vec's autoencoder) is in the seconds of the first.
         """
@@ -79,7 +79,7 @@ class PredictorRun:
         data = self.data
         found, _, judged = self.scores()
         seconds = time.process_time() - started
-        result = metrics.judgement(found, data.judged[judged], self.split % GROUP, resamples=0)
+        result = judgement(found, data.judged[judged], self.split % GROUP, resamples=0)
         return {**result, "seconds": seconds, "judged_on": data.judged_on}
 
     def scores(self, samples: int = 0) -> tuple[Any, np.ndarray, np.ndarray]:

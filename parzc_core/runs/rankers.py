@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from parzc_core import metrics
 from parzc_core.collecting import labelled
 from parzc_core.collecting.labelled import Data, Unlabelled, columns_read, training_cells
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
@@ -20,6 +19,7 @@ from parzc_core.predictors import pinat
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.pinat import PINATBranch, PINATConfig
 from parzc_core.ranker import GRAPH_PARTS, Inputs, ModelConfig
+from parzc_core.runs.judging import judgement
 from parzc_core.runs.protocol import run_frame
 from parzc_core.spaces import space as space_named
 from parzc_core.training import FittedRanker, TrainingConfig, fit, fit_many
@@ -94,7 +94,7 @@ class RankerRun:
         return tuple(dataclasses.replace(self, split=split) for split in range(first, first + GROUP))
 
     def evaluate(self) -> dict[str, Any]:
-        """`metrics.judgement` on the unseen cells, judged_on, CPU-seconds (the group's, shared out)."""
+        """`judgement` on the unseen cells, judged_on, CPU-seconds (the group's, shared out)."""
         return self.evaluate_group()[self.split % GROUP]
 
     def evaluate_group(self) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ class RankerRun:
         seconds = (time.process_time() - started) / GROUP
         return [
             {
-                **metrics.judgement(ranker.predict(inputs[judged]), data.judged[judged], draw),
+                **judgement(ranker.predict(inputs[judged]), data.judged[judged], draw),
                 "seconds": seconds,
                 "judged_on": data.judged_on,
             }

@@ -96,7 +96,7 @@ def cross_validated(run: FoldRun, data: Mapping[int, Data] | None = None) -> dic
     started = time.process_time()
     data = vit_data.read(run.truth, run.seeds, run.cells) if data is None else data
     if not data:
-        raise BadInput(f"too few statistics of {run.truth.column} are collected; see vit_data.missing()")
+        raise BadInput(f"too few statistics of {run.truth.column} are collected; see vit_data.commands_to_collect()")
     space = space_named(run.truth.space)
     parts, inputs, targets = [], [], []
     for one in data.values():

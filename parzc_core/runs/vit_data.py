@@ -63,7 +63,7 @@ def truths() -> tuple[Truth, ...]:
 def config(space: str, seed: int) -> CollectionConfig:
     """What is collected of the labelled architectures of a space with that seed of initial weights, at 224x224.
 
-    AutoFormer's networks are those that ViT-Bench trained (`spaces.autoformer.VARIANTS`).
+    AutoFormer's networks are those that ViT-Bench trained (`spaces.vit.autoformer.VARIANTS`).
     """
     return CollectionConfig(
         space=space,
@@ -87,7 +87,7 @@ def complete(space: str, seeds: Sequence[int] = SEEDS) -> dict[int, int]:
     return {seed: StatisticsStore(folder(space, seed)).complete() for seed in seeds}
 
 
-def missing(seeds: Sequence[int] = SEEDS) -> dict[str, str]:
+def commands_to_collect(seeds: Sequence[int] = SEEDS) -> dict[str, str]:
     """{"autoformer, seed 1: 40 of 200": command that collects it} for what is not all there."""
     return {
         f"{space}, seed {seed}: {count} of {CELLS[space]}": (

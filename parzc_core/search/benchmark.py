@@ -2,7 +2,7 @@
 
     benchmark = TabularBenchmark("nb201", "cifar10")
     session = benchmark.open(Budget(seconds=12_000))
-    session.evaluate(arch)      # validation accuracy, percent; session.cost has grown by the seconds of that training
+    session.query(arch)      # validation accuracy, percent; session.cost has grown by the seconds of that training
 
 There is no test accuracy in here, so a search cannot see it: a `Judge` reads it when all searches have ended.
 """
@@ -25,7 +25,7 @@ PATIENCE = 1000  # requests in a row for what is known already, after which a me
 
 
 class BudgetSpent(Exception):
-    """Raised by `Session.evaluate`, to end a search in the usual way; the message is why."""
+    """Raised by `Session.query`, to end a search in the usual way; the message is why."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class TabularBenchmark:
 
 @dataclass(eq=False)
 class Session:
-    """All that a search is given: the space, and `evaluate`.
+    """All that a search is given: the space, and `query`.
 
     epochs: of a training where the search does not say; fidelities: which there are. cost: simulated seconds spent.
     steps: the trainings so far. repeats: requests for an architecture that was trained already: the accuracy is known then and
@@ -198,7 +198,7 @@ class Session:
         """Epochs of the trainings that can be asked for, fewest first."""
         return tuple(sorted(self._table.fidelities))
 
-    def evaluate(self, arch: str, epochs: int | None = None) -> float:
+    def query(self, arch: str, epochs: int | None = None) -> float:
         """Train the architecture: its validation accuracy in percent. epochs: None for the session's own.
 
         Raises BudgetSpent if that training is not affordable any more, or if nothing new was asked for long; BadInput for an

@@ -70,7 +70,7 @@ class SearchMethod(ABC):
 
     @abstractmethod
     def search(self, session: Session, generator: np.random.Generator) -> None:
-        """Ask `session.evaluate` for one architecture after the other; it ends the search when the budget is spent."""
+        """Ask `session.query` for one architecture after the other; it ends the search when the budget is spent."""
 
     def reads(self, space: str, dataset: str) -> str:
         """What tells apart the files that it reads, for the keys of stored runs; nothing for most."""

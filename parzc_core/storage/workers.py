@@ -13,6 +13,7 @@ from tqdm import tqdm
 from parzc_core.errors import BadInput, WorkerDied
 from parzc_core.storage.run_store import RunStore
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -71,15 +72,9 @@ def _client(address: str) -> Any:
         ) from error
 
 
-# Runs that are computed once: what a store lacks is computed, on several processes, and kept as soon as it is done.
-
-
-Item = TypeVar("Item")
-
-
 @contextmanager
 def lacking(store: RunStore, keys: Mapping[Item, Mapping[str, Any]]) -> Iterator[list[Item]]:
-    """The runs whose result the store lacks. Inside, no other process computes them, and what one was computing is done."""
+    """The runs whose result is not in the store. Inside, no other process computes them, and what one was computing is done."""
     missing = [run for run, key in keys.items() if store.get(key) is None]
     with store.alone() if missing else nullcontext():
         yield [run for run in missing if store.get(keys[run]) is None]

@@ -253,12 +253,12 @@ class TestComparison:
             {"difference": benchmark_peer.differences(arch, Ours(2, 1), peer, batch)} for arch in (CELL, NOTHING)
         ]
         assert records[1]["difference"]["float32"]["jacob_cov"] is None
-        found = benchmark_peer.agreement(records)
+        found = benchmark_peer.worst_differences(records)
         assert found["jacob_cov"]["not_finite"] == 1
         assert found["jacob_cov"]["float64"] == pytest.approx(0, abs=1e-9)
         assert found["snip"]["not_finite"] == 0
         assert found["snip"]["float64"] == pytest.approx(0.01 / 1.01)
-        assert benchmark_peer.agreement([{}]) == {}
+        assert benchmark_peer.worst_differences([{}]) == {}
 
     numbers = st.floats(-1e30, 1e30).filter(lambda x: x == 0 or abs(x) > 1e-30)
 

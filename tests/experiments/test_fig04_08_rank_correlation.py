@@ -10,7 +10,7 @@ from figure_checks import check, words
 from parzc_core import paths
 from parzc_core.experiments import fig04_08_rank_correlation as fig04_08
 from parzc_core.runs.predictions import Prediction
-from parzc_core.runs.rankers import RankerRun, identity
+from parzc_core.runs.rankers import RankerRun
 
 
 def at_hand(patch: pytest.MonkeyPatch, nb101: int = 11_000) -> None:
@@ -55,12 +55,12 @@ def test_committed_runs_are_those_of_the_plan(monkeypatch: pytest.MonkeyPatch) -
     stored = [json.loads(line)["config"] for line in lines]
     at_hand(monkeypatch)
     for title, run in fig04_08.planned("full").items():
-        wanted = json.loads(json.dumps(identity(run)))
+        wanted = json.loads(json.dumps(run.identity()))
         assert any(wanted.items() <= config.items() for config in stored), title
 
 
 def test_rows_are_one_a_population_and_the_printed_value(found: dict[str, Prediction]) -> None:
-    numbers = fig04_08.agreement(found)
+    numbers = fig04_08.correlations(found)
     four, eight = (fig04_08.rows(name, found, numbers, "smoke") for name in (fig04_08.FIGURE_4, fig04_08.FIGURE_8))
     assert [(row.row, row.column) for row in four] == [
         ("ParZC", "NB201-CF10 all unseen"),
@@ -75,13 +75,13 @@ def test_rows_are_one_a_population_and_the_printed_value(found: dict[str, Predic
 
 
 def test_the_printed_tau_gets_a_verdict_in_words(found: dict[str, Prediction]) -> None:
-    numbers = fig04_08.agreement(found).loc["CIFAR-10"].assign(kendall=80.0, ci_low=79.0, ci_high=81.0)
+    numbers = fig04_08.correlations(found).loc["CIFAR-10"].assign(kendall=80.0, ci_low=79.0, ci_high=81.0)
     assert fig04_08.beside_print(numbers) == "paper 78.2 %, ours 80.0 % [79.0, 81.0]: matches"
     assert fig04_08.search(found).loc["best accuracy", "CIFAR-10"] == found["CIFAR-10"].truth.max()
 
 
 def test_figure_4_has_the_space_and_its_top(found: dict[str, Prediction]) -> None:
-    figure = fig04_08.space_and_top(found["CIFAR-10"], fig04_08.agreement(found).loc["CIFAR-10"])
+    figure = fig04_08.space_and_top(found["CIFAR-10"], fig04_08.correlations(found).loc["CIFAR-10"])
     check(figure, ["predicted rank (1 = best)", "true accuracy (%)", "10 truly best"])
     titles: list[Any] = [ax.get_title() for ax in figure.axes]
     assert [title.split(":")[0] for title in titles] == ["the space", "its top 10 %"]

@@ -71,7 +71,7 @@ def test_rows_are_what_the_stored_searches_found(tmp_path: Path) -> None:
     assert {(run.evaluations, run.epochs, run.space) for run in plan} == {(30, 108, "nb101")}
     results = run_searches(plan, tmp_path / "runs.jsonl")
     made = {(row.row, row.metric): row for row in search_nb101.rows(results, "smoke")}
-    truth, _, _ = labels.judge("nb101", "cifar10")
+    truth, _, _ = labels.judged("nb101", "cifar10")
     best = made["Optimal", "accuracy"].value
     assert best == pytest.approx(94.3176, abs=1e-3)
     for name, kind in (("Random search", "random"), ("REA", "evolution")):

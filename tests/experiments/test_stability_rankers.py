@@ -10,13 +10,12 @@ from stability_stores import CELLS, made_up, stores_in, write, write_few
 
 from parzc_core import encoding
 from parzc_core.errors import BadInput
-from parzc_core.experiments import stability
-from parzc_core.experiments.stability import BASE, FEW, Variant
 from parzc_core.experiments.stability_rankers import carry_over, learned_spread, relation, weight_spread
 from parzc_core.mabn import MABNConfig
 from parzc_core.ranker import Model, ModelConfig
 from parzc_core.runs import rankers
 from parzc_core.runs.rankers import RankerRun
+from parzc_core.runs.variants import BASE, FEW, Variant, read
 from parzc_core.spaces import nb201
 
 INITS = (BASE, Variant("foolbox", 0, 1))
@@ -60,7 +59,7 @@ def test_carry_over_judges_as_the_ranker_alone_would(tmp_path):
     table = carry_over(run, variants, 2, tmp_path / "runs.jsonl").set_index(["learned", "judged", "standardised"])
     own, there = (table.loc[(BASE.name, v.name, "judged" if v != BASE else "learned"), "kendall"] for v in variants)
     assert there.tolist() == pytest.approx(own.tolist(), abs=0.7)  # one pair of 18 cells is 0.65
-    data = stability.read(variants, CELLS)
+    data = read(variants, CELLS)
     _, (ranker, _, train, judged) = rankers.train_splits(run, data[BASE], range(2))
     both = [*data[BASE].collection.statistics, *data[INITS[1]].collection.statistics]
     inputs = encoding.encode(both, "aligned", run.proxies, train, slots=nb201.SLOTS)[CELLS:][judged]

@@ -15,8 +15,6 @@ TESTS = ROOT / "tests" / "experiments"
 STEMS = {re.sub(r"^00_", "", book.stem): book for book in sorted(NOTEBOOKS.glob("*.ipynb"))}
 MODULES = {path.stem: path for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__"}
 HELPERS = set(MODULES) - set(STEMS)
-# What a notebook reads of another's: the collections that differ in seeds, and what stands in for Table 1's NDS columns.
-SHARED = {("table01_zero_cost_proxies", "stability"), ("nds_nb301", "table01_stand_ins")}
 
 
 def first_word(stem: str) -> str:
@@ -61,22 +59,23 @@ def test_a_module_imports_no_other_experiment(stem: str) -> None:
 def test_a_notebook_calls_its_own_module(stem: str) -> None:
     used = imported(code_of(STEMS[stem]))
     assert used & {name for name in MODULES if first_word(name) == first_word(stem)}
-    others = {name for name in used if name != stem and first_word(name) != first_word(stem)}
-    assert {(stem, other) for other in others} <= SHARED
+    assert {name for name in used if first_word(name) != first_word(stem)} == set()
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_a_notebook_calls_what_its_module_has(stem: str) -> None:
-    """Every name that its cells read of a module of experiments is there, so that a renamed function is seen at once."""
-    tree = ast.parse(code_of(STEMS[stem]))
-    named = {}
+def test_a_notebook_calls_what_the_package_has(stem: str) -> None:
+    """Every name that its cells import or read of a module of the package is there, so that a renamed one is seen at once."""
+    tree, modules = ast.parse(code_of(STEMS[stem])), {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "parzc_core.experiments":
-            named |= {alias.asname or alias.name: alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("parzc_core"):
+            for alias in node.names:
+                try:
+                    modules[alias.asname or alias.name] = importlib.import_module(f"{node.module}.{alias.name}")
+                except ModuleNotFoundError:
+                    assert hasattr(importlib.import_module(str(node.module)), alias.name), f"{node.module}.{alias.name}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in named:
-            module = importlib.import_module(f"parzc_core.experiments.{named[node.value.id]}")
-            assert hasattr(module, node.attr), f"{stem}: {named[node.value.id]}.{node.attr}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            assert hasattr(modules[node.value.id], node.attr), f"{modules[node.value.id].__name__}.{node.attr}"
 
 
 @pytest.mark.parametrize("stem", MODULES)

@@ -14,7 +14,6 @@ from parzc_core.experiments.table02_rankers import BENCHMARKS, RANKERS, Plan, pl
 from parzc_core.predictors import pinat
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
-from parzc_core.runs.rankers import identity
 
 COLLECTED = {"nb201": 15625, "nb101": 11000}
 
@@ -31,13 +30,13 @@ def plan_of(space: str, profile: str) -> Plan:
 
 
 def test_committed_runs_of_nas_bench_101_are_those_of_the_plan():
-    planned_now = {text(identity(run)) for run in plan_of("nb101", "full").rankers}
+    planned_now = {text(run.identity()) for run in plan_of("nb101", "full").rankers}
     lines = (paths.RESULTS / "full" / "table02" / "runs.jsonl").read_text().splitlines()
     configs = [json.loads(line)["config"] for line in lines]
     stored = [config for config in configs if config["space"] == "nb101" and "parts" in config]
     assert len(stored) >= 140
-    planned_now |= {text(identity(run)) for run in table02.wider(plan_of("nb101", "full"))["public"]}
-    planned_now |= {text(identity(run)) for run in plan_of("nb101 without failed runs", "full").rankers}
+    planned_now |= {text(run.identity()) for run in table02.wider(plan_of("nb101", "full"))["public"]}
+    planned_now |= {text(run.identity()) for run in plan_of("nb101 without failed runs", "full").rankers}
     left_out = {"statistics", "judged_on"}
     unplanned = [c for c in stored if text({k: v for k, v in c.items() if k not in left_out}) not in planned_now]
     assert unplanned == []
@@ -123,8 +122,8 @@ def test_pinats_branch_is_trained_where_that_is_not_cut_short():
     rates = {run.train: (run.epochs, run.learning_rate) for run in runs}
     assert rates == {78: (200, 1e-4)}  # of 156 cells too few epochs would be left
     assert {run.train for run in plan_of("nb101", "full").rankers if "PINAT" in run.parts} == {100}
-    assert {identity(run)["pinat"] for run in runs} == {pinat.VERSION}  # so that a changed PINAT is trained again
-    assert not any("pinat" in identity(run) for run in plan_of("nb101", "full").rankers if "PINAT" not in run.parts)
+    assert {run.identity()["pinat"] for run in runs} == {pinat.VERSION}  # so that a changed PINAT is trained again
+    assert not any("pinat" in run.identity() for run in plan_of("nb101", "full").rankers if "PINAT" not in run.parts)
 
 
 def test_a_dear_predictor_is_also_trained_longer() -> None:

@@ -52,11 +52,11 @@ def test_seeds_hold_the_same_architectures_with_their_accuracy(stores):
 def test_a_collection_that_is_not_complete_is_read_as_far_as_it_goes(tmp_path, monkeypatch):
     vit_stores.use(tmp_path, monkeypatch)
     assert vit_data.read(BASE) == {}
-    assert len(vit_data.missing()) == 6
+    assert len(vit_data.commands_to_collect()) == 6
     vit_stores.write("autoformer", 0, count=30)
     data = vit_data.read(BASE)
     assert {seed: len(one) for seed, one in data.items()} == {0: 30}
-    commands = vit_data.missing()
+    commands = vit_data.commands_to_collect()
     assert "--sample labelled" in commands["autoformer, seed 0: 30 of 40"]
     assert "--init-seed 2" in commands["pit, seed 2: 0 of 24"]
     vit_stores.write("pit", 0, count=10)  # fewer than a correlation needs

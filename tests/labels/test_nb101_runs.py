@@ -10,7 +10,7 @@ import tfrecord_files as written
 from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing
 from parzc_core.files import registry
-from parzc_core.labels import accuracy, judge, learned, nb101, nb101_runs, parameters
+from parzc_core.labels import accuracy, judged, learned, nb101, nb101_runs, parameters
 from parzc_core.labels.nb101_runs import read
 from parzc_core.spaces import nb101_cells
 
@@ -85,7 +85,7 @@ def test_validation_accuracy_is_at_hand_with_it(path):
     series, split, provenance = learned("nb101", "cifar10")
     assert (split, provenance["note"]) == ("val", "learns from validation accuracy (tfrecord, NAS-Bench-101)")
     np.testing.assert_array_equal(series, val)
-    truth, split, provenance = judge("nb101", "cifar10")
+    truth, split, provenance = judged("nb101", "cifar10")
     assert (split, provenance["note"]) == ("test", "judged on test accuracy (tfrecord, NAS-Bench-101)")
     np.testing.assert_array_equal(truth, 100 * expected("test").mean(axis=1))
     np.testing.assert_array_equal(parameters("nb101"), 1 + np.arange(COUNT) / 1e6)

@@ -82,7 +82,7 @@ def test_rankers_learn_and_are_judged_on_the_only_accuracy_there_is(folder: Path
     """An architecture that was trained twice counts once, with the mean of both."""
     trained = [entry(DARTS_V2, [10.0]), entry(DARTS_V2, [9.0], width=24), entry(DARTS_V2, [12.0])]
     (folder / "DARTS.json").write_text(json.dumps(trained))
-    truth, split, provenance = labels.judge("nds_darts", "cifar10")
+    truth, split, provenance = labels.judged("nds_darts", "cifar10")
     assert (truth.tolist(), split, provenance["source"]) == ([89.0, 91.0], "test", "nds_data/DARTS.json")
     learned, split, provenance = labels.learned("nds_darts", "cifar10")
     assert (learned.tolist(), split) == ([89.0, 91.0], "test")
@@ -90,7 +90,7 @@ def test_rankers_learn_and_are_judged_on_the_only_accuracy_there_is(folder: Path
     with pytest.raises(LabelsMissing, match="no val accuracy of nds_darts was published"):
         labels.accuracy("nds_darts", "cifar10", "val")
     with pytest.raises(LabelsMissing, match=r"looked for nds_data/ENAS\.json .*download https.*unpack it there"):
-        labels.judge("nds_enas", "cifar10")
+        labels.judged("nds_enas", "cifar10")
 
 
 def test_status_says_which_of_the_files_are_there(folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_labelled_architectures_can_be_the_sample(folder: Path) -> None:
     (folder / "DARTS.json").write_text(json.dumps(trained))
     config = CollectionConfig("nds_darts", cells=6, sample="labelled")
     archs = one.architectures(config)
-    assert archs == list(dict.fromkeys(labels.judge("nds_darts", "cifar10")[0].index))
+    assert archs == list(dict.fromkeys(labels.judged("nds_darts", "cifar10")[0].index))
     assert len(archs) == 6
     assert one.architectures(CollectionConfig("nds_darts", cells=4, sample="labelled")) == archs[:4]
     assert "--sample labelled" in sample.command(config)
@@ -229,7 +229,7 @@ def test_the_725_published_cells_are_those_of_the_darts_space() -> None:
     assert len(table) == table.index.nunique() == 725
     assert table["accuracy"].between(85, 96).all()
     assert table.notna().all().all()
-    truth, split, provenance = labels.judge("nb301", "cifar10")
+    truth, split, provenance = labels.judged("nb301", "cifar10")
     assert (truth.tolist(), split) == (table["accuracy"].tolist(), "val")
     assert "not a training" in provenance["note"]
     for arch, published in table["params"].iloc[::30].items():

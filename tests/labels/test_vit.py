@@ -9,7 +9,7 @@ import torch
 
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 from parzc_core.files import registry
-from parzc_core.labels import accuracy, architectures, judge, learned, vit
+from parzc_core.labels import accuracy, architectures, judged, learned, vit
 from parzc_core.spaces.vit import autoformer, pit
 
 FOLDER = Path(os.environ.get("PARZC_DATA", "")) / "vitbench"
@@ -111,7 +111,7 @@ def test_what_is_published_nowhere_is_missing_with_advice(machine) -> None:
 
 def test_rankers_are_judged_on_the_same_column_as_they_learn_from_and_rows_say_so(machine) -> None:
     for dataset, source in (("cifar100", "base"), ("imagenet", "supernet")):
-        labels, split, provenance = judge("autoformer", dataset)
+        labels, split, provenance = judged("autoformer", dataset)
         assert (split, provenance["source"], len(labels)) == ("test", source, 100)
         assert f"({source}, ViT-Bench gt_autoformer)" in provenance["note"]
         known, split, provenance = learned("autoformer", dataset)

@@ -6,8 +6,8 @@ import sys
 
 import psutil
 import pytest
-from dag_project import Project, project_fixture, quick_fixture  # noqa: F401
 from tiny_notebooks import texts, wait_for
+from tiny_project import Project, project_fixture, quick_fixture  # noqa: F401
 
 from parzc_core import artifact
 from parzc_core.pipeline import run as running

@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from dag_project import Project, meta, project_fixture, quick_fixture  # noqa: F401
 from tiny_notebooks import write_notebook
+from tiny_project import Project, meta, project_fixture, quick_fixture  # noqa: F401
 
 from parzc_core import artifact, labels
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
@@ -144,7 +144,7 @@ def test_a_notebook_without_its_labels_is_skipped_until_they_come(
         earlier.parent.mkdir(parents=True, exist_ok=True)
         earlier.write_text("of an earlier run")
     with pytest.raises(LabelsMissing) as missing:
-        labels.judge("nb101", "cifar10")
+        labels.judged("nb101", "cifar10")
     reason = str(missing.value)
 
     for force, others in ((False, ["good", "report"]), (False, ["report"]), (True, ["good", "report"])):
@@ -162,7 +162,7 @@ def test_a_notebook_without_its_labels_is_skipped_until_they_come(
     assert not ran.exists()
     assert {rows.read_text(), page.read_text()} == {"of an earlier run"}
 
-    monkeypatch.setattr(labels, "judge", lambda space, dataset: None)
+    monkeypatch.setattr(labels, "judged", lambda space, dataset: None)
     assert project.run().skipped == {}
     assert ran.exists()
     assert project.status("bad")["status"] == "ok"
@@ -177,7 +177,7 @@ def test_every_need_is_asked_for_and_each_reason_said_once(project: Project, mon
         if space != "here":
             raise LabelsMissing(f"no {space}")
 
-    monkeypatch.setattr(labels, "judge", judge)
+    monkeypatch.setattr(labels, "judged", judge)
     project.notebook("all", needs=["x/a", "here/b", "y/c", "x/d"])
     project.notebook("none", order=2)
     everything, nothing = artifact.discover()
@@ -205,7 +205,7 @@ def test_corrupt_labels_are_a_failure_and_no_reason_to_skip(project: Project, mo
     def judge(space: str, dataset: str) -> None:
         raise CorruptDownload("got another file")
 
-    monkeypatch.setattr(labels, "judge", judge)
+    monkeypatch.setattr(labels, "judged", judge)
     project.notebook("only", needs=["nb101/cifar10"])
     outcome = project.run()
     assert (outcome.failed, outcome.skipped) == ({"only": "got another file"}, {})

@@ -90,14 +90,14 @@ def test_the_ceiling_is_the_agreement_of_two_seeds(tmp_path: Path) -> None:
 def test_it_is_read_as_labels_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nds.recreated, "__defaults__", (tmp_path, nds.RECREATED_DATASET))
     with pytest.raises(LabelsMissing, match=r"nds_enas .*python -m parzc_core\.runs\.nds_networks --images FOLDER"):
-        labels_.judge("nds_enas", "fashion-mnist")
+        labels_.judged("nds_enas", "fashion-mnist")
     stored(tmp_path, "nds_enas", {"a": (70.0, 71.0), "b": (75.0, 74.0)})
-    truth, split, provenance = labels_.judge("nds_enas", "fashion-mnist")
+    truth, split, provenance = labels_.judged("nds_enas", "fashion-mnist")
     assert (truth.to_dict(), split) == ({"a": 70.5, "b": 74.5}, "test")
     assert "recreated" in provenance["note"]
     assert labels_.learned("nds_enas", "fashion-mnist")[0].to_dict() == {"a": 69.5, "b": 73.5}
     with pytest.raises(LabelsMissing, match="nds_data/ENAS"):
-        labels_.judge("nds_enas", nds.DATASETS[0])  # the published truth is never mixed with it
+        labels_.judged("nds_enas", nds.DATASETS[0])  # the published truth is never mixed with it
 
 
 def test_images_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

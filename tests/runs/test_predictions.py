@@ -79,13 +79,13 @@ def made(score: np.ndarray, truth: np.ndarray, twin: np.ndarray | None = None) -
     return Prediction(RUN, archs, score, truth, -truth, np.zeros(len(score), bool) if twin is None else twin, "a note")
 
 
-def test_agreement_is_of_each_population() -> None:
+def test_correlations_are_of_each_population() -> None:
     truth = np.linspace(50, 90, 100)
     score = truth.copy()
     score[-10:] = score[-10:][::-1]  # the best tenth upside down
     twin = np.zeros(100, bool)
     twin[-10:] = True
-    table = made(score, truth, twin).agreement(resamples=50)
+    table = made(score, truth, twin).correlations(resamples=50)
     assert table["cells"].tolist() == [100, 90, 10]
     assert table["ceiling"].tolist() == pytest.approx([-100, -100, -100])
     assert table["kendall"].tolist() == pytest.approx([100 * (1 - 2 * 45 / 4950), 100, -100])

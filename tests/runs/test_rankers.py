@@ -212,7 +212,7 @@ def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statisti
     def none(space, dataset, seeds):
         raise LabelsMissing("no labels; run parzc data fetch")
 
-    monkeypatch.setattr(labels, "judge", none)
+    monkeypatch.setattr(labels, "judged", none)
     load.cache_clear()
     assert table01.collected(["NB201-CF10"])[1] == {"NB201-CF10": {"judged on": "no labels; run parzc data fetch"}}
     with pytest.raises(UnknownName, match="column of Table 1"):

@@ -12,9 +12,7 @@ from parzc_core.experiments import fig04_08_rank_correlation as fig04_08
 from parzc_core.experiments import (
     parzc_plus,
     search_nb101,
-    stability,
     stability_rankers,
-    table01_stand_ins,
     width_nb101,
 )
 from parzc_core.experiments import table01_zero_cost_proxies as table01
@@ -26,7 +24,7 @@ from parzc_core.experiments import table07_losses as table07
 from parzc_core.experiments import table10_tuning as table10
 from parzc_core.paths import ROOT
 from parzc_core.quantization.ground_truth import FOLDER, PLANS, recreate
-from parzc_core.runs import protocol, proxies, vit_data
+from parzc_core.runs import protocol, proxies, stand_ins, variants, vit_data
 from parzc_core.runs.predictions import predict_unseen
 from parzc_core.runs.predictors import run_predictors
 from parzc_core.search.runs import run_searches
@@ -45,7 +43,7 @@ def table_1() -> int:
 
 
 def what_stands_in_for_nds() -> int:
-    return len(table01_stand_ins.ranked(table01_stand_ins.stand_ins(None), "full", store("nds_nb301")))
+    return len(stand_ins.ranked(stand_ins.truths(None), "full", store("nds_nb301")))
 
 
 def table_2() -> int:
@@ -109,11 +107,11 @@ def beyond_the_paper() -> int:
 
 
 def stability_of_rankers() -> int:
-    rankers, splits = stability_rankers.planned("full", stability.CELLS)
+    rankers, splits = stability_rankers.planned("full", variants.CELLS)
     for decay in (1e-3, 0.0):
         stability_rankers.learned_spread(rankers[stability_rankers.MABN], splits, decay, store("stability"))
     return sum(
-        len(stability_rankers.carry_over(run, stability.VARIANTS, splits, store("stability")))
+        len(stability_rankers.carry_over(run, variants.VARIANTS, splits, store("stability")))
         for run in rankers.values()
     )
 
@@ -129,7 +127,7 @@ PARTS = (
 def test_every_planned_run_is_stored(part: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
     for space, dataset in (("nb201", "cifar10"), ("nb201", "cifar100"), ("nb101", "cifar10"), ("autoformer", "cifar100")):
         try:
-            if labels.judge(space, dataset)[1] != "test":
+            if labels.judged(space, dataset)[1] != "test":
                 pytest.skip("committed runs are judged on test accuracy, which is not on this machine")
         except LabelsMissing as error:
             pytest.skip(str(error))

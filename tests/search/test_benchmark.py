@@ -22,10 +22,10 @@ from parzc_core.spaces import nb201
 # The benchmark.
 
 
-def test_evaluate_gives_the_table_and_counts_its_seconds() -> None:
+def test_a_query_gives_the_table_and_counts_its_seconds() -> None:
     session = six().open(Budget(evaluations=6))
-    assert session.evaluate("c-y") == 55
-    assert session.evaluate("a-x") == 50
+    assert session.query("c-y") == 55
+    assert session.query("a-x") == 50
     assert session.cost == 15 + 10
     assert [(step.arch, step.accuracy, step.cost) for step in session.steps] == [("c-y", 55, 15), ("a-x", 50, 25)]
 
@@ -33,32 +33,32 @@ def test_evaluate_gives_the_table_and_counts_its_seconds() -> None:
 def test_the_cheaper_training_costs_its_share() -> None:
     session = six(low=True).open(Budget(seconds=50))
     assert session.fidelities == (EPOCHS, FULL)
-    assert session.evaluate("c-y", EPOCHS) == 45
+    assert session.query("c-y", EPOCHS) == 45
     assert session.cost == pytest.approx(15 * 12 / 200)
     assert not session.known("c-y")
-    session.evaluate("c-y")
+    session.query("c-y")
     assert session.cost == pytest.approx(15 * 212 / 200)
 
 
 def test_what_is_known_costs_nothing_and_for_how_long() -> None:
     session = six().open(Budget(evaluations=1))
-    session.evaluate("a-x")
+    session.query("a-x")
     for _ in range(PATIENCE - 1):
-        assert session.evaluate("a-x") == 50
+        assert session.query("a-x") == 50
     assert (session.cost, session.repeats, len(session.steps)) == (10, PATIENCE - 1, 1)
     with pytest.raises(BudgetSpent, match="nothing new"):
-        session.evaluate("a-x")
+        session.query("a-x")
 
 
 def test_the_budget_ends_before_it_is_exceeded() -> None:
     session = six().open(Budget(seconds=20.9))
-    session.evaluate("a-x")
+    session.query("a-x")
     with pytest.raises(BudgetSpent, match="seconds"):
-        session.evaluate("a-y")  # 10 + 11 > 20.9
+        session.query("a-y")  # 10 + 11 > 20.9
     assert session.cost == 10
     session = six().open(Budget(seconds=21))
-    session.evaluate("a-x")
-    session.evaluate("a-y")
+    session.query("a-x")
+    session.query("a-y")
     assert session.cost == 21
 
 
@@ -94,9 +94,9 @@ def test_unknown_names_and_missing_labels(monkeypatch: pytest.MonkeyPatch, tmp_p
         make("evolution", population=2)
     session = six().open(Budget(evaluations=1))
     with pytest.raises(BadInput, match="d-x"):
-        session.evaluate("d-x")
+        session.query("d-x")
     with pytest.raises(BadInput, match="epochs=12; expected one of 200"):
-        session.evaluate("a-x", 12)
+        session.query("a-x", 12)
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
     monkeypatch.setenv("PARZC_CACHE", str(tmp_path))
     with pytest.raises(LabelsMissing, match=r"12-epoch accuracy.*parzc data fetch"):

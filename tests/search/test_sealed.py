@@ -140,11 +140,11 @@ class Cheat(SearchMethod):
             for word in ("test", "judge", "judged", "test_accuracy", "truth"):
                 assert not hasattr(holder, word)
         with pytest.raises(TypeError):
-            session.evaluate(session.archs[0], split="test")  # type: ignore[call-arg]
+            session.query(session.archs[0], split="test")  # type: ignore[call-arg]
         for epochs in (0, -1, 201, 10**6):
             with pytest.raises(BadInput):
-                session.evaluate(session.archs[0], epochs)
-        session.evaluate(session.archs[0])
+                session.query(session.archs[0], epochs)
+        session.query(session.archs[0])
 
 
 def test_an_algorithm_that_asks_for_test_accuracy_fails() -> None:

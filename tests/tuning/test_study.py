@@ -156,7 +156,7 @@ def test_a_data_set_without_statistics_or_labels_is_named(tmp_path: Path, monkey
     def missing(*_: str) -> None:
         raise LabelsMissing("no labels; run `parzc data fetch`")
 
-    monkeypatch.setattr("parzc_core.labels.judge", missing)
+    monkeypatch.setattr("parzc_core.labels.judged", missing)
     with pytest.raises(LabelsMissing, match="parzc data fetch"):
         run_study(StudyConfig(base=RankerRun(cells=59)), tmp_path / "a.sqlite", 1)
     assert list(tmp_path.iterdir()) == []

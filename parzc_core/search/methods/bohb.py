@@ -55,12 +55,12 @@ class BOHB(SearchMethod):
             trial = study.ask()
             numbers = [int(trial.suggest_categorical(f"place {i}", known)) for i, known in enumerate(places)]
             arch = choices.decode(numbers)
-            accuracy = session.evaluate(arch, low)
+            accuracy = session.query(arch, low)
             trial.report(accuracy, low)
             if trial.should_prune():
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
-                study.tell(trial, session.evaluate(arch, high) if self.two else accuracy)
+                study.tell(trial, session.query(arch, high) if self.two else accuracy)
 
 
 def installed() -> bool:

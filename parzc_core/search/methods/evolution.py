@@ -47,12 +47,12 @@ class RegularisedEvolution(SearchMethod):
         living: deque[Member] = deque()
         for born in range(self.population):
             arch = session.choices.sample(generator)
-            living.append(Member(arch, session.evaluate(arch), born))
+            living.append(Member(arch, session.query(arch), born))
         yield tuple(living)
         while True:
             rivals = [living[int(i)] for i in generator.integers(len(living), size=self.sample)]
             parent = max(rivals, key=lambda member: member.accuracy)
             child = session.choices.mutate(parent.arch, generator)
-            living.append(Member(child, session.evaluate(child), living[-1].born + 1))
+            living.append(Member(child, session.query(child), living[-1].born + 1))
             living.popleft()
             yield tuple(living)

@@ -39,10 +39,10 @@ class NASBOT(SearchMethod):
             )
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
-        known = {arch: session.evaluate(arch) for arch in session.shuffled(generator)[: self.start]}
+        known = {arch: session.query(arch) for arch in session.shuffled(generator)[: self.start]}
         while len(known) < len(session.archs):
             arch = self._propose(session, known, generator)
-            known[arch] = session.evaluate(arch)
+            known[arch] = session.query(arch)
 
     def _propose(self, session: Session, known: Mapping[str, float], generator: np.random.Generator) -> str:
         """The new architecture with the highest expected improvement that evolution finds."""

@@ -41,13 +41,13 @@ class NPENAS(SearchMethod):
             )
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
-        known = {arch: session.evaluate(arch) for arch in session.shuffled(generator)[: self.start]}
+        known = {arch: session.query(arch) for arch in session.shuffled(generator)[: self.start]}
         while len(known) < len(session.archs):
             best = sorted(known, key=lambda arch: -known[arch])[: self.parents]
             mutants = self._mutants(session, generator, best, set(known))
             score = self._predict(session.choices.name, known, mutants, int(generator.integers(2**31)))
             for i in np.argsort(-score, kind="stable")[: self.chosen]:
-                known[mutants[i]] = session.evaluate(mutants[i])
+                known[mutants[i]] = session.query(mutants[i])
 
     def _mutants(
         self, session: Session, generator: np.random.Generator, parents: Sequence[str], known: set[str]

@@ -96,7 +96,7 @@ class ParZC(SearchMethod):
         session.add("collecting", pool.collecting)
         split, seed = (int(number) for number in generator.integers(2**31, size=2))
         train, others = training_cells(len(pool.archs), self.train, split)
-        accuracy = np.array([session.evaluate(pool.archs[i]) for i in train])
+        accuracy = np.array([session.query(pool.archs[i]) for i in train])
         with session.timed("training"):
             run = replace(self._run(), space=session.choices.name, dataset=session.dataset)
             inputs = inputs_for(run, pool, train)
@@ -104,4 +104,4 @@ class ParZC(SearchMethod):
         with session.timed("ranking"):
             score = ranker.predict(inputs[others])
         for i in others[np.argsort(-score, kind="stable")]:
-            session.evaluate(pool.archs[i])
+            session.query(pool.archs[i])

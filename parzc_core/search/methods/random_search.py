@@ -16,4 +16,4 @@ class RandomSearch(SearchMethod):
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
         for arch in session.shuffled(generator):
-            session.evaluate(arch)
+            session.query(arch)

@@ -39,7 +39,7 @@ class Reinforce(SearchMethod):
             while True:
                 policy = [torch.distributions.Categorical(logits=logits) for logits in theta]
                 actions = [place.sample() for place in policy]
-                reward = session.evaluate(choices.decode([int(action) for action in actions]))
+                reward = session.query(choices.decode([int(action) for action in actions]))
                 total = self.momentum * total + (1 - self.momentum) * reward
                 weight = self.momentum * weight + (1 - self.momentum)
                 chance = torch.stack(

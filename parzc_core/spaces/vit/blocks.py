@@ -129,10 +129,6 @@ def check_build(image_size: int, classes: int, least: int, step: int) -> None:
         raise BadInput(f"got classes={classes!r}; expected a whole number of at least 2")
 
 
-# Counts. A multiply-add is two floating-point operations, as PyTorch's counter has it; only convolutions and matrix products
-# count.
-
-
 def block_parameters(channels: int, heads: int, head_dim: int, hidden: int, relative: bool) -> int:
     """Parameters of a `Block`."""
     inner = heads * head_dim
@@ -143,17 +139,17 @@ def block_parameters(channels: int, heads: int, head_dim: int, hidden: int, rela
 
 
 def block_flops(tokens: int, channels: int, heads: int, head_dim: int, hidden: int, relative: bool) -> int:
-    """Floating-point operations of a `Block` for one image of `tokens` tokens."""
+    """Floating-point operations of a `Block` for one image of `tokens` tokens.
+
+    A multiply-add is two, as PyTorch's counter has it; only convolutions and matrix products count.
+    """
     inner = heads * head_dim
     products = tokens * tokens * inner * (4 if relative else 2)
     return 2 * (tokens * channels * 4 * inner + products + 2 * tokens * channels * hidden)
 
 
-# Reading architecture strings, `key=value|key=value`.
-
-
 def fields(arch_str: str, keys: Sequence[str], space: str, example: str) -> list[str]:
-    """The values of the keys, which must all be there in this order. Raises BadInput."""
+    """The values of an architecture string `key=value|key=value`; all keys must be there in this order. Raises BadInput."""
     parts = [part.partition("=") for part in arch_str.split("|")] if isinstance(arch_str, str) else []
     if [key for key, _, _ in parts] != list(keys):
         raise BadInput(f"not an architecture of {space}: {arch_str!r}; expected the form {example}")

@@ -74,7 +74,7 @@ def made_here(space: str) -> StandIn:
     return StandIn(column, space, dataset, None, "unavailable", note, None)
 
 
-def stand_ins(cells: int | None = None, width: int = WIDTH) -> list[StandIn]:
+def truths(cells: int | None = None, width: int = WIDTH) -> list[StandIn]:
     """All of them. cells, width: of NAS-Bench-301."""
     return [nb301(cells, width), *map(made_here, nds.RECREATED_SPACES)]
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from parzc_core.collecting.labelled import Data
-from parzc_core.experiments import table01_stand_ins
-from parzc_core.experiments.table01_stand_ins import (
+from parzc_core.runs import nds_networks, stand_ins
+from parzc_core.runs.stand_ins import (
     StandIn,
     made_here,
     nb301,
@@ -20,9 +20,8 @@ from parzc_core.experiments.table01_stand_ins import (
     ranked,
     ranker_runs,
     rows,
-    stand_ins,
+    truths,
 )
-from parzc_core.runs import nds_networks
 
 
 def there(monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]) -> list[tuple[Any, ...]]:
@@ -33,8 +32,8 @@ def there(monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]) -> list[tuple
         asked.append(arguments)
         return SizedData(arguments[2])
 
-    monkeypatch.setattr(table01_stand_ins, "judgeable", lambda space, *_: counts.get(space, 0))
-    monkeypatch.setattr(table01_stand_ins, "load", load)
+    monkeypatch.setattr(stand_ins, "judgeable", lambda space, *_: counts.get(space, 0))
+    monkeypatch.setattr(stand_ins, "load", load)
     monkeypatch.setattr(nds_networks, "ceiling", lambda space: 62.5)
     return asked
 
@@ -50,8 +49,8 @@ class SizedData(SimpleNamespace):
 
 
 def test_without_statistics_the_commands_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    there(monkeypatch, {"nb301": table01_stand_ins.LEAST - 1})
-    ones = stand_ins()
+    there(monkeypatch, {"nb301": stand_ins.LEAST - 1})
+    ones = truths()
     assert [one.column for one in ones] == [
         "NB301 surrogate",
         "DARTS on Fashion-MNIST",
