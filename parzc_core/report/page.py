@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from parzc_core import __version__, artifact, paper, paths
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report import comparison, verdicts
+from parzc_core.report import agreement, comparison, verdicts
 from parzc_core.report.layout import TableView, view
 from parzc_core.report.tables import table_title, write_tables
 from parzc_core.report.verdicts import NOT_JUDGED
@@ -95,6 +95,7 @@ def build(profile: str) -> Path:
     profile = profile_named(profile).name
     write_tables(profile)
     notebooks = _notebooks(profile)
+    beside = agreement.agreement(profile)
     tables, figures = _tables(profile, notebooks), _figures(profile, notebooks)
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
@@ -112,6 +113,9 @@ def build(profile: str) -> Path:
         totals=_total(table.counts for table in tables),
         reasons=_reasons(tables),
         rule=verdicts,
+        beside=beside,
+        agreeing=agreement.sentence(beside),
+        differing=beside[~beside["agrees"]].to_dict("records"),
         inconsistencies=_markdown(paper.INCONSISTENCIES),
     )
     return paths.write_whole(paths.REPORT / "index.html", page)

@@ -1,7 +1,7 @@
 """The verdict on a printed number, by its kind: a rule that was fixed before the run, or the reason why there is none.
 
-    >>> judge(94.36, Ours(93.1, 93.0, 93.2, runs=20), "searched accuracy", scale=Scale(93.71, 94.37))
-    Verdict(name='lower', reason='')
+>>> judge(94.36, Ours(93.1, 93.0, 93.2, runs=20), "searched accuracy", scale=Scale(93.71, 94.37))
+Verdict(name='lower', reason='')
 """
 
 import math
@@ -30,7 +30,7 @@ _SLACK = 1e-9  # so that a printed value exactly on the edge does not hang on a 
 
 
 class Verdict(NamedTuple):
-    """"matches", "higher", "lower" (ours is), or "not judged" with its reason."""
+    """ "matches", "higher", "lower" (ours is), or "not judged" with its reason."""
 
     name: str
     reason: str = ""
@@ -78,7 +78,7 @@ def judge(printed: float, ours: Ours, kind: str, scale: Scale | None = None) -> 
 
 
 def compared(printed: float, low: float, high: float, margin: float) -> str:
-    """"matches" if printed is in [low - margin, high + margin], else where ours is: "higher" or "lower"."""
+    """ "matches" if printed is in [low - margin, high + margin], else where ours is: "higher" or "lower"."""
     if printed < low - margin - _SLACK:
         return "higher"
     return "lower" if printed > high + margin + _SLACK else "matches"

@@ -110,7 +110,7 @@ def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
     assert texts(kendall) == "70.6 75.0 [74.0, 76.5] +4.4 ▲ higher reproduced c std 1.235, n = 5"
     assert "v-higher" in kendall["class"]
     assert texts(spearman) == "90.4 91.0 [90.0, 92.0] +0.6 ≈ matches recreated n = 1"
-    assert "+ new reproduced" in texts(cell(soup, "table01", "Plain", 3))
+    assert "+ new ours" in texts(cell(soup, "table01", "Plain", 3))
     assert texts(cell(soup, "table01", "SNIP", 3)).startswith("43.0 unavailable")
     assert texts(cell(soup, "table01", "Params", 0)) == "37.0 quoted"
     for shown in section(soup, "table01").select("td.cell"):
@@ -119,7 +119,8 @@ def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
     assert "12.3 CPU-minutes" in texts(section(soup, "table01"))
     assert "c judged on validation accuracy" in texts(section(soup, "table01"))
     overview = texts(section(soup, "dashboard"))
-    assert "2 reproduced" in overview
+    assert "1 reproduced" in overview
+    assert "2 of 182" in overview
     assert "▲ 1 higher" in overview
 
 
