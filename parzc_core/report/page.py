@@ -61,6 +61,7 @@ class Notebook:
 class Table:
     """One table of the paper as the page shows it. shown_profile: whose rows these are, "" for none.
 
+    counts: as in `comparison.summary`; where these rows are of a profile below "full", its verdicts as committed.
     reasons: why cells are not judged, and how many.
     """
 
@@ -114,6 +115,7 @@ def build(profile: str) -> Path:
         reasons=_reasons(tables),
         rule=verdicts,
         beside=beside,
+        committed_verdicts=profile not in verdicts.JUDGED_PROFILES,
         agreeing=agreement.sentence(beside),
         differing=beside[~beside["agrees"]].to_dict("records"),
         inconsistencies=_markdown(paper.INCONSISTENCIES),
@@ -160,6 +162,10 @@ def _tables(profile: str, notebooks: list[Notebook]) -> list[Table]:
         counts: dict[Any, Any] = summaries[shown or profile].loc[name].to_dict()
         frame = comparison.compare(name, shown or profile, paths.RESULTS)
         minutes = float(counts["minutes"])
+        judged = frame
+        if shown and shown not in verdicts.JUDGED_PROFILES and summaries["full"].loc[name, "run"]:
+            judged = comparison.compare(name, "full", paths.RESULTS)
+            counts |= summaries["full"].loc[name, [*comparison.JUDGED, NOT_JUDGED]].to_dict()
         tables.append(
             Table(
                 name,
@@ -167,7 +173,7 @@ def _tables(profile: str, notebooks: list[Notebook]) -> list[Table]:
                 paper.caption(name),
                 view(frame),
                 {key: int(counts[key]) for key in counts if key not in ("caption", "run", "minutes")},
-                Counter(frame.loc[frame["verdict"] == NOT_JUDGED, "reason"]),
+                Counter(judged.loc[judged["verdict"] == NOT_JUDGED, "reason"]),
                 shown,
                 None if pd.isna(minutes) else minutes,
                 _maker(notebooks, name),

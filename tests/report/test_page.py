@@ -166,6 +166,17 @@ def test_results_of_full_stand_in_and_the_header_says_so(project):
     assert not (paths.RESULTS / "standard" / "table07").exists()
 
 
+def test_a_smaller_profile_shows_the_committed_verdicts(project):
+    put("table06", {"row": "NP", "column": "NB201-CF10 78", "value": 60.0}, profile="standard")
+    put("table06", {"row": "NP", "column": "NB201-CF10 78", "value": 34.0})
+    soup = page("standard")
+    assert "○ not judged: a profile below full" in texts(cell(soup, "table06", "NP", 0))
+    line = section(soup, "dashboard").select(".overview tbody tr")[5]
+    assert "≈ 1 matches" in texts(line)
+    assert "not judged" not in texts(line)
+    assert "those of the committed profile full" in texts(section(soup, "dashboard"))
+
+
 def test_names_and_notes_are_escaped_everywhere(project):
     put("table06", {"row": NASTY, "column": "NB201-CF10 78", "note": NASTY + "!"})
     soup = page()
