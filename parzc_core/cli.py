@@ -47,7 +47,20 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     outcome = run_.run(name, options.jobs, chosen, options.force, options.together)
     print(outcome.overview())
-    return 1 if outcome.failed else 0
+    differs = _beside_committed(name)
+    return 1 if outcome.failed or (options.check and differs) else 0
+
+
+def _beside_committed(profile: str) -> bool:
+    """Tell how many cells of the profile agree with the committed results; whether any differs."""
+    from parzc_core.report import agreement
+
+    if profile == agreement.COMMITTED or not (paths.RESULTS / agreement.COMMITTED).is_dir():
+        return False
+    found, file = agreement.write(profile)
+    if len(found):
+        print(f"{agreement.sentence(found)}: {file}")
+    return not found["agrees"].all()
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -236,6 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--dry-run", action="store_true", help="only list what would be run, and why")
     run.add_argument("--force", action="store_true", help="run also what is up to date")
+    run.add_argument("--check", action="store_true", help="exit code 1 where a cell differs from the committed results")
 
     with_profile(
         command("status", _status, "List each table and figure: whether it is there, its rows, minutes, state.")

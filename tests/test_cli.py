@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from report_rows import put
 from tiny_notebooks import write_notebook
 
 from parzc_core import artifact, cli, paths
@@ -34,7 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([], ["run", "status", "collect", "data", "benchmark", "report"]),
         (["benchmark"], ["collector"]),
         (["benchmark", "collector"], ["--peer", "--cells", "--seed", "--repeats", "--quick", "--output"]),
-        (["run"], ["--profile", "--jobs", "--dry-run", "--force", "smoke|standard|full|paper", "Run the notebooks"]),
+        (["run"], ["--profile", "--jobs", "--dry-run", "--force", "--check", "smoke|standard|full|paper", "Run the notebooks"]),
         (["status"], ["--profile", "List each table"]),
         (
             ["collect"],
@@ -126,6 +127,24 @@ def test_run_passes_on_and_its_exit_code_tells(
     outcome.failed["explore"] = "worn out"
     assert main(["run"]) == 1
     assert "FAILED: explore" in capsys.readouterr().out
+
+
+def test_check_makes_a_difference_from_the_committed_results_an_error(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = running.Outcome({}, {}, ["explore"], "report/index.html")
+    monkeypatch.setattr(running, "run", lambda *_: outcome)
+    put("table06", {"row": "NP", "value": 30.0}, {"row": "MLP", "value": 50.0}, profile="smoke")
+    put("table06", {"row": "NP", "value": 30.5}, {"row": "MLP", "value": 58.0})
+    assert main(["run", "--profile", "smoke"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    file = project / "results" / "smoke" / "agreement.csv"
+    assert said == f"1 of 2 cells agree with the committed results: {file}"
+    assert file.is_file()
+    assert main(["run", "--profile", "smoke", "--check"]) == 1
+    assert main(["run", "--profile", "full", "--check"]) == 0
+    put("table06", {"row": "NP", "value": 30.0}, {"row": "MLP", "value": 58.0}, profile="smoke")
+    assert main(["run", "--profile", "smoke", "--check"]) == 0
 
 
 def test_without_labels_run_says_why_and_status_and_dry_run_know(

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from parzc_core.drawing.style import BLUE, GREEN, GREY, PURPLE, VERMILION, expect, new_figure
 
-VERDICT_COLOURS = {"matches": GREEN, "higher": BLUE, "lower": VERMILION, "new": PURPLE}
-_MARKERS = {"matches": "o", "higher": "^", "lower": "v", "new": "s"}
+VERDICT_COLOURS = {"matches": GREEN, "higher": BLUE, "lower": VERMILION, "not judged": GREY, "new": PURPLE}
+_MARKERS = {"matches": "o", "higher": "^", "lower": "v", "not judged": "X", "new": "s"}
 
 
 def paper_vs_ours(frame: pd.DataFrame, title: str = "") -> Figure:

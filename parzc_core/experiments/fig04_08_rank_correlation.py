@@ -18,7 +18,7 @@ from parzc_core.collecting.labelled import judgeable
 from parzc_core.drawing.ranks import rank_scatter
 from parzc_core.drawing.style import expect, new_figure
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report.comparison import judge
+from parzc_core.report.verdicts import Ours, judge
 from parzc_core.runs.predictions import Prediction, predict_unseen
 from parzc_core.runs.proxies import EPOCHS, column_of
 from parzc_core.runs.rankers import RankerRun
@@ -78,8 +78,8 @@ def correlations(found: Mapping[str, Prediction]) -> pd.DataFrame:
 def beside_print(numbers: pd.DataFrame) -> str:
     """The printed tau of figure 4 beside ours, and its verdict, in words. numbers: of `correlations`, of one panel."""
     tau, low, high = _interval(numbers, "all unseen")
-    verdict = judge(PRINTED, tau, low, high)
-    return f"paper {PRINTED:.1f} %, ours {tau:.1f} % [{low:.1f}, {high:.1f}]: {verdict}"
+    verdict = judge(PRINTED, Ours(tau, low, high, runs=1), "trained correlation")
+    return f"paper {PRINTED:.1f} %, ours {tau:.1f} % [{low:.1f}, {high:.1f}]: {': '.join(filter(None, verdict))}"
 
 
 def search(found: Mapping[str, Prediction], best: int = 10) -> pd.DataFrame:

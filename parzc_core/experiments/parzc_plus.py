@@ -232,7 +232,7 @@ def rows(
 ) -> Iterator[Row]:
     """The rows of the table, from `ranked`, `ablated`, `calibrated` and `selected`."""
     notes = {place: cells.data.note for place, (cells, _) in there(profile).items()}
-    about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
+    about: dict[str, Any] = {"profile": profile, "origin": "ours"}
     for (place, train, row), group in results.groupby(["place", "train", "row"], sort=False):
         note = f"judged on {group['n'].iloc[0]:,.0f} unseen cells; {notes[str(place)]}"
         yield row_of_runs(TABLE, str(row), f"{place} {train}", "kendall", group["kendall"].tolist(), note=note, **about)

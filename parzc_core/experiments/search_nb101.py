@@ -84,7 +84,7 @@ def rows(results: pd.DataFrame, profile: str) -> list[Row]:
     truth, _, about = labels.judged(SPACE, DATASET)
     table = benchmark(SPACE, DATASET, EPOCHS).table
     best = float(truth.max())
-    shared: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
+    shared: dict[str, Any] = {"profile": profile, "origin": "ours"}
     made = [Row(TABLE, "Optimal", "test", "accuracy", best, **shared, note=about["note"])]
     for entry in entries(profile):
         runs = entry.of(results)

@@ -124,7 +124,7 @@ def node_spread(
 
 def rows(taus: pd.DataFrame, cells: int, note: str, profile: str) -> list[Row]:
     """Tau of every proxy in every variant as rows. taus: of `taus`, over so many cells."""
-    about: dict[str, Any] = {"n": cells, "profile": profile, "origin": "reproduced", "note": f"n cells; {note}"}
+    about: dict[str, Any] = {"n": cells, "profile": profile, "origin": "ours", "note": f"n cells; {note}"}
     return [
         Row("stability", PROXY_LABELS[str(proxy)], str(variant), "kendall", tau, **about)
         for proxy, line in taus.to_dict("index").items()

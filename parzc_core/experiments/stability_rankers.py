@@ -238,7 +238,7 @@ def relations(learned: Mapping[float, Mapping[str, Any]], moves: np.ndarray) -> 
 
 def rows(alone: pd.DataFrame, known: pd.DataFrame, splits: int, note: str, profile: str) -> list[Row]:
     """`within` and `relations` as rows of the table of stability."""
-    about: dict[str, Any] = {"n": splits, "profile": profile, "origin": "reproduced"}
+    about: dict[str, Any] = {"n": splits, "profile": profile, "origin": "ours"}
     made = [
         Row("stability", str(ranker), str(variant), "kendall", tau, note=f"n splits, 78 cells; {note}", **about)
         for ranker, column in alone.to_dict().items()

@@ -133,7 +133,7 @@ def far_from_print(compared: pd.DataFrame, points: float = 5.0) -> pd.DataFrame:
     """The proxies' taus that are more than so many points from the printed ones. compared: as `compare` gives Table 1."""
     labels = list(PROXY_LABELS.values())
     chosen = (compared["metric"] == "kendall") & (compared["delta"].abs() > points) & compared["row"].isin(labels)
-    return compared.loc[chosen, ["row", "column", "paper", "ours", "ci_low", "ci_high", "delta", "verdict"]]
+    return compared.loc[chosen, ["row", "column", "paper", "ours", "ci_low", "ci_high", "delta", "verdict", "reason"]]
 
 
 def rows_of_proxies(column: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:

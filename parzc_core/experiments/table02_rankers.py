@@ -262,19 +262,26 @@ def rows(plan: Plan, results: pd.DataFrame) -> list[Row]:
             measured = plan.benchmark.measured(column)
             judged = min(100, len(data) - train) if measured == "kendall_100" else len(data) - train
             note = f"{_trained(plan, row, group)}judged on {judged:,} unseen cells; {data.note}"
-            about = {"profile": plan.profile, "origin": data.origin, "note": note}
+            epochs, published = _trained_for(plan, row, group)
+            about: dict[str, Any] = {"profile": plan.profile, "origin": data.origin, "note": note}
+            about |= {"epochs": epochs, "published_epochs": published}
             made.append(row_of_runs(TABLE, row, column, "kendall", group[measured].tolist(), **about))
     return made
 
 
 def _trained(plan: Plan, row: str, group: pd.DataFrame) -> str:
     """How many epochs, of how many published, and of which networks' statistics, in words that end with a separator."""
-    train = int(group["train"].iloc[0])
-    if row not in RANKERS:
-        schedule = _schedule(row, plan.benchmark.space, dict(group["changes"].iloc[0]))
-        return "" if schedule is None else f"{_epochs(schedule.rounds(train), schedule.epochs)}; "
-    width = "" if plan.benchmark.width is None else f"{plan.benchmark.width} channels; "
-    return f"{_epochs(int(group['epochs'].iloc[0]), plan.benchmark.epochs)}; {width}"
+    epochs, published = _trained_for(plan, row, group)
+    width = f"{plan.benchmark.width} channels; " if row in RANKERS and plan.benchmark.width is not None else ""
+    return f"{_epochs(epochs, published)}; {width}" if published else ""
+
+
+def _trained_for(plan: Plan, row: str, group: pd.DataFrame) -> tuple[int, int]:
+    """Epochs as run, and as published; (0, 0) for trees and the like."""
+    if row in RANKERS:
+        return int(group["epochs"].iloc[0]), plan.benchmark.epochs
+    schedule = _schedule(row, plan.benchmark.space, dict(group["changes"].iloc[0]))
+    return (0, 0) if schedule is None else (schedule.rounds(int(group["train"].iloc[0])), schedule.epochs)
 
 
 def _schedule(predictor: str, space: str, changes: Mapping[str, Any]) -> Schedule | None:

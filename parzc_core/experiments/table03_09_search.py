@@ -32,6 +32,7 @@ _SPLITS = {"val": "valid", "test": "test"}
 EACH = ", each searched"
 # The cell behind all six accuracies that the paper prints for ParZC: the best of CIFAR-100.
 PRINTED_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+RANKER_EPOCHS = {"parzc": 200, "npenas": 100}  # as published, of the methods that train a ranker by epochs
 POINTS = 60  # of a curve
 CHARGED = "ParZC with its CPU-seconds"
 _NAMES = {"random": "Random search"}  # in the figure
@@ -41,10 +42,10 @@ def entries(profile: str) -> tuple[Entry, ...]:
     """The methods that are run, in the order of Table 9; ParZC in the profile's size and with both encodings."""
     sizes = profile_named(profile)
     train = 16 if profile == "smoke" else 78
-    parzc = (("train", train), ("size", sizes.model), ("epochs", sizes.epochs(200)), ("cells", sizes.cells))
+    parzc = (("train", train), ("size", sizes.model), ("epochs", sizes.epochs(RANKER_EPOCHS["parzc"])), ("cells", sizes.cells))
     return (
         Entry("random", "RS (w/o sharing)", "Random Sample"),
-        Entry("npenas", "NPENAS", "NPENAS", (("epochs", sizes.epochs(100)),)),
+        Entry("npenas", "NPENAS", "NPENAS", (("epochs", sizes.epochs(RANKER_EPOCHS["npenas"])),)),
         Entry("evolution", "REA", "REA"),
         Entry("nasbot", "NASBOT", "NASBOT"),
         Entry("reinforce", "REINFORCE", "REINFORCE"),
@@ -154,6 +155,8 @@ def _found(
     )
     for column, metric, dataset, split in _cells(table, datasets):
         about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
+        if published := RANKER_EPOCHS.get(first["method"]):
+            about |= {"epochs": int(dict(first["settings"]).get("epochs", published)), "published_epochs": published}
         if judge.has(dataset, split):
             note = f"{how}; {judge.notes[dataset, split]}"
             values = judge.accuracy(runs["arch"].tolist(), dataset, split).tolist()
@@ -198,7 +201,7 @@ def _spent(table: str, profile: str, name: str, runs: pd.DataFrame) -> Iterator[
         note = f"simulated seconds of training that were given, of which {spent:,.0f} were spent"
         if is_parzc:
             note += f", and {own.mean():,.0f} CPU-seconds of collecting, training the ranker and ranking"
-        yield Row(table, name, "Cost", "gpu_seconds", value, n=len(runs), note=note, **about)
+        yield Row(table, name, "Cost", "gpu_seconds", value, n=len(runs), runs=len(runs), note=note, **about)
         return
     note = f"CPU-seconds on one core, beside {spent:,.0f} simulated seconds of training"
     yield row_of_runs(table, name, "Search", "seconds", own.tolist(), note=note, **about)

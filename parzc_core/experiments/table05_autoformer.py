@@ -185,6 +185,7 @@ def _rows(name: str, truth: Truth, scores: np.ndarray, judged: np.ndarray, what:
                 metric,
                 value,
                 n=len(judged),
+                runs=len(scores),
                 std=spread,
                 ci_low=low,
                 ci_high=high,

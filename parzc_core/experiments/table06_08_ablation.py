@@ -85,7 +85,7 @@ def rows_of_means(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
     note = f"judged on {judged:,} unseen cells; {data.note}; encoding and sizes in the notebook"
     about: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": note}
     return [
-        row_of_runs("table06", str(row), str(column), metric, group[metric].tolist(), **about)
+        row_of_runs("table06", str(row), str(column), metric, group[metric].tolist(), **_trained(group), **about)
         for (column, row), group in results.groupby(["column", "row"], sort=False)
         for metric in ("kendall", "spearman")
     ]
@@ -100,9 +100,15 @@ def rows_of_runs(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
         for metric in ("kendall", "spearman"):
             low, high = one[f"{metric}_interval"]
             about: dict[str, Any] = {"n": one["n"], "ci_low": low, "ci_high": high, "profile": profile, "note": note}
+            about |= {"epochs": one["epochs"], "published_epochs": EPOCHS}
             place = ("table08", one["row"], f"Run{one['split'] + 1}", metric)
             rows.append(Row(*place, one[metric], origin="reproduced", **about))
     return rows
+
+
+def _trained(group: pd.DataFrame) -> dict[str, int]:
+    """Epochs of the runs, as run and as published."""
+    return {"epochs": int(group["epochs"].iloc[0]), "published_epochs": EPOCHS}
 
 
 def gains(results: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def rows(plan: Plan, results: Mapping[tuple[str, str], pd.DataFrame], profile: s
         one = plan[kind, row][0]
         data = one.data
         judged = f"{one.train} training cells, {one.epochs} epochs, judged on {len(data) - one.train:,} unseen cells"
-        about: dict[str, Any] = {"profile": profile, "origin": data.origin}
+        about: dict[str, Any] = {"profile": profile, "origin": data.origin, "epochs": one.epochs, "published_epochs": EPOCHS}
         note = f"{judged}; {one.width} channels; {data.note}"
         for metric in ("kendall", "spearman"):
             made.append(row_of_runs(TABLE, row, COLUMNS[kind], metric, found[metric].tolist(), note=note, **about))

@@ -94,7 +94,7 @@ def compare_rankers(narrow: Sequence[Prediction], wide: Sequence[Prediction]) ->
 
 def rows(proxies: pd.DataFrame, rankers: pd.DataFrame, data: Data, profile: str) -> list[Row]:
     """What `compare_proxies` and `compare_rankers` found, as rows; data: those that judge."""
-    rest: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": data.note}
+    rest: dict[str, Any] = {"profile": profile, "origin": "ours", "note": data.note}
     made = [
         Row(TABLE, PROXY_LABELS[str(proxy)], what, "kendall", line[what], n=len(data), **rest)
         for proxy, line in proxies.to_dict("index").items()

@@ -9,11 +9,13 @@ import pandas as pd
 
 from parzc_core import paper
 from parzc_core.errors import BadInput
+from parzc_core.paper.kinds import kind
 from parzc_core.paths import RESULTS
+from parzc_core.report.verdicts import NOT_JUDGED, Ours, Scale, judge
 from parzc_core.storage import rows as results
 
-MARGIN = 2.0  # points; a printed percentage this close to our interval still matches
-VERDICTS = ("matches", "higher", "lower", "new", "quoted", "unavailable")
+JUDGED = ("matches", "higher", "lower")
+VERDICTS = (*JUDGED, NOT_JUDGED, "new", "quoted", "unavailable")
 COLUMNS = (
     *(
         "row",
@@ -29,31 +31,19 @@ COLUMNS = (
         "std",
         "unit",
     ),
-    *("delta", "verdict", "origin", "note"),
+    *("delta", "verdict", "reason", "origin", "note"),
 )
-_SLACK = 1e-9  # so that a printed value exactly on the edge does not hang on a rounding error
+_SLACK = 1e-9  # between a quoted value and the printed one
 Cell = tuple[str, str, str]
 Record = dict[Hashable, Any]  # what pandas makes of a line
 _NUMBERS = ("paper", "paper_spread", "ours", "ci_low", "ci_high", "std", "delta")
 
 
-def judge(printed: float, ours: float, ci_low: float = math.nan, ci_high: float = math.nan, unit: str = "%") -> str:
-    """Verdict "matches" if printed is in [ci_low - margin, ci_high + margin]; else where ours is: "higher" or "lower".
-
-    The margin is 2 points where the unit is percent and 0 elsewhere (seconds and parameters have no points). Without an
-    interval our value stands for both its ends.
-    """
-    margin = (MARGIN if unit == "%" else 0.0) + _SLACK
-    low, high = (ours, ours) if math.isnan(ci_low) or math.isnan(ci_high) else (ci_low, ci_high)
-    if printed < low - margin:
-        return "higher"
-    return "lower" if printed > high + margin else "matches"
-
-
 def compare(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     """The printed cells of a table in printed order, then the cells that only we have; columns as in COLUMNS.
 
-    A cell we ran gets `judge`'s verdict; "unavailable" if it has no value; "new" if the paper prints no number there.
+    A cell we ran gets `verdicts.judge`'s verdict, by its kind of number, with the `reason` where it is "not judged";
+    "unavailable" if it has no value; "new" if the paper prints no number there.
     A printed cell without a row of ours is "quoted", and so is a row of ours of that origin: `ours` and `delta` are
     NaN, so that a quoted number never looks like a measured one. `delta` is ours minus printed; `n` and `std` are those
     of our row, 0 and NaN where nothing was run. Where a cell has a row for each seed, the aggregated one (seed -1) counts.
@@ -61,17 +51,18 @@ def compare(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     rows for several seeds without an aggregated one, or what `storage.rows.read_rows` raises.
     """
     printed = paper.printed(table).to_dict("records")
-    ours = _ours(table, profile, folder)
+    ours = our_rows(table, profile, folder)
+    scales = _scales(table, ours)
     lines = []
     for cell in printed:
         key = (cell["row"], cell["column"], cell["metric"])
-        lines.append(_line(table, key, cell, ours.pop(key, None)))
+        lines.append(_line(table, key, cell, ours.pop(key, None), scales.get(key[1:])))
     lines += [_line(table, key, None, row) for key, row in ours.items()]
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype(dict.fromkeys(_NUMBERS, "float64") | {"n": "int64"})
 
 
-def _ours(table: str, profile: str, folder: Path) -> dict[Cell, Record]:
-    """Our row of each cell; none for a table that was not run."""
+def our_rows(table: str, profile: str, folder: Path) -> dict[Cell, Record]:
+    """Our row of each cell (row, column, metric); none for a table that was not run. Raises as `compare` does."""
     if not results.has_rows(table, profile, folder):
         return {}
     by_cell: dict[Cell, list[Record]] = {}
@@ -89,11 +80,24 @@ def _ours(table: str, profile: str, folder: Path) -> dict[Cell, Record]:
     return chosen
 
 
-def _line(table: str, key: Cell, cell: Record | None, row: Record | None) -> Record:
+def _scales(table: str, ours: dict[Cell, Record]) -> dict[tuple[str, str], Scale]:
+    """The share scale of each (column, metric) in which we have both random search and the optimum."""
+    ends: dict[str, dict[tuple[str, str], float]] = {"random search": {}, "optimum": {}}
+    for cell in paper.printed(table).to_dict("records"):
+        key = (cell["row"], cell["column"], cell["metric"])
+        found = ends.get(kind(table, *key))
+        if found is not None and key in ours and ours[key]["origin"] != "quoted" and not math.isnan(ours[key]["value"]):
+            found[key[1:]] = ours[key]["value"]
+    low, high = ends["random search"], ends["optimum"]
+    return {column: Scale(low[column], high[column]) for column in low.keys() & high.keys()}
+
+
+def _line(table: str, key: Cell, cell: Record | None, row: Record | None, scale: Scale | None = None) -> Record:
     """One line of `compare`, from the printed cell, from our row, or from both."""
     value = math.nan if cell is None else cell["value"]
     line: Record = dict.fromkeys(COLUMNS, math.nan) | dict(zip(("row", "column", "metric"), key, strict=True))
     line |= {"paper": value, "paper_spread_kind": "", "n": 0, "verdict": "quoted", "origin": "quoted", "note": ""}
+    line["reason"] = ""
     if cell is not None:
         line |= {"paper_spread": cell["spread"], "paper_spread_kind": cell["spread_kind"]}
         line |= {"unit": cell["unit"], "note": cell["note"]}
@@ -122,15 +126,17 @@ def _line(table: str, key: Cell, cell: Record | None, row: Record | None) -> Rec
     elif math.isnan(value):
         line["verdict"] = "new"
     else:
-        line["verdict"] = judge(value, row["value"], row["ci_low"], row["ci_high"], row["unit"])
+        own = Ours(**{name: row[name] for name in Ours._fields})
+        line["verdict"], line["reason"] = judge(value, own, kind(table, *key), scale)
     return line
 
 
 def summary(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
-    """One line a table: table, caption, run (bool), minutes (from its manifest; NaN if not told), cells, then a count
-    for each of VERDICTS and, as origin_<name>, for each origin.
+    """One line a table: table, caption, run (bool), minutes (from its manifest; NaN if not told), cells, printed, covered,
+    then a count for each of VERDICTS and, as origin_<name>, for each origin.
 
-    `cells` are those with something in them: a "-" that nobody filled is not counted.
+    `cells` are those with something in them: a "-" that nobody filled is not counted. `printed` are the paper's numbers,
+    `covered` those of them that were run here and gave a value. Coverage is covered / printed.
     """
     lines = []
     for table in paper.table_names():
@@ -140,7 +146,16 @@ def summary(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
         minutes = results.read_manifest(table, profile, folder).get("minutes") if run else None
         line = {"table": table, "caption": paper.caption(table), "run": run}
         line |= {"minutes": math.nan if minutes is None else float(minutes), "cells": len(cells)}
+        line |= {"printed": int(cells["paper"].notna().sum())}
+        line |= {"covered": int((cells["paper"].notna() & cells["ours"].notna()).sum())}
         line |= {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
         line |= {f"origin_{origin}": int((cells["origin"] == origin).sum()) for origin in results.ORIGINS}
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def reasons(profile: str, folder: Path = RESULTS) -> pd.Series:
+    """How many printed numbers are not judged, by reason, most first; over all tables."""
+    frames = [compare(table, profile, folder) for table in paper.table_names()]
+    every = pd.concat([frame.loc[frame["verdict"] == NOT_JUDGED, "reason"] for frame in frames])
+    return every.value_counts().rename("cells")

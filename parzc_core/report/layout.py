@@ -35,6 +35,7 @@ class Cell:
     """Texts of one cell; empty where there is nothing. `marks` are the letters of its notes.
 
     std, count: "std 2.144" and "n = 10", the spread of ours; count is there with a std, and for a single value.
+    reason: why the verdict is "not judged".
     """
 
     paper: str
@@ -45,6 +46,7 @@ class Cell:
     count: str
     delta: str
     verdict: str
+    reason: str
     origin: str
     marks: tuple[str, ...]
 
@@ -62,7 +64,8 @@ class Cell:
         printed = f"{self.paper} {self.spread}".strip()
         if not self.ours:
             return f"{printed} ({self.origin})"
-        judged = " ".join(filter(None, (*ours, self.delta and f"({self.delta})", self.verdict)))
+        verdict = ": ".join(filter(None, (self.verdict, self.reason)))
+        judged = " ".join(filter(None, (*ours, self.delta and f"({self.delta})", verdict)))
         return f"{printed} → {judged} ({self.origin})"
 
 
@@ -196,6 +199,7 @@ def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
         count=f"n = {line['n']}" if value and not lost and (line["n"] == 1 or not math.isnan(line["std"])) else "",
         delta=_number(line["delta"], ours, signed=True),
         verdict=str(line["verdict"]) if value and not lost else "",
+        reason=str(line["reason"]) if value and not lost else "",
         origin=str(line["origin"]),
         marks=marks,
     )

@@ -8,6 +8,7 @@ README's table from the same rows.
 import base64
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,10 @@ from markupsafe import Markup
 
 from parzc_core import __version__, artifact, paper, paths
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report import comparison
+from parzc_core.report import agreement, comparison, verdicts
 from parzc_core.report.layout import TableView, view
 from parzc_core.report.tables import table_title, write_tables
+from parzc_core.report.verdicts import NOT_JUDGED
 from parzc_core.storage import rows
 
 # What the paper's figures show; any other PNG in the folder of figures is shown under its own name.
@@ -57,13 +59,18 @@ class Notebook:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the paper as the page shows it. shown_profile: whose rows these are, "" for none."""
+    """One table of the paper as the page shows it. shown_profile: whose rows these are, "" for none.
+
+    counts: as in `comparison.summary`; where these rows are of a profile below "full", its verdicts as committed.
+    reasons: why cells are not judged, and how many.
+    """
 
     name: str
     title: str
     caption: str
     view: TableView
     counts: Mapping[str, int]
+    reasons: Mapping[str, int]
     shown_profile: str
     minutes: float | None
     notebook: Notebook | None
@@ -89,6 +96,7 @@ def build(profile: str) -> Path:
     profile = profile_named(profile).name
     write_tables(profile)
     notebooks = _notebooks(profile)
+    beside = agreement.agreement(profile)
     tables, figures = _tables(profile, notebooks), _figures(profile, notebooks)
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
@@ -102,9 +110,14 @@ def build(profile: str) -> Path:
         figures=figures,
         notebooks=notebooks,
         origins=rows.ORIGINS,
-        verdicts=("matches", "higher", "lower", "new"),
+        verdicts=(*comparison.JUDGED, NOT_JUDGED, "new"),
         totals=_total(table.counts for table in tables),
-        margin=comparison.MARGIN,
+        reasons=_reasons(tables),
+        rule=verdicts,
+        beside=beside,
+        committed_verdicts=profile not in verdicts.JUDGED_PROFILES,
+        agreeing=agreement.sentence(beside),
+        differing=beside[~beside["agrees"]].to_dict("records"),
         inconsistencies=_markdown(paper.INCONSISTENCIES),
     )
     return paths.write_whole(paths.REPORT / "index.html", page)
@@ -112,6 +125,14 @@ def build(profile: str) -> Path:
 
 def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return {str(name): int(value) for name, value in pd.DataFrame(list(counts)).sum().items()}
+
+
+def _reasons(tables: Iterable[Table]) -> dict[str, int]:
+    """Why cells of the tables shown are not judged, and how many, most first."""
+    found: Counter[str] = Counter()
+    for table in tables:
+        found.update(table.reasons)
+    return dict(found.most_common())
 
 
 def _notebooks(profile: str) -> list[Notebook]:
@@ -141,6 +162,10 @@ def _tables(profile: str, notebooks: list[Notebook]) -> list[Table]:
         counts: dict[Any, Any] = summaries[shown or profile].loc[name].to_dict()
         frame = comparison.compare(name, shown or profile, paths.RESULTS)
         minutes = float(counts["minutes"])
+        judged = frame
+        if shown and shown not in verdicts.JUDGED_PROFILES and summaries["full"].loc[name, "run"]:
+            judged = comparison.compare(name, "full", paths.RESULTS)
+            counts |= summaries["full"].loc[name, [*comparison.JUDGED, NOT_JUDGED]].to_dict()
         tables.append(
             Table(
                 name,
@@ -148,6 +173,7 @@ def _tables(profile: str, notebooks: list[Notebook]) -> list[Table]:
                 paper.caption(name),
                 view(frame),
                 {key: int(counts[key]) for key in counts if key not in ("caption", "run", "minutes")},
+                Counter(judged.loc[judged["verdict"] == NOT_JUDGED, "reason"]),
                 shown,
                 None if pd.isna(minutes) else minutes,
                 _maker(notebooks, name),

@@ -11,6 +11,7 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.report import comparison
 from parzc_core.report.layout import METRICS, view
 from parzc_core.report.tables import table_title
+from parzc_core.report.verdicts import NOT_JUDGED
 from parzc_core.storage import rows
 
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
@@ -67,11 +68,14 @@ def readme_summary(profile: str = "full") -> str:
         "| | what | paper → ours [95 % interval] verdict (origin) | cells | CPU-minutes |",
         "|---|---|---|---|---|",
     ]
-    for name, table in comparison.summary(profile, paths.RESULTS).set_index("table").iterrows():
+    summary = comparison.summary(profile, paths.RESULTS).set_index("table")
+    for name, table in summary.iterrows():
         cells = "<br>".join(_key_cells(str(name), comparison.compare(str(name), profile, paths.RESULTS)))
         minutes = "–" if math.isnan(table["minutes"]) else f"{table['minutes']:.1f}"
         row = (table_title(str(name)), str(table["caption"]), cells, _counts(table), minutes)
         lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
+    counted = _counts(summary.drop(columns=["caption", "run", "minutes"]).sum())
+    lines.append(f"| All tables | {_why(comparison.reasons(profile, paths.RESULTS))} | | {counted} | |")
     folder = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
     shown_folder = "figures" if profile == "full" else f"results/{profile}/figures"
     for name, title, what in FIGURES:
@@ -124,13 +128,17 @@ def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
 
 
 def _counts(table: pd.Series) -> str:
-    """How many cells, by origin and verdict: "24 reproduced (12 match, 8 higher, 4 lower), 98 quoted"."""
-    parts = []
-    for origin in rows.ORIGINS:
-        if table[f"origin_{origin}"]:
-            parts.append(f"{table[f'origin_{origin}']} {origin}")
-    judged = [f"{table[name]} {name}" for name in ("matches", "higher", "lower", "new") if table[name]]
-    return ", ".join(parts) + (f" ({', '.join(judged)})" if judged else "")
+    """Printed numbers that were run, their verdicts, and what else there is: "24 of 98 printed run (24 matches), 40 ours"."""
+    judged = [f"{table[name]} {name}" for name in (*comparison.JUDGED, NOT_JUDGED) if table[name]]
+    run = f"{table['covered']} of {table['printed']} printed run" + (f" ({', '.join(judged)})" if judged else "")
+    others = [origin for origin in rows.ORIGINS if origin != "reproduced" and table[f"origin_{origin}"]]
+    return ", ".join([run] * bool(table["printed"]) + [f"{table[f'origin_{origin}']} {origin}" for origin in others])
+
+
+def _why(reasons: pd.Series) -> str:
+    """Why printed numbers that were run are not judged, with how many."""
+    told = "; ".join(f"{reason} ({cells})" for reason, cells in reasons.items())
+    return f"Not judged: {told}" if told else "every table of the paper"
 
 
 def readme_block() -> str | None:

@@ -56,8 +56,8 @@ def render_latex(frame: pd.DataFrame) -> str:
 
 
 def render_csv(frame: pd.DataFrame) -> str:
-    """The wide table: a line a row, and per column and metric printed value, ours, interval, std, verdict, origin."""
-    fields = ["paper", "paper_spread", "ours", "ci_low", "ci_high", "std", "delta", "verdict", "origin"]
+    """The wide table: a line a row, and per column and metric printed value, ours, interval, std, verdict, reason, origin."""
+    fields = ["paper", "paper_spread", "ours", "ci_low", "ci_high", "std", "delta", "verdict", "reason", "origin"]
     columns: dict[str, pd.Series] = {}
     for (column, metric), group in frame.groupby(["column", "metric"], sort=False):
         part = group.set_index("row")

@@ -76,9 +76,11 @@ def ranker_rows(table: str, results: pd.DataFrame, notes: Mapping[str, str], abo
     """
     made = []
     for (column, row), runs in results.groupby(["column", "row"], sort=False):
-        said = f"{about.format(**runs.iloc[0])}; {notes[str(column)]}"
+        first = runs.iloc[0]
+        trained = {"epochs": int(first["epochs"]), "published_epochs": EPOCHS[first["space"]]}
+        described = {"note": f"{about.format(**first)}; {notes[str(column)]}", **trained, **rest}
         for metric in ("spearman", "kendall"):
-            made.append(row_of_runs(table, str(row), str(column), metric, runs[metric].tolist(), note=said, **rest))
+            made.append(row_of_runs(table, str(row), str(column), metric, runs[metric].tolist(), **described))
     return made
 
 

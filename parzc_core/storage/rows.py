@@ -24,10 +24,11 @@ import scipy.stats
 
 from parzc_core import __version__, profiles
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.paper.kinds import origin_of
 from parzc_core.paths import RESULTS, write_whole
 from parzc_core.storage.run_store import plain
 
-ORIGINS = ("reproduced", "recreated", "quoted", "unavailable")
+ORIGINS = ("reproduced", "recreated", "quoted", "unavailable", "ours")
 ONE_ROW = ["row", "column", "metric", "seed"]  # what tells two rows of a table apart
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "pandas", "scipy")
 
@@ -44,8 +45,11 @@ class Row:
     std: standard deviation (ddof 1) of the aggregated runs, in `unit`; None or NaN where there is none, as for one run. The
         runs are the n values; where n counts cells, the note says over how many runs.
     ci_low, ci_high: 95 % interval of the value, both or neither (None or NaN).
-    origin: "reproduced" (run here against published labels), "recreated" (run here against labels made by this
-        project), "quoted" (printed in the paper, not run) or "unavailable" (the note says why).
+    origin: "reproduced" (a cell that the paper prints, run here against published labels), "recreated" (the same against labels
+        made by this project), "quoted" (printed in the paper, not run), "unavailable" (the note says why) or "ours" (the paper
+        prints no such cell; in its eleven tables `write_rows` decides that).
+    runs: trainings, searches or collections that the value is made of, whatever n counts.
+    epochs, published_epochs: of what was trained, as run and as published; 0 where nothing is trained by epochs.
     Raises BadInput or UnknownName (origin, profile) on construction.
     """
 
@@ -63,6 +67,9 @@ class Row:
     ci_high: float | None = None
     profile: str
     origin: str
+    runs: int = 1
+    epochs: int = 0
+    published_epochs: int = 0
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -76,6 +83,8 @@ class Row:
         profiles.profile(self.profile)
         if self.seed < -1 or self.n < 0:
             raise BadInput(f"{cell}: seed {self.seed} and n {self.n}; expected seed >= -1 (-1: aggregated) and n >= 0")
+        if min(self.runs, self.epochs, self.published_epochs) < 0:
+            raise BadInput(f"{cell}: runs {self.runs}, epochs {self.epochs} of {self.published_epochs}; expected none below 0")
         if missing(self.value) and not self.note:
             raise BadInput(f"{cell}: no value and no note; say in the note why there is none")
         if missing(self.value) != (self.origin == "unavailable") and not self.note:
@@ -89,7 +98,7 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
-_FLOATS, _INTEGERS = ("value", "std", "ci_low", "ci_high"), ("seed", "n")
+_FLOATS, _INTEGERS = ("value", "std", "ci_low", "ci_high"), ("seed", "n", "runs", "epochs", "published_epochs")
 
 
 def missing(value: float | None) -> bool:
@@ -131,12 +140,13 @@ def summarise(values: Sequence[float], seed: int = 0, resamples: int = 10_000) -
 def row_of_runs(table: str, row: str, column: str, metric: str, values: Sequence[float], **rest: Any) -> Row:
     """The aggregated row (seed -1) of several runs: mean, standard deviation and interval of `summarise`; n = number of runs.
 
-    `rest`: profile and origin, which are needed, and unit or note. A mean that is no number is said in front of the note.
+    `rest`: profile and origin, which are needed, and unit, epochs or note. A mean that is no number is said in front of the note.
     """
     mean, std, low, high = summarise(values)
     if missing(mean):
         rest["note"] = "; ".join(filter(None, ("not every run gave a finite number", rest.get("note"))))
-    return Row(table, row, column, metric, mean, n=len(values), std=std, ci_low=low, ci_high=high, **rest)
+    spread: dict[str, Any] = {"std": std, "ci_low": low, "ci_high": high}
+    return Row(table, row, column, metric, mean, n=len(values), runs=len(values), **spread, **rest)
 
 
 def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -169,12 +179,15 @@ def write_rows(
 ) -> Path:
     """Writes <folder>/<profile>/<table>/rows.csv and manifest.json; returns that folder.
 
-    Floats keep full precision. The manifest is `manifest` (command, seeds, "minutes", ...) and profile, table, number
+    Floats keep full precision. A row whose cell the paper's table does not print becomes "ours" (`paper.kinds.origin_of`). The
+    manifest is `manifest` (command, seeds, "minutes", ...) and profile, table, number
     of rows by origin, rows without a value, versions, UTC time, sha256 of rows.csv. It is written last, so rows that do
     not fit their manifest give a killed run away. Raises BadInput: no rows, a cell twice for one seed, a row of another
     table or profile, a manifest key that is set here.
     """
-    rows = list(rows)
+    rows = [
+        dataclasses.replace(row, origin=origin_of(row.table, row.row, row.column, row.metric, row.origin)) for row in rows
+    ]
     if not rows:
         raise BadInput(
             f"no rows for {table!r}; expected at least one (an 'unavailable' row says why there is no value)"

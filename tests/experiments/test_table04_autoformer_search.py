@@ -110,7 +110,7 @@ def test_rows_are_counted_found_or_quoted_with_a_reason(stores) -> None:
     rows += table04.quoted_rows(PRINTED, rows, "smoke")
     by_cell = {(row.row, row.column): row for row in rows}
     assert len(by_cell) == len(rows)
-    assert (by_cell["ParZC", "Param (M)"].value, by_cell["ParZC", "Param (M)"].origin) == (6.05, "reproduced")
+    assert (by_cell["ParZC", "Param (M)"].value, by_cell["ParZC", "Param (M)"].origin) == (6.05, "recreated")
     assert by_cell["ParZC", "CPU-hours: in all"].value == pytest.approx(1.01)
     assert {row.origin for row in rows if row.metric in ("accuracy", "gpu_days")} == {"quoted"}
     assert "ImageNet" in by_cell["ParZC", "Top-1 (%)"].note

@@ -110,7 +110,7 @@ def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
     assert texts(kendall) == "70.6 75.0 [74.0, 76.5] +4.4 ▲ higher reproduced c std 1.235, n = 5"
     assert "v-higher" in kendall["class"]
     assert texts(spearman) == "90.4 91.0 [90.0, 92.0] +0.6 ≈ matches recreated n = 1"
-    assert "+ new reproduced" in texts(cell(soup, "table01", "Plain", 3))
+    assert "+ new ours" in texts(cell(soup, "table01", "Plain", 3))
     assert texts(cell(soup, "table01", "SNIP", 3)).startswith("43.0 unavailable")
     assert texts(cell(soup, "table01", "Params", 0)) == "37.0 quoted"
     for shown in section(soup, "table01").select("td.cell"):
@@ -119,7 +119,8 @@ def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
     assert "12.3 CPU-minutes" in texts(section(soup, "table01"))
     assert "c judged on validation accuracy" in texts(section(soup, "table01"))
     overview = texts(section(soup, "dashboard"))
-    assert "2 reproduced" in overview
+    assert "1 reproduced" in overview
+    assert "2 of 182" in overview
     assert "▲ 1 higher" in overview
 
 
@@ -163,6 +164,17 @@ def test_results_of_full_stand_in_and_the_header_says_so(project):
     assert "44.00" in texts(cell(soup, "table08", "NP", 0))
     assert (paths.RESULTS / "standard" / "table08" / "table.md").is_file()
     assert not (paths.RESULTS / "standard" / "table07").exists()
+
+
+def test_a_smaller_profile_shows_the_committed_verdicts(project):
+    put("table06", {"row": "NP", "column": "NB201-CF10 78", "value": 60.0}, profile="standard")
+    put("table06", {"row": "NP", "column": "NB201-CF10 78", "value": 34.0})
+    soup = page("standard")
+    assert "○ not judged: a profile below full" in texts(cell(soup, "table06", "NP", 0))
+    line = section(soup, "dashboard").select(".overview tbody tr")[5]
+    assert "≈ 1 matches" in texts(line)
+    assert "not judged" not in texts(line)
+    assert "those of the committed profile full" in texts(section(soup, "dashboard"))
 
 
 def test_names_and_notes_are_escaped_everywhere(project):

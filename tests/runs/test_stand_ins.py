@@ -117,7 +117,9 @@ def test_rows_are_means_over_splits_under_the_name_of_what_judges(
         {
             "column": one.column,
             "row": ["ParZC"] * 2 + ["ParZC (aligned)"] * 2,
+            "space": one.space,
             "train": 18,
+            "epochs": 74,
             "n": 12,
             "kendall": [40.0, 50.0, 60.0, 80.0],
             "spearman": [50.0, 60.0, 70.0, 90.0],
@@ -128,6 +130,8 @@ def test_rows_are_means_over_splits_under_the_name_of_what_judges(
     assert made["ParZC (aligned)", "kendall"].value == 70
     assert made["ParZC (aligned)", "spearman"].value == 80
     assert "trained on 18, judged on 12 networks; a note" in made["ParZC", "kendall"].note
+    found = made["ParZC", "kendall"]
+    assert (found.runs, found.epochs, found.published_epochs) == (2, 74, 296)
     assert made["SNIP", "kendall"].value == pytest.approx(100)
     assert made["ceiling", "kendall"].value == 62.5
     assert {row.origin for row in made.values()} == {"recreated"}

@@ -25,14 +25,14 @@ def a_row(**changes) -> Row:
 
 
 def test_fields_in_the_order_of_the_file() -> None:
-    names = "table,row,column,metric,value,unit,seed,n,std,ci_low,ci_high,profile,origin,note"
+    names = "table,row,column,metric,value,unit,seed,n,std,ci_low,ci_high,profile,origin,runs,epochs,published_epochs,note"
     assert ",".join(results.COLUMNS) == names
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"origin": "measured"}, UnknownName, "origin 'measured'.*reproduced, recreated, quoted, unavailable"),
+        ({"origin": "measured"}, UnknownName, "origin 'measured'.*reproduced, recreated, quoted, unavailable, ours"),
         ({"profile": "huge"}, UnknownName, "profile 'huge'"),
         ({"table": "../06"}, BadInput, "name is lower-case"),
         ({"column": ""}, BadInput, "must all be named"),
@@ -44,6 +44,8 @@ def test_fields_in_the_order_of_the_file() -> None:
         ({"ci_low": 4.0, "ci_high": 3.0}, BadInput, "upside down"),
         ({"seed": -2}, BadInput, "seed >= -1"),
         ({"n": -1}, BadInput, "n >= 0"),
+        ({"runs": -1}, BadInput, "runs -1"),
+        ({"epochs": -3}, BadInput, "epochs -3 of 0"),
         ({"n": 5, "std": -0.1}, BadInput, "std -0.1 with n 5"),
         ({"std": 0.0}, BadInput, "only where n is at least 2"),
     ],
@@ -74,7 +76,7 @@ def test_rows_come_back_to_the_last_bit(tmp_path_factory, value, low, high, name
     back = read_rows("table06", "smoke", folder)
     assert tuple(back.columns) == results.COLUMNS
     first, second = back.to_dict("records")
-    assert first == {field: getattr(row, field) for field in results.COLUMNS}
+    assert first == {field: getattr(row, field) for field in results.COLUMNS} | {"origin": "ours"}
     assert (second["row"], second["note"]) == ("nan", "NA")
     assert math.isnan(second["value"])
     assert np.isnan([second["std"], second["ci_low"], second["ci_high"]]).all()
@@ -98,7 +100,7 @@ def test_manifest(tmp_path: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["minutes"] == 1.5
     assert (manifest["profile"], manifest["table"]) == ("smoke", "table06")
-    assert manifest["rows"] == {"reproduced": 2, "recreated": 0, "quoted": 0, "unavailable": 1}
+    assert manifest["rows"] == {"reproduced": 2, "recreated": 0, "quoted": 0, "unavailable": 1, "ours": 0}
     assert manifest["without_value"] == 2
     assert set(manifest["versions"]) == {"python", "torch", "numpy", "scikit-learn", "pandas", "scipy", "parzc"}
     assert manifest["sha256"] == hashlib.sha256((folder / "rows.csv").read_bytes()).hexdigest()
@@ -247,3 +249,25 @@ def test_paired_differences_are_taken_split_by_split() -> None:
     mean, std, low, high = summarise([1.0, 1.0, 0.5, -0.5])
     assert line.tolist() == [mean, low, high, std, 75.0]
     assert low < mean < high
+
+
+def test_rows_of_runs_count_them() -> None:
+    where = {"profile": "smoke", "origin": "reproduced"}
+    assert row_of_runs("table06", "NP", "c", "kendall", [1.0, 2.0, 3.0], epochs=7, published_epochs=9, **where).runs == 3
+    assert a_row(n=400).runs == 1  # n counts cells there
+
+
+def test_what_the_paper_does_not_print_is_ours(tmp_path: Path) -> None:
+    rows = [
+        a_row(),
+        a_row(row="NP (aligned)"),
+        a_row(column="NB201-CF10 781"),
+        a_row(column="labels of ours", origin="recreated"),
+        a_row(row="trees", column="labels of ours", origin="recreated"),
+        a_row(row="EMQ", value=None, origin="unavailable", note="why"),
+    ]
+    folder = write_rows("table06", rows, "smoke", {}, tmp_path)
+    found = read_rows("table06", "smoke", tmp_path)["origin"].tolist()
+    assert found == ["reproduced", "ours", "ours", "recreated", "ours", "unavailable"]
+    counts = json.loads((folder / "manifest.json").read_text())["rows"]
+    assert counts == {"reproduced": 1, "recreated": 1, "quoted": 0, "unavailable": 1, "ours": 3}
