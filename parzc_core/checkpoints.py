@@ -113,7 +113,7 @@ def _resume(path: Path, beginning: str, parts: Mapping[str, Any]) -> tuple[int, 
         warnings.warn(f"{path} is damaged or no checkpoint; the training begins anew", stacklevel=3)
         return 0, 0.0
     record = torch.load(io.BytesIO(content[_DIGEST:]), weights_only=True)
-    if record["beginning"] != beginning:
+    if record.get("beginning") != beginning:
         warnings.warn(f"{path} is the checkpoint of another training; this one begins anew", stacklevel=3)
         return 0, 0.0
     _restore(parts, record["state"])
