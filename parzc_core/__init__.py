@@ -42,7 +42,8 @@
     experiments    one module for each notebook
     pipeline       runs the notebooks
 
-Beside the core: `paths` (folders), `profiles` (sizes of a run), `artifact` (the list of notebooks), `cli` (the command).
+Beside the core: `paths` (folders), `checkpoints` (of long trainings), `profiles` (sizes of a run), `artifact` (the list of
+notebooks), `cli` (the command).
 The names below are imported when they are first used, so that `import parzc_core` alone takes no time.
 """
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core.checkpoints import epochs
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
@@ -262,6 +263,7 @@ def fit_many(
     Initial weights, the order of batches and the optimiser state are each ranker's own. The noise of Bayesian layers and of
     dropout is drawn for all at once, so a ranker is repeated exactly only if the same ones are trained as one batch.
     watch: called after each epoch with its number, from 1, and the rankers as they are then. What it raises ends the training.
+    Inside `checkpoints.kept_as` a training that was killed goes on; `watch` is not called again for epochs done before.
     Raises BadInput as `fit`, and where the numbers of architectures differ.
     """
     config = config or TrainingConfig()
@@ -328,8 +330,12 @@ def _train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.epochs)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     member = torch.arange(len(models)).unsqueeze(1)
-    history = []
-    for epoch in range(1, config.epochs + 1):
+    history: list[list[float]] = []
+    changing = {
+        **{"weights": state, "optimizer": optimizer, "schedule": schedule},
+        **{"orders": dict(enumerate(generators)), "history": history},
+    }
+    for epoch in epochs(config.epochs, changing):
         order = torch.stack([torch.randperm(y.shape[1], generator=generator) for generator in generators])
         total = torch.zeros(len(models))
         for rows in batches(order, config.batch_size):  # [members, batch]

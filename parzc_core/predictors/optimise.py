@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from parzc_core.checkpoints import epochs
 from parzc_core.errors import BadInput
 from parzc_core.training import batches
 
@@ -47,7 +48,11 @@ class Schedule:
 
 
 def minimise(network: nn.Module, objective: Objective, count: int, schedule: Schedule) -> None:
-    """Train in place: objective(rows int64[batch]) -> scalar loss, over shuffled batches of `count` architectures."""
+    """Train in place: objective(rows int64[batch]) -> scalar loss, over shuffled batches of `count` architectures.
+
+    All that an epoch changes has to be in the network or in torch's random state; a training that was killed then goes on where
+    it was (see `checkpoints`).
+    """
     adam = torch.optim.Adam(
         network.parameters(),
         lr=schedule.rate(count),
@@ -58,7 +63,7 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
     rounds = schedule.rounds(count)
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=rounds)
     network.train()
-    for _ in range(rounds):
+    for _ in epochs(rounds, {"network": network, "adam": adam, "annealing": annealing}):
         for rows in batches(torch.randperm(count), schedule.batch_size):
             adam.zero_grad(set_to_none=True)
             objective(rows).backward()
