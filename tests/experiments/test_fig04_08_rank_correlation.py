@@ -55,7 +55,7 @@ def test_committed_runs_are_those_of_the_plan(monkeypatch: pytest.MonkeyPatch) -
     stored = [json.loads(line)["config"] for line in lines]
     at_hand(monkeypatch)
     for title, run in fig04_08.planned("full").items():
-        wanted = json.loads(json.dumps(run.identity()))
+        wanted = json.loads(json.dumps({**run.identity(), "kind": "PredictionRun"}))
         assert any(wanted.items() <= config.items() for config in stored), title
 
 

@@ -24,8 +24,8 @@ def test_both_files_hold_the_same() -> None:
     found = {
         path
         for path in (
-            fetch.locate_own(registry.NB201_12_EPOCHS),
-            *fetch.places(fetch.pinned(nb201_12_epochs.PINNED)).values(),
+            fetch.locate(registry.NB201_12_EPOCHS),
+            *fetch.places(registry.entry(nb201_12_epochs.PINNED)).values(),
         )
         if path is not None and path.is_file()
     }

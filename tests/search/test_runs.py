@@ -20,8 +20,8 @@ def test_only_what_is_missing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     store = tmp_path / "runs.jsonl"
     first = run_searches(RUNS[:2], store)
     ran: list[SearchRun] = []
-    searched = runs._searched
-    monkeypatch.setattr(runs, "_searched", lambda task: (ran.extend(task), searched(task))[1])
+    evaluate = SearchRun.evaluate
+    monkeypatch.setattr(SearchRun, "evaluate", lambda run: (ran.append(run), evaluate(run))[1])
     both = run_searches([*RUNS, RUNS[0]], store)
     assert ran == [RUNS[2]]
     pd.testing.assert_frame_equal(both.iloc[:2], first)
