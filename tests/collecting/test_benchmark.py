@@ -13,7 +13,6 @@ from parzc_core import cli, paths
 from parzc_core.collecting import benchmark
 from parzc_core.collecting import one as collection
 from parzc_core.collecting import peer as benchmark_peer
-from parzc_core.collecting import peer as peer_
 from parzc_core.collecting.benchmark import BenchmarkConfig
 from parzc_core.collecting.peer import Ours
 from parzc_core.errors import BadInput
@@ -42,7 +41,7 @@ class TestSpace:
             return 0.5, 2.5 if arch == CELL else 0.5
 
         monkeypatch.setattr(nb201_cells, "representative", lambda arch: CELL if arch == CELL else NOTHING)
-        monkeypatch.setattr(peer_, "whole_cell", timed)
+        monkeypatch.setattr(benchmark, "whole_cell", timed)
         monkeypatch.setattr(benchmark, "member_seconds", lambda arch, batch: 0.25)
         records = [
             {"ours": {"seven": 1.5, "construction": 0.5}, "peer": {"seven": s, "construction": 1.0}} for s in (3, 5)
@@ -75,7 +74,7 @@ def test_growth_varies_one_size_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     def timed(side: Ours, arch: str, batch: MiniBatch, repeats: int) -> tuple[float, float]:
         return 100.0, side.channels**2 * side.depth * len(batch.images)
 
-    monkeypatch.setattr(peer_, "whole_cell", timed)
+    monkeypatch.setattr(benchmark, "whole_cell", timed)
     found = benchmark.growth(replace(TINY, widths=(1, 2, 3)), [CELL])
     assert [(row["axis"], row["value"], row["cpu_seconds"], row["relative"]) for row in found] == [
         ("batch", 2, 8, 1),

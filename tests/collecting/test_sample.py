@@ -22,7 +22,7 @@ CONFIG = CollectionConfig(cells=5, batch=4, scores=("params", "nwot"))
 # Small networks and shards, for a process of its own; {} is the rest of the program.
 PROGRAM = """
 import sys
-from parzc_core import collecting
+from parzc_core.collecting import sample as collecting
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.spaces import nb201
 build = nb201.build

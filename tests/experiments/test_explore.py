@@ -11,7 +11,6 @@ from parzc_core import labels
 from parzc_core.errors import BadInput, LabelsMissing
 from parzc_core.experiments import explore as module
 from parzc_core.experiments.explore import RESNET, CellExplorer
-from parzc_core.runs import rankers
 from parzc_core.runs.rankers import RankerRun
 from parzc_core.spaces import nb201
 
@@ -200,6 +199,6 @@ def test_operations_that_make_no_cell_are_refused(explorer, operations):
 
 @pytest.mark.parametrize(("options", "samples"), [({"parts": ("NP", "Mixer", "BN")}, 5), ({}, 1), ({"space": "x"}, 5)])
 def test_what_cannot_be_explored_is_refused_before_training(options, samples, monkeypatch):
-    monkeypatch.setattr(rankers, "train_ranker", None)
+    monkeypatch.setattr(module, "train_ranker", None)
     with pytest.raises(BadInput, match="expected nb201"):
         CellExplorer(run(**options), samples)

@@ -21,7 +21,6 @@ from parzc_core.mabn import MABNConfig
 from parzc_core.ranker import ModelConfig
 from parzc_core.report import comparison
 from parzc_core.runs import rankers as experiments
-from parzc_core.runs import rankers as rankers_
 from parzc_core.runs.rankers import RankerRun
 from parzc_core.search.methods import bohb
 from parzc_core.storage import rows as result_rows
@@ -144,7 +143,7 @@ def test_the_value_is_the_mean_tau_of_rankers_trained_on_the_other_folds(monkeyp
         learned.extend(accuracy)
         return fit_many(inputs, accuracy, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "fit_many", spy)
+    monkeypatch.setattr(objective, "fit_many", spy)
     watched: list[tuple[int, float]] = []
     value = made.of(GOOD, lambda step, tau: watched.append((step, tau)))
     assert value == made.of(GOOD)
@@ -231,7 +230,7 @@ def test_settings_are_judged_where_no_study_has_been(tmp_path: Path, monkeypatch
         seen.append(set(train))
         return experiments.inputs_for(base, data, train)
 
-    monkeypatch.setattr(rankers_, "inputs_for", spy)
+    monkeypatch.setattr(table10, "inputs_for", spy)
     predicted: list[int] = []
     predict = training.FittedRanker.predict
     monkeypatch.setattr(
@@ -242,6 +241,7 @@ def test_settings_are_judged_where_no_study_has_been(tmp_path: Path, monkeypatch
     taus = judge(found, 2, tmp_path / "runs.jsonl")
     assert taus.shape == (2, 3)
     assert list(taus) == [DEFAULTS, "best of Table 10's space", "best of A.4's space"]
+    assert seen
     assert all(len(train) == 20 and not train & studied for train in seen)
     assert set(predicted) == {20}  # of 60 cells 20 are the study's, 20 are learned from
     seen.clear()

@@ -222,7 +222,7 @@ def test_broken_list_of_inconsistencies(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "list.md").write_text(text)
-    monkeypatch.setattr(paper, "INCONSISTENCIES", tmp_path / "list.md")
+    monkeypatch.setattr(findings, "INCONSISTENCIES", tmp_path / "list.md")
     with pytest.raises(BadInput, match=message):
         paper_audit.all_findings()
 

@@ -140,7 +140,7 @@ def test_bad_input_is_refused_with_what_was_expected(name):
         new.fit(Inputs(None, TEN.adjacency[:, :, :7], TEN.operations), ACCURACY, seed=0)
     with pytest.raises(BadInput, match="expected 0 to 6"):
         new.fit(Inputs(None, TEN.adjacency, TEN.operations + 1), ACCURACY, seed=0)
-    with pytest.raises(BadInput, match="10 architectures and accuracy of shape"):
+    with pytest.raises(BadInput, match="10 inputs and accuracy of shape"):
         new.fit(TEN, ACCURACY[:9], seed=0)
     with pytest.raises(BadInput, match="all finite"):
         new.fit(TEN, np.where(ACCURACY > 80, np.nan, ACCURACY), seed=0)
