@@ -77,7 +77,7 @@ def ranker_rows(table: str, results: pd.DataFrame, notes: Mapping[str, str], abo
     made = []
     for (column, row), runs in results.groupby(["column", "row"], sort=False):
         first = runs.iloc[0]
-        trained = {"epochs": int(first["epochs"]), "published_epochs": EPOCHS[first["space"]]}
+        trained = {"epochs": int(first["epochs"]), "published_epochs": EPOCHS.get(first["space"], EPOCHS[NDS[0]])}
         described = {"note": f"{about.format(**first)}; {notes[str(column)]}", **trained, **rest}
         for metric in ("spearman", "kendall"):
             made.append(row_of_runs(table, str(row), str(column), metric, runs[metric].tolist(), **described))

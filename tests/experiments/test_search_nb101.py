@@ -37,7 +37,7 @@ def test_the_benchmark_has_every_cell_once_and_says_what_it_shows(benchmark: Tab
     np.testing.assert_array_equal(benchmark.table.fidelities[108].accuracy, known.to_numpy())
     assert {"val": "validation accuracy", "test": "test accuracy of its training cells"}[split] in benchmark.table.note
     session = benchmark.open(Budget(evaluations=3))
-    assert session.evaluate(benchmark.table.archs[7]) == known.iloc[7]
+    assert session.query(benchmark.table.archs[7]) == known.iloc[7]
     assert session.cost == 1
     with pytest.raises(BadInput, match="trainings of 108 epochs"):
         TabularBenchmark("nb101", "cifar10", 200, benchmark.table)

@@ -142,7 +142,7 @@ def test_bad_input_is_refused_with_what_was_expected(name):
         new.fit(Inputs(None, TEN.adjacency, TEN.operations + 1), ACCURACY, seed=0)
     with pytest.raises(BadInput, match="10 inputs and accuracy of shape"):
         new.fit(TEN, ACCURACY[:9], seed=0)
-    with pytest.raises(BadInput, match="all finite"):
+    with pytest.raises(BadInput, match="not finite"):
         new.fit(TEN, np.where(ACCURACY > 80, np.nan, ACCURACY), seed=0)
     with pytest.raises(BadInput, match="at least 2"):
         new.fit(rows(TEN, 1), ACCURACY[:1], seed=0)
