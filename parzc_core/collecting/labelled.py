@@ -123,6 +123,12 @@ def columns_read(collection: Collection, proxies: tuple[str, ...] = (), scores: 
     return digest.hexdigest()[:16]
 
 
+def read_of(data: Data, proxies: tuple[str, ...] = (), scores: tuple[str, ...] = ()) -> dict[str, str]:
+    """What a run reads of a collection, as part of its key: the columns (see `columns_read`) and which labels."""
+    columns = columns_read(data.collection, proxies, scores)
+    return {"statistics": columns, "learned_from": data.learned_from, "judged_on": data.judged_on}
+
+
 def judgeable(space: str, dataset: str, width: int | None = None) -> int:
     """Number of architectures with statistics, complete from the front; 0 where nothing was collected, or labels are missing."""
     try:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from parzc_core import metrics
 from parzc_core.collecting import labelled
-from parzc_core.collecting.labelled import Data, columns_read, training_cells
+from parzc_core.collecting.labelled import Data, read_of, training_cells
 from parzc_core.errors import BadInput
 from parzc_core.predictors.plus.calibration import LEVELS, Scale, coverage, log_density, out_of_fold, select_next
 from parzc_core.predictors.plus.features import plus_inputs
@@ -225,7 +225,5 @@ def _key(run: PlusRun | CalibrationRun | SelectionRun) -> dict[str, Any]:
         "kind": type(run).__name__,
         "version": VERSION,
         **dataclasses.asdict(run),
-        "statistics": columns_read(data.collection, proxies, scores),
-        "learned_from": data.learned_from,
-        "judged_on": data.judged_on,
+        **read_of(data, proxies, scores),
     }

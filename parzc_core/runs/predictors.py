@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from parzc_core.collecting import labelled
-from parzc_core.collecting.labelled import Data, columns_read, training_cells
+from parzc_core.collecting.labelled import Data, read_of, training_cells
 from parzc_core.errors import BadInput
 from parzc_core.predictors.registry import PREDICTORS, configuration, predictor
 from parzc_core.runs.judging import judgement
@@ -65,9 +65,7 @@ class PredictorRun:
             "predictor_version": entry.version,
             **fields,
             "config": dataclasses.asdict(self.configuration),
-            "statistics": columns_read(data.collection, *entry.columns(self.configuration, data)),
-            "learned_from": data.learned_from,
-            "judged_on": data.judged_on,
+            **read_of(data, *entry.columns(self.configuration, data)),
         }
 
     def evaluate(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from parzc_core.collecting import labelled
-from parzc_core.collecting.labelled import Data, Unlabelled, columns_read, training_cells
+from parzc_core.collecting.labelled import Data, Unlabelled, read_of, training_cells
 from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
@@ -79,14 +79,8 @@ class RankerRun:
 
     def key(self) -> dict[str, Any]:
         """Its identity, the proxies that it reads (none where only a graph branch is trained) and the labels."""
-        data = self.data
         proxies = () if set(self.parts) <= set(GRAPH_PARTS) else self.proxies
-        return {
-            **self.identity(),
-            "statistics": columns_read(data.collection, proxies),
-            "learned_from": data.learned_from,
-            "judged_on": data.judged_on,
-        }
+        return {**self.identity(), **read_of(self.data, proxies)}
 
     def group(self) -> tuple["RankerRun", ...]:
         """The GROUP splits that are trained together with this one."""
