@@ -4,8 +4,8 @@
     print(*sentences(table(found)), sep="\\n")
 
 The paper's encoding puts the nodes of an architecture into the input in depth-first order and pads the end (§3.2). The search
-starts at the classifier, so the first places hold the deepest nodes, the same layers in every architecture; later ones hold another
-layer in each, or nothing. Depth is therefore measured (`depth_of_places`). In the encoding "slots" a place is one layer.
+starts at the classifier, so the first places hold the deepest nodes, the same layers in every architecture; later ones hold
+another layer in each, or nothing. Depth is therefore measured (`depth_of_places`). In the encoding "slots" a place is one layer.
 """
 
 import time
@@ -96,10 +96,10 @@ class ImportanceRun:
 
 
 def planned(profile: str) -> list[ImportanceRun]:
-    """Every space that is at hand, both encodings, the proxies of Figure 5 (of Figure 2 in small profiles), by seed."""
+    """Every space at hand, both encodings, by seed; proxies of Figure 5, on NAS-Bench-101 and in small profiles of Figure 2."""
     small, seed = profile in SEEDS, GBDTConfig().seed
     sizes, trees = profile_named(profile), settings(profile).estimators
-    proxies = FIGURES["fig02_importance"] if small else PROXIES
+    few = FIGURES["fig02_importance"]
     spaces = {"nb201": min(sizes.cells or CELLS, CELLS)}
     if not small and judgeable("nb101", "cifar10", WIDTHS["nb101"]) >= CELLS:
         spaces["nb101"] = CELLS
@@ -108,7 +108,7 @@ def planned(profile: str) -> list[ImportanceRun]:
         for space, cells in spaces.items()
         for encoding in ROWS
         for place in range(SEEDS.get(profile, 5))
-        for proxy in proxies
+        for proxy in (few if small or space == "nb101" else PROXIES)
     ]
 
 
@@ -164,6 +164,8 @@ def rows(figure: str, runs: pd.DataFrame, notes: Mapping[str, str], profile: str
     made = []
     there = runs[runs["proxy"].isin(FIGURES[figure])]
     for (space, encoding), group in there.groupby(["space", "encoding"], sort=False):
+        if set(group["proxy"]) != set(FIGURES[figure]):
+            continue  # not run for all of the figure's proxies
         space, encoding = str(space), str(encoding)
         column, about = column_of(space, "cifar10"), {"profile": profile, "origin": "ours"}
         for measure, words in MEASURES.items():

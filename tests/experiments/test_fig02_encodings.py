@@ -72,11 +72,14 @@ def test_measures_of_depth_by_hand():
     assert padded == pytest.approx(found)
 
 
+PROXIES = ("synflow", "grad_norm", "fisher")
+
+
 def toy(trend: float) -> pd.DataFrame:
     shares = {"place_trend": 0.0, "deep_third_share": 60.0, "shallow_third_share": 10.0}
     base = {"space": "nb201", "encoding": "paper", "n": 10, **shares}
     return pd.DataFrame(
-        [{**base, "proxy": p, "seed": s, "depth_trend": trend + s} for s in (0, 1, 2) for p in ("synflow", "fisher")]
+        [{**base, "proxy": p, "seed": s, "depth_trend": trend + s} for s in (0, 1, 2) for p in PROXIES]
     )
 
 
@@ -96,4 +99,5 @@ def test_rows_have_the_mean_and_every_proxy_with_an_interval_over_seeds():
     assert (mean.value, mean.n, mean.origin) == (51, 3, "ours")
     assert mean.ci_low < 51 < mean.ci_high
     assert by_cell["Fisher", "NB201-CF10, paper encoding", "deep_third_share"].value == 60
-    assert len(rows) == 4 * (1 + 2)
+    assert len(rows) == 4 * (1 + 3)
+    assert encodings.rows("fig05_importance", toy(50), {"nb201": "judged on test"}, "full") == []  # three of its six proxies
