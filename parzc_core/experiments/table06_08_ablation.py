@@ -14,6 +14,7 @@ import pandas as pd
 
 from parzc_core.collecting.labelled import Data, load
 from parzc_core.profiles import profile as profile_named
+from parzc_core.report import told
 from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.storage.rows import Row, paired_differences, row_of_runs
 
@@ -121,6 +122,26 @@ def gains(results: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     printed: Mapping[Any, float] = chosen.set_index("row")["paper"].to_dict()
     difference = [printed.get(one, np.nan) - printed.get(other, np.nan) for one, other in PAIRS.values()]
     return paired_differences(tau, PAIRS).assign(**{"printed difference": difference})
+
+
+def what_rows_show(gained: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+    """What each part adds here and in print, then the rows that differ from print. gained: of `gains`; compared: as there."""
+    said = []
+    for what, line in gained.iterrows():
+        mean, low, high, printed = line[["our mean difference", "ci_low", "ci_high", "printed difference"]].astype(float)
+        verdict = "adds" if low > 0 else "costs" if high < 0 else "adds nothing that the splits tell from zero"
+        beside = f" The paper prints {printed:+.2f}." if np.isfinite(printed) else ""
+        name = str(what)[0].upper() + str(what)[1:]
+        said.append(f"**{name}** {verdict}: {mean:+.1f} [{low:+.1f}, {high:+.1f}] points of tau.{beside}")
+    chosen = compared[(compared["metric"] == "kendall") & (compared["column"] == f"{COLUMN} {TRAIN}")]
+    for verdict in ("higher", "lower"):
+        cells = [
+            f"{row} {told.interval(chosen, row, f'{COLUMN} {TRAIN}')} (printed {printed:.1f})"
+            for row, printed in chosen.loc[chosen["verdict"] == verdict].set_index("row")["paper"].items()
+        ]
+        if cells:
+            said.append(f"**{verdict.capitalize()} than print:** {', '.join(cells)}.")
+    return said
 
 
 def _printed(results: pd.DataFrame) -> pd.Series:

@@ -9,6 +9,7 @@ import pytest
 
 from parzc_core import paper, paths
 from parzc_core.experiments import table06_08_ablation as table06_08
+from parzc_core.report.comparison import compare
 
 
 def planned(profile: str, cells: int = 15_625) -> table06_08.Plan:
@@ -84,3 +85,17 @@ def test_gains_are_paired_over_splits_beside_the_printed_difference() -> None:
     assert table.loc["Bayesian layers in the mixer", "our mean difference"] == pytest.approx(5)
     assert table.loc["mixer instead of MLP", "printed difference"] == pytest.approx(7.65, abs=0.01)  # §4.4
     assert pd.isna(table.loc["aligned encoding, MABN", "printed difference"])  # nothing is printed there
+
+
+def test_sentences_say_what_the_committed_rows_show() -> None:
+    compared = compare("table06", "full")
+    stored = table06_08.run(FULL, paths.RESULTS / "full" / "table06" / "runs.jsonl")
+    gained = table06_08.gains(stored, compared)
+    said = dict(zip(gained.index, table06_08.what_rows_show(gained, compared), strict=False))
+    assert said["NP beside MABN"].startswith("**NP beside MABN** adds: +")
+    assert "The paper prints +1.20." in said["NP beside MABN"]
+    assert "adds nothing that the splits tell from zero" in said["Bayesian layers in the mixer"]
+    assert "The paper prints" not in said["aligned encoding, MABN"]
+    lower = table06_08.what_rows_show(gained, compared)[-1]
+    assert lower.startswith("**Lower than print:** Mixer+BN ")
+    assert "(printed 67.7)" in lower
