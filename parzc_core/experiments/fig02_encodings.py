@@ -36,7 +36,7 @@ from parzc_core.storage.rows import Row, row_of_runs, summarise
 VERSION = 1  # of the stored runs
 WIDTHS = {"nb201": None, "nb101": 32}  # space -> width of the networks whose statistics are read
 CELLS = 5000  # of each space; trees on all 15,625 cells of NAS-Bench-201 take three times as long
-SEEDS = {"smoke": 2, "standard": 2}  # five otherwise
+SEEDS = {"smoke": 2, "standard": 2, "full": 3, "paper": 3}
 ROWS = {"paper": "GBDT", "slots": "GBDT (own slots)"}  # encoding -> row
 WORDS = {"paper": "in the paper's encoding", "slots": "with a place of its own for every layer"}
 # What is taken from the importance of L places.
@@ -97,7 +97,7 @@ class ImportanceRun:
 
 def planned(profile: str) -> list[ImportanceRun]:
     """Every space at hand, both encodings, by seed; proxies of Figure 5, on NAS-Bench-101 and in small profiles of Figure 2."""
-    small, seed = profile in SEEDS, GBDTConfig().seed
+    small, seed = profile in ("smoke", "standard"), GBDTConfig().seed
     sizes, trees = profile_named(profile), settings(profile).estimators
     few = FIGURES["fig02_importance"]
     spaces = {"nb201": min(sizes.cells or CELLS, CELLS)}
@@ -107,7 +107,7 @@ def planned(profile: str) -> list[ImportanceRun]:
         ImportanceRun(proxy, space, encoding, cells, seed + place, trees)
         for space, cells in spaces.items()
         for encoding in ROWS
-        for place in range(SEEDS.get(profile, 5))
+        for place in range(SEEDS[profile])
         for proxy in (few if small or space == "nb101" else PROXIES)
     ]
 

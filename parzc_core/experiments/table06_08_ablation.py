@@ -136,7 +136,7 @@ def what_rows_show(gained: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
     chosen = compared[(compared["metric"] == "kendall") & (compared["column"] == f"{COLUMN} {TRAIN}")]
     for verdict in ("higher", "lower"):
         cells = [
-            f"{row} {told.interval(chosen, row, f'{COLUMN} {TRAIN}')} (printed {printed:.1f})"
+            f"{row} {told.interval(chosen, str(row), f'{COLUMN} {TRAIN}')} (printed {printed:.1f})"
             for row, printed in chosen.loc[chosen["verdict"] == verdict].set_index("row")["paper"].items()
         ]
         if cells:

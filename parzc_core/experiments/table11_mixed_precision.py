@@ -34,13 +34,15 @@ _READS = {
     "HAWQ-V2": "traces",
     "HAWQ-V2 (times bits)": "traces",
     "OMPQ": "orthogonalities",
+    "EMQ": "emq",
     "SNIP": "statistics",
     "Synflow": "statistics",
 }
-NO_EMQ = (
-    "its authors' code gives the formula as numbers of operators in a list that is not published with it; a guess would "
-    "bear its name"
-)
+# What a note says of a method beside how it is judged.
+SAID = {
+    "EMQ": "the formula as read here, from operator lists that its first author published later; its own code gives numbers of "
+    "operators only"
+}
 LINEAR = "Linear (bits alone)"
 MEGABIT = 1e6
 TOPS = (20, 50, 100)  # percent
@@ -105,6 +107,7 @@ def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, floa
     for name, values in scores.items():
         learns = name in ("ParZC", LINEAR)
         note = "10-fold, judged on configurations it has not seen" if learns else "mini-batches of training images"
+        note = "; ".join(filter(None, (note, SAID.get(name))))
         for by in ("score", "accuracy"):
             for top in TOPS[:2] if by == "accuracy" else TOPS:
                 column = f"{label} rho@{top}%" + (" by accuracy" if by == "accuracy" else "")
@@ -114,8 +117,6 @@ def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, floa
                 found.append(row_of_runs(TABLE, name, column, "spearman", runs, note=said, **origin))
         said = f"CPU-seconds of all {n} configurations" + (", training included" if learns else "")
         found.append(Row(TABLE, name, f"{label} time", "seconds", seconds[name], unit="s", note=said, **origin))
-    missing: dict[str, Any] = {"profile": profile, "origin": "unavailable", "note": NO_EMQ}
-    found += [Row(TABLE, "EMQ", f"{label} rho@{top}%", "spearman", None, **missing) for top in TOPS]
     return found
 
 
