@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,6 +23,7 @@ from parzc_core.quantization import mq_bench
 from parzc_core.quantization.ground_truth import PLANS, Recreated
 from parzc_core.quantization.proxies import REGISTRY
 from parzc_core.quantization.rankers import bits_alone, features, linear, parzc
+from parzc_core.report import told
 from parzc_core.runs.protocol import run_all
 from parzc_core.storage.rows import Row, row_of_runs
 from parzc_core.storage.run_store import RunStore
@@ -118,6 +120,25 @@ def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, floa
         said = f"CPU-seconds of all {n} configurations" + (", training included" if learns else "")
         found.append(Row(TABLE, name, f"{label} time", "seconds", seconds[name], unit="s", note=said, **origin))
     return found
+
+
+def differences(compared: pd.DataFrame, labels: Sequence[str]) -> list[str]:
+    """How the methods order the configurations, a sentence a set and order. compared: as `compare` gives Table 11."""
+    said = []
+    for label in labels:
+        for column, words in ((f"{label} rho@100%", "all"), (f"{label} rho@20% by accuracy", "the best fifth by accuracy")):
+            part = compared[(compared["column"] == column) & (compared["metric"] == "spearman") & compared["ours"].notna()]
+            if part.empty:
+                continue
+            order = part.set_index("row")["ours"].sort_values(ascending=False)
+            methods = ", ".join(f"{row} {rho:.1f}" for row, rho in order.items())
+            said.append(f"**{label}, {words}**, rho in %: {methods}.")
+        learned = {row: told.interval(compared, row, f"{label} rho@100%", "spearman") for row in ("ParZC", LINEAR)}
+        if "–" not in learned.values():
+            said.append(
+                f"**{label}, what statistics add:** ParZC has {learned['ParZC']}, a regression on the bits alone {learned[LINEAR]}."
+            )
+    return said
 
 
 def published_rows(profile: str) -> list[Row]:
