@@ -35,7 +35,8 @@ from parzc_core.storage.rows import Row, row_of_runs, summarise
 
 VERSION = 1  # of the stored runs
 WIDTHS = {"nb201": None, "nb101": 32}  # space -> width of the networks whose statistics are read
-CELLS = 5000  # of each space; trees on all 15,625 cells of NAS-Bench-201 take three times as long
+# Cells of each space; trees on all 15,625 of NAS-Bench-201 take three times as long.
+CELLS = {"nb201": 5000, "nb101": 2000}
 SEEDS = {"smoke": 2, "standard": 2, "full": 3, "paper": 3}
 ROWS = {"paper": "GBDT", "slots": "GBDT (own slots)"}  # encoding -> row
 WORDS = {"paper": "in the paper's encoding", "slots": "with a place of its own for every layer"}
@@ -100,9 +101,9 @@ def planned(profile: str) -> list[ImportanceRun]:
     small, seed = profile in ("smoke", "standard"), GBDTConfig().seed
     sizes, trees = profile_named(profile), settings(profile).estimators
     few = FIGURES["fig02_importance"]
-    spaces = {"nb201": min(sizes.cells or CELLS, CELLS)}
-    if not small and judgeable("nb101", "cifar10", WIDTHS["nb101"]) >= CELLS:
-        spaces["nb101"] = CELLS
+    spaces = {"nb201": min(sizes.cells or CELLS["nb201"], CELLS["nb201"])}
+    if not small and judgeable("nb101", "cifar10", WIDTHS["nb101"]) >= CELLS["nb101"]:
+        spaces["nb101"] = CELLS["nb101"]
     return [
         ImportanceRun(proxy, space, encoding, cells, seed + place, trees)
         for space, cells in spaces.items()
@@ -206,10 +207,10 @@ def sentences(runs: pd.DataFrame) -> list[str]:
     return said
 
 
-def sentences_of_places(spaces: Sequence[str], cells: int | None) -> list[str]:
-    """How far a later place of the paper's encoding is a deeper node, a sentence a space."""
+def sentences_of_places(cells_of: Mapping[str, int | None]) -> list[str]:
+    """How far a later place of the paper's encoding is a deeper node, a sentence a space. cells_of: {space: cells}."""
     said = []
-    for space in spaces:
+    for space, cells in cells_of.items():
         depth = depth_of_places(space, "paper", cells)
         filled = np.isfinite(depth)
         rho = metrics.correlations(np.flatnonzero(filled), depth[filled]).spearman

@@ -135,9 +135,8 @@ def differences(compared: pd.DataFrame, labels: Sequence[str]) -> list[str]:
             said.append(f"**{label}, {words}**, rho in %: {methods}.")
         learned = {row: told.interval(compared, row, f"{label} rho@100%", "spearman") for row in ("ParZC", LINEAR)}
         if "–" not in learned.values():
-            said.append(
-                f"**{label}, what statistics add:** ParZC has {learned['ParZC']}, a regression on the bits alone {learned[LINEAR]}."
-            )
+            both = f"ParZC has {learned['ParZC']}, a regression on the bits alone {learned[LINEAR]}"
+            said.append(f"**{label}, what statistics add:** {both}.")
     return said
 
 

@@ -40,7 +40,7 @@ def test_depth_first_order_is_not_depth():
     assert filled[-1] < 0.2
     assert len(filled) <= len(depth)
     assert encodings.depth_of_places("nb201", "slots", 30).tolist() == np.linspace(0, 1, 98).tolist()
-    (said,) = encodings.sentences_of_places(["nb201"], 30)
+    (said,) = encodings.sentences_of_places({"nb201": 30})
     assert said.startswith("NB201-CF10: place in the input")
 
 
