@@ -253,7 +253,7 @@ def differences(compared: pd.DataFrame) -> list[str]:
     for words, whole in (("200 epochs", True), ("12 epochs", False)):
         part = table[[_trained_whole(str(name)) == whole for name in table.index]].sort_values(columns[0], ascending=False)
         if len(part):
-            found = "; ".join(f"{name} {_slashed(line)}" for name, line in zip(part.index, part.to_numpy(), strict=True))
+            found = "; ".join(f"{name} {_slashed(line.tolist())}" for name, line in part.iterrows())
             said.append(f"**Trainings of {words}**, best first on {columns[0]} ({' / '.join(columns)}): {found}.")
     printed = told.printed(compared, "ParZC", columns, "test_accuracy")
     reached = [str(name) for name, line in table.iterrows() if np.all(line.to_numpy() >= np.array(printed) - 0.005)]

@@ -105,6 +105,35 @@ def by_labels(results: Mapping[tuple[str, str], pd.DataFrame], printed: pd.Serie
     return pd.DataFrame(means).loc[again.columns]
 
 
+def what_rows_show(means: pd.DataFrame, taus: Mapping[str, pd.DataFrame], batched: pd.DataFrame) -> list[str]:
+    """Which loss is best on either kind of labels, whether DiffKendall wins, and what a large batch costs, as sentences.
+
+    means: of `by_labels`. taus: {kind of labels: of `by_row`}. batched: of `batches`.
+    """
+    said = []
+    for labels in means:
+        order = means[labels].dropna().sort_values(ascending=False)
+        if len(order):
+            said.append(
+                f"**{str(labels).capitalize()}**, best first: {', '.join(f'{row} {tau:.1f}' for row, tau in order.items())}; "
+                f"they lie within {order.max() - order.min():.1f} points."
+            )
+    for labels, found in taus.items():
+        table = differences(found) if len(found.columns) > 1 else pd.DataFrame()
+        parts = [
+            f"{name} {line['our mean difference']:+.1f} [{line['ci_low']:+.1f}, {line['ci_high']:+.1f}]"
+            for name, line in table.iterrows()
+        ]
+        if parts:
+            won, lost = int((table["ci_low"] > 0).sum()), int((table["ci_high"] < 0).sum())
+            said.append(
+                f"**DiffKendall on {labels}** is above {won} of {len(table)} losses and below {lost}, as far as the splits tell: "
+                f"{'; '.join(parts)}."
+            )
+    costs = [f"{name} {line['our mean difference']:+.1f}" for name, line in batched.iterrows()]
+    return said + ([f"**The batch**, points of tau: {'; '.join(costs)}."] if costs else [])
+
+
 def slopes(taus: pd.DataFrame) -> Figure:
     """Tau against the slope alpha: a grey line a split, their mean, and its std over splits. taus: of `by_row`."""
     figure = new_figure(6.5, 3.6)

@@ -109,3 +109,14 @@ def test_every_cell_is_in_the_histogram_of_its_failures_and_every_tau_is_drawn()
 def test_more_kinds_of_label_than_marks_are_refused() -> None:
     with pytest.raises(BadInput, match="got 4 kinds of label"):
         failed_trainings(MEAN, pd.concat([TAUS, TAUS], axis=1))
+
+
+def test_sentences_count_the_losses_that_diff_kendall_beats():
+    means = pd.DataFrame({"printed": {"MSE": 60.0, "DiffKendall": 66.0}, "published labels": {"MSE": 63.0, "DiffKendall": 70.0}})
+    taus = pd.DataFrame({"MSE": [60.0, 61.0], "Rank": [75.0, 76.0], "DiffKendall": [70.0, 70.5]})
+    batched = table07.batches(pd.DataFrame({"10": [70.0, 70.0], "all in one": [60.0, 61.0]}))
+    said = table07.what_rows_show(means, {"published labels": taus, "others": taus[["DiffKendall"]]}, batched)
+    assert said[0] == "**Printed**, best first: DiffKendall 66.0, MSE 60.0; they lie within 6.0 points."
+    assert "is above 1 of 2 losses and below 1" in said[2]
+    assert said[-1] == "**The batch**, points of tau: all in one - batches of 10 -9.5."
+    assert len(said) == 4
