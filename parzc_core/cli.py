@@ -146,6 +146,13 @@ def _data_status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _data_labels(options: argparse.Namespace) -> int:
+    from parzc_core.labels import which
+
+    print(which.page(), end="")
+    return 0
+
+
 def _benchmark_collector(options: argparse.Namespace) -> int:
     from parzc_core.collecting import benchmark
 
@@ -290,6 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
     )
+    command("labels", _data_labels, "Say which label is which: split, epochs, runs, version, and what people ask.", actions)
 
     benchmarks = commands.add_parser("benchmark", help="Measure what things cost.", description="Measure what things cost.")
     kinds = benchmarks.add_subparsers(title="commands", required=True, metavar="COMMAND")
