@@ -125,7 +125,7 @@ def answers() -> list[tuple[str, str]]:
         ),
         (
             f"Why has one cell two test accuracies? ({_issue(35)})",
-            "`cifar10-valid` has a test accuracy too, of the networks that saw half of the images. Tables of papers print that of "
+            "`cifar10-valid` has a test accuracy too, of the networks that saw half of the images. Papers print that of "
             '`cifar10`, and `labels.accuracy("nb201", "cifar10", "test")` is that one: its highest mean is '
             f"{test.max():.2f} %, the printed optimum.",
         ),
