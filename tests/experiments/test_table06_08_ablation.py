@@ -92,9 +92,10 @@ def test_sentences_say_what_the_committed_rows_show() -> None:
     stored = table06_08.run(FULL, paths.RESULTS / "full" / "table06" / "runs.jsonl")
     gained = table06_08.gains(stored, compared)
     said = dict(zip(gained.index, table06_08.what_rows_show(gained, compared), strict=False))
-    assert said["NP beside MABN"].startswith("**NP beside MABN** adds: +")
+    assert said["NP beside MABN"].startswith("**NP beside MABN**: +")
+    assert "points of tau, a gain" in said["NP beside MABN"]
     assert "The paper prints +1.20." in said["NP beside MABN"]
-    assert "adds nothing that the splits tell from zero" in said["Bayesian layers in the mixer"]
+    assert "not told from zero by the splits" in said["Bayesian layers in the mixer"]
     assert "The paper prints" not in said["aligned encoding, MABN"]
     lower = table06_08.what_rows_show(gained, compared)[-1]
     assert lower.startswith("**Lower than print:** Mixer+BN ")
