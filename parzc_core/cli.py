@@ -1,4 +1,4 @@
-"""The command `parzc`: run notebooks, look at what is there, collect statistics, get labels, tune, build the report."""
+"""The command `parzc`: run notebooks, see what is there and which claims hold, collect statistics, get labels, tune, report."""
 
 import argparse
 import csv
@@ -211,6 +211,16 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _claims(options: argparse.Namespace) -> int:
+    from parzc_core.paper.claims import CLAIMS, claim
+    from parzc_core.report import claims
+
+    paths.checkout("the results that claims are decided by")
+    judged = claims.judged_claims([claim(name) for name in options.names] or CLAIMS)
+    print(json.dumps([one.record() for one in judged], indent=2) if options.json else claims.table(judged))
+    return 0
+
+
 def _positive(text: str) -> int:
     try:
         number = int(text)
@@ -334,7 +344,11 @@ def _parser() -> argparse.ArgumentParser:
     mixed.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
     mixed.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/mixed_precision/PLAN)")
 
+    told = command("claims", _claims, "List what the paper claims, with verdicts from the committed results.")
+    told.add_argument("names", nargs="*", metavar="CLAIM", help="such as mixer or loss; all without")
+    told.add_argument("--json", action="store_true", help="as JSON, with rule, place, command and CPU-minutes")
+
     report = command("report", _report, "Build report/index.html from the results that are there.")
     with_profile(report)
-    report.add_argument("--readme", action="store_true", help="also renew the README's summary from the same rows")
+    report.add_argument("--readme", action="store_true", help="also renew the README's claims and summary from the same rows")
     return parser

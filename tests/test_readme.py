@@ -71,6 +71,7 @@ QUICK: dict[str, Command] = {
     "parzc benchmark collector --peer PATH": ("benchmark collector --help",),
     "parzc data status": ("data status",),
     "parzc data fetch": ("data fetch --help",),  # tests/files/test_fetch.py fetches, from a server of its own
+    "parzc claims": ("claims", "claims mixer loss --json"),
     "parzc report": ("report --profile full",),
 }
 SLOW: dict[str, Command] = {

@@ -204,9 +204,10 @@ def _search(evidence: Evidence) -> Outcome:
         scale, line = Scale(random.value, optimum.value), lines[name]
         said = {"matches": YES, "higher": YES, "lower": NO}.get(line["verdict"], OPEN)
         shares = [number(scale.share(one), 2) for one in (ours.value, *ours.ends, line["paper"])]
-        text = f"{name} {ours.told(2)} %, share {shares[0]} [{shares[1]}, {shares[2]}] where {shares[3]} is printed"
+        text = f"{name} {shares[0]} [{shares[1]}, {shares[2]}] where {shares[3]} is printed"
         answers.append(Answer(said, text, scale.share(ours.value)))
-    return told(answers, "data sets")
+    verdict, scales = weighed(answers), "on a scale from random search (0) to the optimum (1)"
+    return Outcome(verdict, f"{counted(answers, 'data sets')}: {scales}, {listed(answers)}{_open(verdict)}.")
 
 
 def _searches(evidence: Evidence, name: str) -> tuple[Value, list[Value]]:

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from parzc_core import paper
 from parzc_core.errors import BadInput
 from parzc_core.paper import claims as stated
 from parzc_core.report.claim_rules import FAILS, HOLDS, IN_PART, NOT_TESTABLE, RULES, VERDICTS, Outcome
@@ -64,6 +63,11 @@ class Judged:
     def markdown(self) -> str:
         """ "**A mixer ...** (Table 6): *fails.* Mixer 62.5, MLP 64.1 ..."."""
         return f"**{self.claim.title}** ({self.claim.place}): *{self.word}.* {self.sentence}"
+
+    def linked(self, folder: str = "") -> str:
+        """`markdown`, then a link to the notebook in that folder, and what its experiment costs."""
+        link = f"[`{self.claim.notebook}`]({folder}{self.claim.notebook}.ipynb)"
+        return f"{self.markdown} {', '.join(filter(None, (link, self.cost)))}."
 
     def record(self) -> dict[str, str | float | None]:
         """The same as plain JSON."""
@@ -125,11 +129,10 @@ def claims_of(notebook: str, folder: Path | None = None) -> Text:
     return Text("\n".join(f"- {one.markdown}" for one in judged_claims(found, folder)))
 
 
-def key_claims(folder: Path | None = None) -> Text:
-    """The claims that matter most, a list item each."""
-    return Text(
-        "\n".join(f"- {one.markdown}" for one in judged_claims([one for one in stated.CLAIMS if one.key], folder))
-    )
+def key_claims(folder: Path | None = None, notebooks: str = "") -> Text:
+    """The claims that matter most, a list item each, with links to their notebooks in the folder `notebooks`."""
+    judged = judged_claims([one for one in stated.CLAIMS if one.key], folder)
+    return Text("\n".join(f"- {one.linked(notebooks)}" for one in judged))
 
 
 def counts(judged: Iterable[Judged]) -> dict[str, int]:
@@ -154,8 +157,3 @@ def table(judged: Sequence[Judged], width: int = 110) -> str:
         lines.append(f"{one.word.ljust(wide)}  {one.claim.title} ({one.claim.place}) [{one.claim.id}]")
         lines += textwrap.wrap(one.sentence, width, initial_indent=" " * (wide + 2), subsequent_indent=" " * (wide + 2))
     return "\n".join([*lines, "", f"{summary(judged)}."])
-
-
-def place_title(name: str) -> str:
-    """ "Table 6" of "table06"; the name itself for a figure."""
-    return f"Table {int(name.removeprefix('table'))}" if name in paper.table_names() else name

@@ -61,11 +61,16 @@ class Difference(NamedTuple):
         return YES if self.low > 0 else NO if self.high < 0 else OPEN
 
     def gain(self, printed: float) -> str:
-        """Whether A brings a gain over B: YES if above; else NO if the printed gain is outside the interval, OPEN if inside."""
-        return YES if self.low > 0 else OPEN if self.low <= printed <= self.high else NO
+        """Whether A brings a gain over B: YES if it is above, by a tenth of the printed gain or more; else NO if that gain is
+        outside the interval, OPEN if inside.
+        """
+        if self.low > 0 and self.value >= printed / 10:
+            return YES
+        return OPEN if self.low <= printed <= self.high else NO
 
     def told(self, digits: int = 1) -> str:
-        """ "+0.1 [-1.2, +1.5]"."""
+        """ "+0.1 [-1.2, +1.5]"; with a decimal more where an end would be rounded to zero, so that its sign is seen."""
+        digits += any(not round(end, digits) for end in (self.low, self.high))
         value, low, high = (number(one, digits, "+") for one in (self.value, self.low, self.high))
         return f"{value} [{low}, {high}]"
 
@@ -82,7 +87,7 @@ class Evidence:
     """The rows of a profile, read when they are asked for. `used` keeps those that a rule has read."""
 
     def __init__(self, profile: str = "full", folder: Path | None = None):
-        self.profile, self.folder = profile, folder or paths.RESULTS
+        self.profile, self.folder = profile, folder or committed()
         self.used: dict[tuple[str, Key], Record] = {}
         self._tables: dict[str, dict[Key, Record]] = {}
 
@@ -151,6 +156,11 @@ class Evidence:
             if record["runs"] < LEAST_RUNS:
                 reasons[f"fewer than {LEAST_RUNS} runs"] += 1
         return tuple(f"{reason} in {count} of the {len(self.used)} rows read" for reason, count in reasons.items())
+
+
+def committed() -> Path:
+    """The folder that holds results/full: where runs write, or the checkout's own if they were sent elsewhere (PARZC_RESULTS)."""
+    return paths.RESULTS if (paths.RESULTS / "full").is_dir() else paths.ROOT / "results"
 
 
 def between(one: Value, other: Value) -> Difference:

@@ -1,4 +1,4 @@
-"""The README's summary: the key cells of each table beside the paper's, from the committed rows."""
+"""The README's two blocks, from the committed rows: the claims that matter most, and the key cells of each table."""
 
 import math
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ import pandas as pd
 from parzc_core import paths
 from parzc_core.errors import BadInput
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report import comparison
+from parzc_core.report import claims, comparison
 from parzc_core.report.layout import METRICS, view
 from parzc_core.report.tables import table_title
 from parzc_core.report.verdicts import NOT_JUDGED
 from parzc_core.storage import rows
 
-BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
+MARKERS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in ("claims", "summary")}
 # The cells that stand for a table: its row, and the (column, metric) pairs shown.
 KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "table01": (
@@ -85,23 +85,30 @@ def readme_summary(profile: str = "full") -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme_claims() -> str:
+    """The claims that matter most as a Markdown list, below how many hold; from the committed rows, whatever was run."""
+    return f"{claims.summary(claims.judged_claims())}:\n\n{claims.key_claims(notebooks='notebooks/')}\n"
+
+
 def update_readme(profile: str = "full") -> bool:
-    """Put the summary between the two markers of README.md; whether that changed the file.
+    """Put claims and summary between their markers in README.md; whether that changed the file.
 
     Raises BadInput if the README lacks the markers or has them out of order.
     """
     file = paths.ROOT / "README.md"
-    text = file.read_text() if file.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BadInput(
-            f"README.md should hold the lines {BEGIN} and {END}, in this order; add them where the table goes"
-        )
-    new = f"{before}{BEGIN}\n\n{readme_summary(profile)}\n{END}{after}"
-    if new == text:
+    text = old = file.read_text() if file.is_file() else ""
+    for name, block in (("claims", readme_claims()), ("summary", readme_summary(profile))):
+        opening, closing = MARKERS[name]
+        before, begin, rest = text.partition(opening)
+        _, end, after = rest.partition(closing)
+        if not begin or not end:
+            raise BadInput(
+                f"README.md should hold the lines {opening} and {closing}, in this order; add them where that block goes"
+            )
+        text = f"{before}{begin}\n\n{block}\n{end}{after}"
+    if text == old:
         return False
-    paths.write_whole(file, new)
+    paths.write_whole(file, text)
     return True
 
 
@@ -141,8 +148,8 @@ def _why(reasons: pd.Series) -> str:
     return f"Not judged: {told}" if told else "every table of the paper"
 
 
-def readme_block() -> str | None:
-    """What README.md has between its markers; None without them."""
-    file = paths.ROOT / "README.md"
+def readme_block(name: str = "summary") -> str | None:
+    """What README.md has between the markers of a block ("claims" or "summary"); None without them."""
+    file, (begin, end) = paths.ROOT / "README.md", MARKERS[name]
     text = file.read_text() if file.is_file() else ""
-    return text.partition(BEGIN)[2].partition(END)[0].strip() if BEGIN in text and END in text else None
+    return text.partition(begin)[2].partition(end)[0].strip() if begin in text and end in text else None
