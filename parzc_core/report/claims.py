@@ -11,28 +11,20 @@ updates itself as soon as they are.
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from markupsafe import Markup
 
 from parzc_core.errors import BadInput
 from parzc_core.paper import claims as stated
-from parzc_core.report.claim_rules import FAILS, HOLDS, IN_PART, NOT_TESTABLE, RULES, VERDICTS, Outcome
+from parzc_core.report import claim_rules, claim_rules_parts  # noqa: F401  they register the rules
+from parzc_core.report.claim_bars import drawn
+from parzc_core.report.claim_outcomes import NOT_TESTABLE, RULES, VERDICTS, Outcome
 from parzc_core.report.evidence import Evidence, Lacking
 from parzc_core.storage import rows as results
 
 COMMITTED = "full"
-__all__ = [
-    "FAILS",
-    "HOLDS",
-    "IN_PART",
-    "NOT_TESTABLE",
-    "VERDICTS",
-    "Judged",
-    "claim",
-    "claims_of",
-    "judged_claims",
-    "table",
-]
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,8 @@ class Judged:
     """A claim as the rows decide it.
 
     claim: of `paper.claims`. verdict: one of VERDICTS. sentence: with the numbers and their intervals. preliminary: what is not
-    complete, in words; empty if all is. minutes: CPU-minutes of the experiment, None where they were not told.
+    complete, in words; empty if all is. minutes: CPU-minutes of the experiment, None where they were not told. bars: a small
+    picture of its comparisons, SVG, or empty.
     """
 
     claim: stated.Claim
@@ -48,6 +41,7 @@ class Judged:
     sentence: str
     preliminary: tuple[str, ...]
     minutes: float | None
+    bars: Markup = field(default_factory=Markup)
 
     @property
     def word(self) -> str:
@@ -95,17 +89,19 @@ class Text(str):
 def judge(one: stated.Claim, evidence: Evidence) -> Judged:
     """The verdict on one claim; evidence: whose rows no other rule has used. Raises BadInput for a claim without a rule."""
     if one.id not in RULES:
-        raise BadInput(f"no rule for the claim {one.id!r}; add a function with @rule({one.id!r}) to claim_rules.py")
+        raise BadInput(
+            f"no rule for the claim {one.id!r}; add a function with @rule({one.id!r}) to claim_rules or claim_rules_parts"
+        )
     try:
         outcome = RULES[one.id](evidence)
     except Lacking as lacking:
-        outcome = Outcome(NOT_TESTABLE, f"{lacking}; `{one.command}` makes what can be made here.")
+        outcome = Outcome(NOT_TESTABLE, f"Not run yet: {lacking}.")
     minutes = None
     if results.has_rows(one.table, evidence.profile, evidence.folder):
         minutes = results.read_manifest(one.table, evidence.profile, evidence.folder).get("minutes")
-    return Judged(
-        one, outcome.verdict, outcome.sentence, evidence.incomplete(), None if minutes is None else float(minutes)
-    )
+    spent = None if minutes is None else float(minutes)
+    bars = drawn(outcome.answers, outcome.legend)
+    return Judged(one, outcome.verdict, outcome.sentence, evidence.incomplete(), spent, bars)
 
 
 def judged_claims(claims: Sequence[stated.Claim] = stated.CLAIMS, folder: Path | None = None) -> list[Judged]:

@@ -41,6 +41,11 @@ class Value(NamedTuple):
         """The interval; a value without one stands for both its ends."""
         return (self.value, self.value) if math.isnan(self.low) else (self.low, self.high)
 
+    @property
+    def span(self) -> tuple[float, float, float]:
+        """(value, low, high)."""
+        return (self.value, *self.ends)
+
     def told(self, digits: int = 1) -> str:
         """ "62.6 [60.8, 64.5]", or "62.6"."""
         interval = "" if math.isnan(self.low) else f" [{number(self.low, digits)}, {number(self.high, digits)}]"
@@ -54,6 +59,11 @@ class Difference(NamedTuple):
     low: float
     high: float
     paired: bool
+
+    @property
+    def span(self) -> tuple[float, float, float]:
+        """(value, low, high)."""
+        return (self.value, self.low, self.high)
 
     @property
     def answer(self) -> str:
@@ -75,12 +85,21 @@ class Difference(NamedTuple):
         return f"{value} [{low}, {high}]"
 
 
+class Bar(NamedTuple):
+    """A comparison as a picture shows it. ours, other: (value, low, high); other: what ours is compared with, if there is one."""
+
+    label: str
+    ours: tuple[float, float, float]
+    other: tuple[float, float, float] | None = None
+
+
 class Answer(NamedTuple):
-    """One comparison of a claim: YES, NO or OPEN, and its numbers in words."""
+    """One comparison of a claim: YES, NO or OPEN, its numbers in words, and as a bar where a picture tells them."""
 
     name: str
     text: str
     lead: float = 0.0  # by which answers are sorted; larger speaks for the claim
+    bar: Bar | None = None
 
 
 class Evidence:
