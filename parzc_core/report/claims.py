@@ -139,10 +139,12 @@ def counts(judged: Iterable[Judged]) -> dict[str, int]:
 
 def summary(judged: Sequence[Judged]) -> str:
     """ "Of 29 claims 6 hold, 10 hold in part, 11 fail and 2 are not testable here; 3 verdicts are preliminary"."""
-    words = dict(zip(VERDICTS, ("hold", "hold in part", "fail", "are not testable here"), strict=True))
-    said = [f"{count} {words[verdict]}" for verdict, count in counts(judged).items()]
+    verbs = (("holds", "hold"), ("holds in part", "hold in part"), ("fails", "fail"), ("is not testable here", "are not testable here"))
+    found = counts(judged)
+    said = [f"{found[name]} {words[found[name] != 1]}" for name, words in zip(VERDICTS, verbs, strict=True)]
     early = sum(bool(one.preliminary) for one in judged)
-    return f"Of {len(judged)} claims {', '.join(said[:-1])} and {said[-1]}; {early} verdicts are preliminary"
+    ending = f"{early} verdict{' is' if early == 1 else 's are'} preliminary"
+    return f"Of {len(judged)} claims {', '.join(said[:-1])} and {said[-1]}; {ending}"
 
 
 def table(judged: Sequence[Judged], width: int = 110) -> str:

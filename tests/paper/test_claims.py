@@ -9,7 +9,7 @@ from parzc_core import artifact, cli
 from parzc_core.errors import UnknownName
 from parzc_core.paper.claims import CLAIMS, Claim, claim, of_notebook
 from parzc_core.paths import NOTEBOOKS, RESULTS
-from parzc_core.report.claim_rules import RULES
+from parzc_core.report.claims import RULES
 
 EXPERIMENTS = {item.name: item for item in artifact.discover()}
 EACH = pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.id)

@@ -8,6 +8,7 @@ from report_rows import CELL, put
 
 from parzc_core.drawing import cells, style
 from parzc_core.errors import BadInput
+from parzc_core.paper.claims import CLAIMS
 from parzc_core.report import readme as readme_
 from parzc_core.report.readme import readme_block
 
@@ -33,25 +34,41 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
 
 
-def test_the_readme_block_is_replaced_and_nothing_else(project):
+def test_both_blocks_are_replaced_and_nothing_else(project):
     readme = Path(project / "README.md")
-    with pytest.raises(BadInput, match="summary:begin"):
-        readme_.update_readme()
-    readme.write_text("# Title\n<!-- summary:begin -->\nold\n<!-- summary:end -->\nrest\n")
+    blocks = "<!-- claims:begin -->\nold\n<!-- claims:end -->\nbetween\n<!-- summary:begin -->\nold\n<!-- summary:end -->\nrest\n"
+    for lacking in ("", blocks.partition("between")[0], "between" + blocks.partition("between")[2]):
+        readme.write_text(lacking)
+        with pytest.raises(BadInput, match=":begin"):
+            readme_.update_readme()
+    readme.write_text("# Title\n" + blocks)
     assert readme_.update_readme() is True
     text = readme.read_text()
-    assert text.startswith("# Title\n<!-- summary:begin -->\n")
+    assert text.startswith("# Title\n<!-- claims:begin -->\n")
     assert text.endswith("<!-- summary:end -->\nrest\n")
-    assert "old" not in text
+    assert "<!-- claims:end -->\nbetween\n<!-- summary:begin -->" in text
+    assert "old" not in text.replace("threshold", "").split()
     assert readme_block() == readme_.readme_summary().strip()
+    assert readme_block("claims") == readme_.readme_claims().strip()
     assert readme_.update_readme() is False
-    readme.write_text("<!-- summary:end --> <!-- summary:begin -->")
+    readme.write_text(blocks.replace("summary:begin", "summary:x").replace("summary:end", "summary:begin"))
     with pytest.raises(BadInput, match="summary:begin"):
         readme_.update_readme()
 
 
-def test_the_readme_says_what_the_committed_rows_say():
-    block = readme_block()
-    if block is None:
-        pytest.skip("README.md has no summary yet")
-    assert block == readme_.readme_summary("full").strip(), "run `parzc report --readme`"
+def test_the_claims_are_eight_with_verdict_and_notebook_below_how_many_hold(project):
+    found = {"Mixer": 50.0, "MLP": 60.0}
+    put("table06", *({"row": row, "column": "NB201-CF10 78", "value": tau} for row, tau in found.items()), minutes=17)
+    head, *lines = [line for line in readme_.readme_claims().splitlines() if line]
+    assert head.startswith(f"Of {len(CLAIMS)} claims 0 hold, 0 hold in part, 1 fails and {len(CLAIMS) - 1} are not testable here;")
+    assert len(lines) == 8
+    (line,) = [line for line in lines if "*fails.*" in line]
+    assert line.startswith("- **A mixer ranks better than an MLP** (§4.4, Table 6): *fails.* Mixer 50.0, MLP 60.0")
+    assert line.endswith("[`table06_08_ablation`](notebooks/table06_08_ablation.ipynb), 17 CPU-minutes.")
+
+
+@pytest.mark.parametrize(("name", "made"), [("claims", readme_.readme_claims), ("summary", readme_.readme_summary)])
+def test_the_readme_says_what_the_committed_rows_say(name, made):
+    block = readme_block(name)
+    assert block is not None
+    assert block == made().strip(), "run `parzc report --profile full --readme`"
