@@ -146,10 +146,22 @@ def _data_status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _data_card(options: argparse.Namespace) -> int:
+    from parzc_core.storage import card
+
+    paths.checkout("the committed statistics")
+    print(f"{paths.STATISTICS}: {'card brought up to date' if card.update() else 'card was up to date'}")
+    return 0
+
+
 def _benchmark_collector(options: argparse.Namespace) -> int:
     from parzc_core.collecting import benchmark
 
-    name = "smoke/benchmark/collector.json" if options.quick else "benchmark/collector.json"
+    if options.readme:
+        paths.checkout("the measured benchmark")
+        print(f"{benchmark.README}: {'brought up to date' if benchmark.update_readme() else 'was up to date'}")
+        return 0
+    name = f"smoke/{benchmark.FILE}" if options.quick else benchmark.FILE
     file = options.output or paths.RESULTS / name
     if file.is_dir():
         raise BadInput(f"got --output {file}, which is a folder; expected the name of a file")
@@ -292,7 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     collect.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/statistics/SPACE/DATASET)")
 
-    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Benchmark labels.")
+    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Benchmark labels and collected data.")
     actions = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command(
         "fetch", _data_fetch, "Download the labels that are not there yet, each checked against its sha256.", actions
@@ -300,6 +312,7 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
     )
+    command("card", _data_card, "Renew the card and the metadata of results/statistics from its manifests.", actions)
 
     benchmarks = commands.add_parser("benchmark", help="Measure what things cost.", description="Measure what things cost.")
     kinds = benchmarks.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -314,6 +327,9 @@ def _parser() -> argparse.ArgumentParser:
     collector.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
     collector.add_argument("--repeats", type=_positive, default=1, help="times each is timed; the least counts (1)")
     collector.add_argument("--quick", action="store_true", help="two cells and fewer sizes, to see that it works")
+    collector.add_argument(
+        "--readme", action="store_true", help="only renew the tables in collecting/README.md; measures nothing"
+    )
     collector.add_argument(
         "--output",
         type=Path,
@@ -350,5 +366,5 @@ def _parser() -> argparse.ArgumentParser:
 
     report = command("report", _report, "Build report/index.html from the results that are there.")
     with_profile(report)
-    report.add_argument("--readme", action="store_true", help="also renew the README's claims and summary from the same rows")
+    report.add_argument("--readme", action="store_true", help="also renew README.md (claims) and results/README.md")
     return parser

@@ -1,20 +1,20 @@
-"""The README's two blocks, from the committed rows: the claims that matter most, and the key cells of each table."""
+"""What READMEs say of the results, from the committed rows: the claims that matter most, and the key cells of each table."""
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
 from parzc_core import paths
-from parzc_core.errors import BadInput
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report import claims, comparison
 from parzc_core.report.layout import METRICS, view
 from parzc_core.report.tables import table_title
 from parzc_core.report.verdicts import NOT_JUDGED
-from parzc_core.storage import rows
+from parzc_core.storage import blocks, rows
 
-MARKERS = {name: (f"<!-- {name}:begin -->", f"<!-- {name}:end -->") for name in ("claims", "summary")}
+FILES = {"claims": "README.md", "summary": "results/README.md"}  # block -> the file that has it, in the checkout
 # The cells that stand for a table: its row, and the (column, metric) pairs shown.
 KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "table01": (
@@ -77,7 +77,7 @@ def readme_summary(profile: str = "full") -> str:
     counted = _counts(summary.drop(columns=["caption", "run", "minutes"]).sum())
     lines.append(f"| All tables | {_why(comparison.reasons(profile, paths.RESULTS))} | | {counted} | |")
     folder = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
-    shown_folder = "figures" if profile == "full" else f"results/{profile}/figures"
+    shown_folder = "../figures" if profile == "full" else f"{profile}/figures"  # seen from results/
     for name, title, what in FIGURES:
         drawn = (folder / f"{name}.png").is_file()
         link = f"[{name}.png]({shown_folder}/{name}.png)" if drawn else "not drawn yet"
@@ -91,25 +91,12 @@ def readme_claims() -> str:
 
 
 def update_readme(profile: str = "full") -> bool:
-    """Put claims and summary between their markers in README.md; whether that changed the file.
+    """Put the claims into README.md and the summary into results/README.md; whether that changed a file.
 
-    Raises BadInput if the README lacks the markers or has them out of order.
+    Raises BadInput where one of them lacks the lines around its block.
     """
-    file = paths.ROOT / "README.md"
-    text = old = file.read_text() if file.is_file() else ""
-    for name, block in (("claims", readme_claims()), ("summary", readme_summary(profile))):
-        opening, closing = MARKERS[name]
-        before, begin, rest = text.partition(opening)
-        _, end, after = rest.partition(closing)
-        if not begin or not end:
-            raise BadInput(
-                f"README.md should hold the lines {opening} and {closing}, in this order; add them where that block goes"
-            )
-        text = f"{before}{begin}\n\n{block}\n{end}{after}"
-    if text == old:
-        return False
-    paths.write_whole(file, text)
-    return True
+    texts = {"claims": readme_claims(), "summary": readme_summary(profile)}
+    return any([blocks.put(_file(name), name, text) for name, text in texts.items()])
 
 
 def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
@@ -148,8 +135,10 @@ def _why(reasons: pd.Series) -> str:
     return f"Not judged: {told}" if told else "every table of the paper"
 
 
+def _file(name: str) -> Path:
+    return paths.ROOT / FILES[name]
+
+
 def readme_block(name: str = "summary") -> str | None:
-    """What README.md has between the markers of a block ("claims" or "summary"); None without them."""
-    file, (begin, end) = paths.ROOT / "README.md", MARKERS[name]
-    text = file.read_text() if file.is_file() else ""
-    return text.partition(begin)[2].partition(end)[0].strip() if begin in text and end in text else None
+    """What stands in a block ("claims" or "summary") of its file; None without the block."""
+    return blocks.get(_file(name), name)
