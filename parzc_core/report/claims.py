@@ -138,10 +138,10 @@ def counts(judged: Iterable[Judged]) -> dict[str, int]:
 
 
 def summary(judged: Sequence[Judged]) -> str:
-    """ "Of 29 claims 6 hold, 10 hold in part, 11 fail and 2 are not testable here; 3 verdicts are preliminary"."""
-    verbs = (("holds", "hold"), ("holds in part", "hold in part"), ("fails", "fail"), ("is not testable here", "are not testable here"))
+    """ "Of 29 claims 6 hold, 10 hold in part, 11 fail and 2 not testable here; 3 verdicts are preliminary"."""
+    one, several = VERDICTS, ("hold", "hold in part", "fail", NOT_TESTABLE)
     found = counts(judged)
-    said = [f"{found[name]} {words[found[name] != 1]}" for name, words in zip(VERDICTS, verbs, strict=True)]
+    said = [f"{found[name]} {name if found[name] == 1 else word}" for name, word in zip(one, several, strict=True)]
     early = sum(bool(one.preliminary) for one in judged)
     ending = f"{early} verdict{' is' if early == 1 else 's are'} preliminary"
     return f"Of {len(judged)} claims {', '.join(said[:-1])} and {said[-1]}; {ending}"
