@@ -304,7 +304,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     collect.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/statistics/SPACE/DATASET)")
 
-    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Benchmark labels and collected data.")
+    about = "Benchmark labels, and the card of the collected statistics."
+    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description=about)
     actions = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command(
         "fetch", _data_fetch, "Download the labels that are not there yet, each checked against its sha256.", actions

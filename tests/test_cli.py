@@ -34,14 +34,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ([], ["run", "status", "collect", "data", "benchmark", "report"]),
         (["benchmark"], ["collector"]),
-        (["benchmark", "collector"], ["--peer", "--cells", "--seed", "--repeats", "--quick", "--output"]),
+        (["benchmark", "collector"], ["--peer", "--cells", "--seed", "--repeats", "--quick", "--readme", "--output"]),
         (["run"], ["--profile", "--jobs", "--dry-run", "--force", "--check", "smoke|standard|full|paper", "Run the notebooks"]),
         (["status"], ["--profile", "List each table"]),
         (
             ["collect"],
             ["--space", "--dataset", "--images", "--cells", "--seed", "--init-seed", "--batch", "--jobs", "--out"],
         ),
-        (["data"], ["fetch", "status"]),
+        (["data"], ["fetch", "status", "card"]),
         (["data", "fetch"], ["sha256"]),
         (["data", "status"], ["licence"]),
         (["claims"], ["CLAIM", "--json", "committed results"]),

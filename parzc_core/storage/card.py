@@ -22,8 +22,8 @@ README, METADATA = "README.md", "croissant.json"
 NAME, TITLE = "parzc-node-statistics", "Node-wise zero-cost statistics of untrained networks"
 LICENCE = "https://spdx.org/licenses/MIT.html"
 DESCRIPTION = (
-    "For each architecture of a sample: the value of every node-wise zero-cost proxy at every convolution and linear layer of its "
-    "untrained network, from one mini-batch of images, and network-level scores. No accuracies, no weights, no images."
+    "For each architecture of a sample: the value of every node-wise zero-cost proxy at every convolution and linear layer of "
+    "its untrained network, from one mini-batch of images, and network-level scores. No accuracies, no weights, no images."
 )
 # The arrays of a shard: n architectures, L nodes of all of them end to end, U different columns of values, K proxies, S scores.
 ARRAYS = {
@@ -89,7 +89,8 @@ def collections(folder: Path | None = None) -> list[dict[str, Any]]:
 
 def table(found: list[dict[str, Any]]) -> str:
     """The collections as a Markdown table, with totals."""
-    lines = ["| folder | architectures | images | node-wise proxies | scores | CPU-hours | MB |", "|---|---:|---|---:|---|---:|---:|"]
+    lines = ["| folder | architectures | images | node-wise proxies | scores | CPU-hours | MB |"]
+    lines.append("|---|---:|---|---:|---|---:|---:|")
     for one in found:
         images = f"{one['dataset']}, {one['images']}" + (f", width {one['width']}" if one["width"] else "")
         cells = (

@@ -1,7 +1,6 @@
-"""The summary in the README: what it names, that it replaces its own block alone, and that it is up to date."""
+"""What READMEs say of the results: what it names, that it replaces its own blocks alone, and that it is up to date."""
 
 import re
-from pathlib import Path
 
 import pytest
 from report_rows import CELL, put
@@ -29,31 +28,26 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
     assert "1 of 16 printed run (1 lower), 15 quoted, 1 ours" in line
     assert line.endswith("| 33.3 |")
     assert sum("(quoted)" in line for line in lines) == 10
-    assert "[fig06b_tsne.png](figures/fig06b_tsne.png)" in "\n".join(lines)
+    assert "[fig06b_tsne.png](../figures/fig06b_tsne.png)" in "\n".join(lines)
     assert "| Figure 8 |" in "\n".join(lines)
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
 
 
-def test_both_blocks_are_replaced_and_nothing_else(project):
-    readme = Path(project / "README.md")
-    blocks = "<!-- claims:begin -->\nold\n<!-- claims:end -->\nbetween\n<!-- summary:begin -->\nold\n<!-- summary:end -->\nrest\n"
-    for lacking in ("", blocks.partition("between")[0], "between" + blocks.partition("between")[2]):
-        readme.write_text(lacking)
-        with pytest.raises(BadInput, match=":begin"):
+def test_each_block_is_replaced_in_its_file_and_nothing_else(project):
+    files = {"claims": project / "README.md", "summary": project / "results" / "README.md"}
+    files["summary"].parent.mkdir()
+    for name, file in files.items():
+        with pytest.raises(BadInput, match=f"{name}:begin"):
             readme_.update_readme()
-    readme.write_text("# Title\n" + blocks)
+        file.write_text(f"# Title\n<!-- {name}:begin -->\nreplaced\n<!-- {name}:end -->\nrest\n")
     assert readme_.update_readme() is True
-    text = readme.read_text()
-    assert text.startswith("# Title\n<!-- claims:begin -->\n")
-    assert text.endswith("<!-- summary:end -->\nrest\n")
-    assert "<!-- claims:end -->\nbetween\n<!-- summary:begin -->" in text
-    assert "old" not in text.replace("threshold", "").split()
-    assert readme_block() == readme_.readme_summary().strip()
-    assert readme_block("claims") == readme_.readme_claims().strip()
+    for name, made in (("claims", readme_.readme_claims()), ("summary", readme_.readme_summary())):
+        text = files[name].read_text()
+        assert text.startswith(f"# Title\n<!-- {name}:begin -->\n")
+        assert text.endswith(f"<!-- {name}:end -->\nrest\n")
+        assert "\nreplaced\n" not in text
+        assert readme_block(name) == made.strip()
     assert readme_.update_readme() is False
-    readme.write_text(blocks.replace("summary:begin", "summary:x").replace("summary:end", "summary:begin"))
-    with pytest.raises(BadInput, match="summary:begin"):
-        readme_.update_readme()
 
 
 def test_the_claims_are_eight_with_verdict_and_notebook_below_how_many_hold(project):
