@@ -256,6 +256,7 @@ CASES: list[Case] = [
     ("bayes", table_6(**{"Mixer_BN": 66, "Mixer": 60, "NP_Mixer_BN": 66, "NP_Mixer": 66}), IN_PART),
     ("bayes", table_6(**{"Mixer_BN": 60, "Mixer": 60, "NP_Mixer_BN": 66, "NP_Mixer": 66}), FAILS),
     ("np", table_6({"NP+Mixer+BN - Mixer+BN": (1.5, 1)}, NP_Mixer_BN=68, Mixer_BN=67), HOLDS),
+    ("np", table_6({"NP+Mixer+BN - Mixer+BN": (4, 1)}, NP_Mixer_BN=68, Mixer_BN=64), HOLDS),  # within the two points
     ("np", table_6({"NP+Mixer+BN - Mixer+BN": (6.7, 2)}, NP_Mixer_BN=68, Mixer_BN=62), IN_PART),
     ("np", table_6({"NP+Mixer+BN - Mixer+BN": (0.5, 1)}, NP_Mixer_BN=68, Mixer_BN=67), FAILS),
     ("all_parts", all_parts(70), HOLDS),
@@ -288,6 +289,7 @@ CASES: list[Case] = [
     ("tsne", lines(80, 70), HOLDS),
     ("tsne", lines(80, 70, plain_at_ten=50), IN_PART),
     ("tsne", lines(50, 70), FAILS),
+    ("tsne", lines(80, 62), FAILS),  # Plain first, GraSP third
     ("mq", mixed_precision(80, 80), HOLDS),
     ("mq", mixed_precision(80, 70), IN_PART),
     ("mq", mixed_precision(70, 70), FAILS),
