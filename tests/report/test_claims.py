@@ -145,8 +145,14 @@ def losses(**others: float) -> list[Cell]:
     return [cell("table07", row, LOSS, tau) for row, tau in taus.items()]
 
 
-def raw(tau: float, scaled: float = 69.0) -> list[Cell]:
-    return [*table_6(NP_Mixer_BN=scaled), cell("table06", "ParZC (raw values)", SMALL, tau)]
+def raw(tau: float | None, fell: float = 0.0, **others: float) -> list[Cell]:
+    """ParZC on raw values (None: no finite tau, and the loss fell in so many runs), and on other values that are not scaled."""
+    names = {"log": "ParZC (log values)", "without_synflow": "ParZC without Synflow (raw values)"}
+    made = [*table_6(NP_Mixer_BN=69), *(cell("table06", names[name], SMALL, one) for name, one in others.items())]
+    if tau is not None:
+        return [*made, cell("table06", "ParZC (raw values)", SMALL, tau)]
+    lost = cell("table06", "ParZC (raw values)", SMALL, 0, 0) | {"value": None, "note": "ended in NaN", "origin": "ours"}
+    return [*made, lost, cell("table06", "ParZC (raw values)", SMALL, fell, 0, "runs whose loss fell", origin="ours")]
 
 
 def figure_5(column: str, metric: str, *values: float) -> list[Cell]:
@@ -265,6 +271,11 @@ CASES: list[Case] = [
     ("encoding", raw(2.5), HOLDS),
     ("encoding", raw(40), IN_PART),
     ("encoding", raw(68), FAILS),
+    ("encoding", raw(None), HOLDS),
+    ("encoding", raw(None, fell=60), NOT_TESTABLE),  # some of the runs did learn
+    ("encoding", raw(None, log=68, without_synflow=69), IN_PART),
+    ("encoding", raw(68, log=68), FAILS),
+    ("encoding", table_6(NP_Mixer_BN=69), NOT_TESTABLE),
     ("loss", losses(), HOLDS),
     ("loss", losses(Rank=71), IN_PART),
     ("loss", losses(DiffKendall=50), FAILS),
