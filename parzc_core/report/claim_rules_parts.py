@@ -32,6 +32,11 @@ from parzc_core.report.verdicts import MARGIN
 
 SMALL, FULL_MODEL = "NB201-CF10 78", "NP+Mixer+BN"
 NB101_LOSS = "NB101-CF10 178"
+UNSCALED = {  # rows of ParZC on values that are not min-max scaled -> what these are
+    "ParZC (raw values)": "raw values",
+    "ParZC (log values)": "logarithms",
+    "ParZC without Synflow (raw values)": "raw values without Synflow",
+}
 START = -5.0  # of rho, before training
 GAINS, LEADS = ("gain, points", "printed"), ("lead of DiffKendall, points", "")
 
@@ -93,15 +98,33 @@ def _over(evidence: Evidence, table: str, one: str, other: str, column: str) -> 
     )
 
 
+def _unscaled(evidence: Evidence, row: str, what: str, scaled: Value) -> Answer | None:
+    """Whether ParZC learns no ranking from such values; None where that was not run."""
+    fell = evidence.find("table06", row, SMALL, "runs whose loss fell")
+    found = evidence.find("table06", row, SMALL)
+    if found is not None:
+        learned_none = found.ends[0] <= MARGIN
+        return Answer(
+            YES if learned_none else NO, f"{what} {found.told()}", -found.value, Bar(what, found.span, scaled.span)
+        )
+    if not evidence.came_to_nothing("table06", row, SMALL):
+        return None
+    share = "" if fell is None else f" (the loss fell in {number(fell.value, 0)} % of the runs)"
+    return Answer(OPEN if fell is not None and fell.value >= 50 else YES, f"{what} no finite tau{share}", 0.0)
+
+
 @rule("encoding")
 def _encoding(evidence: Evidence) -> Outcome:
-    raw = evidence.cell("table06", "ParZC (raw values)", SMALL)
     scaled = evidence.find("table06", OURS, SMALL) or evidence.cell("table06", FULL_MODEL, SMALL)
-    verdict = HOLDS if raw.ends[0] <= MARGIN else IN_PART if between(scaled, raw).answer == YES else FAILS
-    answer = Answer(
-        NO, f"{raw.told()} on raw values and {scaled.told()} on scaled ones", bar=Bar(SMALL, raw.span, scaled.span)
-    )
-    return Outcome(verdict, f"ParZC ranks with {answer.text}.", (answer,), ("raw values", "scaled values"))
+    every = [_unscaled(evidence, row, what, scaled) for row, what in UNSCALED.items()]
+    answers = [answer for answer in every if answer is not None]
+    if every[0] is None:
+        raise Lacking(f"results/{evidence.profile}/table06/rows.csv has no row {next(iter(UNSCALED))!r} in {SMALL!r}")
+    verdict, raw = weighed(answers), evidence.find("table06", next(iter(UNSCALED)), SMALL)
+    if verdict == FAILS and raw is not None and between(scaled, raw).answer == YES:
+        verdict = IN_PART
+    sentence = f"{counted(answers, 'kinds of values')}: {listed(answers)}; on scaled values {scaled.told()}."
+    return Outcome(verdict, sentence, tuple(answers), ("ParZC", "on scaled values"))
 
 
 @rule("loss")

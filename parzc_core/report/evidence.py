@@ -136,6 +136,14 @@ class Evidence:
             raise Lacking(f"results/{self.profile}/{table}/rows.csv has no value of {row!r}, {column!r} ({metric})")
         return found
 
+    def came_to_nothing(self, table: str, row: str, column: str, metric: str = "kendall") -> bool:
+        """Whether a cell was run here and gave no finite value, as where a training diverged."""
+        record = self._rows(table).get((row, column, metric))
+        if record is None or record["origin"] in ("quoted", "unavailable") or math.isfinite(record["value"]):
+            return False
+        self.used[table, (row, column, metric)] = record
+        return True
+
     def best(self, table: str, rows: Iterable[str], column: str, metric: str = "kendall") -> Value:
         """The highest value of those rows that are there. Raises Lacking if none is."""
         found = [value for row in rows if (value := self.find(table, row, column, metric)) is not None]

@@ -1,8 +1,8 @@
 """report/index.html: the paper's claims, and every table and figure beside ours, in one page that needs no network.
 
 `build(profile)` gathers and fills template.html. Results the profile does not have are taken from the committed
-profile "full", and the page says so; what was never run is quoted from the paper. `readme.update_readme` makes the
-README's table from the same rows.
+profile "full", and the page says so; what was never run is quoted from the paper. `readme.update_readme` makes what
+READMEs say from the same rows.
 """
 
 import base64
@@ -111,7 +111,7 @@ def build(profile: str) -> Path:
         claims_summary=claims.summary(judged),
         claim_counts=claims.counts(judged),
         titles={table.name: table.title for table in tables} | {figure.name: figure.name for figure in figures},
-        pages={notebook.name: notebook for notebook in notebooks},
+        sources=_sources(notebooks),
         tables=tables,
         figures=figures,
         notebooks=notebooks,
@@ -154,6 +154,12 @@ def _notebooks(profile: str) -> list[Notebook]:
         error = str(status.get("error") or "")
         found.append(Notebook(item.name, item.title, item.makes, state, status.get("minutes"), error, link))
     return found
+
+
+def _sources(notebooks: Iterable[Notebook]) -> dict[str, str]:
+    """{notebook: its executed page, or else the notebook itself}, relative to the report."""
+    folder = Path(os.path.relpath(paths.NOTEBOOKS, paths.REPORT)).as_posix()
+    return {notebook.name: notebook.page or f"{folder}/{notebook.name}.ipynb" for notebook in notebooks}
 
 
 def _maker(notebooks: Iterable[Notebook], made: str) -> Notebook | None:

@@ -58,10 +58,10 @@ def test_claims_open_the_page_each_with_verdict_place_links_command_and_minutes(
     assert card["class"] == ["claim", "holds-in-part"]
     opening = "◐ holds in part DiffKendall alone is the best loss True in 5 of 6 comparisons, false in 1: +10.0"
     assert texts(card).startswith(opening)
-    assert "Table 7 , table07_losses.ipynb , parzc run table07_losses --profile full , 44 CPU-minutes" in texts(card)
+    assert "Table 7 , table07_losses , parzc run table07_losses --profile full , 44 CPU-minutes" in texts(card)
     assert "Rule: Kendall's tau, on the same splits" in texts(card)
     assert card.select_one("svg.bars")
-    assert [str(link["href"]) for link in card.select("a")] == ["#table07"]
+    assert [str(link["href"]) for link in card.select("a")] == ["#table07", "../notebooks/table07_losses.ipynb"]
     assert texts(section(soup, "claim-mixer")).startswith("○ not testable here")
     assert f"Of {len(CLAIMS)} claims 1 holds, 1 holds in part, 0 fail" in texts(first)
     assert first.select(".banner") == []
