@@ -20,7 +20,7 @@ from parzc_core.storage import blocks
 
 README, METADATA = "README.md", "croissant.json"
 NAME, TITLE = "parzc-node-statistics", "Node-wise zero-cost statistics of untrained networks"
-LICENCE = "https://spdx.org/licenses/MIT.html"
+AUTHORS, LICENCE = "the parzc authors", "https://spdx.org/licenses/MIT.html"
 DESCRIPTION = (
     "For each architecture of a sample: the value of every node-wise zero-cost proxy at every convolution and linear layer of "
     "its untrained network, from one mini-batch of images, and network-level scores. No accuracies, no weights, no images."
@@ -55,6 +55,7 @@ _CONTEXT = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "includes": "cr:includes",
     "key": "cr:key",
+    "citeAs": "cr:citeAs",
 }
 
 
@@ -143,7 +144,8 @@ def croissant(found: list[dict[str, Any]]) -> dict[str, Any]:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "license": LICENCE,
         "version": __version__,
-        "creator": {"@type": "sc:Organization", "name": "the parzc authors"},
+        "creator": {"@type": "sc:Organization", "name": AUTHORS},
+        "citeAs": f"{AUTHORS}. {TITLE}. Part of parzc, a reproducible artifact of ParZC, version {__version__}.",
         "keywords": ["neural architecture search", "zero-cost proxies", "NAS-Bench-201", "NAS-Bench-101"],
         "variableMeasured": [
             {"@type": "sc:PropertyValue", "name": name, "description": f"of a {of}: {text}"} for name, of, text in measured(found)
