@@ -1,6 +1,6 @@
 """Which label is which: a page about every published accuracy that the loaders read, written from them.
 
-    parzc data labels                 # the page, as it stands in parzc_core/labels/README.md
+    parzc data labels                 # the page, as it stands in docs/which_label.md
     print(page())
 
 val or test, cifar10 or cifar10-valid, 12 or 200 epochs, one run or a mean, v1.0 or NATS: most questions about NAS-Bench-201 are
@@ -9,7 +9,6 @@ of this kind. Words about images are the benchmarks' own; every number is comput
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -17,8 +16,9 @@ from parzc_core import labels, metrics
 from parzc_core.files.registry import NDS_FILES
 from parzc_core.labels import nb201_12_epochs
 from parzc_core.labels.nb201 import DATASETS
+from parzc_core.paths import ROOT
 
-FILE = Path(__file__).resolve().parent / "README.md"
+FILE = ROOT / "docs" / "which_label.md"
 BEGIN = "<!-- written by `parzc data labels`; do not edit -->"
 ISSUES = "https://github.com/D-X-Y/NATS-Bench/issues"
 

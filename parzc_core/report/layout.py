@@ -17,6 +17,7 @@ Key = tuple[str, str, str]  # row, column, metric
 METRICS = {
     "spearman": "Spearman",
     "kendall": "Kendall",
+    "kendall_difference": "Kendall, paired difference",
     "pearson": "Pearson",
     "accuracy": "accuracy",
     "test_accuracy": "test accuracy",

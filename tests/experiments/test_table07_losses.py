@@ -70,10 +70,13 @@ def test_rows_are_means_over_splits_in_the_columns_of_what_is_varied(monkeypatch
     monkeypatch.setattr(table07, "len", lambda data: 11_000, raising=False)
     results = {
         what: pd.DataFrame({"kendall": [60.0, 70.0], "spearman": [80.0, 81.0]})
-        for what in (("loss", "MSE"), ("trained", "MSE"), ("batch", "10"))
+        for what in (("loss", "MSE"), ("trained", "MSE"), ("batch", "10"), ("loss", "DiffKendall"))
     }
+    results["loss", "DiffKendall"]["kendall"] += [4.0, 6.0]
     made = {(row.row, row.column, row.metric): row for row in table07.rows(FULL, results, "full")}
-    assert len(made) == 6
+    assert len(made) == 9
+    gain = made["DiffKendall - MSE", "NB101-CF10 178", "kendall_difference"]
+    assert (gain.value, gain.ci_low, gain.ci_high, gain.runs, gain.origin) == (pytest.approx(5), 4, 6, 2, "ours")
     loss, left_out = made["MSE", "NB101-CF10 178", "kendall"], made["MSE", "without failed runs", "kendall"]
     assert loss.value == left_out.value == pytest.approx(65)
     assert made["10", "batch", "spearman"].value == pytest.approx(80.5)

@@ -16,7 +16,7 @@ def page() -> str:
 
 
 def test_the_committed_page_is_the_generated_one(page: str) -> None:
-    assert page == which.FILE.read_text(encoding="utf-8"), "run: parzc data labels > parzc_core/labels/README.md"
+    assert page == which.FILE.read_text(encoding="utf-8"), "run: parzc data labels > docs/which_label.md"
 
 
 def test_every_published_accuracy_of_the_loaders_has_its_meaning() -> None:
