@@ -21,14 +21,14 @@ from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import Schedule
 
-SCHEDULE = Schedule(200, 512, 1e-3, most_steps=800)
+SCHEDULE = Schedule(200, 512, 1e-3)
 
 
 @dataclass(frozen=True)
 class GATESConfig:
     """kinds: of the space. embedding: of operations and nodes; hidden: of the nodes before the first of the layers.
 
-    head: sizes of the perceptron. margin: of the hinge. pairs: for each architecture of a batch. most_steps is a CPU's limit.
+    head: sizes of the perceptron. margin: of the hinge. pairs: for each architecture of a batch.
     """
 
     kinds: Kinds

@@ -22,7 +22,7 @@ from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import Schedule
 
-SCHEDULE = Schedule(1000, 100, 1e-3, weight_decay=1e-4, clip=5.0, most_steps=500)
+SCHEDULE = Schedule(1000, 100, 1e-3, weight_decay=1e-4, clip=5.0)
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from torch import nn
 from parzc_core.gcn import NP, NPConfig
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.optimise import FASTEST, Schedule
+from parzc_core.predictors.optimise import Schedule
 
-SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=4000, faster=FASTEST)
+SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True)
 
 
 @dataclass(frozen=True)
 class NeuralPredictorConfig:
-    """kinds: of the space. width, depth: of the graph convolutions; hidden, dropout: of the head. most_steps is a CPU's limit."""
+    """kinds: of the space. width, depth: of the graph convolutions; hidden, dropout: of the head."""
 
     kinds: Kinds
     width: int = 144

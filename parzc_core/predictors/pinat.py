@@ -12,8 +12,7 @@ batches of 10, Adam 1e-4 with weight decay 1e-3, cosine. Adapted: that code has 
 beside a graph of four nodes, joined by linear maps between the two; here operations are the nodes, as it has NAS-Bench-101.
 As there, what lets nothing pass loses its edges.
 
-A CPU's limit: 2,400 steps, which are the 300 epochs of 78 cells, and a larger learning rate where that is less than published.
-Trained for all 300 epochs, on labels of NAS-Bench-101 made as in the public code (`labels.nb101_failed`), tau is 65, 72 and 76 at
+Trained on labels of NAS-Bench-101 made as in the public code (`labels.nb101_failed`), tau is 65, 72 and 76 at
 100, 172 and 424 cells, where 68, 72 and 77 are printed.
 """
 
@@ -27,12 +26,12 @@ from torch import nn
 from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.optimise import FASTEST, Schedule
+from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.transformer import FeedForward, SelfAttention, laplacian, regressor
 from parzc_core.ranker import graph_branch
 
 VERSION = 2  # raised when the network changes what a run gives, so that stored runs with it are redone
-SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=2400, faster=FASTEST)
+SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True)
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class PINATConfig:
 
     invariant_hidden: width of PIM inside; embedding_heads: of the PIM in the embedding. positions: False leaves the Laplacian
     out (Table 6 of the supplement), and with it the score no longer depends on the order of the nodes. outputs: more than one
-    gives an embedding, as ParZC's graph branch has it. most_steps is a CPU's limit.
+    gives an embedding, as ParZC's graph branch has it.
     """
 
     kinds: Kinds
