@@ -1,6 +1,6 @@
 """Table 2: which rankers and predictors are run, on how many cells of which space, and what they are worth as rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +17,11 @@ from parzc_core.runs.rankers import GROUP, RankerRun, run_rankers
 from parzc_core.storage.rows import Row, missing, paired_differences, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
-# Parts and encoding of our rankers, by row; the paper's ParZC has PINAT as its graph branch (A.4).
+# Parts and encoding of our rankers, by row. The paper's ParZC of this table has PINAT as its graph branch (A.4); ours has NP.
 RANKERS: dict[str, tuple[tuple[str, ...], str]] = {
     "NP (DiffKendall)": (("NP",), "paper"),
-    "ParZC (PINAT)": (("PINAT", "Mixer", "BN"), "paper"),
-    "ParZC": (("NP", "Mixer", "BN"), "paper"),
+    "ParZC": (("PINAT", "Mixer", "BN"), "paper"),
+    "ParZC (NP)": (("NP", "Mixer", "BN"), "paper"),
     "ParZC (aligned)": (("NP", "Mixer", "BN"), "aligned"),
     "MABN (aligned)": (("Mixer", "BN"), "aligned"),
 }
@@ -75,11 +75,12 @@ BENCHMARKS = {
 }
 # What is said of a pair -> (with it, without it).
 PAIRS = {
-    "statistics beside the graph": ("ParZC", "NP (DiffKendall)"),
-    "aligned encoding": ("ParZC (aligned)", "ParZC"),
-    "PINAT's graph branch in NP's place": ("ParZC (PINAT)", "ParZC"),
+    "statistics beside the graph": ("ParZC (NP)", "NP (DiffKendall)"),
+    "aligned encoding": ("ParZC (aligned)", "ParZC (NP)"),
+    "PINAT's graph branch in NP's place": ("ParZC", "ParZC (NP)"),
     "graph beside the statistics": ("ParZC (aligned)", "MABN (aligned)"),
-    "DiffKendall in place of squared error, NP": ("NP (DiffKendall)", "NP"),
+    "DiffKendall in place of squared error, NP (ours)": ("NP (DiffKendall)", "NP (ours)"),
+    "our structure of NP in place of the public one": ("NP (ours)", "NP"),
     "ParZC (aligned) over trees on graph features": ("ParZC (aligned)", "graph extra-trees"),
     "ParZC+ over these trees": ("ParZC+", "graph extra-trees"),
 }
@@ -132,6 +133,17 @@ def planned(name: str, profile: str) -> Plan | None:
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
 
 
+def only(plan: Plan, cells: Collection[tuple[str, str]]) -> Plan:
+    """The part of a plan that makes these (row, column) cells of the table."""
+    named = {value: name for name, value in RANKERS.items()}
+
+    def wanted(row: str, train: int) -> bool:
+        return any((row, column) in cells for column in plan.benchmark.columns(train))
+
+    rankers = tuple(run for run in plan.rankers if wanted(named[run.parts, run.encoding], run.train))
+    return replace(plan, rankers=rankers, predictors=tuple(run for run in plan.predictors if wanted(run.predictor, run.train)))
+
+
 def _predictor_runs(benchmark: Benchmark, name: str, train: int, profile: str) -> Iterator[PredictorRun]:
     """A run for each split."""
     sizes = profile_named(profile)
@@ -147,13 +159,13 @@ WIDER = "public"  # size of the public implementation, eight times as wide and t
 
 
 def wider(plan: Plan) -> dict[str, list[RankerRun]]:
-    """{size: runs}: "ParZC" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs.
+    """{size: runs}: "ParZC (NP)" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs.
 
     In the profile "full", on NAS-Bench-101.
     """
     if plan.profile != "full" or plan.benchmark != _NB101:
         return {}
-    which = (*RANKERS["ParZC"], plan.benchmark.samples[0])
+    which = (*RANKERS["ParZC (NP)"], plan.benchmark.samples[0])
     some = [run for run in plan.rankers if (run.parts, run.encoding, run.train) == which and run.split < GROUP]
     return {size: [replace(run, size=size) for run in some] for size in ("cpu", WIDER)}
 
@@ -170,13 +182,8 @@ def by_size(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
 
 
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
-    """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201.
-
-    None of "ParZC (PINAT)", which costs four times as much a step as "ParZC", in the smaller profiles.
-    """
+    """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201."""
     sizes, (parts, encoding) = profile_named(profile), RANKERS[row]
-    if "PINAT" in parts and profile in ("smoke", "standard"):
-        return
     few = benchmark.space == "nb201" or train > 1000 or "PINAT" in parts or benchmark.extra
     for split in range(min(sizes.splits, 5) if few else sizes.splits):
         yield RankerRun(
@@ -236,7 +243,7 @@ def _trained_for(plan: Plan, row: str, group: pd.DataFrame) -> tuple[int, int]:
     """Epochs as run, and as published; (0, 0) for trees and the like."""
     if row in RANKERS:
         return int(group["epochs"].iloc[0]), plan.benchmark.epochs
-    changes = ({}, dict(group["changes"].iloc[0]))  # as published, as run
+    changes: tuple[dict[str, Any], ...] = ({}, dict(group["changes"].iloc[0]))  # as published, as run
     published, run = (getattr(configuration(row, plan.benchmark.space, **one), "schedule", None) for one in changes)
     return (0, 0) if run is None or published is None else (run.epochs, published.epochs)
 
