@@ -91,8 +91,15 @@ class Kinds:
         return adjacency * passes[:, :, None] * passes[:, None, :]
 
 
-def on_edges(operations: torch.Tensor) -> torch.Tensor:
-    """int64[n, E]: the operations of a graph whose nodes are the input, the E edges of the cell, and the output."""
+def on_edges(operations: torch.Tensor, edges: tuple[tuple[int, int], ...]) -> torch.Tensor:
+    """int64[n, E]: the operations of a graph whose nodes are the input, the E edges of the cell, and the output.
+
+    Raises BadInput for graphs of another number of nodes.
+    """
+    if operations.shape[1] != len(edges) + 2:
+        raise BadInput(
+            f"got graphs of {operations.shape[1]} nodes; expected {len(edges) + 2}: the input, {len(edges)} edges, the output"
+        )
     return operations[:, 1:-1]
 
 

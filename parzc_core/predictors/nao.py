@@ -102,7 +102,7 @@ class NAONetwork(nn.Module):
     def sequence(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:
         """int64[n, (N - 1)(N + 2) / 2], or int64[n, 2 E] of E operations on edges."""
         if self.edges:
-            chosen = on_edges(operations)
+            chosen = on_edges(operations, self.edges)
             passes = self.kinds.passing(chosen).long() + 1
             return torch.stack([passes, chosen + 3], dim=2).flatten(1)
         connected = (self.kinds.without_none(adjacency, operations) > 0).long() + 1

@@ -181,7 +181,7 @@ class PINATNetwork(nn.Module):
             empty = operations >= self.kinds.real
             tokens = torch.where(empty, self.kinds.output, operations)
             return self.kinds.without_none(adjacency, operations), tokens, self.kinds.one_hot(operations)
-        tokens = on_edges(operations)
+        tokens = on_edges(operations, self.edges)
         passes = self.kinds.passing(tokens).float()  # (n, E)
         passes = passes + (passes.sum(dim=1, keepdim=True) == 0)  # where nothing passes all edges are there
         count = vertices(self.edges)
