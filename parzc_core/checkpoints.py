@@ -50,8 +50,11 @@ _KEPT: ContextVar[Kept | None] = ContextVar("checkpoints", default=None)
 
 
 @contextmanager
-def kept_as(stem: Path) -> Iterator[Kept]:
-    """Inside, trainings of more than EVERY CPU-seconds keep checkpoints, and go on from those that are there."""
+def kept_as(stem: Path | None) -> Iterator[Kept]:
+    """Inside, trainings of more than EVERY CPU-seconds keep checkpoints, and go on from those that are there; none for None."""
+    if stem is None:
+        yield Kept(Path())
+        return
     kept = Kept(stem)
     token = _KEPT.set(kept)
     try:

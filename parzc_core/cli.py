@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -45,6 +46,12 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{item.name:32} {said}")
         print(f"{tasks.REPORT_TASK:32} would be built")
         return 0
+    if options.scheduler is not None:
+        from parzc_core.storage import workers
+
+        count = workers.ask(options.scheduler)
+        print(f"missing runs are computed by the {count} workers of the Dask scheduler at {options.scheduler}")
+        os.environ[workers.SCHEDULER] = options.scheduler  # the notebooks' kernels inherit it
     outcome = run_.run(name, options.jobs, chosen, options.force, options.together)
     print(outcome.overview())
     differs = _beside_committed(name)
@@ -275,6 +282,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes in all (1)")
     run.add_argument(
         "--together", type=_positive, default=1, metavar="N", help="notebooks that run at once and share the processes (1)"
+    )
+    run.add_argument(
+        "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute missing runs (tcp://host:8786)"
     )
     run.add_argument("--dry-run", action="store_true", help="only list what would be run, and why")
     run.add_argument("--force", action="store_true", help="run also what is up to date")

@@ -10,8 +10,8 @@ from parzc_core.profiles import PROFILES, profile
     ("name", "printed", "cells", "epochs"),
     [
         ("paper", 200, 600, 200),
-        ("full", 200, 600, 200),  # 12,000 batches, all of them
-        ("full", 150, 4236, 30),  # of 424 batches each: 12,720
+        ("full", 200, 600, 200),
+        ("full", 150, 4236, 150),
         ("standard", 200, 78, 200),  # 1,600 batches, all of them
         ("standard", 200, 600, 26),
         ("standard", 200, 641, 24),  # 65 batches each

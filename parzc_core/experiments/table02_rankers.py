@@ -1,6 +1,6 @@
 """Table 2: which rankers and predictors are run, on how many cells of which space, and what they are worth as rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +17,11 @@ from parzc_core.runs.rankers import GROUP, RankerRun, run_rankers
 from parzc_core.storage.rows import Row, missing, paired_differences, row_of_runs
 
 TABLE, DATASET = "table02", "cifar10"
-# Parts and encoding of our rankers, by row; the paper's ParZC has PINAT as its graph branch (A.4).
+# Parts and encoding of our rankers, by row. The paper's ParZC of this table has PINAT as its graph branch (A.4); ours has NP.
 RANKERS: dict[str, tuple[tuple[str, ...], str]] = {
     "NP (DiffKendall)": (("NP",), "paper"),
-    "ParZC (PINAT)": (("PINAT", "Mixer", "BN"), "paper"),
-    "ParZC": (("NP", "Mixer", "BN"), "paper"),
+    "ParZC": (("PINAT", "Mixer", "BN"), "paper"),
+    "ParZC (NP)": (("NP", "Mixer", "BN"), "paper"),
     "ParZC (aligned)": (("NP", "Mixer", "BN"), "aligned"),
     "MABN (aligned)": (("Mixer", "BN"), "aligned"),
 }
@@ -35,25 +35,18 @@ ONE_SHOT = {
 class Benchmark:
     """A space's columns of Table 2.
 
-    column: how their names begin; samples: numbers of training cells, as printed; epochs: §4.1, of which outside the profile
-    "paper" so many are left that training takes no more than `steps` steps. rows: of RANKERS. splits: of each predictor in the
-    profile "full", which limits the steps of predictors only with more than `unlimited` training cells. width, seeds: as in
-    RankerRun. extra: not printed, run in "full" and "paper" alone. left_out: predictors that are not run, as all their
-    epochs cost too much.
+    column: how their names begin; samples: numbers of training cells, as printed; epochs: of our rankers (§4.1). rows: of
+    RANKERS. width, seeds: as in RankerRun. extra: not printed, run in "full" and "paper" alone.
     """
 
     space: str
     column: str
     samples: tuple[int, ...]
     epochs: int
-    steps: int
     rows: tuple[str, ...]
-    splits: int
-    unlimited: int = 0
     width: int | None = None
     seeds: Literal["mean", "trained"] = "mean"
     extra: bool = False
-    left_out: tuple[str, ...] = ()
 
     def measured(self, column: str) -> str:
         """Which result a column of the table shows: the first of 424 samples is judged on 100 cells (PINAT's protocol)."""
@@ -66,37 +59,32 @@ class Benchmark:
 
 
 _SAMPLES = {"nb201": (78, 156, 469, 781, 1563), "nb101": (100, 172, 424, 4236)}
-# Predictors that cost most have so many splits at most with more than so many training cells.
-DEAR, SPLITS_OF_DEAR, FEW = ("PINAT", "TNASP"), 2, 100
-_NB101 = Benchmark("nb101", "NB101 S_", _SAMPLES["nb101"], 150, 12750, tuple(RANKERS), splits=3, width=32)
+SPLITS = 5  # of every predictor in the profile "full"
+_NB101 = Benchmark("nb101", "NB101 S_", _SAMPLES["nb101"], 150, tuple(RANKERS), width=32)
 BENCHMARKS = {
-    "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, 9400, tuple(RANKERS)[:-1], splits=5),
+    "nb201": Benchmark("nb201", "NB201 S'_", _SAMPLES["nb201"], 200, tuple(RANKERS)[:-1]),
     "nb101": _NB101,
     # With labels as PINAT's public code makes them, from whose tables the printed values of rivals come (`labels.nb101_failed`).
     "nb101 without failed runs": replace(
         _NB101,
         column="NB101 without failed runs, S_",
-        samples=_SAMPLES["nb101"][:-1],
-        rows=("NP (DiffKendall)", "ParZC", "ParZC (aligned)"),
-        unlimited=424,
+        rows=tuple(RANKERS)[:-1],
         seeds="trained",
         extra=True,
-        left_out=("NAO", "TNASP"),
     ),
 }
 # What is said of a pair -> (with it, without it).
 PAIRS = {
-    "statistics beside the graph": ("ParZC", "NP (DiffKendall)"),
-    "aligned encoding": ("ParZC (aligned)", "ParZC"),
-    "PINAT's graph branch in NP's place": ("ParZC (PINAT)", "ParZC"),
+    "statistics beside the graph": ("ParZC (NP)", "NP (DiffKendall)"),
+    "aligned encoding": ("ParZC (aligned)", "ParZC (NP)"),
+    "PINAT's graph branch in NP's place": ("ParZC", "ParZC (NP)"),
     "graph beside the statistics": ("ParZC (aligned)", "MABN (aligned)"),
-    "DiffKendall in place of squared error, NP": ("NP (DiffKendall)", "NP"),
+    "DiffKendall in place of squared error, NP (ours)": ("NP (DiffKendall)", "NP (ours)"),
+    "our structure of NP in place of the public one": ("NP (ours)", "NP"),
     "ParZC (aligned) over trees on graph features": ("ParZC (aligned)", "graph extra-trees"),
     "ParZC+ over these trees": ("ParZC+", "graph extra-trees"),
 }
-LIMITS = {"smoke": 10, "standard": 1200}  # steps of predictors at most
-PINAT_STEPS = 1600  # of "ParZC (PINAT)", which costs four times as much a step as "ParZC"
-LEAST_EPOCHS = 120  # where fewer would be left by these steps it is not run
+LIMITS = {"smoke": 10, "standard": 1200}  # steps of predictors at most; the larger profiles train for all published epochs
 
 
 @dataclass(frozen=True)
@@ -140,55 +128,44 @@ def planned(name: str, profile: str) -> Plan | None:
         run
         for n in chosen
         for predictor in rivals
-        if predictor not in benchmark.left_out
         for run in _predictor_runs(benchmark, predictor, n, profile)
     ]
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
 
 
+def only(plan: Plan, cells: Collection[tuple[str, str]]) -> Plan:
+    """The part of a plan that makes these (row, column) cells of the table."""
+    named = {value: name for name, value in RANKERS.items()}
+
+    def wanted(row: str, train: int) -> bool:
+        return any((row, column) in cells for column in plan.benchmark.columns(train))
+
+    rankers = tuple(run for run in plan.rankers if wanted(named[run.parts, run.encoding], run.train))
+    return replace(plan, rankers=rankers, predictors=tuple(run for run in plan.predictors if wanted(run.predictor, run.train)))
+
+
 def _predictor_runs(benchmark: Benchmark, name: str, train: int, profile: str) -> Iterator[PredictorRun]:
     """A run for each split."""
     sizes = profile_named(profile)
-    splits = {"smoke": 1, "standard": 2, "full": benchmark.splits}.get(profile, sizes.splits)
+    splits = {"smoke": 1, "standard": 2, "full": SPLITS}.get(profile, sizes.splits)
     changes = _changes(name, benchmark, train, profile)
-    for split in range(min(splits, SPLITS_OF_DEAR) if name in DEAR and train > FEW else splits):
+    for split in range(splits):
         yield PredictorRun(
             name, benchmark.space, DATASET, sizes.cells, train, split, changes, benchmark.width, benchmark.seeds
         )
-
-
-# Who is trained how many times longer, and on how many cells, to see what the limit of steps costs.
-LONGER_FOR, LONGER, LONGER_ON = "TNASP", 4, 781
-
-
-def longer(plan: Plan) -> dict[str, list[PredictorRun]]:
-    """{what: runs}: LONGER_FOR as planned, and trained LONGER times as long, on one split of LONGER_ON cells.
-
-    Where the plan has such runs, which are those of the first benchmark in the larger profiles, and they have a limit.
-    """
-    found: dict[str, list[PredictorRun]] = {}
-    for run in plan.predictors:
-        schedule = _schedule(run.predictor, run.space, dict(run.changes))
-        if (run.predictor, run.train, run.split) != (LONGER_FOR, LONGER_ON, 0) or schedule is None:
-            continue
-        if (limit := schedule.most_steps) is not None:
-            more = ("schedule", replace(schedule, most_steps=LONGER * limit))
-            found.setdefault(f"{limit:,} steps", []).append(run)
-            found.setdefault(f"{LONGER * limit:,} steps", []).append(replace(run, changes=(*run.changes, more)))
-    return found
 
 
 WIDER = "public"  # size of the public implementation, eight times as wide and twice as deep
 
 
 def wider(plan: Plan) -> dict[str, list[RankerRun]]:
-    """{size: runs}: "ParZC" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs.
+    """{size: runs}: "ParZC (NP)" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs.
 
     In the profile "full", on NAS-Bench-101.
     """
     if plan.profile != "full" or plan.benchmark != _NB101:
         return {}
-    which = (*RANKERS["ParZC"], plan.benchmark.samples[0])
+    which = (*RANKERS["ParZC (NP)"], plan.benchmark.samples[0])
     some = [run for run in plan.rankers if (run.parts, run.encoding, run.train) == which and run.split < GROUP]
     return {size: [replace(run, size=size) for run in some] for size in ("cpu", WIDER)}
 
@@ -205,18 +182,8 @@ def by_size(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
 
 
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
-    """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201.
-
-    None of "ParZC (PINAT)" where less than LEAST_EPOCHS of training would be left, and in the smaller profiles.
-    """
+    """A run for each split; those of the largest training sets are five at most, as are all on NAS-Bench-201."""
     sizes, (parts, encoding) = profile_named(profile), RANKERS[row]
-    if "PINAT" in parts and profile in ("smoke", "standard"):
-        return
-    whole = Schedule(benchmark.epochs, 10, 1e-4)
-    limited = replace(whole, most_steps=PINAT_STEPS if "PINAT" in parts else benchmark.steps)
-    schedule = whole if profile == "paper" else limited
-    if "PINAT" in parts and schedule.rounds(train) < LEAST_EPOCHS:
-        return
     few = benchmark.space == "nb201" or train > 1000 or "PINAT" in parts or benchmark.extra
     for split in range(min(sizes.splits, 5) if few else sizes.splits):
         yield RankerRun(
@@ -228,26 +195,22 @@ def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterat
             parts=parts,
             size=sizes.model,
             encoding=encoding,
-            epochs=sizes.epochs(schedule.rounds(train)),
-            learning_rate=schedule.rate(train),
+            epochs=sizes.epochs(benchmark.epochs),
             width=benchmark.width,
             seeds=benchmark.seeds,
         )
 
 
 def _changes(name: str, benchmark: Benchmark, train: int, profile: str) -> tuple[tuple[str, Any], ...]:
-    """Of a predictor's configuration: no limit of steps in the profile "paper", and in "full" with few enough training cells;
-    the limit of LIMITS in the smaller profiles."""
-    limit = LIMITS.get(profile)
-    if profile == "full" and train > benchmark.unlimited:
+    """Of a predictor's configuration: training shortened to LIMITS in the smaller profiles, nothing in the larger ones."""
+    if profile not in LIMITS:
         return ()
     config = configuration(name, benchmark.space)
     changes: list[tuple[str, Any]] = []
     for field in fields(config):
         value = getattr(config, field.name)
         if isinstance(value, Schedule):
-            lower = limit if limit is None or value.most_steps is None else min(limit, value.most_steps)
-            changes.append((field.name, replace(value, most_steps=lower)))
+            changes.append((field.name, value.shortened(train, LIMITS[profile])))
         elif field.name == "trees" and profile == "smoke":
             changes.append((field.name, 10))
     return tuple(changes)
@@ -280,14 +243,9 @@ def _trained_for(plan: Plan, row: str, group: pd.DataFrame) -> tuple[int, int]:
     """Epochs as run, and as published; (0, 0) for trees and the like."""
     if row in RANKERS:
         return int(group["epochs"].iloc[0]), plan.benchmark.epochs
-    schedule = _schedule(row, plan.benchmark.space, dict(group["changes"].iloc[0]))
-    return (0, 0) if schedule is None else (schedule.rounds(int(group["train"].iloc[0])), schedule.epochs)
-
-
-def _schedule(predictor: str, space: str, changes: Mapping[str, Any]) -> Schedule | None:
-    """How a predictor is trained; None for trees and the like."""
-    schedule = getattr(configuration(predictor, space, **changes), "schedule", None)
-    return schedule if isinstance(schedule, Schedule) else None
+    changes: tuple[dict[str, Any], ...] = ({}, dict(group["changes"].iloc[0]))  # as published, as run
+    published, run = (getattr(configuration(row, plan.benchmark.space, **one), "schedule", None) for one in changes)
+    return (0, 0) if run is None or published is None else (run.epochs, published.epochs)
 
 
 def _epochs(run: int, published: int) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import torch
 
 from parzc_core.errors import BadInput
 from parzc_core.ranker import Inputs
@@ -50,6 +51,19 @@ class Kinds:
         """Number of the output node."""
         return self.choices + 1
 
+    @property
+    def real(self) -> int:
+        """Kinds of node that are no empty place: the choices, the input and the output."""
+        return self.choices + 2
+
+    def passing(self, operations: Any) -> Any:
+        """Whether each operation (array or tensor) lets anything pass."""
+        return operations != self.none
+
+    def one_hot(self, operations: torch.Tensor) -> torch.Tensor:
+        """float32[n, N, real] of operations int64[n, N]; an empty place is all zeros."""
+        return (operations.unsqueeze(-1) == torch.arange(self.real)).float()  # F.one_hot knows no vmap
+
     def check(self, inputs: Inputs, nodes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """adjacency float32[n, N, N] and operations int64[n, N] of the inputs. nodes: N to expect. Raises BadInput."""
         adjacency, operations = inputs.adjacency, inputs.operations
@@ -73,8 +87,20 @@ class Kinds:
         """adjacency [n, N, N] (array or tensor) without the edges into and out of nodes that let nothing pass."""
         if self.none is None:
             return adjacency
-        passes = operations != self.none
+        passes = self.passing(operations)
         return adjacency * passes[:, :, None] * passes[:, None, :]
+
+
+def on_edges(operations: torch.Tensor, edges: tuple[tuple[int, int], ...]) -> torch.Tensor:
+    """int64[n, E]: the operations of a graph whose nodes are the input, the E edges of the cell, and the output.
+
+    Raises BadInput for graphs of another number of nodes.
+    """
+    if operations.shape[1] != len(edges) + 2:
+        raise BadInput(
+            f"got graphs of {operations.shape[1]} nodes; expected {len(edges) + 2}: the input, {len(edges)} edges, the output"
+        )
+    return operations[:, 1:-1]
 
 
 class Predictor(Protocol[Read]):

@@ -25,12 +25,12 @@ from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.ranker import Inputs
 
-SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999), most_steps=1000)
+SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999))
 
 
 @dataclass(frozen=True)
 class CTNASConfig:
-    """kinds: of the space. width, depth: of the graph convolutions. most_steps is a CPU's limit."""
+    """kinds: of the space. width, depth: of the graph convolutions."""
 
     kinds: Kinds
     width: int = 128

@@ -5,12 +5,14 @@ nothing feeds, keeps W h_j instead (`residual_only: 1`). What arrives at the out
 perceptron. Operations are on nodes here, the paper's OON form; NAS-Bench-201's own form has them on edges, of which this is
 the line graph. Nodes that let nothing pass are cut out, as there.
 
-Settings of the authors for NAS-Bench-201 (https://github.com/walkerning/aw_nas, configuration of nb201-flow): five layers of 128,
-embeddings of 48, hidden 96, perceptron 5 x 300 with dropout 0.1, Adam 1e-3, 200 epochs in batches of 512, and the hinge
-max(0, 0.1 - sign(y_i - y_j) (s_i - s_j)) on four pairs for each architecture of the batch, drawn anew each time.
+Settings of the authors (https://github.com/walkerning/aw_nas). NAS-Bench-201, nb201-flow: five layers of 128, perceptron 5 x 300,
+200 epochs. Spaces with operations on nodes, as nbc_flow_gcn128x4 for NAS-Bench-101: every node keeps W h_j beside what flows in;
+the embedding is the mean over all places but the input (an empty one is zero); four layers of 128, perceptron 200, 80 epochs.
+Both: embeddings of 48, hidden 96, dropout 0.1, Adam 1e-3, batches of 512, and the hinge max(0, 0.1 - sign(y_i - y_j) (s_i - s_j))
+on four pairs for each architecture of the batch, drawn anew each time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -21,14 +23,15 @@ from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import Schedule
 
-SCHEDULE = Schedule(200, 512, 1e-3, most_steps=800)
+SCHEDULE = Schedule(200, 512, 1e-3)
 
 
 @dataclass(frozen=True)
 class GATESConfig:
     """kinds: of the space. embedding: of operations and nodes; hidden: of the nodes before the first of the layers.
 
-    head: sizes of the perceptron. margin: of the hinge. pairs: for each architecture of a batch. most_steps is a CPU's limit.
+    head: sizes of the perceptron. every_node: all nodes, not the input alone, keep W h_j, and all are averaged in place of the
+    output's. margin: of the hinge. pairs: for each architecture of a batch.
     """
 
     kinds: Kinds
@@ -36,10 +39,18 @@ class GATESConfig:
     hidden: int = 96
     layers: tuple[int, ...] = (128,) * 5
     head: tuple[int, ...] = (300,) * 5
+    every_node: bool = False
     dropout: float = 0.1
     margin: float = 0.1
     pairs: int = 4
     schedule: Schedule = SCHEDULE
+
+    @classmethod
+    def published(cls, kinds: Kinds) -> "GATESConfig":
+        """The authors' settings for a space of these kinds: see the module."""
+        if kinds.none is not None:
+            return cls(kinds)
+        return cls(kinds, layers=(128,) * 4, head=(200,), every_node=True, schedule=replace(SCHEDULE, epochs=80))
 
 
 class Flow(nn.Module):
@@ -52,11 +63,11 @@ class Flow(nn.Module):
         self.bias = nn.Parameter(torch.zeros(features_out))
 
     def forward(
-        self, h: torch.Tensor, feeding: torch.Tensor, operation: torch.Tensor, is_input: torch.Tensor
+        self, h: torch.Tensor, feeding: torch.Tensor, operation: torch.Tensor, keeps: torch.Tensor
     ) -> torch.Tensor:
-        """feeding [n, N, N]: row j holds what feeds j. operation [n, N, embedding], is_input [n, N, 1]."""
+        """feeding [n, N, N]: row j holds what feeds j. operation [n, N, embedding], keeps [n, N, 1]: 1 keeps W h_j."""
         support = self.weight(h)
-        return torch.sigmoid(self.gate(operation)) * (feeding @ support) + is_input * support + self.bias
+        return torch.sigmoid(self.gate(operation)) * (feeding @ support) + keeps * support + self.bias
 
 
 class GATESNetwork(nn.Module):
@@ -64,7 +75,7 @@ class GATESNetwork(nn.Module):
 
     def __init__(self, config: GATESConfig):
         super().__init__()
-        self.kinds = config.kinds
+        self.kinds, self.every_node = config.kinds, config.every_node
         self.operation = nn.Embedding(config.kinds.total, config.embedding)
         self.node = nn.Embedding(2, config.hidden)  # the input, and any other node
         sizes = (config.hidden, *config.layers)
@@ -75,14 +86,18 @@ class GATESNetwork(nn.Module):
         self.head = nn.Sequential(*head, nn.Linear(config.head[-1], 1))
 
     def embed(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:
-        """[n, width of the last layer]: what arrives at the output node."""
+        """[n, width of the last layer]: what arrives at the output node, or the mean over all but the input."""
         feeding = self.kinds.without_none(adjacency, operations).transpose(1, 2)
         is_input = (operations == self.kinds.input).unsqueeze(-1).float()
+        keeps = torch.ones_like(is_input) if self.every_node else is_input
         h = self.node((operations == self.kinds.input).long())
         embedded = self.operation(operations)
         for place, flow in enumerate(self.flows, start=1):
-            h = flow(h, feeding, embedded, is_input)
+            h = flow(h, feeding, embedded, keeps)
             h = F.relu(h) if place < len(self.flows) else h
+        if self.every_node:
+            counted = (operations < self.kinds.real).unsqueeze(-1) * (1 - is_input)
+            return (h * counted).sum(dim=1) / (h.shape[1] - 1)
         return (h * (operations == self.kinds.output).unsqueeze(-1)).sum(dim=1)
 
     def forward(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,8 @@ Settings of the first author's code for NAS-Bench-101 (https://github.com/renqia
 is NAO): one bidirectional layer of 64, residuals around it and around the perceptron (hidden 16), dropout 0.1, Adam 1e-3 with
 weight decay 1e-4, gradient norm at most 5, 1000 epochs in batches of 100, z-scored accuracy. Left out: moving the embedding
 along the gradient and decoding it into a new architecture, which is search and not ranking. Nodes must be in topological
-order; what lets nothing pass is a token of its own and connected to nothing.
+order. Where operations are on edges, as in NAS-Bench-201, the sequence has two tokens an edge, whether it lets anything pass and
+its operation: twelve, as PINAT's public code has them (https://github.com/ShunLu91/PINAT), whose paper prints the values.
 """
 
 from dataclasses import dataclass
@@ -18,22 +19,26 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.base import Kinds, on_edges
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import Schedule
 
-SCHEDULE = Schedule(1000, 100, 1e-3, weight_decay=1e-4, clip=5.0, most_steps=500)
+SCHEDULE = Schedule(1000, 100, 1e-3, weight_decay=1e-4, clip=5.0)
 
 
 @dataclass(frozen=True)
 class NAOConfig:
-    """kinds: of the space. width: of embedding and LSTM; hidden: of the perceptron; trade_off: weight of the accuracy's loss."""
+    """kinds: of the space. width: of embedding and LSTM; hidden: of the perceptron; trade_off: weight of the accuracy's loss.
+
+    edges: (start, end) vertex of each operation in a space that has them on edges; () where they are on nodes.
+    """
 
     kinds: Kinds
     width: int = 64
     hidden: int = 16
     dropout: float = 0.1
     trade_off: float = 0.8
+    edges: tuple[tuple[int, int], ...] = ()
     schedule: Schedule = SCHEDULE
 
 
@@ -89,13 +94,17 @@ class NAONetwork(nn.Module):
 
     def __init__(self, config: NAOConfig):
         super().__init__()
-        self.kinds = config.kinds
+        self.kinds, self.edges = config.kinds, config.edges
         self.tokens = config.kinds.total + 3
         self.encoder = Encoder(self.tokens, config)
         self.decoder = Decoder(self.tokens, config)
 
     def sequence(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:
-        """int64[n, (N - 1)(N + 2) / 2]."""
+        """int64[n, (N - 1)(N + 2) / 2], or int64[n, 2 E] of E operations on edges."""
+        if self.edges:
+            chosen = on_edges(operations, self.edges)
+            passes = self.kinds.passing(chosen).long() + 1
+            return torch.stack([passes, chosen + 3], dim=2).flatten(1)
         connected = (self.kinds.without_none(adjacency, operations) > 0).long() + 1
         parts = [
             part

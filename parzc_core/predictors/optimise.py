@@ -1,7 +1,7 @@
-"""How the networks among the predictors are trained: Adam over shuffled batches, with a limit of steps for a CPU."""
+"""How the networks among the predictors are trained: Adam over shuffled batches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -18,9 +18,7 @@ FASTEST = 5.0  # largest factor on a learning rate where epochs are left out
 class Schedule:
     """How a network is trained: Adam, with the learning rate cosine-annealed to zero or constant.
 
-    most_steps: at most so many steps, in place of the published number of epochs where the training set is large; None for no
-    limit. faster: where that leaves out epochs, the learning rate grows as steps shrink, so that their product stays what it was,
-    but no more than so many times. clip: largest gradient norm. betas: of Adam.
+    clip: largest gradient norm. betas: of Adam. drop_last: leave out the last batch of an epoch where it is not full.
     """
 
     epochs: int
@@ -28,23 +26,29 @@ class Schedule:
     learning_rate: float
     weight_decay: float = 0.0
     cosine: bool = False
-    most_steps: int | None = None
-    faster: float = 1.0
     clip: float | None = None
     betas: tuple[float, float] = (0.9, 0.999)
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or not self.learning_rate > 0 or self.most_steps == 0:
-            raise BadInput(f"got {self}; expected at least 1 epoch and step, batches of at least 2, a positive rate")
+        if self.epochs < 1 or self.batch_size < 2 or not self.learning_rate > 0:
+            raise BadInput(f"got {self}; expected at least 1 epoch, batches of at least 2, a positive rate")
 
-    def rounds(self, count: int) -> int:
-        """Passes over `count` architectures."""
-        steps = -(-count // self.batch_size)
-        return self.epochs if self.most_steps is None else max(1, min(self.epochs, self.most_steps // steps))
+    def shortened(self, count: int, steps: int) -> "Schedule":
+        """The schedule with fewer epochs, so that `count` architectures take no more than so many steps.
 
-    def rate(self, count: int) -> float:
-        """Learning rate for `count` architectures."""
-        return self.learning_rate * min(self.faster, self.epochs / self.rounds(count))
+        An annealed learning rate grows as epochs shrink, so that their product stays what it was, but at most FASTEST times.
+        """
+        epochs = max(1, min(self.epochs, steps // -(-count // self.batch_size)))
+        faster = min(FASTEST, self.epochs / epochs) if self.cosine else 1.0
+        return replace(self, epochs=epochs, learning_rate=self.learning_rate * faster)
+
+    def batches(self, count: int) -> list[torch.Tensor]:
+        """Positions of `count` architectures in random order, in the batches of an epoch."""
+        order = torch.randperm(count)
+        if self.drop_last and count > self.batch_size:
+            order = order[: count - count % self.batch_size]
+        return batches(order, self.batch_size)
 
 
 def minimise(network: nn.Module, objective: Objective, count: int, schedule: Schedule) -> None:
@@ -55,16 +59,15 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
     """
     adam = torch.optim.Adam(
         network.parameters(),
-        lr=schedule.rate(count),
+        lr=schedule.learning_rate,
         betas=schedule.betas,
         weight_decay=schedule.weight_decay,
         fused=True,
     )
-    rounds = schedule.rounds(count)
-    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=rounds)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=schedule.epochs)
     network.train()
-    for _ in epochs(rounds, {"network": network, "adam": adam, "annealing": annealing}):
-        for rows in batches(torch.randperm(count), schedule.batch_size):
+    for _ in epochs(schedule.epochs, {"network": network, "adam": adam, "annealing": annealing}):
+        for rows in schedule.batches(count):
             adam.zero_grad(set_to_none=True)
             objective(rows).backward()
             if schedule.clip is not None:

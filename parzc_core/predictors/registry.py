@@ -15,7 +15,7 @@ from parzc_core.predictors.base import Kinds, Predictor
 from parzc_core.predictors.ctnas import CTNAS, CTNASConfig
 from parzc_core.predictors.gates import GATES, GATESConfig
 from parzc_core.predictors.nao import NAO, NAOConfig
-from parzc_core.predictors.neural_predictor import NeuralPredictor, NeuralPredictorConfig
+from parzc_core.predictors.neural_predictor import NeuralPredictor, NeuralPredictorConfig, PublicNP, PublicNPConfig
 from parzc_core.predictors.pinat import PINAT, PINATConfig
 from parzc_core.predictors.plus.features import plus_inputs
 from parzc_core.predictors.plus.model import GRAF_LIKE, PLUS, ParZCPlus
@@ -23,6 +23,7 @@ from parzc_core.predictors.renas import ReNAS, ReNASConfig
 from parzc_core.predictors.tnasp import TNASP, TNASPConfig
 from parzc_core.predictors.trees import Trees, TreesConfig
 from parzc_core.ranker import Inputs
+from parzc_core.spaces import space as space_named
 
 
 def graphs_alone(data: Data, train: np.ndarray) -> Inputs:
@@ -52,11 +53,12 @@ class Entry:
 
 
 PREDICTORS: dict[str, Entry] = {
-    "NP": Entry(NeuralPredictorConfig, NeuralPredictor, invariant=True),
+    "NP": Entry(PublicNPConfig, PublicNP, invariant=True),
+    "NP (ours)": Entry(NeuralPredictorConfig, NeuralPredictor, invariant=True),
     "ReNAS": Entry(ReNASConfig, ReNAS),
     "NAO": Entry(NAOConfig, NAO),
     "Arch2Vec": Entry(Arch2VecConfig, Arch2Vec, invariant=True),
-    "GATES": Entry(GATESConfig, GATES, invariant=True),
+    "GATES": Entry(GATESConfig.published, GATES, invariant=True),
     "CTNAS": Entry(CTNASConfig, CTNAS, invariant=True),
     "TNASP": Entry(TNASPConfig, TNASP),
     "PINAT": Entry(PINATConfig, PINAT, version=pinat.VERSION),
@@ -81,6 +83,8 @@ def configuration(name: str, space: str, **changes: Any) -> Any:
     """The configuration that `predictor` gives it. Raises UnknownName, BadInput."""
     published = _entry(name).config(Kinds.of(space))
     known = [field.name for field in fields(published)]
+    if "edges" in known:
+        published = replace(published, edges=getattr(space_named(space), "EDGES", ()))
     if unknown := set(changes) - set(known):
         raise BadInput(
             f"got changes of {', '.join(sorted(unknown))}; the configuration of {name} has {', '.join(known)}"

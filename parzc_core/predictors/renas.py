@@ -20,15 +20,12 @@ from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import Schedule
 
-SCHEDULE = Schedule(200, 1024, 1e-3, most_steps=200)
+SCHEDULE = Schedule(200, 1024, 1e-3)
 
 
 @dataclass(frozen=True)
 class ReNASConfig:
-    """kinds: of the space. channels: of the second convolution; hidden: of the fully connected layers.
-
-    most_steps is a CPU's limit.
-    """
+    """kinds: of the space. channels: of the second convolution; hidden: of the fully connected layers."""
 
     kinds: Kinds
     channels: int = 128

@@ -5,8 +5,7 @@ the mean over nodes and a regressor of 96; mean squared error, 300 epochs in bat
 cosine. There is no public code of TNASP; sizes and training are those of its authors' later PINAT, with all four heads given
 to self-attention (supplement, D and Table 7, and https://github.com/ShunLu91/PINAT). As there, nodes that let nothing pass
 lose their edges. Left out: the self-evolution framework, which uses earlier predictions of held-out architectures as a
-constraint and needs their accuracy. A CPU's limit is that of PINAT; on development splits of NAS-Bench-201 tau is 53.9 at 78
-cells, and 62.5 at 469 after 1,800 steps in batches of 16 (printed: 53.9 and 64.0).
+constraint and needs their accuracy.
 """
 
 from dataclasses import dataclass
@@ -16,17 +15,15 @@ from torch import nn
 
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.optimise import FASTEST, Schedule
+from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.transformer import FeedForward, SelfAttention, laplacian, regressor
 
-SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, most_steps=2400, faster=FASTEST)
+SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True)
 
 
 @dataclass(frozen=True)
 class TNASPConfig:
-    """kinds: of the space. width: of a node; size: of a head; feed_forward, regressor: hidden sizes. most_steps is a CPU's
-    limit.
-    """
+    """kinds: of the space. width: of a node; size: of a head; feed_forward, regressor: hidden sizes."""
 
     kinds: Kinds
     width: int = 80

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 
 from parzc_core.checkpoints import forget, kept_as
+from parzc_core.errors import BadInput
 from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import in_parallel, lacking
+from parzc_core.storage.workers import in_parallel, lacking, scheduler
 
 
 class Run(Protocol):
@@ -44,6 +45,8 @@ def run_all(
 
     A run of minutes keeps checkpoints in the folder "checkpoints" beside the store until it is stored. Killed and started again,
     it goes on from there, and its seconds are those of both processes.
+    With PARZC_SCHEDULER set (`parzc run --scheduler`), the workers of that Dask cluster compute the missing runs, each from its
+    own copy of the statistics and labels; only this process writes. A run that is killed there starts again on another worker.
     store: a jsonl file. jobs: processes. unit: of the progress bar. chunk: how many runs like this one a process computes before
     it saves them, for runs of less than a second.
     """
@@ -53,12 +56,10 @@ def run_all(
         groups = _groups(missing, chunk)
         known = {run: keys.get(run) or run.key() for group in groups for run in group}
         stems = {run: kept.path.parent / "checkpoints" / kept.key(key) for run, key in known.items()}
-        work = [tuple((run, stems[run]) for run in group) for group in groups]
-        for group, results in in_parallel(_evaluate, work, jobs, unit):
-            for (run, _), result in zip(group, results, strict=True):
+        for group, results in _computed(groups, known, stems, jobs, unit):
+            for run, result in zip(group, results, strict=True):
                 kept.put(known[run], result)
-            for _, stem in group:
-                forget(stem)
+                forget(stems[run])
     return {run: kept.get(key) or {} for run, key in keys.items()}
 
 
@@ -79,8 +80,34 @@ def _groups(missing: Sequence[R], chunk: Callable[[R], int]) -> list[tuple[R, ..
     return found
 
 
-def _evaluate(group: tuple[tuple[Any, Path], ...]) -> list[Mapping[str, Any]]:
-    """The results of runs; beside each, the path that its checkpoints begin with.
+def _computed(
+    groups: Sequence[tuple[R, ...]], known: Mapping[R, Mapping[str, Any]], stems: Mapping[R, Path], jobs: int, unit: str
+) -> Iterator[tuple[tuple[R, ...], list[Mapping[str, Any]]]]:
+    """(group, results) as each is done: on this machine with checkpoints, or on the cluster that `scheduler` names."""
+    if not groups:
+        return
+    if (address := scheduler()) is not None:
+        away = [tuple((run, RunStore.key(known[run])) for run in group) for group in groups]
+        found: Iterator[Any] = in_parallel(_evaluate_away, away, jobs, unit, address)
+    else:
+        found = in_parallel(_evaluate, [tuple((run, stems[run]) for run in group) for group in groups], jobs, unit)
+    for group, results in found:
+        yield tuple(run for run, _ in group), results
+
+
+def _evaluate_away(group: tuple[tuple[Any, str], ...]) -> list[Mapping[str, Any]]:
+    """The results of runs on a cluster's worker; beside each, the hash of its key where it will be stored."""
+    for run, expected in group:
+        if RunStore.key(run.key()) != expected:
+            raise BadInput(
+                f"a Dask worker has other statistics, labels or code than this process, so {run} would be another run there; "
+                "give its machine the same checkout and the same labels (PARZC_DATA)"
+            )
+    return _evaluate(tuple((run, None) for run, _ in group))
+
+
+def _evaluate(group: tuple[tuple[Any, Path | None], ...]) -> list[Mapping[str, Any]]:
+    """The results of runs; beside each, the path that its checkpoints begin with, or None for no checkpoints.
 
     One thread each: on few cores, processes with one thread beat threads.
     """

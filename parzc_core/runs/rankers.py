@@ -16,8 +16,8 @@ from parzc_core.encoding import PAPER_PROXIES, SCHEMES, encode
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.predictors import pinat
-from parzc_core.predictors.base import Kinds
-from parzc_core.predictors.pinat import PINATBranch, PINATConfig
+from parzc_core.predictors.pinat import PINATBranch
+from parzc_core.predictors.registry import configuration
 from parzc_core.ranker import GRAPH_PARTS, Inputs, ModelConfig
 from parzc_core.runs.judging import judgement
 from parzc_core.runs.protocol import run_frame
@@ -121,7 +121,7 @@ def training_config(run: RankerRun, inputs: Inputs) -> TrainingConfig:
     graph: dict[str, Any] = {"operations": space_named(run.space).GRAPH_KINDS}
     if "PINAT" in run.parts:
         assert inputs.adjacency is not None
-        graph["graph"] = PINATBranch(inputs.adjacency.shape[1], PINATConfig(Kinds.of(run.space)))
+        graph["graph"] = PINATBranch(inputs.adjacency.shape[1], configuration("PINAT", run.space))
     model = ModelConfig(run.parts, sizes, **graph)
     return TrainingConfig(
         model=model,

@@ -1,6 +1,8 @@
 """Run one function over many arguments: in processes on this machine, or on a Dask cluster; results as they come."""
 
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -10,11 +12,19 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
+from parzc_core import __version__
 from parzc_core.errors import BadInput, WorkerDied
 from parzc_core.storage.run_store import RunStore
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+SCHEDULER = "PARZC_SCHEDULER"  # environment variable: address of the Dask scheduler whose workers train, for notebooks too
+_ALONE = threading.Lock()
+
+
+def scheduler() -> str | None:
+    """The address in SCHEDULER, which `parzc run --scheduler` sets; None for processes on this machine."""
+    return os.environ.get(SCHEDULER) or None
 
 
 def run(
@@ -23,8 +33,8 @@ def run(
     """function(*arguments[i]) for every i, in the order in which they end.
 
     jobs: processes on this machine. scheduler: address of a Dask scheduler ("tcp://host:8786") whose workers do it instead; a
-    worker that dies there has its work given to another. Raises WorkerDied where a local process was killed, BadInput where
-    the scheduler cannot be reached.
+    worker that dies there has its work given to another. Raises WorkerDied where a local process was killed, the scheduler was
+    lost or one piece of work killed four workers; BadInput where the scheduler cannot be reached or a worker has another version.
     """
     if scheduler is None:
         work = (delayed(function)(*each) for each in arguments)
@@ -37,15 +47,50 @@ def run(
             ) from error
         return
     client = _client(scheduler)
-    try:
-        from distributed import as_completed
+    from concurrent.futures import CancelledError
 
-        futures = [client.submit(function, *each, pure=False, retries=3) for each in arguments]
+    from distributed import KilledWorker, as_completed
+    from distributed.comm import CommClosedError
+
+    try:
+        futures = [client.submit(_on_worker, _versions(), function, *each, pure=False, retries=3) for each in arguments]
         for future in as_completed(futures):
             yield future.result()
             future.release()
+    except (CancelledError, CommClosedError) as error:
+        raise WorkerDied(
+            f"the Dask scheduler at {scheduler} was lost; what was finished is kept: start it again, then run the same command"
+        ) from error
+    except KilledWorker as error:
+        raise WorkerDied(
+            f"one piece of work ended four Dask workers, perhaps for want of memory ({error}); what was finished is kept: "
+            "run the same command again with workers of more memory"
+        ) from error
     finally:
         client.close()
+
+
+def ask(address: str) -> int:
+    """The number of workers of the Dask scheduler at that address. Raises BadInput where none answers."""
+    client = _client(address)
+    try:
+        return len(client.scheduler_info()["workers"])
+    finally:
+        client.close()
+
+
+def _versions() -> dict[str, str]:
+    import torch  # here, so that a command that runs nothing does not wait for it
+
+    return {"parzc": __version__, "torch": torch.__version__}
+
+
+def _on_worker(versions: dict[str, str], function: Callable[..., Result], *arguments: Any) -> Result:
+    """function(*arguments), on a Dask worker of the same versions; one at a time in a process, as its threads share a seed."""
+    if versions != (here := _versions()):
+        raise BadInput(f"a Dask worker has {here}, this process {versions}; install the same versions on both")
+    with _ALONE:
+        return function(*arguments)
 
 
 def peak_memory_mb() -> float:
@@ -81,12 +126,12 @@ def lacking(store: RunStore, keys: Mapping[Item, Mapping[str, Any]]) -> Iterator
 
 
 def in_parallel(
-    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, unit: str
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, unit: str, scheduler: str | None = None
 ) -> Iterator[tuple[Item, Result]]:
-    """(item, function(item)) as each is done, on `jobs` processes, with a progress bar on a terminal."""
+    """(item, function(item)) as each is done, on `jobs` processes or on a cluster (see `run`); a progress bar on a terminal."""
     work = [(function, item) for item in items]
     with tqdm(total=len(items), unit=unit, disable=None) as bar:
-        for pair in run(_with_its_item, work, jobs):
+        for pair in run(_with_its_item, work, jobs, scheduler):
             yield pair
             bar.update()
 

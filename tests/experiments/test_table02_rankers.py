@@ -1,14 +1,13 @@
-"""Table 2: the plan of a profile, that committed runs are those of the plan, and its rows."""
+"""Table 2: the plan of a profile, and its rows."""
 
 import dataclasses
-import json
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from parzc_core import paper, paths
+from parzc_core import paper
 from parzc_core.experiments import table02_rankers as table02
 from parzc_core.experiments.table02_rankers import BENCHMARKS, RANKERS, Plan, planned, quoted, rows
 from parzc_core.predictors import pinat
@@ -29,30 +28,13 @@ def plan_of(space: str, profile: str) -> Plan:
     return plan
 
 
-def test_committed_runs_of_nas_bench_101_are_those_of_the_plan():
-    planned_now = {text(run.identity()) for run in plan_of("nb101", "full").rankers}
-    lines = (paths.RESULTS / "full" / "table02" / "runs.jsonl").read_text().splitlines()
-    configs = [json.loads(line)["config"] for line in lines]
-    stored = [config for config in configs if config["space"] == "nb101" and "parts" in config]
-    assert len(stored) >= 140
-    planned_now |= {text(run.identity()) for run in table02.wider(plan_of("nb101", "full"))["public"]}
-    planned_now |= {text(run.identity()) for run in plan_of("nb101 without failed runs", "full").rankers}
-    left_out = {"statistics", "learned_from", "judged_on"}
-    unplanned = [c for c in stored if text({k: v for k, v in c.items() if k not in left_out}) not in planned_now]
-    assert unplanned == []
-
-
-def text(config) -> str:
-    return json.dumps(config, sort_keys=True)
-
-
 @pytest.mark.parametrize("space", BENCHMARKS)
 def test_the_full_profile_runs_all_columns_with_five_splits_or_more(space):
     plan, benchmark = plan_of(space, "full"), BENCHMARKS[space]
     names = {name for n in benchmark.samples for name in benchmark.columns(n)}
     printed = {cell for cell in paper.printed("table02")["column"] if cell.startswith(benchmark.column[:5])}
     assert not names & printed if benchmark.extra else names == printed
-    for parts, encoding in (RANKERS["ParZC"], RANKERS["ParZC (aligned)"]):
+    for parts, encoding in (RANKERS["ParZC (NP)"], RANKERS["ParZC (aligned)"]):
         for n in benchmark.samples:
             same = [r.split for r in plan.rankers if (r.parts, r.encoding, r.train) == (parts, encoding, n)]
             assert same == list(range(len(same)))
@@ -60,29 +42,9 @@ def test_the_full_profile_runs_all_columns_with_five_splits_or_more(space):
     splits = {(name, n): [] for name in PREDICTORS for n in benchmark.samples}
     for run in plan.predictors:
         splits[run.predictor, run.train].append(run.split)
-    for (name, n), found in splits.items():
-        if name in benchmark.left_out:
-            assert found == []
-            continue
-        dear = name in ("PINAT", "TNASP") and n > 100
-        assert found == list(range(2 if dear else benchmark.splits)), (name, n)
+    assert {tuple(found) for found in splits.values()} == {(0, 1, 2, 3, 4)}
     assert len(set(plan.rankers)) == len(plan.rankers)
     assert len(set(plan.predictors)) == len(plan.predictors)
-
-
-def test_training_is_limited_outside_the_profile_paper():
-    full, whole = plan_of("nb201", "full"), plan_of("nb201", "paper")
-    steps = [run.epochs * -(-run.train // 10) for run in full.rankers]
-    assert max(steps) <= 9400
-    assert {run.epochs for run in whole.rankers} == {200}
-    assert {run.learning_rate for run in whole.rankers} == {1e-4}
-    limits = [value.most_steps for run in whole.predictors for _, value in run.changes if isinstance(value, Schedule)]
-    assert limits
-    assert set(limits) == {None}
-    assert {run.changes for run in full.predictors} == {()}  # the limits of each predictor's own configuration
-    smoke = plan_of("nb201", "smoke")
-    assert all(run.changes for run in smoke.predictors if run.predictor != "ParZC+")
-    assert {run.train for run in (*smoke.rankers, *smoke.predictors)} == {78}
 
 
 def schedules(plan: Plan) -> list[tuple[int, Schedule]]:
@@ -91,53 +53,43 @@ def schedules(plan: Plan) -> list[tuple[int, Schedule]]:
     return [(run.train, config.schedule) for run, config in found if isinstance(config.__dict__.get("schedule"), Schedule)]
 
 
-def test_without_failed_runs_the_full_profile_trains_for_the_published_epochs():
-    plan = plan_of("nb101 without failed runs", "full")
-    whole = schedules(plan)
-    assert len(whole) > 35
-    assert all(one.rounds(train) == one.epochs and one.rate(train) == one.learning_rate for train, one in whole)
-    assert {run.epochs for run in plan.rankers} == {150}
-    assert not all(one.rounds(train) == one.epochs for train, one in schedules(plan_of("nb101", "full")))
+@pytest.mark.parametrize("name", table02.BENCHMARKS)
+@pytest.mark.parametrize("profile", ["full", "paper"])
+def test_everything_is_trained_for_its_published_epochs_in_the_larger_profiles(name, profile):
+    plan = plan_of(name, profile)
+    assert {run.epochs for run in plan.rankers} == {table02.BENCHMARKS[name].epochs}
+    assert {run.learning_rate for run in plan.rankers} == {1e-4}
+    assert {run.changes for run in plan.predictors} == {()}
+    epochs = {"NP": 300, "ReNAS": 200, "NAO": 1000, "CTNAS": 1000, "TNASP": 300, "PINAT": 300}
+    epochs |= {"NP (ours)": 300, "GATES": 200 if name == "nb201" else 80}
+    assert {run.predictor: run.configuration.schedule.epochs for run in plan.predictors if run.predictor in epochs} == epochs
 
 
-def test_the_standard_profile_trains_predictors_for_1200_steps_at_most():
-    limited = schedules(plan_of("nb201", "standard"))
-    assert {train for train, _ in limited} == {78}
-    assert max(one.most_steps or 10**9 for _, one in limited) == 1200
-    assert min(one.most_steps or 10**9 for _, one in limited) == 200  # ReNAS's own limit is lower and stays
+def test_the_smaller_profiles_train_predictors_for_few_steps():
+    for profile, limit in (("standard", 1200), ("smoke", 10)):
+        limited = schedules(plan_of("nb201", profile))
+        assert {train for train, _ in limited} == {78}
+        assert max(one.epochs * -(-78 // one.batch_size) for _, one in limited) <= limit
+    smoke = plan_of("nb201", "smoke")
+    assert all(run.changes for run in smoke.predictors if run.predictor != "ParZC+")
 
 
 def test_labels_without_failed_runs_are_a_block_of_their_own():
     plan = plan_of("nb101 without failed runs", "full")
     assert {run.seeds for run in (*plan.rankers, *plan.predictors)} == {"trained"}
     assert {run.seeds for run in plan_of("nb101", "full").rankers} == {"mean"}
-    columns = [name for n in (100, 172, 424) for name in plan.benchmark.columns(n)]
-    assert columns[-1] == "NB101 without failed runs, S_424 (all)"
-    assert [plan.benchmark.measured(name) for name in columns] == ["kendall", "kendall", "kendall_100", "kendall"]
+    columns = [name for n in plan.benchmark.samples for name in plan.benchmark.columns(n)]
+    assert columns[-2:] == ["NB101 without failed runs, S_424 (all)", "NB101 without failed runs, S_4236"]
+    assert [plan.benchmark.measured(name) for name in columns] == ["kendall", "kendall", "kendall_100", "kendall", "kendall"]
     assert planned("nb101 without failed runs", "standard") is None
 
 
-def test_pinats_branch_is_trained_where_that_is_not_cut_short():
-    runs = [run for run in plan_of("nb201", "full").rankers if "PINAT" in run.parts]
-    rates = {run.train: (run.epochs, run.learning_rate) for run in runs}
-    assert rates == {78: (200, 1e-4)}  # of 156 cells too few epochs would be left
-    assert {run.train for run in plan_of("nb101", "full").rankers if "PINAT" in run.parts} == {100}
-    assert {run.identity()["pinat"] for run in runs} == {pinat.VERSION}  # so that a changed PINAT is trained again
+def test_pinats_branch_is_trained_with_every_number_of_cells():
+    for name, benchmark in table02.BENCHMARKS.items():
+        runs = [run for run in plan_of(name, "full").rankers if "PINAT" in run.parts]
+        assert {run.train for run in runs} == set(benchmark.samples)
+        assert {run.identity()["pinat"] for run in runs} == {pinat.VERSION}  # so that a changed PINAT is trained again
     assert not any("pinat" in run.identity() for run in plan_of("nb101", "full").rankers if "PINAT" not in run.parts)
-
-
-def test_a_dear_predictor_is_also_trained_longer() -> None:
-    found = table02.longer(plan_of("nb201", "full"))
-    assert list(found) == ["2,400 steps", "9,600 steps"]
-    for limit, runs in zip((2400, 9600), found.values(), strict=True):
-        assert {(run.predictor, run.train, run.split) for run in runs} == {("TNASP", 781, 0)}
-        configs = [configuration(run.predictor, run.space, **dict(run.changes)) for run in runs]
-        assert {config.schedule.most_steps for config in configs} == {limit}
-        assert {config.schedule.epochs for config in configs} == {300}
-    assert set(found["2,400 steps"]) <= set(plan_of("nb201", "full").predictors)  # those are trained once
-    assert table02.longer(plan_of("nb101", "full")) == {}
-    assert table02.longer(plan_of("nb201", "standard")) == {}
-    assert table02.longer(plan_of("nb201", "paper")) == {}  # without a limit
 
 
 def test_parzc_is_also_trained_as_wide_as_published_on_the_smallest_training_sets() -> None:
@@ -178,7 +130,7 @@ def made_up(plan: Plan) -> pd.DataFrame:
                 "train": n,
                 "split": s,
                 "epochs": 30,
-                "changes": (),
+                "changes": () if n == 100 else (("schedule", Schedule(93, 10, 1e-4)),),
                 **{name: values[i, 2 * (n == 424) + s] for name, i in names.items()},
             }
             for row in ("NP", "ParZC")
@@ -203,7 +155,7 @@ def test_rows_are_means_in_the_columns_of_the_paper(monkeypatch):
     ours = "30 of 150 epochs; 32 channels; judged on 10,576 unseen cells; judged on made-up"
     assert ours in made["ParZC", columns[2]].note
     assert made["NP", columns[0]].note.startswith("300 epochs; judged on 10,900")  # whole, and it reads no statistics
-    assert "93 of 300 epochs; judged on 10,576" in made["NP", columns[2]].note  # 4,000 steps of 43 batches
+    assert "93 of 300 epochs; judged on 10,576" in made["NP", columns[2]].note
     assert {row.origin for row in made.values()} == {"recreated"}  # what the labels are
 
 
@@ -222,7 +174,7 @@ def test_results_of_rankers_and_predictors_stand_under_their_names(monkeypatch, 
     monkeypatch.setattr(table02, "run_predictors", lambda runs, store, jobs: frame(runs))
     found = plan.run(tmp_path / "runs.jsonl")
     expected = [run.predictor for run in plan.predictors] + [
-        name for name in ("NP (DiffKendall)", "ParZC", "ParZC (aligned)") for _ in range(2)
+        name for name in ("NP (DiffKendall)", "ParZC", "ParZC (NP)", "ParZC (aligned)") for _ in range(2)
     ]
     assert found["row"].tolist() == expected
     alone = dataclasses.replace(plan, predictors=()).run(tmp_path / "runs.jsonl")

@@ -14,11 +14,11 @@ from parzc_core.predictors.registry import PREDICTORS, graphs_alone, predictor
 from parzc_core.ranker import Inputs
 from parzc_core.spaces import nb101, nb201
 
-NETWORKS = ("NP", "ReNAS", "NAO", "GATES", "CTNAS", "TNASP", "PINAT")
+NETWORKS = ("NP", "NP (ours)", "ReNAS", "NAO", "GATES", "CTNAS", "TNASP", "PINAT")
 # Enough to learn ten cells by heart; the published rates are for thousands of steps, and dropout is against just that.
 QUICK = {name: {"schedule": Schedule(300, 10, 1e-3)} for name in NETWORKS}
 QUICK |= {name: {"schedule": Schedule(100, 10, 1e-3), "dropout": 0.0} for name in ("TNASP", "PINAT")}
-QUICK["NAO"]["dropout"] = QUICK["GATES"]["dropout"] = 0.0
+QUICK["NAO"]["dropout"] = QUICK["GATES"]["dropout"] = QUICK["NP"]["dropout"] = 0.0
 QUICK |= {"Arch2Vec": {"pretraining": Schedule(60, 10, 2e-3)}}
 SHORT = {name: {"schedule": Schedule(5, 10, 1e-3)} for name in NETWORKS}
 SHORT |= {"Arch2Vec": {"pretraining": Schedule(5, 10, 1e-3)}}
@@ -76,10 +76,12 @@ def test_the_order_of_nodes_does_not_matter_where_a_method_claims_so(name):
 
 
 def test_pinat_without_positions_does_not_see_the_order_of_nodes_and_with_them_does():
-    order = np.random.default_rng(0).permutation(8)
+    order = np.random.default_rng(0).permutation(7)
+    ten, others = (graphs(nb101, nb101.sample(count, seed=seed)) for count, seed in ((10, 1), (40, 2)))
     for positions in (True, False):
-        fitted = short("PINAT", positions=positions).fit(TEN, ACCURACY, seed=0)
-        a, b = fitted.predict(OTHERS), fitted.predict(reordered(OTHERS, order))
+        changes = {**SHORT["PINAT"], "positions": positions}
+        fitted = predictor("PINAT", "nb101", **changes).fit(ten, ACCURACY, seed=0)
+        a, b = fitted.predict(others), fitted.predict(reordered(others, order))
         assert np.allclose(a, b, rtol=1e-4, atol=1e-5) is not positions
 
 
@@ -154,7 +156,7 @@ def test_bad_input_is_refused_with_what_was_expected(name):
 
 def test_the_registry():
     assert {"NP", "ReNAS", "NAO", "Arch2Vec", "GATES", "CTNAS", "TNASP", "PINAT"} <= set(PREDICTORS)
-    with pytest.raises(UnknownName, match="one of: NP, ReNAS"):
+    with pytest.raises(UnknownName, match="one of: NP, NP"):
         predictor("SPOS", "nb201")
     with pytest.raises(UnknownName, match="kind of features"):
         predictor("graph extra-trees", "nb201", features=("zero-cost",))
@@ -168,16 +170,19 @@ def test_the_registry():
             dataclasses.replace(wrong, **{field: 0})
 
 
-def test_a_limit_of_steps_shortens_training_of_large_sets_only():
-    schedule = Schedule(300, 10, 1e-3, most_steps=8000)
-    assert [schedule.rounds(count) for count in (78, 156, 469, 1563)] == [300, 300, 170, 50]
-    assert Schedule(300, 10, 1e-3).rounds(1563) == 300
-    assert Schedule(2, 10, 1e-3, most_steps=1).rounds(10**6) == 1
+def test_a_shortened_training_of_a_large_set_has_fewer_epochs_at_a_larger_rate_within_its_limit():
+    schedule = Schedule(300, 10, 1e-4, cosine=True)
+    short = [schedule.shortened(count, 2400) for count in (50, 78, 156, 1563)]
+    assert [one.epochs for one in short] == [300, 300, 150, 15]
+    assert [one.learning_rate for one in short] == pytest.approx([1e-4, 1e-4, 2e-4, 5e-4])
+    constant = Schedule(300, 10, 1e-4).shortened(1563, 2400)
+    assert (constant.epochs, constant.learning_rate) == (15, 1e-4)
+    assert Schedule(2, 10, 1e-3).shortened(10**6, 1).epochs == 1
 
 
-def test_what_is_left_out_of_training_is_made_up_for_by_a_larger_rate_within_its_limit():
-    schedule = Schedule(300, 10, 1e-4, most_steps=2400, faster=5.0)
-    rates = [schedule.rate(count) for count in (50, 78, 156, 1563)]
-    assert rates == pytest.approx([1e-4, 1e-4, 2e-4, 5e-4])
-    assert dataclasses.replace(schedule, most_steps=None).rate(1563) == 1e-4
-    assert dataclasses.replace(schedule, faster=1.0).rate(1563) == 1e-4
+def test_an_epoch_has_every_architecture_once_and_drops_a_last_batch_that_is_not_full_where_it_says_so():
+    for count, kept, dropped in ((78, 8, 7), (80, 8, 8), (81, 8, 8), (7, 1, 1), (10, 1, 1)):
+        found = [Schedule(1, 10, 1e-3, drop_last=drop).batches(count) for drop in (False, True)]
+        assert [len(one) for one in found] == [kept, dropped]
+        assert sorted(torch.cat(found[0]).tolist()) == list(range(count))
+        assert len(set(torch.cat(found[1]).tolist())) == min(count, max(10, count // 10 * 10))

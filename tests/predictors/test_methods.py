@@ -12,13 +12,14 @@ from parzc_core.predictors.arch2vec import Arch2VecConfig, Autoencoder, pretrain
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.gates import Flow, GATESConfig, GATESNetwork
 from parzc_core.predictors.nao import NAOConfig, NAONetwork
+from parzc_core.predictors.neural_predictor import PublicNPConfig, PublicNPNetwork
 from parzc_core.predictors.optimise import Schedule
-from parzc_core.predictors.pinat import PIM, InvariantConvolution
-from parzc_core.predictors.registry import predictor
+from parzc_core.predictors.pinat import PIM, InvariantConvolution, PINATNetwork
+from parzc_core.predictors.registry import configuration, predictor
 from parzc_core.predictors.renas import LeNet, ReNASConfig, logistic_rank_loss
 from parzc_core.predictors.transformer import SelfAttention, laplacian
 from parzc_core.ranker import Inputs
-from parzc_core.spaces import nb201
+from parzc_core.spaces import nb101, nb201
 
 KINDS = Kinds.of("nb201")
 seeds = st.integers(0, 2**32 - 1)
@@ -158,6 +159,81 @@ def test_nao_reads_connections_and_operations_in_order():
     assert live.tolist() == [[2, 4, 2, 2, 4, 1, 2, 2, 6]]
     closed = network.sequence(adjacency, torch.tensor([[2, 1, 0, 3]]))  # nothing passes the second operation
     assert closed.tolist() == [[2, 4, 1, 1, 3, 1, 2, 1, 6]]
+
+
+def test_nao_has_two_tokens_an_edge_where_operations_are_on_edges():
+    network = NAONetwork(configuration("NAO", "nb201"))
+    found = network.sequence(*tensors(cells("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|avg_pool_3x3~1|none~2|")))
+    codes = [nb201.OPERATIONS.index(name) for name in ("nor_conv_3x3", "none", "skip_connect", "none", "avg_pool_3x3", "none")]
+    passes = [2, 1, 2, 1, 2, 1]
+    assert found.tolist() == [[token for passing, code in zip(passes, codes, strict=True) for token in (passing, code + 3)]]
+    assert configuration("NAO", "nb101").edges == ()
+
+
+def test_np_as_published_cell_by_cell():
+    torch.manual_seed(0)
+    network = PublicNPNetwork(PublicNPConfig(Kinds.of("nb101"), width=3, depth=2, hidden=4)).eval()
+    for arch in nb101.sample(8, seed=3):
+        cell = nb101.graph(arch)
+        real = int((cell.operations < 5).sum())  # what follows are empty places
+        a = torch.from_numpy(cell.adjacency[:real, :real]) + torch.eye(real)
+        a = a / a.sum(dim=1, keepdim=True)
+        b = a.T / a.T.sum(dim=1, keepdim=True)
+        h = F.one_hot(torch.from_numpy(cell.operations[:real]), 5).float()
+        for layer in network.layers:
+            h = (torch.relu(a @ h @ layer.weights[0]) + torch.relu(b @ h @ layer.weights[1])) / 2
+        expected = network.head[2].weight @ (network.head[0].weight @ h.mean(dim=0))
+        got = network(torch.from_numpy(cell.adjacency)[None], torch.from_numpy(cell.operations)[None])
+        torch.testing.assert_close(got, expected)
+
+
+def test_gates_of_nas_bench_101_averages_all_places_but_the_input():
+    torch.manual_seed(0)
+    config = configuration("GATES", "nb101")
+    assert (config.layers, config.head, config.schedule.epochs, config.every_node) == ((128,) * 4, (200,), 80, True)
+    assert configuration("GATES", "nb201").schedule.epochs == 200
+    network = GATESNetwork(config).eval()
+    for arch in nb101.sample(5, seed=1):
+        cell = nb101.graph(arch)
+        operations, feeding = torch.from_numpy(cell.operations), torch.from_numpy(cell.adjacency).T
+        h = network.node((operations == 3).long())
+        for place, flow in enumerate(network.flows, start=1):
+            support = flow.weight(h)
+            h = torch.sigmoid(flow.gate(network.operation(operations))) * (feeding @ support) + support + flow.bias
+            h = torch.relu(h) if place < 4 else h
+        counted = [row for row, kind in enumerate(cell.operations) if kind not in (3, 5)]
+        got = network.embed(torch.from_numpy(cell.adjacency)[None], operations[None])[0]
+        torch.testing.assert_close(got, h[counted].sum(dim=0) / 6)
+
+
+def test_pinat_reads_six_tokens_beside_the_graph_of_four_vertices():
+    network = PINATNetwork(8, configuration("PINAT", "nb201"))
+    arch = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_1x1~2|"
+    live, tokens, one_hot = network.layout(*tensors(cells(arch, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")))
+    names = [operation for operation in nb201.parse(arch)]
+    assert [nb201.OPERATIONS[token] for token in tokens[0]] == names
+    assert one_hot.shape == (2, 6, 5)
+    assert torch.equal(one_hot.argmax(dim=2), tokens)
+    expected = torch.zeros(4, 4)
+    for (start, end), name in zip(nb201.EDGES, names, strict=True):
+        expected[start, end] = name != "none"
+    assert torch.equal(live[0], expected)
+    assert torch.equal(live[1], torch.triu(torch.ones(4, 4), 1))  # a cell without any edge has them all
+    assert network(*tensors(cells(arch, arch))).shape == (2,)
+    assert network.position.in_features == 4
+    assert (network.columns.in_features, network.columns.out_features) == (4, 6)
+
+
+def test_pinat_sees_no_operation_in_an_empty_place_of_nas_bench_101():
+    network = PINATNetwork(7, configuration("PINAT", "nb101"))
+    arch = next(arch for arch in nb101.sample(50, seed=0) if len(nb101.parse(arch).ops) == 6)
+    cell = nb101.graph(arch)
+    live, tokens, one_hot = network.layout(torch.from_numpy(cell.adjacency)[None], torch.from_numpy(cell.operations)[None])
+    assert torch.equal(live[0], torch.from_numpy(cell.adjacency))
+    assert tokens[0].tolist() == [*cell.operations[:6].tolist(), 4]
+    assert one_hot.shape == (1, 7, 5)
+    assert one_hot[0, 6].sum() == 0
+    assert one_hot[0, :6].sum(dim=1).tolist() == [1.0] * 6
 
 
 def test_naos_decoder_cannot_look_ahead():

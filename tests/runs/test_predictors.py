@@ -168,7 +168,7 @@ def test_the_schedule_of_a_run_can_be_changed_and_is_stored(tmp_path):
 
 
 def test_bad_runs_are_refused():
-    with pytest.raises(UnknownName, match="one of: NP, ReNAS"):
+    with pytest.raises(UnknownName, match="one of: NP, NP"):
         PredictorRun("SPOS")
     with pytest.raises(BadInput, match="changes of leaves; the configuration of graph extra-trees has kinds, features"):
         PredictorRun("graph extra-trees", changes=(("leaves", 3),))
