@@ -33,7 +33,7 @@ from parzc_core.report.verdicts import Scale
 PRUNING = ("Fisher", "GradNorm", "GraSP", "L2Norm", "Plain", "SNIP", "Synflow", "Jacov")
 SIZES = ("Params", "FLOPs")
 STAND_INS = ("NB301 surrogate", "DARTS on Fashion-MNIST", "ENAS on Fashion-MNIST", "NASNet on Fashion-MNIST")  # for NDS
-READINGS = ("ParZC", "ParZC (PINAT)")  # of ParZC in Table 2: statistics and NP, or statistics and PINAT's embedding
+READINGS = ("ParZC", "ParZC (NP)")  # of ParZC in Table 2: statistics and PINAT's embedding, or statistics and NP
 SETS = ("CIFAR-10", "CIFAR-100", "ImageNet16-120")
 
 
