@@ -185,7 +185,7 @@ def _deeper(evidence: Evidence) -> Outcome:
             low, high = one.ends
             name = YES if low > 0 else NO if high < 0 else OPEN
             answers.append(Answer(name, f"{column} {how} {one.told()}", one.value, Bar(f"{column}, {row}", one.span, (0.0,) * 3)))
-    said = f"{counted(answers, 'comparisons')}; rank correlation of depth and importance: {listed(answers, most=4)}"
+    said = f"{counted(answers, 'comparisons')}: depth and importance go together at {listed(answers, most=4)}"
     why = "The paper's encoding puts the deepest nodes first, where every cell has a value, and padding behind them"
     return Outcome(weighed(answers), f"{said}. {why}.", tuple(answers), ("rank correlation with depth", "none"))
 

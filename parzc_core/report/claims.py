@@ -8,6 +8,7 @@ A claim is preliminary where the rows that decide it are not complete: trainings
 updates itself as soon as they are.
 """
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -58,10 +59,15 @@ class Judged:
         """ "**A mixer ...** (Table 6): *fails.* Mixer 62.5, MLP 64.1 ..."."""
         return f"**{self.claim.title}** ({self.claim.place}): *{self.word}.* {self.sentence}"
 
+    @property
+    def brief(self) -> str:
+        """The sentence up to its first comparison."""
+        return f"{re.split(r'; |[.] ', self.sentence)[0].rstrip('.')}."
+
     def linked(self, folder: str = "") -> str:
-        """`markdown`, then a link to the notebook in that folder, and what its experiment costs."""
-        link = f"[`{self.claim.notebook}`]({folder}{self.claim.notebook}.ipynb)"
-        return f"{self.markdown} {', '.join(filter(None, (link, self.cost)))}."
+        """One line: the verdict, `brief`, a link to the notebook in that folder."""
+        link = f"[notebook]({folder}{self.claim.notebook}.ipynb)"
+        return f"**{self.claim.title}** ({self.claim.place}): *{self.word}.* {self.brief} {link}"
 
     def record(self) -> dict[str, str | float | None]:
         """The same as plain JSON."""

@@ -422,7 +422,8 @@ def test_claims_of_a_notebook_and_those_that_matter_most_are_markdown(project: A
     assert "*holds.*" in text
     key = claims.key_claims(notebooks="notebooks/")
     assert len(key.splitlines()) == 8
-    assert "(notebooks/table07_losses.ipynb), 1 CPU-minutes." in key
+    assert "[notebook](notebooks/table07_losses.ipynb)" in key
+    assert all(len(line) < 400 for line in key.splitlines())
     with pytest.raises(BadInput, match="no claim is decided by the notebook 'explore'"):
         claims.claims_of("explore")
     with pytest.raises(UnknownName):
