@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.errors import LabelsMissing, UnknownName
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
+from parzc_core.runs import draws
 from parzc_core.runs.proxies import COLUMNS, EPOCHS, RANKERS, column_of, network_scores, not_finite_note, ranker_rows
 from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.spaces import NDS
@@ -21,6 +23,7 @@ from parzc_core.storage.statistics import StatisticsStore
 LEAST = 1000  # architectures that a column needs: the paper's protocol
 SHARE = 0.6  # of them, to learn from
 MOST_SPLITS = 5
+COUNTS = ("params", "flops")  # which no draw of weights and images moves
 NAMES = {"paper": "ParZC", "aligned": "ParZC (aligned)"}  # encoding -> row
 
 
@@ -136,24 +139,32 @@ def far_from_print(compared: pd.DataFrame, points: float = 5.0) -> pd.DataFrame:
     return compared.loc[chosen, ["row", "column", "paper", "ours", "ci_low", "ci_high", "delta", "verdict", "reason"]]
 
 
-def rows_of_proxies(column: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
-    """The proxies' rows of a column. correlations: of `proxy_correlations`."""
-    return [
-        Row(
-            "table01",
-            PROXY_LABELS[c["proxy"]],
-            column,
-            c["metric"],
-            c["value"],
-            n=c["n"],
-            ci_low=c["ci_low"],
-            ci_high=c["ci_high"],
-            profile=profile,
-            origin="reproduced",
-            note=f"n cells, interval over cells; {data.note}" + not_finite_note(c["not_finite"]),
-        )
-        for c in correlations.to_dict("records")
-    ]
+def rows_of_proxies(
+    column: str, data: Data, correlations: pd.DataFrame, profile: str, again: pd.DataFrame | None = None
+) -> list[Row]:
+    """The proxies' rows of a column. correlations: of `proxy_correlations`; again: of `draws.correlations`.
+
+    The interval covers initial weights and mini-batch where other draws are there: n counts cells, runs the draws that the
+    interval knows, std is over them. Of other scores that are drawn the note says that it covers cells alone.
+    """
+    moved = None if again is None else draws.over_draws(again)
+    rows = []
+    for c in correlations.to_dict("records"):
+        cell = (c["proxy"], c["metric"])
+        over: dict[str, Any] = {"ci_low": c["ci_low"], "ci_high": c["ci_high"]}
+        covers = "interval over cells" + ("" if c["proxy"] in COUNTS else " alone, of one draw of weights and images")
+        if moved is not None and again is not None and cell in moved.index:
+            m, same = moved.loc[cell], (again["proxy"] == c["proxy"]) & (again["metric"] == c["metric"])
+            sources = [part["value"].tolist() for _, part in again[same].groupby("source", sort=False)]
+            low, high = draws.interval_over_draws(c["value"], c["ci_low"], c["ci_high"], sources)
+            over = {"ci_low": low, "ci_high": high, "std": float(m["std"]), "runs": int(m["draws"])}
+            covers = f"interval over cells and draws, std over draws: {m['draws']} of {m['cells']} cells that differ in {m['source']}"
+            if (width := draws.DRAWN[COLUMNS[column]]) is not None:
+                covers += f", {width} channels"
+        note = f"n cells, {covers}; {data.note}" + not_finite_note(c["not_finite"])
+        place = ("table01", PROXY_LABELS[c["proxy"]], column, c["metric"], c["value"])
+        rows.append(Row(*place, n=c["n"], profile=profile, origin="reproduced", note=note, **over))
+    return rows
 
 
 def taus_between(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:
