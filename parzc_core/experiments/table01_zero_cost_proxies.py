@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from parzc_core import labels, metrics, paths
 from parzc_core.collecting.labelled import Data, load
 from parzc_core.collector import NodeStatistics
+from parzc_core.drawing.style import BLUE, GREEN, GREY, expect, new_figure
 from parzc_core.errors import LabelsMissing, UnknownName
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
@@ -158,13 +161,48 @@ def rows_of_proxies(
             sources = [part["value"].tolist() for _, part in again[same].groupby("source", sort=False)]
             low, high = draws.interval_over_draws(c["value"], c["ci_low"], c["ci_high"], sources)
             over = {"ci_low": low, "ci_high": high, "std": float(m["std"]), "runs": int(m["draws"])}
-            covers = f"interval over cells and draws, std over draws: {m['draws']} of {m['cells']} cells that differ in {m['source']}"
+            number = f"{m['draws']} draws of {m['cells']} cells"
+            covers = f"interval over cells and draws, std over {number} that differ in {m['source']}"
             if (width := draws.DRAWN[COLUMNS[column]]) is not None:
                 covers += f", {width} channels"
         note = f"n cells, {covers}; {data.note}" + not_finite_note(c["not_finite"])
         place = ("table01", PROXY_LABELS[c["proxy"]], column, c["metric"], c["value"])
         rows.append(Row(*place, n=c["n"], profile=profile, origin="reproduced", note=note, **over))
     return rows
+
+
+def drawn_again(compared: pd.DataFrame, again: Mapping[str, pd.DataFrame]) -> Figure:
+    """Kendall's tau of each proxy in every draw of weights and images, as dots; a panel a column of the table.
+
+    compared: as `compare` gives Table 1; the printed value is a diamond, ours a bar with its interval. again: {column: of
+    `draws.correlations`}; a column without draws has no panel. Raises BadInput where no column has any.
+    """
+    panels = {column: found[found["metric"] == "kendall"] for column, found in again.items() if len(found)}
+    expect(panels, "drawn_again got no draws; nothing to draw")
+    proxies = [p for p in PROXY_LABELS if any(p in set(found["proxy"]) for found in panels.values())]
+    figure = new_figure(1.8 + 2.7 * len(panels), 1.8 + 0.34 * len(proxies))
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for ax, (column, found) in zip(axes, panels.items(), strict=True):
+        part = compared[(compared["column"] == column) & (compared["metric"] == "kendall")].set_index("row")
+        for at, proxy in enumerate(proxies):
+            taus = found.loc[found["proxy"] == proxy, "value"]
+            ax.plot(taus, [at] * len(taus), "o", color=BLUE, markersize=5, alpha=0.6, markeredgewidth=0)
+            if (label := PROXY_LABELS[proxy]) in part.index:
+                cell = part.loc[label]
+                ax.plot([cell["ci_low"], cell["ci_high"]], [at, at], color=GREEN, linewidth=4, alpha=0.3, zorder=1)
+                ax.plot(cell["ours"], at, "|", color=GREEN, markersize=13, markeredgewidth=2)
+                ax.plot(cell["paper"], at, "D", markerfacecolor="none", markeredgecolor="black", markersize=6)
+        ax.axvline(0, color=GREY, linewidth=0.8)
+        ax.set(title=column, xlabel="Kendall's τ (%)")
+    axes[0].set_yticks(range(len(proxies)), [PROXY_LABELS[proxy] for proxy in proxies])
+    axes[0].set_ylim(len(proxies) - 0.5, -0.5)
+    marks = [
+        Line2D([], [], marker="o", color=BLUE, linestyle="", alpha=0.6, label="one draw of weights and images"),
+        Line2D([], [], marker="|", color=GREEN, linestyle="", markersize=13, markeredgewidth=2, label="Table 1 here"),
+        Line2D([], [], marker="D", color="black", linestyle="", markerfacecolor="none", label="printed"),
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=3)
+    return figure
 
 
 def taus_between(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:

@@ -149,6 +149,23 @@ def convergence(results: pd.DataFrame) -> pd.DataFrame:
     return table.assign(runs=results.groupby("row", sort=False).size(), finite=finite)
 
 
+def encodings_say(went: pd.DataFrame) -> str:
+    """One sentence a line of what `convergence` found, beside the scaled values of the same proxies; all numbers computed."""
+    lines = []
+    for scaled in ("ParZC", "ParZC without Synflow"):
+        for what in ("raw values", "log values"):
+            one, base = went.loc[f"{scaled} ({what})"], went.loc[scaled]
+            runs, finite = int(one["runs"]), int(one["finite"])
+            if finite < runs:
+                lines.append(f"{scaled}, {what}: training ends in NaN in {runs - finite} of {runs} runs.")
+                continue
+            lines.append(
+                f"{scaled}, {what}: the loss falls in {one['improved']:.0f} % of {runs} runs; tau {one['kendall']:.1f}, "
+                f"with min-max scaling {base['kendall']:.1f}."
+            )
+    return "\n".join(lines)
+
+
 def rows_of_encodings(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
     """Rows of Table 6 that the paper does not print: tau, rho and how training went, by encoding. results: as `convergence`."""
     rows, went = [], convergence(results)

@@ -1,7 +1,7 @@
 """Table 1's scores drawn again: the same cells with other initial weights and another mini-batch, both by another seed.
 
-    again = correlations("nb201", "cifar100", data)     # a row a proxy, metric and draw
-    interval_over_draws(value, low, high, sources)      # an interval that covers cells and draws
+again = correlations("nb201", "cifar100", data)     # a row a proxy, metric and draw
+interval_over_draws(value, low, high, sources)      # an interval that covers cells and draws
 """
 
 from collections.abc import Sequence
@@ -66,6 +66,16 @@ def command(space: str, dataset: str, seed: int) -> str:
 def complete(space: str, dataset: str) -> dict[int, int]:
     """{seed: cells that are there}."""
     return {seed: StatisticsStore(folder(space, dataset, seed)).complete() for seed in SEEDS}
+
+
+def commands_to_collect() -> dict[str, str]:
+    """{draw: command that collects it, or the rest of it} of those of which fewer than CELLS cells are there."""
+    return {
+        folder(space, dataset, seed).relative_to(paths.STATISTICS).as_posix(): command(space, dataset, seed)
+        for space, dataset in DRAWN
+        for seed, count in complete(space, dataset).items()
+        if count < CELLS
+    }
 
 
 def scores(space: str, dataset: str, count: int = CELLS) -> dict[str, dict[str, pd.DataFrame]]:
@@ -143,7 +153,9 @@ def interval_over_draws(
     """
     tables = [np.asarray(values, dtype=np.float64) for values in sources]
     if not tables or min(map(len, tables)) < 2 or not all(np.isfinite(table).all() for table in tables):
-        raise BadInput(f"got draws {[table.tolist() for table in tables]}; expected at least two finite values a source")
+        raise BadInput(
+            f"got draws {[table.tolist() for table in tables]}; expected at least two finite values a source"
+        )
     drawn = sum(float(scipy.stats.t.ppf(0.975, len(v) - 1) * v.std(ddof=1)) ** 2 for v in tables)
     below, above = (float(np.sqrt(max(half, 0.0) ** 2 + drawn)) for half in (value - low, high - value))
     return max(-100.0, value - below), min(100.0, value + above)

@@ -88,7 +88,7 @@ class RankerRun:
         return tuple(dataclasses.replace(self, split=split) for split in range(first, first + GROUP))
 
     def evaluate(self) -> dict[str, Any]:
-        """`judgement` on the unseen cells, judged_on, loss of the first and the last epoch, CPU-seconds (the group's, shared out)."""
+        """`judgement` on the unseen cells, judged_on, loss in the first and last epoch, CPU-seconds (the group's, shared out)."""
         return self.evaluate_group()[self.split % GROUP]
 
     def evaluate_group(self) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from parzc_core import metrics
 from parzc_core.collecting import labelled
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
+from parzc_core.experiments import stability
 from parzc_core.experiments import table01_zero_cost_proxies as table01
 from parzc_core.runs import draws
 from parzc_core.spaces import space as space_named
@@ -93,14 +94,18 @@ def write(seed: int, archs: list[str], values: np.ndarray, **odd: object) -> Non
     config = draws.config("nb201", "cifar100", seed).plain() | odd
     store.folder.mkdir(parents=True)
     store.open({"config": config}, archs, [0])
-    store.add(0, pack([Record(a, EMPTY, {"snip": float(v)}, i) for i, (a, v) in enumerate(zip(archs, values, strict=True))]))
+    store.add(
+        0, pack([Record(a, EMPTY, {"snip": float(v)}, i) for i, (a, v) in enumerate(zip(archs, values, strict=True))])
+    )
 
 
 def judged_data(archs: list[str]) -> labelled.Data:
     truth = np.random.default_rng(1).normal(size=len(archs))
     values = np.random.default_rng(2).normal(size=(len(archs), 1, 1))
     records = [NodeStatistics(("n",), ("snip",), v, np.ones(1, int), (0,)) for v in values]
-    frame = pd.DataFrame({"params": np.arange(len(archs), dtype=float), "zen": 1.0 * np.arange(len(archs))}, index=archs)
+    frame = pd.DataFrame(
+        {"params": np.arange(len(archs), dtype=float), "zen": 1.0 * np.arange(len(archs))}, index=archs
+    )
     collection = labelled.Collection(archs, records, frame, {})
     return labelled.Data(collection, truth, truth, "test", "judged on a test", np.empty(0), np.empty(0))
 
@@ -128,7 +133,7 @@ def test_correlations_are_those_of_the_same_cells_in_every_draw(folder) -> None:
     assert params.note.startswith("n cells, interval over cells; judged")
     assert (snip.ci_low, snip.ci_high) == draws.interval_over_draws(10.0, 8.0, 12.0, [taus["value"].tolist()])
     assert (snip.n, snip.runs, snip.std) == (CELLS, 5, summary["std"])
-    assert f"5 of {CELLS} cells that differ in initialisation and batch" in snip.note
+    assert f"5 draws of {CELLS} cells that differ in initialisation and batch" in snip.note
     assert (zen.ci_low, zen.ci_high) == (8, 12)
     assert "interval over cells alone, of one draw of weights and images" in zen.note
     only = table01.rows_of_proxies("NB201-CF100", data, correlations, "full")
@@ -147,5 +152,37 @@ def test_a_draw_of_another_kind_is_refused(folder) -> None:
     archs = space_named("nb201").sample(CELLS, 0)
     for seed in draws.SEEDS:
         write(seed, archs, np.arange(CELLS), batch=8)
-    with pytest.raises(BadInput, match="another collection.*parzc collect"):
+    with pytest.raises(BadInput, match=r"another collection.*parzc collect"):
         draws.correlations("nb201", "cifar100", judged_data(archs))
+
+
+def test_the_picture_has_a_dot_a_draw_and_the_rows_their_spread(folder) -> None:
+    archs = space_named("nb201").sample(CELLS, 0)
+    for seed in draws.SEEDS:
+        write(seed, archs, np.random.default_rng(seed).normal(size=CELLS))
+    again = draws.correlations("nb201", "cifar100", judged_data(archs))
+    cell = {"row": "SNIP", "column": "NB201-CF100", "metric": "kendall"}
+    cell |= {"paper": 47.0, "ours": 46.0, "ci_low": 44.0, "ci_high": 48.0}
+    nothing = draws.correlations("nds_darts", "cifar10", judged_data(archs))
+    figure = table01.drawn_again(pd.DataFrame([cell]), {"NB201-CF100": again, "NDS-DARTS": nothing})
+    (ax,) = figure.axes
+    taus = again.loc[again["metric"] == "kendall", "value"]
+    assert sorted(ax.lines[0].get_xdata()) == sorted(taus)
+    assert [line.get_xdata()[0] for line in ax.lines[2:4]] == [46, 47]
+    with pytest.raises(BadInput, match="no draws"):
+        table01.drawn_again(pd.DataFrame([cell]), {"NDS-DARTS": nothing})
+
+    spread, std = stability.rows_of_draws(
+        {"NB201-CF100": draws.over_draws(again)}, {"NB201-CF100": "judged on x"}, "full"
+    )
+    assert (spread.value, std.value) == (pytest.approx(np.ptp(taus)), pytest.approx(taus.std(ddof=1)))
+    assert (spread.row, spread.column, spread.n, spread.runs) == ("SNIP", "NB201-CF100", 5, 5)
+    table = stability.draws_table([spread, std])
+    assert table.loc["SNIP", ("NB201-CF100", "range")] == spread.value
+    assert spread.note == f"over n draws of {CELLS} cells that differ in initialisation and batch; judged on x"
+
+
+def test_what_is_not_complete_comes_with_its_command(folder) -> None:
+    wanted = draws.commands_to_collect()
+    assert len(wanted) == 5 * len(draws.DRAWN)
+    assert wanted["nb201/seeds/cifar100/seed2"] == draws.command("nb201", "cifar100", 2)
