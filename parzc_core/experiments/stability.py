@@ -139,14 +139,13 @@ def rows_of_draws(moved: Mapping[str, pd.DataFrame], notes: Mapping[str, str], p
     """
     rows = []
     for column, table in moved.items():
-        for (proxy, metric), m in table.iterrows():  # type: ignore[misc]
-            if metric != "kendall":
-                continue
+        taus = table.reset_index()
+        for m in taus[taus["metric"] == "kendall"].to_dict("records"):
             note = f"over n draws of {m['cells']} cells that differ in {m['source']}; {notes[column]}"
             about: dict[str, Any] = {"n": int(m["draws"]), "runs": int(m["draws"]), "note": note, "origin": "ours"}
             numbers = {"range of kendall": m["greatest"] - m["least"], "std of kendall": m["std"]}
             for what, number in numbers.items():
-                rows.append(Row("stability", PROXY_LABELS[proxy], column, what, float(number), profile=profile, **about))
+                rows.append(Row("stability", PROXY_LABELS[m["proxy"]], column, what, number, profile=profile, **about))
     return rows
 
 

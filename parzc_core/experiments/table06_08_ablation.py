@@ -151,10 +151,10 @@ def convergence(results: pd.DataFrame) -> pd.DataFrame:
 
 def encodings_say(went: pd.DataFrame) -> str:
     """One sentence a line of what `convergence` found, beside the scaled values of the same proxies; all numbers computed."""
-    lines = []
+    lines, by_row = [], went.to_dict("index")
     for scaled in ("ParZC", "ParZC without Synflow"):
         for what in ("raw values", "log values"):
-            one, base = went.loc[f"{scaled} ({what})"], went.loc[scaled]
+            one, base = by_row[f"{scaled} ({what})"], by_row[scaled]
             runs, finite = int(one["runs"]), int(one["finite"])
             if finite < runs:
                 lines.append(f"{scaled}, {what}: training ends in NaN in {runs - finite} of {runs} runs.")
@@ -168,9 +168,9 @@ def encodings_say(went: pd.DataFrame) -> str:
 
 def rows_of_encodings(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
     """Rows of Table 6 that the paper does not print: tau, rho and how training went, by encoding. results: as `convergence`."""
-    rows, went = [], convergence(results)
+    rows, went = [], convergence(results).to_dict("index")
     for (column, row), group in results.groupby(["column", "row"], sort=False):
-        lost = int(went.loc[row, "runs"] - went.loc[row, "finite"])
+        lost = int(went[row]["runs"] - went[row]["finite"])
         note = f"judged on {len(data) - group['train'].min():,} unseen cells; {data.note}"
         if lost:
             note = f"training ended in NaN in {lost} of {len(group)} runs; {note}"
@@ -179,8 +179,8 @@ def rows_of_encodings(results: pd.DataFrame, data: Data, profile: str) -> list[R
             rows.append(row_of_runs("table06", str(row), str(column), metric, group[metric].tolist(), **about))
         last = [-100 * loss[-1] for loss in group["training_loss"]]
         rows.append(row_of_runs("table06", str(row), str(column), "training DiffKendall", last, **about))
-        share = {"n": len(group), "runs": len(group), **about}
-        rows.append(Row("table06", str(row), str(column), "runs whose loss fell", went.loc[row, "improved"], **share))
+        share, about = float(went[row]["improved"]), {"n": len(group), "runs": len(group), **about}
+        rows.append(Row("table06", str(row), str(column), "runs whose loss fell", share, **about))
     return rows
 
 
