@@ -22,7 +22,7 @@ from parzc_core.storage.statistics import StatisticsStore
 
 SEEDS = (1, 2, 3, 4, 5)  # of initial weights and of the mini-batch; the collection of the whole space has 0
 CELLS = 1000
-LEAST = 100  # cells that every draw must have to be used
+LEAST = 250  # cells that every draw must have to be used: with fewer, most of what differs is the noise of few cells
 # What is drawn again: (space, data set) -> channels; None stands for the benchmark's own.
 DRAWN: dict[tuple[str, str], int | None] = {
     ("nb201", "cifar10"): None,
@@ -149,6 +149,7 @@ def interval_over_draws(
     in squares: half the interval is the root of (half over cells)^2 + sum of (t s)^2, s the standard deviation of a source's
     draws (ddof 1) and t the 97.5 % quantile of Student's t with k - 1 degrees of freedom. Each end has its own half over cells.
     What it covers is the mean over cells and draws: `value` is one draw of it.
+    It errs on the wide side where the draws have fewer cells than the value: s then holds their own noise, too.
     Raises BadInput: no source, a source of fewer than two draws, values that are not finite.
     """
     tables = [np.asarray(values, dtype=np.float64) for values in sources]
