@@ -313,6 +313,7 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--batch", type=_positive, default=16, help="images in the mini-batch (16)")
     collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
     collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
+    collect.add_argument("--sums", action="store_true", default=None, help="keep sums over nodes, not nodes (smaller)")
     collect.add_argument("--share-isomorphic", action="store_true", help="compute isomorphic architectures once")
     collect.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
     collect.add_argument("--shard-size", type=_positive, metavar="N", help="architectures written together (50)")

@@ -5,6 +5,8 @@ paper: each proxy of each architecture is min-max scaled to [0, 1] over its node
 aligned: every node of the space (stage, cell, edge) has its own slot. Values are log magnitudes. Each column is standardised
     with the mean and spread of the training architectures alone, so nothing leaks from the judged ones, and limited to four
     standard deviations. A node that is absent, or whose value is 0, gets a constant below the usual range.
+raw, log: as "paper" without the scaling, to see what it is needed for. raw: the values themselves. log: log10 of their magnitude,
+    0 where it is 0. A raw value that float32 cannot hold is inf; what is trained on it gets NaN.
 """
 
 import warnings
@@ -17,7 +19,7 @@ import numpy as np
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName
 
-SCHEMES = ("paper", "aligned")
+SCHEMES = ("paper", "aligned", "raw", "log")
 PAPER_PROXIES = ("synflow", "snip", "grad_norm")  # three of the four in A.3: 294 inputs are 3 x 98 nodes
 ABSENT, LIMIT = -3.0, 4.0  # in standard deviations
 
@@ -56,9 +58,9 @@ class Encoder:
         encoder = Encoder("aligned", slots=nb201.SLOTS).fit(training_statistics)
         inputs = encoder.transform(all_statistics)      # float32[n, D], D = K x length
 
-    scheme: "paper" or "aligned". proxies: names of the K proxies to use; None takes `PAPER_PROXIES`.
+    scheme: of `SCHEMES`. proxies: names of the K proxies to use; None takes `PAPER_PROXIES`.
     slots: all node names of the space, in order; None takes those seen in `fit`, in execution order of first appearance.
-    max_nodes: length to which "paper" pads each proxy; None takes the number of slots, or the longest architecture.
+    max_nodes: length to which all but "aligned" pad each proxy; None takes the number of slots, or the longest architecture.
     Learned: `slots_`, `length_` (nodes of each proxy in the input), `mean_` and `scale_` (float64[D], "aligned" alone).
     Raises UnknownName (scheme).
     """
@@ -82,7 +84,7 @@ class Encoder:
             raise BadInput("got no statistics to encode; expected at least one architecture")
         self.slots_ = tuple(_nodes_seen(statistics) if self.slots is None else self.slots)
         longest = max(len(s.nodes) for s in statistics) if self.slots is None else len(self.slots_)
-        self.length_ = self.max_nodes if self.max_nodes is not None and self.scheme == "paper" else longest
+        self.length_ = self.max_nodes if self.max_nodes is not None and self.scheme != "aligned" else longest
         if self.scheme == "aligned":
             raw = self._aligned(statistics)
             with warnings.catch_warnings(action="ignore"):  # a slot that no training architecture has
@@ -91,17 +93,21 @@ class Encoder:
         return self
 
     def transform(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
-        """Encode n architectures: float32[n, D]. A value that is not finite becomes 0 ("paper") or absent ("aligned").
+        """Encode n architectures: float32[n, D]. A value that is not finite becomes 0 ("paper", "log") or absent ("aligned"), or
+        stays as it is ("raw").
 
-        Raises BadInput: not fitted, no statistics, more nodes than in `fit` ("paper"), a node without a slot ("aligned"), a
-        proxy that was not collected.
+        Raises BadInput: not fitted, no statistics, more nodes than in `fit` (all but "aligned"), a node without a slot
+        ("aligned"), a proxy that was not collected.
         """
         if not self.slots_:
             raise BadInput("got an encoder that is not fitted; call fit with the training architectures first")
         if not len(statistics):
             raise BadInput("got no statistics to encode; expected at least one architecture")
-        if self.scheme == "paper":
-            return np.nan_to_num(self._paper(statistics), nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+        if self.scheme == "raw":
+            with np.errstate(over="ignore"):
+                return self._padded(statistics).astype(np.float32)
+        if self.scheme != "aligned":
+            return np.nan_to_num(self._padded(statistics), nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         standardised = np.clip((self._aligned(statistics) - self.mean_) / self.scale_, -LIMIT, LIMIT)
         return np.where(np.isnan(standardised), ABSENT, standardised).astype(np.float32)
 
@@ -135,7 +141,8 @@ class Encoder:
     def _names(self) -> Sequence[str]:
         return PAPER_PROXIES if self.proxies is None else self.proxies
 
-    def _paper(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
+    def _padded(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
+        """float64[n, D], the values of each proxy, scaled as the scheme says, with zeros to `length_` at the end."""
         encoded = []
         for one in statistics:
             if len(one.nodes) > self.length_:
@@ -143,14 +150,21 @@ class Encoder:
                     f"got an architecture of {len(one.nodes)} nodes; the encoder was fitted for {self.length_}"
                 )
             z = np.stack([one.of(name) for name in self._names])
-            low, high = z.min(axis=1, keepdims=True), z.max(axis=1, keepdims=True)
-            scaled = np.divide(z - low, high - low, out=np.zeros_like(z), where=high > low)
-            encoded.append(np.pad(scaled, ((0, 0), (0, self.length_ - len(one.nodes)))).ravel())
+            encoded.append(np.pad(_SCALED[self.scheme](z), ((0, 0), (0, self.length_ - len(one.nodes)))).ravel())
         return np.stack(encoded)
 
     def _aligned(self, statistics: Sequence[NodeStatistics]) -> np.ndarray:
         """float64[n, D], `slotted_logs` with the proxies one after the other."""
         return slotted_logs(statistics, self._names, self.slots_).reshape(len(statistics), -1)
+
+
+def _min_max(z: np.ndarray) -> np.ndarray:
+    """Each proxy of one architecture, float64[K, L], scaled to [0, 1] over its nodes (§3.2); 0 where all are equal."""
+    low, high = z.min(axis=1, keepdims=True), z.max(axis=1, keepdims=True)
+    return np.divide(z - low, high - low, out=np.zeros_like(z), where=high > low)
+
+
+_SCALED = {"paper": _min_max, "raw": lambda z: z, "log": lambda z: log_magnitude(z)}
 
 
 def _nodes_seen(statistics: Sequence[NodeStatistics]) -> list[str]:

@@ -226,6 +226,8 @@ def test_collect_passes_every_option(
     assert "7 cells of nb201 (5 computed, 12 CPU-seconds)" in capsys.readouterr().out
     assert main(["collect", "--proxies", "--scores", "--out", str(tmp_path)]) == 0
     assert asked[-1][0] == CollectionConfig(proxies=(), scores=())
+    assert main([*sample.command(CollectionConfig(sums=True)).split()[1:], "--out", str(tmp_path)]) == 0
+    assert asked[-1][0] == CollectionConfig(sums=True)
 
 
 def test_fetch_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

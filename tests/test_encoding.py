@@ -30,6 +30,17 @@ def test_paper_encoding_by_hand():
     assert got.tolist() == [[0, 0.5, 1, 0, 0, 0], [0, 1, 0, 0, 1, 0]]  # 0/0 is 0; padded at the end of each proxy
 
 
+def test_raw_and_log_values_are_in_the_order_of_the_paper_and_not_scaled():
+    values = np.array([[2.0, -4e50, 0.0], [1e-3, 5.0, np.nan]])
+    one = NodeStatistics(("x", "y", "z"), ("snip", "plain"), values, np.ones(3, int), (2, 1, 0))
+    raw, log = (encode([one], scheme, ("snip", "plain"), max_nodes=4)[0] for scheme in ("raw", "log"))
+    assert raw.dtype == log.dtype == np.float32
+    assert raw.tolist() == pytest.approx([2, -np.inf, 0, 0, 1e-3, 5, np.nan, 0], nan_ok=True)  # float32 ends at 3e38
+    assert log.tolist() == pytest.approx([0.30103, 50.60206, 0, 0, -3, 0.69897, 0, 0])
+    with pytest.raises(BadInput, match="3 nodes; the encoder was fitted for 2"):
+        encode([one], "raw", ("snip",), max_nodes=2)
+
+
 def test_aligned_encoding_keeps_slots_and_standardises_on_the_training_cells_alone():
     statistics = [fake(i, nodes) for i, nodes in enumerate([("a", "b"), ("b", "c"), ("a", "c"), ("a", "b", "c")])]
     slots = ("a", "b", "c")

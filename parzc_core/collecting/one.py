@@ -17,7 +17,7 @@ from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_n
 from parzc_core.scores import registry
 from parzc_core.spaces import Isomorphism
 from parzc_core.spaces import space as space_named
-from parzc_core.storage.statistics import Record
+from parzc_core.storage.statistics import Record, round_mantissa
 
 COUNTING_SCORES = ("params", "flops", "nwot", "zen", "eznas")  # see dead operations too, as in the published networks
 
@@ -35,6 +35,7 @@ class CollectionConfig:
     sample: None for a random sample of the space; "labelled" for the first `cells` architectures that have labels.
     variant: of the space's VARIANTS, other networks of the same architectures; None takes the space's own.
     most_parameters: only architectures with at most so many parameters (a random sample of autoformer).
+    sums: True keeps one number an architecture and node-wise proxy, its sum over nodes, among the scores, and no nodes.
     """
 
     space: str = "nb201"
@@ -52,6 +53,7 @@ class CollectionConfig:
     sample: str | None = None
     variant: str | None = None
     most_parameters: float | None = None
+    sums: bool | None = None
 
     def __post_init__(self) -> None:
         space_named(self.space)
@@ -106,7 +108,7 @@ def record(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
     if config.share_isomorphic:
         representative = space_named(config.space).isomorphism(arch).representative
         return records(config, representative, [(0, arch)], batch)[0]
-    return _computed(config, arch, batch)
+    return records(config, arch, [(0, arch)], batch)[0]
 
 
 def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
@@ -129,7 +131,15 @@ def records(
     l2_norm, and for the scores that see them (COUNTING_SCORES).
     """
     known = _computed(config, representative, batch)
-    return [_of_member(config, known, position, arch, batch) for position, arch in members]
+    found = [_of_member(config, known, position, arch, batch) for position, arch in members]
+    return [_summed(one) for one in found] if config.sums else found
+
+
+def _summed(full: Record) -> Record:
+    """The record with sums over nodes in place of nodes, rounded as nodes are in the store."""
+    sums = {proxy: float(round_mantissa(np.array(value))) for proxy, value in full.statistics.sums().items()}
+    none = NodeStatistics((), (), np.empty((0, 0)), np.empty(0, dtype=np.int64), ())
+    return Record(full.arch, none, {**sums, **full.scores}, full.position)
 
 
 def _of_member(config: CollectionConfig, known: Record, position: int, arch: str, batch: MiniBatch) -> Record:

@@ -132,6 +132,31 @@ def rows(taus: pd.DataFrame, cells: int, note: str, profile: str) -> list[Row]:
     ]
 
 
+def rows_of_draws(moved: Mapping[str, pd.DataFrame], notes: Mapping[str, str], profile: str) -> list[Row]:
+    """How far each proxy's tau moves with other weights and images: range and std over draws, points, as rows.
+
+    moved: {column of Table 1: of `draws.over_draws`}. notes: {column: what judges}.
+    """
+    rows = []
+    for column, table in moved.items():
+        taus = table.reset_index()
+        for m in taus[taus["metric"] == "kendall"].to_dict("records"):
+            note = f"over n draws of {m['cells']} cells that differ in {m['source']}; {notes[column]}"
+            about: dict[str, Any] = {"n": int(m["draws"]), "runs": int(m["draws"]), "note": note, "origin": "ours"}
+            numbers = {"range of kendall": m["greatest"] - m["least"], "std of kendall": m["std"]}
+            for what, number in numbers.items():
+                rows.append(Row("stability", PROXY_LABELS[m["proxy"]], column, what, number, profile=profile, **about))
+    return rows
+
+
+def draws_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """`rows_of_draws` as a table: a row a proxy, in the order of Table 1; columns (column, "range" or "std")."""
+    values = [(one.row, one.column, one.metric.split()[0], one.value) for one in rows]
+    found = pd.DataFrame(values, columns=["row", "column", "what", "value"])
+    table = found.pivot(index="row", columns=["column", "what"], values="value")
+    return table.reindex([label for label in PROXY_LABELS.values() if label in table.index])
+
+
 def stability_overview(taus: pd.DataFrame, groups: Mapping[str, list[str]], spread: pd.DataFrame) -> Figure:
     """Left, Kendall's tau of every proxy in every variant; right, how far each node's value moves with the initial weights.
 

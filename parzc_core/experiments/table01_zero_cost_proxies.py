@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from parzc_core import labels, metrics, paper, paths
 from parzc_core.collecting.labelled import Data, load
 from parzc_core.collector import NodeStatistics
+from parzc_core.drawing.style import BLUE, GREEN, GREY, expect, new_figure
 from parzc_core.errors import LabelsMissing, UnknownName
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
+from parzc_core.runs import draws
 from parzc_core.runs.proxies import COLUMNS, EPOCHS, RANKERS, column_of, network_scores, not_finite_note, ranker_rows
 from parzc_core.runs.rankers import RankerRun, run_rankers
 from parzc_core.spaces import NDS
@@ -21,6 +26,7 @@ from parzc_core.storage.statistics import StatisticsStore
 LEAST = 1000  # architectures that a column needs: the paper's protocol
 SHARE = 0.6  # of them, to learn from
 MOST_SPLITS = 5
+COUNTS = ("params", "flops")  # which no draw of weights and images moves
 NAMES = {"paper": "ParZC", "aligned": "ParZC (aligned)"}  # encoding -> row
 
 
@@ -136,24 +142,67 @@ def far_from_print(compared: pd.DataFrame, points: float = 5.0) -> pd.DataFrame:
     return compared.loc[chosen, ["row", "column", "paper", "ours", "ci_low", "ci_high", "delta", "verdict", "reason"]]
 
 
-def rows_of_proxies(column: str, data: Data, correlations: pd.DataFrame, profile: str) -> list[Row]:
-    """The proxies' rows of a column. correlations: of `proxy_correlations`."""
-    return [
-        Row(
-            "table01",
-            PROXY_LABELS[c["proxy"]],
-            column,
-            c["metric"],
-            c["value"],
-            n=c["n"],
-            ci_low=c["ci_low"],
-            ci_high=c["ci_high"],
-            profile=profile,
-            origin="reproduced",
-            note=f"n cells, interval over cells; {data.note}" + not_finite_note(c["not_finite"]),
-        )
-        for c in correlations.to_dict("records")
+def rows_of_proxies(
+    column: str, data: Data, correlations: pd.DataFrame, profile: str, again: pd.DataFrame | None = None
+) -> list[Row]:
+    """The proxies' rows of a column. correlations: of `proxy_correlations`; again: of `draws.correlations`.
+
+    The interval covers initial weights and mini-batch where other draws are there: n counts cells, runs the draws that the
+    interval knows, std is over them. Of other scores that are drawn the note says that it covers cells alone.
+    """
+    moved = None if again is None else draws.over_draws(again)
+    rows = []
+    for c in correlations.to_dict("records"):
+        cell = (c["proxy"], c["metric"])
+        over: dict[str, Any] = {"ci_low": c["ci_low"], "ci_high": c["ci_high"]}
+        covers = "interval over cells" + ("" if c["proxy"] in COUNTS else " alone, of one draw of weights and images")
+        if moved is not None and again is not None and cell in moved.index:
+            m, same = moved.loc[cell], (again["proxy"] == c["proxy"]) & (again["metric"] == c["metric"])
+            sources = [part["value"].tolist() for _, part in again[same].groupby("source", sort=False)]
+            low, high = draws.interval_over_draws(c["value"], c["ci_low"], c["ci_high"], sources)
+            over = {"ci_low": low, "ci_high": high, "std": float(m["std"]), "runs": int(m["draws"])}
+            number = f"{m['draws']} draws of {m['cells']} cells"
+            covers = f"interval over cells and draws, std over {number} that differ in {m['source']}"
+            if (width := draws.DRAWN[COLUMNS[column]]) is not None:
+                covers += f", {width} channels"
+        note = f"n cells, {covers}; {data.note}" + not_finite_note(c["not_finite"])
+        place = ("table01", PROXY_LABELS[c["proxy"]], column, c["metric"], c["value"])
+        rows.append(Row(*place, n=c["n"], profile=profile, origin="reproduced", note=note, **over))
+    return rows
+
+
+def drawn_again(compared: pd.DataFrame, again: Mapping[str, pd.DataFrame]) -> Figure:
+    """Kendall's tau of each proxy in every draw of weights and images, as dots; a panel a column of the table.
+
+    compared: as `compare` gives Table 1; the printed value is a diamond, ours a bar with its interval. again: {column: of
+    `draws.correlations`}; a column without draws has no panel. Raises BadInput where no column has any.
+    """
+    panels = {column: found[found["metric"] == "kendall"] for column, found in again.items() if len(found)}
+    expect(panels, "drawn_again got no draws; nothing to draw")
+    proxies = [p for p in PROXY_LABELS if any(p in set(found["proxy"]) for found in panels.values())]
+    figure = new_figure(1.8 + 2.7 * len(panels), 1.8 + 0.34 * len(proxies))
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for ax, (column, found) in zip(axes, panels.items(), strict=True):
+        part = compared[(compared["column"] == column) & (compared["metric"] == "kendall")].set_index("row")
+        for at, proxy in enumerate(proxies):
+            taus = found.loc[found["proxy"] == proxy, "value"]
+            ax.plot(taus, [at] * len(taus), "o", color=BLUE, markersize=5, alpha=0.6, markeredgewidth=0)
+            if (label := PROXY_LABELS[proxy]) in part.index:
+                cell = part.loc[label]
+                ax.plot([cell["ci_low"], cell["ci_high"]], [at, at], color=GREEN, linewidth=4, alpha=0.3, zorder=1)
+                ax.plot(cell["ours"], at, "|", color=GREEN, markersize=13, markeredgewidth=2)
+                ax.plot(cell["paper"], at, "D", markerfacecolor="none", markeredgecolor="black", markersize=6)
+        ax.axvline(0, color=GREY, linewidth=0.8)
+        ax.set(title=column, xlabel="Kendall's τ (%)")
+    axes[0].set_yticks(range(len(proxies)), [PROXY_LABELS[proxy] for proxy in proxies])
+    axes[0].set_ylim(len(proxies) - 0.5, -0.5)
+    marks = [
+        Line2D([], [], marker="o", color=BLUE, linestyle="", alpha=0.6, label="one draw of weights and images"),
+        Line2D([], [], marker="|", color=GREEN, linestyle="", markersize=13, markeredgewidth=2, label="Table 1 here"),
+        Line2D([], [], marker="D", color="black", linestyle="", markerfacecolor="none", label="printed"),
     ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=3)
+    return figure
 
 
 def flops_beside_params(data: Mapping[str, Data]) -> list[str]:

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from parzc_core.collecting.labelled import Data, load
+from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report import told
 from parzc_core.runs.rankers import RankerRun, run_rankers
@@ -33,6 +35,17 @@ PAIRS = {
     "aligned encoding, MABN": ("Mixer+BN (aligned)", "Mixer+BN"),
     "NP beside the mixer": ("NP+Mixer", "Mixer"),
     "aligned encoding, full model": ("NP+Mixer+BN (aligned)", "NP+Mixer+BN"),
+}
+
+# Is min-max scaling needed to converge (§3.2)? Row -> (encoding, proxies). Synflow alone leaves what float32 can hold.
+WITHOUT_SYNFLOW = tuple(name for name in PAPER_PROXIES if name != "synflow")
+ENCODINGS = {
+    "ParZC": ("paper", PAPER_PROXIES),
+    "ParZC (log values)": ("log", PAPER_PROXIES),
+    "ParZC (raw values)": ("raw", PAPER_PROXIES),
+    "ParZC without Synflow": ("paper", WITHOUT_SYNFLOW),
+    "ParZC without Synflow (log values)": ("log", WITHOUT_SYNFLOW),
+    "ParZC without Synflow (raw values)": ("raw", WITHOUT_SYNFLOW),
 }
 
 Plan = dict[tuple[str, str], list[RankerRun]]  # (column, row of Table 6) -> a run a split
@@ -67,6 +80,15 @@ def planned(profile: str, dataset: str = "cifar10", train: int = TRAIN, more: in
             for split in range(sizes.splits if printed == TRAIN else min(sizes.splits, MOST_SPLITS))
         ]
     return plan
+
+
+def encodings(plan: Plan) -> Plan:
+    """The full model of the printed column under each of ENCODINGS, on the same splits. plan: of `planned`."""
+    full = plan[f"{COLUMN} {TRAIN}", "NP+Mixer+BN"]
+    return {
+        (f"{COLUMN} {TRAIN}", row): [replace(run, encoding=scheme, proxies=proxies) for run in full]
+        for row, (scheme, proxies) in ENCODINGS.items()
+    }
 
 
 def data_of(plan: Plan) -> Data:
@@ -122,6 +144,57 @@ def rows_of_runs(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
 def _trained(group: pd.DataFrame) -> dict[str, int]:
     """Epochs of the runs, as run and as published."""
     return {"epochs": int(group["epochs"].iloc[0]), "published_epochs": EPOCHS}
+
+
+def convergence(results: pd.DataFrame) -> pd.DataFrame:
+    """How training went under each encoding, a row each; results: of `run` on `encodings`.
+
+    Columns: runs; finite, runs whose training loss stayed a number; improved, percent of all runs whose training loss was lower
+    in the last epoch than in the first; first, last: mean training DiffKendall (100 times it, +100 is full concordance) of the
+    runs that are finite in those epochs; kendall, mean over splits on unseen cells.
+    """
+    loss = pd.DataFrame(results["training_loss"].tolist(), columns=["first", "last"], index=results.index, dtype=float)
+    lines = loss.assign(row=results["row"], kendall=results["kendall"])
+    lines["improved"] = 100.0 * (loss["last"] < loss["first"])  # NaN is no improvement
+    lines[["first", "last"]] *= -100
+    table = lines.groupby("row", sort=False)[["improved", "first", "last", "kendall"]].mean()
+    finite = np.isfinite(loss["last"]).groupby(results["row"], sort=False).sum()
+    return table.assign(runs=results.groupby("row", sort=False).size(), finite=finite)
+
+
+def encodings_say(went: pd.DataFrame) -> str:
+    """One sentence a line of what `convergence` found, beside the scaled values of the same proxies; all numbers computed."""
+    lines, by_row = [], went.to_dict("index")
+    for scaled in ("ParZC", "ParZC without Synflow"):
+        for what in ("raw values", "log values"):
+            one, base = by_row[f"{scaled} ({what})"], by_row[scaled]
+            runs, finite = int(one["runs"]), int(one["finite"])
+            if finite < runs:
+                lines.append(f"{scaled}, {what}: training ends in NaN in {runs - finite} of {runs} runs.")
+                continue
+            lines.append(
+                f"{scaled}, {what}: the loss falls in {one['improved']:.0f} % of {runs} runs; tau {one['kendall']:.1f}, "
+                f"with min-max scaling {base['kendall']:.1f}."
+            )
+    return "\n".join(lines)
+
+
+def rows_of_encodings(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
+    """Rows of Table 6 that the paper does not print: tau, rho and how training went, by encoding. results: as `convergence`."""
+    rows, went = [], convergence(results).to_dict("index")
+    for (column, row), group in results.groupby(["column", "row"], sort=False):
+        lost = int(went[row]["runs"] - went[row]["finite"])
+        note = f"judged on {len(data) - group['train'].min():,} unseen cells; {data.note}"
+        if lost:
+            note = f"training ended in NaN in {lost} of {len(group)} runs; {note}"
+        about: dict[str, Any] = {"profile": profile, "origin": "ours", "note": note, **_trained(group)}
+        for metric in ("kendall", "spearman"):
+            rows.append(row_of_runs("table06", str(row), str(column), metric, group[metric].tolist(), **about))
+        last = [-100 * loss[-1] for loss in group["training_loss"]]
+        rows.append(row_of_runs("table06", str(row), str(column), "training DiffKendall", last, **about))
+        share, about = float(went[row]["improved"]), {"n": len(group), "runs": len(group), **about}
+        rows.append(Row("table06", str(row), str(column), "runs whose loss fell", share, **about))
+    return rows
 
 
 def gains(results: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ def judgement(score: np.ndarray, truth: np.ndarray, draw: int = 0, resamples: in
 
     score, truth: float[n]. Keys of the result: the fields of Correlations; top10, top-10 precision; kendall_100, Kendall's tau
     of 100 random architectures (seed `draw`); kendall_interval and spearman_interval, 95 % bootstrap intervals, which are left
-    out for resamples=0. Raises BadInput if the shapes differ.
+    out for resamples=0. Of a ranker whose training ended in NaN all but the counts are NaN. Raises BadInput if the shapes differ.
     """
     intervals = {
         f"{statistic.__name__}_interval": metrics.bootstrap_interval(statistic, score, truth, resamples)
@@ -29,10 +29,11 @@ def judgement(score: np.ndarray, truth: np.ndarray, draw: int = 0, resamples: in
         if resamples
     }
     few = np.random.default_rng(draw).permutation(len(truth))[:100]
+    found, best = metrics.correlations(score, truth), min(10, len(truth))
     return {
-        **asdict(metrics.correlations(score, truth)),
+        **asdict(found),
         **intervals,
-        "top10": metrics.top_k_precision(score, truth, min(10, len(truth))),
+        "top10": metrics.top_k_precision(score, truth, best) if found.n >= best else float("nan"),
         "kendall_100": metrics.kendall(score[few], truth[few]),
     }
 

@@ -88,7 +88,7 @@ class RankerRun:
         return tuple(dataclasses.replace(self, split=split) for split in range(first, first + GROUP))
 
     def evaluate(self) -> dict[str, Any]:
-        """`judgement` on the unseen cells, judged_on, CPU-seconds (the group's, shared out)."""
+        """`judgement` on the unseen cells, judged_on, loss in the first and last epoch, CPU-seconds (the group's, shared out)."""
         return self.evaluate_group()[self.split % GROUP]
 
     def evaluate_group(self) -> list[dict[str, Any]]:
@@ -102,6 +102,7 @@ class RankerRun:
                 **judgement(ranker.predict(inputs[judged]), data.judged[judged], draw),
                 "seconds": seconds,
                 "judged_on": data.judged_on,
+                "training_loss": [ranker.history[0], ranker.history[-1]],
             }
             for draw, (ranker, inputs, _, judged) in enumerate(trained)
         ]

@@ -48,7 +48,7 @@ class Row:
     origin: "reproduced" (a cell that the paper prints, run here against published labels), "recreated" (the same against labels
         made by this project), "quoted" (printed in the paper, not run), "unavailable" (the note says why) or "ours" (the paper
         prints no such cell; in its eleven tables `write_rows` decides that).
-    runs: trainings, searches or collections that the value is made of, whatever n counts.
+    runs: trainings, searches or collections that the value, or its interval, is made of, whatever n counts.
     epochs, published_epochs: of what was trained, as run and as published; 0 where nothing is trained by epochs.
     Raises BadInput or UnknownName (origin, profile) on construction.
     """

@@ -218,7 +218,9 @@ def pack(records: Sequence[Record]) -> bytes:
     values = round_mantissa(np.concatenate([part.values for part in parts], axis=1))
     seen: dict[bytes, int] = {}
     column = [seen.setdefault(values[:, i].tobytes(), len(seen)) for i in range(values.shape[1])]
-    different = np.stack([np.frombuffer(each, dtype=np.float64) for each in seen], axis=1)
+    different = np.empty((len(values), len(seen)))  # without columns where sums alone are kept
+    for i, each in enumerate(seen):
+        different[:, i] = np.frombuffer(each, dtype=np.float64)
     arrays = {
         "archs": np.array([record.arch for record in records]),
         "positions": np.array([record.position for record in records], dtype=np.int64),

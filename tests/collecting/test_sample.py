@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from parzc_core.collecting import sample
@@ -225,3 +227,17 @@ def test_bad_collections_are_refused():
         CollectionConfig(scores=("zon",))
     with pytest.raises(BadInput, match="2 images"):
         CollectionConfig(batch=1)
+
+
+def test_sums_are_those_of_the_nodes_and_no_node_is_kept(tiny, tmp_path):
+    shared = replace(CONFIG, cells=12, share_isomorphic=True)
+    nodes = collect(shared, tmp_path / "nodes", progress=False).read()
+    sums = collect(replace(shared, sums=True), tmp_path / "sums", progress=False).read()
+    assert sums.archs == nodes.archs
+    assert all(one.nodes == () and one.values.size == 0 for one in sums.statistics)
+    assert list(sums.scores) == [*shared.proxies, *shared.scores]
+    for proxy in shared.proxies:  # signed nodes can cancel: what they are rounded to is relative to their magnitudes
+        values = [one.of(proxy) for one in nodes.statistics]
+        off = sums.scores[proxy] - [v.sum() for v in values]
+        assert (off.abs() <= [2e-6 * np.abs(v).sum() for v in values]).all()
+    pd.testing.assert_frame_equal(sums.scores[list(shared.scores)], nodes.scores)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -54,6 +55,7 @@ def test_a_small_collection_has_fewer_training_cells_under_the_same_names() -> N
 
 def test_committed_runs_are_those_of_the_plan() -> None:
     wanted = {json.dumps(run.identity(), sort_keys=True) for runs in FULL.values() for run in runs}
+    wanted |= {json.dumps(run.identity(), sort_keys=True) for runs in table06_08.encodings(FULL).values() for run in runs}
     lines = (paths.RESULTS / "full" / "table06" / "runs.jsonl").read_text().splitlines()
     stored = {
         json.dumps(
@@ -77,6 +79,45 @@ def test_rows_of_table_6_are_means_and_those_of_table_8_single_runs() -> None:
     assert {row for row, _, _ in single} == set(paper.printed("table06")["row"])
     one = single["NP", "Run3", "spearman"]
     assert (one.value, one.ci_low, one.ci_high, one.n) == (67, 66, 68, 900)
+
+
+def test_encodings_are_of_the_full_model_on_the_same_splits() -> None:
+    plan = table06_08.encodings(FULL)
+    full = FULL["NB201-CF10 78", "NP+Mixer+BN"]
+    assert plan["NB201-CF10 78", "ParZC"] == full  # nothing is trained twice
+    for (column, row), runs in plan.items():
+        scheme, proxies = table06_08.ENCODINGS[row]
+        assert column == "NB201-CF10 78"
+        assert runs == [dataclasses.replace(run, encoding=scheme, proxies=proxies) for run in full]
+    assert [scheme for scheme, _ in table06_08.ENCODINGS.values()] == ["paper", "log", "raw"] * 2
+    assert {proxies for _, proxies in table06_08.ENCODINGS.values()} == {("synflow", "snip", "grad_norm"), ("snip", "grad_norm")}
+
+
+def test_a_training_that_ends_in_nan_is_said_and_is_no_convergence() -> None:
+    plan = table06_08.encodings(FULL)
+    found = results(plan).assign(training_loss=lambda frame: [[-0.01, -0.12]] * len(frame))
+    raw, worse = found["row"] == "ParZC (raw values)", (found["row"] == "ParZC (log values)") & (found["split"] < 4)
+    found.loc[raw, ["kendall", "spearman"]] = np.nan
+    found.loc[raw, "training_loss"] = pd.Series([[np.nan, np.nan]] * 10, index=found.index[raw])
+    found.loc[worse, "training_loss"] = pd.Series([[-0.01, 0.02]] * 4, index=found.index[worse])
+    went = table06_08.convergence(found)
+    assert went.loc["ParZC", ["runs", "finite", "improved", "first", "last"]].tolist() == pytest.approx([10, 10, 100, 1, 12])
+    assert went.loc["ParZC (raw values)", ["runs", "finite", "improved"]].tolist() == [10, 0, 0]
+    assert went.loc["ParZC (log values)", "improved"] == 60
+
+    rows = {(row.row, row.metric): row for row in table06_08.rows_of_encodings(found, DATA, "full")}
+    assert len(rows) == 4 * len(table06_08.ENCODINGS)
+    lost = rows["ParZC (raw values)", "kendall"]
+    assert np.isnan(lost.value)
+    assert "training ended in NaN in 10 of 10 runs; judged on 922 unseen cells" in lost.note
+    assert rows["ParZC (raw values)", "runs whose loss fell"].value == 0
+    kept = rows["ParZC", "training DiffKendall"]
+    assert (kept.value, kept.n, kept.runs, kept.origin) == (pytest.approx(12), 10, 10, "ours")
+    assert "NaN" not in kept.note
+
+    said = table06_08.encodings_say(went).splitlines()
+    assert said[0] == "ParZC, raw values: training ends in NaN in 10 of 10 runs."
+    assert said[1].startswith("ParZC, log values: the loss falls in 60 % of 10 runs; tau 69.5, with min-max scaling 69.5")
 
 
 def test_gains_are_paired_over_splits_beside_the_printed_difference() -> None:

@@ -51,6 +51,13 @@ def test_bad_scores_are_refused():
         judging.intervals_of_mean([np.array([1, np.nan])], np.zeros(2))
 
 
+def test_a_ranker_that_diverged_has_counts_alone():
+    found = judging.judgement(np.full(30, np.nan), np.arange(30.0), resamples=5)
+    assert (found["n"], found["not_finite"]) == (0, 30)
+    assert all(np.isnan(found[name]) for name in ("kendall", "spearman", "pearson", "top10", "kendall_100"))
+    assert np.isnan(found["kendall_interval"]).all()
+
+
 def test_a_judgement_has_its_correlations_their_intervals_and_the_best_ten():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=150)
