@@ -12,7 +12,7 @@ from parzc_core.errors import BadInput
 from parzc_core.search.benchmark import Budget, BudgetSpent, Session, Step, TabularBenchmark
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trajectory:
     """One search. steps: its trainings, in order. repeats: requests for what was known. ended: why it ended.
 
@@ -29,6 +29,13 @@ class Trajectory:
     repeats: int
     seconds: dict[str, float]
     ended: str
+
+    def __repr__(self) -> str:
+        best = self.incumbents()[-1]
+        return (
+            f"<{self.method} on {self.space} {self.dataset}, seed {self.seed}: {len(self.steps)} trainings, "
+            f"{self.cost:,.0f} seconds; found {best.arch} with {best.accuracy:.2f} % after {best.epochs} epochs>"
+        )
 
     @property
     def cost(self) -> float:
