@@ -98,7 +98,7 @@ def rows(results: pd.DataFrame, profile: str, judge: Judge) -> list[Row]:
 
     results: of `run_searches`. A search on each data set is judged on that data set. Means over seeds with intervals.
     """
-    made = []
+    made: list[Row] = []
     count = trainings(profile)
     for dataset in DATASETS:
         highest = optimum(dataset)

@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -86,9 +87,14 @@ class SearchMethod(ABC):
     def prepare(self, benchmark: TabularBenchmark) -> None:  # noqa: B027 - most have nothing to prepare
         """Read what lies on disk, before the clock starts."""
 
-    def run(self, benchmark: TabularBenchmark, budget: Budget, seed: int) -> Trajectory:
-        """Search once; the same arguments give the same steps. Raises BadInput where the budget buys no training at all."""
-        session = benchmark.open(budget)
+    def run(
+        self, benchmark: TabularBenchmark, budget: Budget, seed: int, told: Callable[[Step], None] | None = None
+    ) -> Trajectory:
+        """Search once; the same arguments give the same steps. Raises BadInput where the budget buys no training at all.
+
+        told: called with every training as it ends, to show progress.
+        """
+        session = benchmark.open(budget, told)
         self.prepare(benchmark)
         started, ended = time.process_time(), "has nothing more to ask"
         try:

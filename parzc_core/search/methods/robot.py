@@ -6,10 +6,12 @@ architectures that the best weights rank next. The optimiser is a Gaussian proce
 bound, kappa 2.576.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
@@ -93,5 +95,8 @@ class RoBoT(SearchMethod):
         process = GaussianProcessRegressor(
             Matern(nu=2.5), alpha=1e-6, normalize_y=True, n_restarts_optimizer=2, random_state=int(generator.integers(2**31))
         )
-        mean, spread = process.fit(np.stack(tried), np.array(accuracy)).predict(offered, return_std=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # of a length at its bound, which a few points may well ask for
+            process.fit(np.stack(tried), np.array(accuracy))
+        mean, spread = process.predict(offered, return_std=True)
         return offered[int(np.argmax(mean + self.kappa * spread))]
