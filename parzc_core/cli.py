@@ -1,4 +1,4 @@
-"""The command `parzc`: run notebooks, look at what is there, collect statistics, get labels, tune, build the report."""
+"""The command `parzc`: run notebooks, see what is there and which claims hold, collect statistics, get labels, tune, report."""
 
 import argparse
 import csv
@@ -146,10 +146,29 @@ def _data_status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _data_labels(options: argparse.Namespace) -> int:
+    from parzc_core.labels import which
+
+    print(which.page(), end="")
+    return 0
+
+
+def _data_card(options: argparse.Namespace) -> int:
+    from parzc_core.storage import card
+
+    paths.checkout("the committed statistics")
+    print(f"{paths.STATISTICS}: {'card brought up to date' if card.update() else 'card was up to date'}")
+    return 0
+
+
 def _benchmark_collector(options: argparse.Namespace) -> int:
     from parzc_core.collecting import benchmark
 
-    name = "smoke/benchmark/collector.json" if options.quick else "benchmark/collector.json"
+    if options.readme:
+        paths.checkout("the measured benchmark")
+        print(f"{benchmark.README}: {'brought up to date' if benchmark.update_readme() else 'was up to date'}")
+        return 0
+    name = f"smoke/{benchmark.FILE}" if options.quick else benchmark.FILE
     file = options.output or paths.RESULTS / name
     if file.is_dir():
         raise BadInput(f"got --output {file}, which is a folder; expected the name of a file")
@@ -239,6 +258,16 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _claims(options: argparse.Namespace) -> int:
+    from parzc_core.paper.claims import CLAIMS, claim
+    from parzc_core.report import claims
+
+    paths.checkout("the results that claims are decided by")
+    judged = claims.judged_claims([claim(name) for name in options.names] or CLAIMS)
+    print(json.dumps([one.record() for one in judged], indent=2) if options.json else claims.table(judged))
+    return 0
+
+
 def _positive(text: str) -> int:
     try:
         number = int(text)
@@ -310,7 +339,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     collect.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/statistics/SPACE/DATASET)")
 
-    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description="Benchmark labels.")
+    about = "Benchmark labels, and the card of the collected statistics."
+    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description=about)
     actions = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command(
         "fetch", _data_fetch, "Download the labels that are not there yet, each checked against its sha256.", actions
@@ -318,6 +348,8 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
     )
+    command("labels", _data_labels, "Say which label is which: split, epochs, runs, version, and what people ask.", actions)
+    command("card", _data_card, "Renew the card and the metadata of results/statistics from its manifests.", actions)
 
     benchmarks = commands.add_parser("benchmark", help="Measure what things cost.", description="Measure what things cost.")
     kinds = benchmarks.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -332,6 +364,9 @@ def _parser() -> argparse.ArgumentParser:
     collector.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
     collector.add_argument("--repeats", type=_positive, default=1, help="times each is timed; the least counts (1)")
     collector.add_argument("--quick", action="store_true", help="two cells and fewer sizes, to see that it works")
+    collector.add_argument(
+        "--readme", action="store_true", help="only renew the tables in collecting/README.md; measures nothing"
+    )
     collector.add_argument(
         "--output",
         type=Path,
@@ -370,7 +405,11 @@ def _parser() -> argparse.ArgumentParser:
     mixed.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
     mixed.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/mixed_precision/PLAN)")
 
+    told = command("claims", _claims, "List what the paper claims, with verdicts from the committed results.")
+    told.add_argument("names", nargs="*", metavar="CLAIM", help="such as mixer or loss; all without")
+    told.add_argument("--json", action="store_true", help="as JSON, with rule, place, command and CPU-minutes")
+
     report = command("report", _report, "Build report/index.html from the results that are there.")
     with_profile(report)
-    report.add_argument("--readme", action="store_true", help="also renew the README's summary from the same rows")
+    report.add_argument("--readme", action="store_true", help="also renew README.md (claims) and results/README.md")
     return parser

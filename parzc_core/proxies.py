@@ -99,7 +99,10 @@ def grad_norm(node: NodeTensors) -> float:
 
 @node_proxy("hessian")
 def grasp(node: NodeTensors) -> float:
-    """Gradient signal preservation (Wang et al., 2020, [54]): -sum W * (H g), one batch, temperature 1."""
+    """Gradient signal preservation (Wang et al., 2020, [54]): -sum W * (H g), one batch, temperature 1.
+
+    Behind a BatchNorm this is the square of `grad_norm`, up to the BatchNorm's eps; `plain` has the proof.
+    """
     return -float(_dot(node.weight, node.hessian_gradient).sum()) + 0.0  # + 0.0 turns a dead node's -0 into 0
 
 
@@ -111,7 +114,13 @@ def l2_norm(node: NodeTensors) -> float:
 
 @node_proxy("gradient")
 def plain(node: NodeTensors) -> float:
-    """sum dL/dW * W, signed (Mozer & Smolensky, 1988, [37])."""
+    """sum dL/dW * W, signed (Mozer & Smolensky, 1988, [37]).
+
+    Zero for a weight W that a BatchNorm in train mode follows, and there GraSP says nothing but the gradient's norm. Proof: the
+    BatchNorm takes the scale of W away, so L(cW) = L(W) for c > 0. The derivative by c at c = 1 is <W, g> = 0: Plain. That holds
+    for every W; its derivative by W is g + H_WW W = 0, and by another node's weight V it is H_VW W = 0. So in
+    GraSP, -<W, sum_V H_WV g_V> = -sum_V <H_VW W, g_V>, only V = W is left: <g, g>. Exact but for BatchNorm's eps.
+    """
     return float(_dot(node.gradient, node.weight).sum())
 
 

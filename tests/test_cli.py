@@ -34,16 +34,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ([], ["run", "status", "collect", "data", "benchmark", "report"]),
         (["benchmark"], ["collector"]),
-        (["benchmark", "collector"], ["--peer", "--cells", "--seed", "--repeats", "--quick", "--output"]),
+        (["benchmark", "collector"], ["--peer", "--cells", "--seed", "--repeats", "--quick", "--readme", "--output"]),
         (["run"], ["--profile", "--jobs", "--dry-run", "--force", "--check", "smoke|standard|full|paper", "Run the notebooks"]),
         (["status"], ["--profile", "List each table"]),
         (
             ["collect"],
             ["--space", "--dataset", "--images", "--cells", "--seed", "--init-seed", "--batch", "--jobs", "--out"],
         ),
-        (["data"], ["fetch", "status"]),
+        (["data"], ["fetch", "status", "card"]),
         (["data", "fetch"], ["sha256"]),
         (["data", "status"], ["licence"]),
+        (["claims"], ["CLAIM", "--json", "committed results"]),
         (["report"], ["--profile", "--readme", "report/index.html"]),
     ],
 )
@@ -250,6 +251,19 @@ def test_report_renews_the_readme_only_if_asked(
     assert (asked, capsys.readouterr().out) == ([], "report: full.html\n")
     assert main(["report", "--profile", "full", "--readme"]) == 0
     assert asked == ["full"]
+
+
+def test_claims_are_listed_as_text_or_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put("table06", *({"row": row, "column": "NB201-CF10 78", "value": tau} for row, tau in (("Mixer", 50.0), ("MLP", 60.0))))
+    assert main(["claims", "mixer"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("fails  A mixer ranks better than an MLP (§4.4, Table 6) [mixer]\n       Mixer 50.0, MLP 60.0")
+    assert main(["claims", "--json"]) == 0
+    records = {record["id"]: record for record in json.loads(capsys.readouterr().out)}
+    assert (records["mixer"]["verdict"], records["loss"]["verdict"]) == ("fails", "not testable here")
+    assert records["mixer"]["command"] == "parzc run table06_08_ablation --profile full"
+    assert main(["claims", "everything"]) == 2
+    assert "unknown claim 'everything'" in capsys.readouterr().err
 
 
 def test_an_error_of_the_project_has_no_traceback(

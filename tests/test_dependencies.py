@@ -15,6 +15,7 @@ MODULES = {
     "beautifulsoup4": "bs4",
     "ipython": "IPython",
     "pillow": "PIL",
+    "pyyaml": "yaml",
     "scikit-learn": "sklearn",
 }
 # Declared though nothing imports them, and why.

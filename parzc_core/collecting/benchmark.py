@@ -23,7 +23,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from parzc_core import __version__
+from parzc_core import __version__, paths
 from parzc_core.collecting import one
 from parzc_core.collecting import peer as benchmark_peer
 from parzc_core.collecting.peer import PEER_SOURCE, PROXIES, Ours, Peer, cpu_seconds, times_of, whole_cell
@@ -31,11 +31,14 @@ from parzc_core.errors import BadInput
 from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.paths import write_whole
 from parzc_core.spaces import nb201, nb201_cells
+from parzc_core.storage import blocks
 from parzc_core.storage import workers as scheduling
 
 DEAREST = nb201.to_string(["nor_conv_3x3"] * len(nb201.EDGES))
 TASKS = (*PROXIES, "seven", "construction", "in all")
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
+FILE = "benchmark/collector.json"  # below results/
+README = "parzc_core/collecting/README.md"  # in the checkout
 
 
 @dataclass(frozen=True)
@@ -238,6 +241,14 @@ def markdown(results: dict[str, Any]) -> str:
         lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
         blocks.append(f"**{title}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
     return "\n\n".join([*blocks, *_notes(results)]) + "\n"
+
+
+def update_readme() -> bool:
+    """Put the committed results into README; whether that changed it. Raises BadInput: no results, no such block."""
+    if not (paths.RESULTS / FILE).is_file():
+        raise BadInput(f"no {paths.RESULTS / FILE}; measure first: parzc benchmark collector")
+    results = json.loads((paths.RESULTS / FILE).read_text(encoding="utf-8"))
+    return blocks.put(paths.ROOT / README, "benchmark", markdown(results))
 
 
 def _tables(results: dict[str, Any]) -> Iterator[Table]:

@@ -27,6 +27,7 @@ from parzc_core.errors import BadInput
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
+from parzc_core.runs.scale_free import range_outside, scale_free_slots
 from parzc_core.spaces import space as space_named
 from parzc_core.storage.rows import Row
 
@@ -145,6 +146,19 @@ def made_of(vectors: Vectors, points: Vectors, data: Mapping[str, Data]) -> pd.D
             for (figure, proxy), xy in points.items()
         }
     ).T
+
+
+def who_sets_the_scale(data: Mapping[str, Data]) -> list[str]:
+    """A sentence a figure: in how many cells a node that no BatchNorm follows holds an end of Plain's or GraSP's range."""
+    said = []
+    for figure, one in data.items():
+        scale_free = scale_free_slots(SPACES[figure], one.collection.archs[:20])
+        parts = []
+        for proxy in ("plain", "grasp", "grad_norm"):
+            high, low = range_outside(one.statistics, proxy, scale_free)
+            parts.append(f"{PROXY_LABELS[proxy]} in {high:.0f} and {low:.0f} % of the cells")
+        said.append(f"{figure}: a node without BatchNorm holds the greatest and the least value of {', of '.join(parts)}.")
+    return said
 
 
 def places_of(lines: pd.DataFrame, figure: str) -> list[str]:

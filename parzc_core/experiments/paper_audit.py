@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from parzc_core.drawing.style import BLUE, GREY, VERMILION, new_figure
 from parzc_core.errors import BadInput
 from parzc_core.paper import audit_tables, audit_text  # noqa: F401 (a check is known once its module is imported)
-from parzc_core.paper.findings import CHECKS, claims
+from parzc_core.paper.findings import CHECKS, inconsistencies
 
 
 def all_findings() -> pd.DataFrame:
@@ -20,7 +20,7 @@ def all_findings() -> pd.DataFrame:
     can tell), reading. The ids that start with "ok-" are statements of the paper that hold.
     Raises BadInput if a line has no check or a check no line.
     """
-    table = claims()
+    table = inconsistencies()
     if lone := set(table["id"]) ^ set(CHECKS):
         raise BadInput(
             f"ids with a line but no check, or a check but no line: {', '.join(sorted(lone))}; add what lacks"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core import labels, metrics, paths
+from parzc_core import labels, metrics, paper, paths
 from parzc_core.collecting.labelled import Data, load
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import LabelsMissing, UnknownName
@@ -154,6 +154,25 @@ def rows_of_proxies(column: str, data: Data, correlations: pd.DataFrame, profile
         )
         for c in correlations.to_dict("records")
     ]
+
+
+def flops_beside_params(data: Mapping[str, Data]) -> list[str]:
+    """A sentence a column of NAS-Bench-201: Kendall's tau of FLOPs and of Params, on either accuracy, and as printed."""
+    printed = paper.printed("table01").set_index(["row", "column", "metric"])["value"]
+    said = []
+    for column, one in data.items():
+        if COLUMNS[column][0] != "nb201":
+            continue
+        scores = network_scores(one)
+        truths = {one.judged_on: one.judged, one.learned_from: one.learn}
+        parts = [
+            f"{label} "
+            + ", ".join(f"{metrics.kendall(scores[name].to_numpy(), truth):.1f} on {split}" for split, truth in truths.items())
+            + f" (printed {printed[label, column, 'kendall']:.0f})"
+            for name, label in (("flops", "FLOPs"), ("params", "Params"))
+        ]
+        said.append(f"{column}, tau: {'; '.join(parts)}.")
+    return said
 
 
 def taus_between(scores: pd.DataFrame, proxies: Sequence[str]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from parzc_core.labels import nb201_12_epochs
 from parzc_core.labels.nb201 import DATASETS
 from parzc_core.labels.nb201_12_epochs import EPOCHS
 from parzc_core.profiles import profile as profile_named
+from parzc_core.report import told
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import RESNET, Judge
 from parzc_core.search.methods import bohb
@@ -240,6 +241,33 @@ def _quoted(table: str, profile: str, name: str, why: str) -> Iterator[Row]:
                 origin="quoted",
                 note=f"not run: it {why}",
             )
+
+
+def differences(compared: pd.DataFrame) -> list[str]:
+    """What each search finds on the three data sets, best first, by length of training. compared: Table 3 of `compare`."""
+    columns = list(COLUMNS.values())
+    run = compared[compared["ours"].notna() & compared["column"].isin(columns)]
+    run = run[~run["row"].str.contains("each searched") & ~run["row"].isin(["ResNet", "Optimal"])]
+    table = run.pivot(index="row", columns="column", values="ours").reindex(columns=columns).dropna()
+    said = []
+    for words, whole in (("200 epochs", True), ("12 epochs", False)):
+        part = table[[_trained_whole(str(name)) == whole for name in table.index]].sort_values(columns[0], ascending=False)
+        if len(part):
+            found = "; ".join(f"{name} {_slashed(line.tolist())}" for name, line in part.iterrows())
+            said.append(f"**Trainings of {words}**, best first on {columns[0]} ({' / '.join(columns)}): {found}.")
+    printed = told.printed(compared, "ParZC", columns, "test_accuracy")
+    reached = [str(name) for name, line in table.iterrows() if np.all(line.to_numpy() >= np.array(printed) - 0.005)]
+    by = ", ".join(reached) or "no search"
+    return [*said, f"**The printed {_slashed(printed)}** is reached on all three data sets by the average of {by} here."]
+
+
+def _trained_whole(row: str) -> bool:
+    """Whether a row's searches train for 200 epochs: ParZC's own rows, and those of the others that say so."""
+    return "200 epochs" in row or "200,000 s" in row or (row.startswith("ParZC") and "12 epochs" not in row)
+
+
+def _slashed(values: Sequence[float]) -> str:
+    return " / ".join(f"{value:.2f}" for value in values)
 
 
 def accuracies_of(arch: str, judge: Judge) -> dict[str, list[float]]:

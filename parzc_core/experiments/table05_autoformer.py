@@ -37,6 +37,12 @@ Folds = tuple[Truth, str, int]  # ground truth, row, number of folds
 Statistics = Mapping[int, Sequence[NodeStatistics]]  # seed -> those of each architecture
 
 
+def spreads(data: Mapping[Truth, Mapping[int, Data]]) -> pd.DataFrame:
+    """How far the accuracies lie apart that rankers are judged on, percent: a row a ground truth."""
+    judged = pd.DataFrame({truth.column: pd.Series(next(iter(found.values())).judged) for truth, found in data.items()})
+    return judged.describe().T[["count", "min", "25%", "50%", "max", "std"]]
+
+
 def planned(data: Mapping[Truth, Mapping[int, Data]], profile: str, epochs: int = EPOCHS) -> dict[Folds, list[FoldRun]]:
     """The cross-validated rankers of every ground truth, a run a partition: three in "full" and "paper", else one.
 

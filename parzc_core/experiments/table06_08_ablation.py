@@ -14,13 +14,15 @@ import pandas as pd
 
 from parzc_core.collecting.labelled import Data, load
 from parzc_core.profiles import profile as profile_named
+from parzc_core.report import told
 from parzc_core.runs.rankers import RankerRun, run_rankers
-from parzc_core.storage.rows import Row, paired_differences, row_of_runs
+from parzc_core.storage.rows import Row, paired_differences, row_of_runs, rows_of_differences
 
 SPACE, COLUMN, EPOCHS = "nb201", "NB201-CF10", 200  # §4.1
 TRAIN, MORE = 78, 469  # training cells of the printed column and of ours; a small collection has fewer
 COMBINATIONS = ("NP", "Mixer", "MLP", "BN", "NP+Mixer", "NP+BN", "Mixer+BN", "NP+Mixer+BN")
-MABN_MODELS = ("Mixer+BN", "NP+Mixer+BN")  # also run with the aligned encoding, and with MORE training cells
+FULL_MODEL = "NP+Mixer+BN"
+MABN_MODELS = ("Mixer+BN", FULL_MODEL)  # also run with the aligned encoding, and with MORE training cells
 MOST_SPLITS = 5  # with MORE training cells
 # What is said of a pair -> (with it, without it).
 PAIRS = {
@@ -80,15 +82,26 @@ def run(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
 
 
 def rows_of_means(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
-    """Table 6's rows: tau and rho in percent, means over splits with intervals. results: of `run`."""
+    """Table 6's rows: tau and rho in percent, means over splits with intervals, and paired differences. results: of `run`."""
     judged = len(data) - results["train"].min()
     note = f"judged on {judged:,} unseen cells; {data.note}; encoding and sizes in the notebook"
     about: dict[str, Any] = {"profile": profile, "origin": "reproduced", "note": note}
-    return [
+    means = [
         row_of_runs("table06", str(row), str(column), metric, group[metric].tolist(), **_trained(group), **about)
         for (column, row), group in results.groupby(["column", "row"], sort=False)
         for metric in ("kendall", "spearman")
     ]
+    return means + _differences(results, profile)
+
+
+def _differences(results: pd.DataFrame, profile: str) -> list[Row]:
+    """What each of PAIRS differs by, and the full model from every other combination, on the same splits."""
+    printed = results[_printed(results)]
+    taus = printed.pivot(index="split", columns="row", values="kendall")
+    others = ((FULL_MODEL, other) for other in COMBINATIONS if other != FULL_MODEL)
+    pairs = dict.fromkeys([*PAIRS.values(), *others])
+    about: dict[str, Any] = {"profile": profile, "origin": "ours", "note": "mean of the paired differences over splits"}
+    return rows_of_differences("table06", f"{COLUMN} {TRAIN}", taus, pairs, **_trained(printed), **about)
 
 
 def rows_of_runs(results: pd.DataFrame, data: Data, profile: str) -> list[Row]:
@@ -121,6 +134,26 @@ def gains(results: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     printed: Mapping[Any, float] = chosen.set_index("row")["paper"].to_dict()
     difference = [printed.get(one, np.nan) - printed.get(other, np.nan) for one, other in PAIRS.values()]
     return paired_differences(tau, PAIRS).assign(**{"printed difference": difference})
+
+
+def what_rows_show(gained: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+    """What each part adds here and in print, then the rows that differ from print. gained: of `gains`; compared: as there."""
+    said = []
+    for what, line in gained.iterrows():
+        mean, low, high, printed = line[["our mean difference", "ci_low", "ci_high", "printed difference"]].astype(float)
+        verdict = "a gain" if low > 0 else "a loss" if high < 0 else "not told from zero by the splits"
+        beside = f" The paper prints {printed:+.2f}." if np.isfinite(printed) else ""
+        name = str(what)[0].upper() + str(what)[1:]
+        said.append(f"**{name}**: {mean:+.1f} [{low:+.1f}, {high:+.1f}] points of tau, {verdict}.{beside}")
+    chosen = compared[(compared["metric"] == "kendall") & (compared["column"] == f"{COLUMN} {TRAIN}")]
+    for verdict in ("higher", "lower"):
+        cells = [
+            f"{row} {told.interval(chosen, str(row), f'{COLUMN} {TRAIN}')} (printed {printed:.1f})"
+            for row, printed in chosen.loc[chosen["verdict"] == verdict].set_index("row")["paper"].items()
+        ]
+        if cells:
+            said.append(f"**{verdict.capitalize()} than print:** {', '.join(cells)}.")
+    return said
 
 
 def _printed(results: pd.DataFrame) -> pd.Series:

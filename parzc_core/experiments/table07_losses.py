@@ -18,7 +18,7 @@ from parzc_core.drawing.style import BLUE, GREY, ORANGE, VERMILION, expect, new_
 from parzc_core.labels.nb101_failed import failed_runs
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.rankers import RankerRun, run_rankers
-from parzc_core.storage.rows import Row, paired_differences, row_of_runs
+from parzc_core.storage.rows import Row, paired_differences, row_of_runs, rows_of_differences
 
 TABLE, EPOCHS = "table07", 150  # §4.1, NAS-Bench-101
 TRAIN, WIDTH = 178, 32  # training cells as printed; channels of the networks whose statistics are read
@@ -71,7 +71,7 @@ def by_row(results: Mapping[tuple[str, str], pd.DataFrame], kind: str) -> pd.Dat
 
 
 def rows(plan: Plan, results: Mapping[tuple[str, str], pd.DataFrame], profile: str) -> list[Row]:
-    """The rows of Table 7: tau and rho in percent, means over splits with intervals."""
+    """The rows of Table 7: tau and rho in percent, means over splits with intervals; what DiffKendall has over other losses."""
     made = []
     for (kind, row), found in results.items():
         one = plan[kind, row][0]
@@ -81,6 +81,14 @@ def rows(plan: Plan, results: Mapping[tuple[str, str], pd.DataFrame], profile: s
         note = f"{judged}; {one.width} channels; {data.note}"
         for metric in ("kendall", "spearman"):
             made.append(row_of_runs(TABLE, row, COLUMNS[kind], metric, found[metric].tolist(), note=note, **about))
+    for kind in ("loss", "trained"):
+        taus = by_row(results, kind)
+        if "DiffKendall" in taus:
+            one = plan[kind, "DiffKendall"][0]
+            about = {"profile": profile, "origin": "ours", "epochs": one.epochs, "published_epochs": EPOCHS}
+            about["note"] = "mean of the paired differences over splits"
+            pairs = [("DiffKendall", str(other)) for other in taus if other != "DiffKendall"]
+            made += rows_of_differences(TABLE, COLUMNS[kind], taus, pairs, **about)
     return made
 
 
@@ -103,6 +111,35 @@ def by_labels(results: Mapping[tuple[str, str], pd.DataFrame], printed: pd.Serie
     taus, again = by_row(results, "loss"), by_row(results, "trained")
     means = {"printed": printed, "published labels": taus.mean(), "without failed runs": again.mean()}
     return pd.DataFrame(means).loc[again.columns]
+
+
+def what_rows_show(means: pd.DataFrame, taus: Mapping[str, pd.DataFrame], batched: pd.DataFrame) -> list[str]:
+    """Which loss is best on either kind of labels, whether DiffKendall wins, and what a large batch costs, as sentences.
+
+    means: of `by_labels`. taus: {kind of labels: of `by_row`}. batched: of `batches`.
+    """
+    said = []
+    for labels in means:
+        order = means[labels].dropna().sort_values(ascending=False)
+        if len(order):
+            said.append(
+                f"**{str(labels).capitalize()}**, best first: {', '.join(f'{row} {tau:.1f}' for row, tau in order.items())}; "
+                f"they lie within {order.max() - order.min():.1f} points."
+            )
+    for labels, found in taus.items():
+        table = differences(found) if len(found.columns) > 1 else pd.DataFrame()
+        parts = [
+            f"{name} {line['our mean difference']:+.1f} [{line['ci_low']:+.1f}, {line['ci_high']:+.1f}]"
+            for name, line in table.iterrows()
+        ]
+        if parts:
+            won, lost = int((table["ci_low"] > 0).sum()), int((table["ci_high"] < 0).sum())
+            said.append(
+                f"**DiffKendall on {labels}** is above {won} of {len(table)} losses and below {lost}, as far as the splits tell: "
+                f"{'; '.join(parts)}."
+            )
+    costs = [f"{name} {line['our mean difference']:+.1f}" for name, line in batched.iterrows()]
+    return said + ([f"**The batch**, points of tau: {'; '.join(costs)}."] if costs else [])
 
 
 def slopes(taus: pd.DataFrame) -> Figure:

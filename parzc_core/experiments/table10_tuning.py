@@ -223,7 +223,7 @@ def judge(found: Sequence[Found], splits: int, store: Path, jobs: int = 1) -> pd
 def rows(found: Sequence[Found], judged: pd.DataFrame, profile: str, column: str) -> list[Row]:
     """Table 10's rows: the best value of each setting, and what the best settings are worth on the splits of `judge`.
 
-    column: the benchmark and number of training cells. A learning rate is given in 1e-4.
+    column: the benchmark and number of training cells. Settings have the unit in which the paper prints their range.
     """
     base = found[0].study.base
     about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
@@ -243,16 +243,11 @@ def rows(found: Sequence[Found], judged: pd.DataFrame, profile: str, column: str
 def _settings(item: Found, about: dict[str, Any]) -> Iterator[Row]:
     space, best = space_of(item.study), item.best
     for setting in space.settings:
-        rate = setting.sets == "learning_rate"
         note = f"of {len(item.trials)} trials, {len(item.complete)} trained to their end; searched in {setting.range}"
         if setting.range != setting.printed:
             note += f", printed as {setting.printed}"
-        value = best[setting.name] / 1e-4 if rate else best[setting.name]
-        unit = "1e-4" if rate else ""
         column = f"{LABELS[space.name]}: best of ours"
-        yield Row(
-            "table10", setting.name, column, "value", float(value), unit=unit, note=note + rate * ", in 1e-4", **about
-        )
+        yield Row("table10", setting.name, column, "value", float(best[setting.name]), unit="", note=note, **about)
 
 
 def tuning_history(panels: Mapping[str, Found]) -> Figure:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,6 +23,7 @@ from parzc_core.quantization import mq_bench
 from parzc_core.quantization.ground_truth import PLANS, Recreated
 from parzc_core.quantization.proxies import REGISTRY
 from parzc_core.quantization.rankers import bits_alone, features, linear, parzc
+from parzc_core.report import told
 from parzc_core.runs.protocol import run_all
 from parzc_core.storage.rows import Row, row_of_runs
 from parzc_core.storage.run_store import RunStore
@@ -34,13 +36,15 @@ _READS = {
     "HAWQ-V2": "traces",
     "HAWQ-V2 (times bits)": "traces",
     "OMPQ": "orthogonalities",
+    "EMQ": "emq",
     "SNIP": "statistics",
     "Synflow": "statistics",
 }
-NO_EMQ = (
-    "its authors' code gives the formula as numbers of operators in a list that is not published with it; a guess would "
-    "bear its name"
-)
+# What a note says of a method beside how it is judged.
+SAID = {
+    "EMQ": "the formula as read here, from operator lists that its first author published later; its own code gives numbers of "
+    "operators only"
+}
 LINEAR = "Linear (bits alone)"
 MEGABIT = 1e6
 TOPS = (20, 50, 100)  # percent
@@ -105,6 +109,7 @@ def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, floa
     for name, values in scores.items():
         learns = name in ("ParZC", LINEAR)
         note = "10-fold, judged on configurations it has not seen" if learns else "mini-batches of training images"
+        note = "; ".join(filter(None, (note, SAID.get(name))))
         for by in ("score", "accuracy"):
             for top in TOPS[:2] if by == "accuracy" else TOPS:
                 column = f"{label} rho@{top}%" + (" by accuracy" if by == "accuracy" else "")
@@ -114,9 +119,25 @@ def rows(label: str, made: Recreated, scores: Scores, seconds: Mapping[str, floa
                 found.append(row_of_runs(TABLE, name, column, "spearman", runs, note=said, **origin))
         said = f"CPU-seconds of all {n} configurations" + (", training included" if learns else "")
         found.append(Row(TABLE, name, f"{label} time", "seconds", seconds[name], unit="s", note=said, **origin))
-    missing: dict[str, Any] = {"profile": profile, "origin": "unavailable", "note": NO_EMQ}
-    found += [Row(TABLE, "EMQ", f"{label} rho@{top}%", "spearman", None, **missing) for top in TOPS]
     return found
+
+
+def differences(compared: pd.DataFrame, labels: Sequence[str]) -> list[str]:
+    """How the methods order the configurations, a sentence a set and order. compared: as `compare` gives Table 11."""
+    said = []
+    for label in labels:
+        for column, words in ((f"{label} rho@100%", "all"), (f"{label} rho@20% by accuracy", "the best fifth by accuracy")):
+            part = compared[(compared["column"] == column) & (compared["metric"] == "spearman") & compared["ours"].notna()]
+            if part.empty:
+                continue
+            order = part.set_index("row")["ours"].sort_values(ascending=False)
+            methods = ", ".join(f"{row} {rho:.1f}" for row, rho in order.items())
+            said.append(f"**{label}, {words}**, rho in %: {methods}.")
+        learned = {row: told.interval(compared, row, f"{label} rho@100%", "spearman") for row in ("ParZC", LINEAR)}
+        if "–" not in learned.values():
+            both = f"ParZC has {learned['ParZC']}, a regression on the bits alone {learned[LINEAR]}"
+            said.append(f"**{label}, what statistics add:** {both}.")
+    return said
 
 
 def published_rows(profile: str) -> list[Row]:

@@ -234,7 +234,7 @@ FILES: tuple[LabelFile, ...] = (
     _own(
         MQ_BENCH_101,
         None,
-        "an asset of the release v1.0 of github.com/lliai/EMQ-series (its name may differ: rename it to this one)",
+        "from EMQ's authors: github.com/lliai/EMQ-series carries the tag v0.1 only, and no accuracies in its history",
         "Apache-2.0",
         "MQ-Bench-101: 425 bit configurations of ResNet-18 with their ImageNet accuracy after quantization",
         ("table11",),

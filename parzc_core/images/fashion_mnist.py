@@ -16,6 +16,7 @@ from parzc_core.errors import BadInput
 from parzc_core.files import registry
 
 SIDE = 32
+SHAPE = (1, SIDE, SIDE)  # of an image, whatever the data set
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
 FILES = tuple(file.name.split("/")[1] for file in registry.FASHION_FILES)
 

@@ -8,7 +8,7 @@ hand. Of NAS-Bench-201, validation accuracy is there on any machine, and test ac
 NAS-Bench-101 there is test accuracy to fetch, and validation accuracy only in a file that the user brings.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, overload
@@ -199,6 +199,14 @@ _SPACES: dict[str, _Space] = {
         for name in vit.DATASETS
     },
 }
+
+
+def offered() -> Iterator[tuple[str, str, str, str]]:
+    """(space, data set, split, source) of every accuracy that a loader can be asked for; some are of no use, see `accuracy`."""
+    for name, space in _SPACES.items():
+        for split, sources in space.sources.items():
+            for dataset in space.datasets:
+                yield from ((name, dataset, split, source) for source in sources)
 
 
 def _space(name: str) -> _Space:

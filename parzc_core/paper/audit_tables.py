@@ -213,6 +213,13 @@ def _() -> Outcome:
     return Outcome(f"{text}{nb201:g} is Table 2's {', '.join(same)}", nb201 < two201 and nb101 < two101)
 
 
+@finding("T1-S156")
+def _() -> Outcome:
+    one = value("table01", "ParZC", "NB201-CF10", "kendall")
+    same = [column for column, x in along("table02", "ParZC", "kendall").items() if x == one]
+    return Outcome(f"Table 1 has {one:g}; Table 2 has it for {', '.join(same) or 'no column'}", same == ["NB201 S'_156"])
+
+
 @finding("T9-random-valid")
 def _() -> Outcome:
     random, bohb = (along("table09", row, "accuracy") for row in ("Random Sample", "BOHB"))

@@ -183,6 +183,12 @@ def _() -> Outcome:
     return Outcome(text, abs(every[nearest] - 78.24) > 0.05)
 
 
+@finding("Fig4-S424")
+def _() -> Outcome:
+    same = [column for column, x in along("table02", "ParZC", "kendall").items() if x == round(78.24, 1)]
+    return Outcome(f"78.24 rounds to {round(78.24, 1):g}, which Table 2 has for {', '.join(same)}", same == ["NB101 S_424 (all)"])
+
+
 @finding("T2-best")
 def _() -> Outcome:
     ours, theirs = (along("table02", row, "kendall") for row in ("ParZC", "PINAT"))

@@ -1,4 +1,4 @@
-"""A finding: one line of inconsistencies.md, and the function that computes what it claims."""
+"""A finding: one line of inconsistencies.md, and the function that computes what it says."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -31,7 +31,7 @@ def finding(name: str) -> Callable[[Callable[[], Outcome]], Callable[[], Outcome
     return register
 
 
-def claims() -> pd.DataFrame:
+def inconsistencies() -> pd.DataFrame:
     """The lines of inconsistencies.md: id, where, what, reading. Raises BadInput if an id is there twice."""
     lines = [line for line in INCONSISTENCIES.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]

@@ -38,7 +38,7 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
 
     The report has no doit dependency on the notebooks: it must be built, and say so, when one of them failed.
     """
-    manifests = sorted(paths.STATISTICS.rglob("*.json"))
+    manifests = sorted(paths.STATISTICS.rglob("manifest.json"))
     condition = {"profile": profile, "labels": _labels()}
     made: list[dict[str, Any]] = [
         {

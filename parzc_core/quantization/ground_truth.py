@@ -214,7 +214,7 @@ def _sensitivities(plan: Plan, network: nn.Module, folder: Path, images: Any) ->
             chosen = torch.from_numpy(np.random.default_rng(seed).choice(len(x), plan.batch, replace=False))
             made = Sensitivities(network, x[chosen], y[chosen], seed, plan.iterations, plan.draws)
             plain = store.put(key, made.plain())
-        found.append(Sensitivities.restored(network, plain, plan.evaluation.clipping))
+        found.append(Sensitivities.restored(network, plain, plan.evaluation.clipping, data_.SHAPE))
     return found
 
 

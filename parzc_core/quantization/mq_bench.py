@@ -1,7 +1,7 @@
 """The published file of MQ-Bench-101, where a user has it: 425 bit configurations of ResNet-18 and their ImageNet accuracy.
 
-No pinned address is known for it (it is an asset of a release of EMQ's authors), so it is looked for in PARZC_DATA. The other
-proxies of Table 11 would need the ImageNet network and images; the size of the weights needs neither.
+No address is known for it (the repository of EMQ's authors has the tag v0.1 only, without accuracies), so it is looked for in
+PARZC_DATA. The other proxies of Table 11 would need the ImageNet network and images; the size of the weights needs neither.
 """
 
 from pathlib import Path

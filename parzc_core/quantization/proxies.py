@@ -1,7 +1,5 @@
-"""Training-free proxies of a bit configuration: BParams, HAWQ, HAWQ-V2, OMPQ, QE, SNIP, Synflow. Higher means better.
+"""Training-free proxies of a bit configuration: BParams, HAWQ, HAWQ-V2, OMPQ, QE, EMQ, SNIP, Synflow. Higher means better.
 
-EMQ's evolved formula is not here: its authors' code gives it as numbers of operators (`[[1, 11], [6, 14], 2]` on gradients and
-weights) of a list that is not published with it, and a guess would bear its name.
 What is the same for every configuration of a network is computed once, in `Sensitivities`; a score is then a short sum.
 The sums over layers take the bits of the weights, unless a docstring says otherwise.
 """
@@ -106,6 +104,18 @@ def qe(network: Sensitivities, bits: BitConfiguration, weight: float = 4.0, acti
             grid_deviation(activation, a) * grid_deviation(weight, w) / activation
         )
     return total
+
+
+@_named("EMQ")
+def emq(network: Sensitivities, bits: BitConfiguration) -> float:
+    """sum_l b_l s_l, s_l of `Sensitivities.emq_layers` (EMQ, Dong et al., ICCV 2023), as its formula was read here.
+
+    Its authors' code gives the formula as numbers of operators: [[1, 11], [6, 14], 2] on Synflow's gradients ("virtual_grad") and
+    weights, without the list that they count in. By operator lists that its first author published later they are: abslog and
+    softmax of the gradients, ReLU and square root of the weights, and their product. The softmax over all of a layer's entries,
+    their sum and the product with the bits are the reading chosen here.
+    """
+    return _times_bits(network.emq_layers, bits)
 
 
 @_named("SNIP")

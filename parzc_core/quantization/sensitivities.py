@@ -13,7 +13,7 @@ from torch import nn
 
 from parzc_core.collector import NodeStatistics, collect_statistics
 from parzc_core.errors import BadInput
-from parzc_core.passes import nodes_of
+from parzc_core.passes import Passes, nodes_of
 from parzc_core.quantization.hessian import Curvature, average_traces, top_eigenvalues
 from parzc_core.quantization.quantizer import quantize_weight
 
@@ -40,6 +40,7 @@ class Sensitivities:
         self.iterations, self.draws, self.clipping = iterations, draws, clipping
         self.nodes = nodes_of(network)
         self.seconds: dict[str, float] = {}  # CPU-seconds of what has been made
+        self.shape: tuple[int, ...] | None = None  # of an image, where there is none
         self._errors: dict[tuple[str, int], float] = {}
 
     @functools.cached_property
@@ -70,6 +71,22 @@ class Sensitivities:
         """float64[L, L] of `orthogonality`, in module order."""
         with self._timed("orthogonalities"):
             return orthogonality(self.network, self.images)
+
+    @functools.cached_property
+    def emq_layers(self) -> dict[str, float]:
+        """EMQ's formula of each layer: sum_i softmax(log |v|)_i sqrt(max(W_i, 0)), the mean of sqrt(max(W, 0)) weighted by |v|.
+
+        v: the layer's gradients in Synflow's pass, of which only the shape of the images is read. 0 for a layer without any.
+        """
+        with self._timed("emq"):
+            batch = torch.zeros(2, *(self.images.shape[1:] if self.shape is None else self.shape))
+            flow = Passes(self.network, batch, torch.zeros(2, dtype=torch.int64)).flow
+            found = {}
+            for name, node in self.nodes.items():
+                v, weight = flow.gradients[name], node.weight.detach().double()
+                whole = 0.0 if v is None else float(v.abs().sum())
+                found[name] = float((v.abs() * weight.clamp(min=0).sqrt()).sum()) / whole if v is not None and whole else 0.0
+        return found
 
     def of_statistic(self, proxy: str) -> dict[str, float]:
         """{layer: node-wise statistic}."""
@@ -103,14 +120,20 @@ class Sensitivities:
         }
 
     @classmethod
-    def restored(cls, network: nn.Module, plain: Mapping[str, Any], clipping: str = "max") -> "Sensitivities":
-        """What `plain` gave, with the network it was made of; no images are needed. Raises BadInput for other layers."""
+    def restored(
+        cls, network: nn.Module, plain: Mapping[str, Any], clipping: str = "max", shape: tuple[int, ...] | None = None
+    ) -> "Sensitivities":
+        """What `plain` gave, with the network it was made of; no images are needed, only the shape of one for `emq_layers`.
+
+        Raises BadInput for other layers.
+        """
         found = cls(network, torch.zeros(0), torch.zeros(0, dtype=torch.int64), clipping=clipping)
         if set(plain["nodes"]) != set(found.nodes) or set(plain["eigenvalues"]) != set(found.nodes):
             raise BadInput(
                 f"got sensitivities of the layers {', '.join(plain['nodes'])}; "
                 f"expected those of the network: {', '.join(found.nodes)}"
             )
+        found.shape = shape
         numel = np.array([found.nodes[name].weight.numel() for name in plain["nodes"]], dtype=np.int64)
         values = np.array(list(plain["statistics"].values()), dtype=np.float64)
         order = tuple(plain["execution_order"])

@@ -1,1 +1,1 @@
-"""The paper beside us: comparison, tables, the report's page and the README's summary."""
+"""The paper beside us: comparison, tables, the report's page and what READMEs say of the results."""

@@ -17,6 +17,7 @@ Key = tuple[str, str, str]  # row, column, metric
 METRICS = {
     "spearman": "Spearman",
     "kendall": "Kendall",
+    "kendall_difference": "Kendall, paired difference",
     "pearson": "Pearson",
     "accuracy": "accuracy",
     "test_accuracy": "test accuracy",
@@ -26,6 +27,7 @@ METRICS = {
     "params": "parameters",
     "text": "",
 }
+SETTING = "value"  # metric of a hyper-parameter (Table 10)
 SPREADS = {"std": "std", "variance": "variance", "": "not named"}
 _ATTRIBUTE = re.compile(r"(method|applicable space): (.*)")
 
@@ -181,6 +183,11 @@ def _number(value: float, decimals: int, signed: bool = False) -> str:
     return f"{round(value, decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"  # + 0.0: no minus sign on a zero
 
 
+def _setting(value: float) -> str:
+    """A hyper-parameter, which may be a width of 448 or a learning rate of 0.00285: three digits, no zeros behind them."""
+    return "" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
     ours = max(decimals, 1)
     printed = _number(line["paper"], decimals) or (str(line["note"]) if line["metric"] == "text" else "–")
@@ -189,7 +196,8 @@ def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
     interval = f"[{_number(line['ci_low'], ours)}, {_number(line['ci_high'], ours)}]"
     # A run that gave no number is told from one that could not be made.
     lost = line["verdict"] == "unavailable" and line["origin"] != "unavailable"
-    value = "no value" if lost else _number(line["ours"], ours)
+    shown = _setting(line["ours"]) if line["metric"] == SETTING else _number(line["ours"], ours)
+    value = "no value" if lost else shown
     return Cell(
         paper=printed,
         spread=f"±{spread} ({kind})" if spread else "",

@@ -1,8 +1,8 @@
-"""report/index.html: every table and figure of the paper beside ours, in one page that needs no network.
+"""report/index.html: the paper's claims, and every table and figure beside ours, in one page that needs no network.
 
 `build(profile)` gathers and fills template.html. Results the profile does not have are taken from the committed
-profile "full", and the page says so; what was never run is quoted from the paper. `readme.update_readme` makes the
-README's table from the same rows.
+profile "full", and the page says so; what was never run is quoted from the paper. `readme.update_readme` makes what
+READMEs say from the same rows.
 """
 
 import base64
@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from parzc_core import __version__, artifact, paper, paths
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report import agreement, comparison, verdicts
+from parzc_core.report import agreement, claims, comparison, verdicts
 from parzc_core.report.layout import TableView, view
 from parzc_core.report.tables import table_title, write_tables
 from parzc_core.report.verdicts import NOT_JUDGED
@@ -98,6 +98,7 @@ def build(profile: str) -> Path:
     notebooks = _notebooks(profile)
     beside = agreement.agreement(profile)
     tables, figures = _tables(profile, notebooks), _figures(profile, notebooks)
+    judged = claims.judged_claims()
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -106,6 +107,11 @@ def build(profile: str) -> Path:
     page = environment.get_template("template.html").render(
         profile=profile,
         version=__version__,
+        claims=judged,
+        claims_summary=claims.summary(judged),
+        claim_counts=claims.counts(judged),
+        titles={table.name: table.title for table in tables} | {figure.name: figure.name for figure in figures},
+        sources=_sources(notebooks),
         tables=tables,
         figures=figures,
         notebooks=notebooks,
@@ -148,6 +154,12 @@ def _notebooks(profile: str) -> list[Notebook]:
         error = str(status.get("error") or "")
         found.append(Notebook(item.name, item.title, item.makes, state, status.get("minutes"), error, link))
     return found
+
+
+def _sources(notebooks: Iterable[Notebook]) -> dict[str, str]:
+    """{notebook: its executed page, or else the notebook itself}, relative to the report."""
+    folder = Path(os.path.relpath(paths.NOTEBOOKS, paths.REPORT)).as_posix()
+    return {notebook.name: notebook.page or f"{folder}/{notebook.name}.ipynb" for notebook in notebooks}
 
 
 def _maker(notebooks: Iterable[Notebook], made: str) -> Notebook | None:

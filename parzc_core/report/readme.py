@@ -1,20 +1,20 @@
-"""The README's summary: the key cells of each table beside the paper's, from the committed rows."""
+"""What READMEs say of the results, from the committed rows: the claims that matter most, and the key cells of each table."""
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
 from parzc_core import paths
-from parzc_core.errors import BadInput
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report import comparison
+from parzc_core.report import claims, comparison
 from parzc_core.report.layout import METRICS, view
 from parzc_core.report.tables import table_title
 from parzc_core.report.verdicts import NOT_JUDGED
-from parzc_core.storage import rows
+from parzc_core.storage import blocks, rows
 
-BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
+FILES = {"claims": "README.md", "summary": "results/README.md"}  # block -> the file that has it, in the checkout
 # The cells that stand for a table: its row, and the (column, metric) pairs shown.
 KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "table01": (
@@ -77,7 +77,7 @@ def readme_summary(profile: str = "full") -> str:
     counted = _counts(summary.drop(columns=["caption", "run", "minutes"]).sum())
     lines.append(f"| All tables | {_why(comparison.reasons(profile, paths.RESULTS))} | | {counted} | |")
     folder = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
-    shown_folder = "figures" if profile == "full" else f"results/{profile}/figures"
+    shown_folder = "../figures" if profile == "full" else f"{profile}/figures"  # seen from results/
     for name, title, what in FIGURES:
         drawn = (folder / f"{name}.png").is_file()
         link = f"[{name}.png]({shown_folder}/{name}.png)" if drawn else "not drawn yet"
@@ -85,24 +85,18 @@ def readme_summary(profile: str = "full") -> str:
     return "\n".join(lines) + "\n"
 
 
-def update_readme(profile: str = "full") -> bool:
-    """Put the summary between the two markers of README.md; whether that changed the file.
+def readme_claims() -> str:
+    """The claims that matter most as a Markdown list, below how many hold; from the committed rows, whatever was run."""
+    return f"{claims.summary(claims.judged_claims())}:\n\n{claims.key_claims(notebooks='notebooks/')}\n"
 
-    Raises BadInput if the README lacks the markers or has them out of order.
+
+def update_readme(profile: str = "full") -> bool:
+    """Put the claims into README.md and the summary into results/README.md; whether that changed a file.
+
+    Raises BadInput where one of them lacks the lines around its block.
     """
-    file = paths.ROOT / "README.md"
-    text = file.read_text() if file.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BadInput(
-            f"README.md should hold the lines {BEGIN} and {END}, in this order; add them where the table goes"
-        )
-    new = f"{before}{BEGIN}\n\n{readme_summary(profile)}\n{END}{after}"
-    if new == text:
-        return False
-    paths.write_whole(file, new)
-    return True
+    texts = {"claims": readme_claims(), "summary": readme_summary(profile)}
+    return any([blocks.put(_file(name), name, text) for name, text in texts.items()])
 
 
 def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
@@ -141,8 +135,10 @@ def _why(reasons: pd.Series) -> str:
     return f"Not judged: {told}" if told else "every table of the paper"
 
 
-def readme_block() -> str | None:
-    """What README.md has between its markers; None without them."""
-    file = paths.ROOT / "README.md"
-    text = file.read_text() if file.is_file() else ""
-    return text.partition(BEGIN)[2].partition(END)[0].strip() if BEGIN in text and END in text else None
+def _file(name: str) -> Path:
+    return paths.ROOT / FILES[name]
+
+
+def readme_block(name: str = "summary") -> str | None:
+    """What stands in a block ("claims" or "summary") of its file; None without the block."""
+    return blocks.get(_file(name), name)

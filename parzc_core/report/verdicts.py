@@ -24,7 +24,7 @@ UNJUDGED = {
     "size of a found network": "the size of another network than the paper's",
     "setting": "a setting",
 }
-_TRAINED = ("trained correlation", "searched accuracy")
+TRAINED = ("trained correlation", "searched accuracy")
 _CORRELATIONS = ("correlation", "trained correlation")
 _SLACK = 1e-9  # so that a printed value exactly on the edge does not hang on a rounding error
 
@@ -90,7 +90,7 @@ def reason_against(ours: Ours, kind: str, scale: Scale | None = None) -> str:
         return UNJUDGED[kind]
     if ours.profile not in JUDGED_PROFILES:
         return "a profile below full"
-    if kind in _TRAINED and ours.runs < LEAST_RUNS:
+    if kind in TRAINED and ours.runs < LEAST_RUNS:
         return f"fewer than {LEAST_RUNS} runs"
     if 0 < ours.epochs < ours.published_epochs:
         return "fewer epochs than published"

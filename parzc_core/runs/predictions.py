@@ -51,6 +51,11 @@ class Prediction:
         columns = ["cells", "kendall", "ci_low", "ci_high", "spearman", "ceiling"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
+    def found(self, best: float = 0.01, among: float = 0.1) -> np.ndarray:
+        """bool[m], of each of the truly best share `best` of the cells, whether it is in the share `among` predicted best."""
+        chosen = self.score >= np.quantile(self.score, 1 - among)
+        return chosen[self.truth >= np.quantile(self.truth, 1 - best)]
+
     def search(self, k: int = 10) -> dict[str, float]:
         """What choosing by score gives: truly best accuracy, best of the k predicted best, their overlap with the k truly best
         (percent), and the worst predicted rank of those k (1: predicted best)."""

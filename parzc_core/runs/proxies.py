@@ -9,7 +9,7 @@ import pandas as pd
 from parzc_core import metrics
 from parzc_core.collecting.labelled import Data
 from parzc_core.paper import PROXY_LABELS
-from parzc_core.spaces import NDS
+from parzc_core.spaces import NDS, nb201
 from parzc_core.storage.rows import Row, row_of_runs
 
 
@@ -48,9 +48,14 @@ def column_of(space: str, dataset: str) -> str:
 
 
 def network_scores(data: Data) -> pd.DataFrame:
-    """float64, index architectures, a column a proxy of PROXY_LABELS: sums over nodes, and the network-level scores there are."""
+    """float64, index architectures, a column a proxy of PROXY_LABELS: sums over nodes, and the network-level scores there are.
+
+    FLOPs of NAS-Bench-201 are those published (`nb201.flops`), computed here; the stored ones are the counter's.
+    """
     sums = pd.DataFrame([one.sums() for one in data.collection.statistics], index=data.collection.archs)
     there = pd.concat([sums, data.collection.scores], axis=1)
+    if "flops" in there and data.collection.manifest["config"]["space"] == "nb201":
+        there["flops"] = [float(nb201.flops(arch)) for arch in data.collection.archs]
     return there[[name for name in PROXY_LABELS if name in there]]
 
 

@@ -22,7 +22,11 @@ def params(passes: Passes) -> float:
 
 @network_score
 def flops(passes: Passes) -> float:
-    """Floating-point operations of one image, a multiply-add counted as two (PyTorch's own counter)."""
+    """Floating-point operations of one image, a multiply-add counted as two (PyTorch's own counter), for any network.
+
+    Convolutions and linear layers alone are counted. The numbers published for NAS-Bench-201 count pooling, BatchNorm and ReLU
+    as well; they are `spaces.nb201.flops`, and stand in Table 1.
+    """
     _fast_layers.restore(passes.model)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():

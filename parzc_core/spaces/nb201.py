@@ -64,6 +64,36 @@ WIDTH = "channels"
 IMAGE_SIZE = {"cifar10": 32, "cifar100": 32, "imagenet16-120": 16}
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
 
+# Of the published network (16 channels, five cells a stage, 32x32 images): what one edge of all 15 cells puts out, and how many
+# multiply-adds it makes for each weight position of its kernel.
+_EDGE_OUTPUTS = sum(5 * (16 * k) * (32 // k) ** 2 for k in (1, 2, 4))
+_EDGE_PRODUCTS = sum(5 * (16 * k) ** 2 * (32 // k) ** 2 for k in (1, 2, 4))
+# FLOPs of one edge: 9 for each pooled output; 3 beside the multiply-adds for each output of a convolution (ReLU, BatchNorm).
+_EDGE_FLOPS = {
+    "none": 0,
+    "skip_connect": 0,
+    "nor_conv_1x1": _EDGE_PRODUCTS + 3 * _EDGE_OUTPUTS,
+    "nor_conv_3x3": 9 * _EDGE_PRODUCTS + 3 * _EDGE_OUTPUTS,
+    "avg_pool_3x3": 9 * _EDGE_OUTPUTS,
+}
+# Stem, reductions and classifier of ten classes: multiply-adds, and what the published numbers add for their other layers.
+_FIXED_FLOPS = 7_783_040 + 160_832
+
+
+def flops(cell: int | str) -> int:
+    """The published FLOPs of a cell's network, on one 32x32 image.
+
+        flops(6111), flops(arch(6111))
+
+    Source: the numbers of NAS-Bench-Suite-Zero, which this formula gives exactly. A multiply-add counts as one; pooling,
+    BatchNorm and ReLU count too. NAS-Bench-201's own files count multiply-adds alone, PyTorch's counter (the score `flops`)
+    two for each of them: neither sees pooling, so both rank cells exactly as parameters do.
+    On 16x16 images an edge has a quarter of it, so that cells have the same order.
+    cell: an index or an architecture string. Raises BadInput.
+    """
+    operations = parse(arch(cell) if isinstance(cell, int) else cell)
+    return _FIXED_FLOPS + sum(_EDGE_FLOPS[operation] for operation in operations)
+
 
 def graph(arch_str: str) -> Graph:
     """Operations on nodes: input, the six edges' operations, output (8 nodes); an operation feeds those that read its end.

@@ -164,6 +164,20 @@ def paired_differences(scores: pd.DataFrame, pairs: Mapping[str, tuple[str, str]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
 
+def rows_of_differences(
+    table: str, column: str, scores: pd.DataFrame, pairs: Iterable[tuple[str, str]], **rest: Any
+) -> list[Row]:
+    """A row "one - other" for each pair: mean of the paired differences of Kendall's tau, metric "kendall_difference".
+
+    scores: a row a split, a column a ranker. rest: profile and origin, which are needed, and epochs, published_epochs or note.
+    """
+    names = {f"{one} - {other}": (one, other) for one, other in pairs}
+    return [
+        row_of_runs(table, name, column, "kendall_difference", (scores[one] - scores[other]).tolist(), **rest)
+        for name, (one, other) in names.items()
+    ]
+
+
 def versions() -> dict[str, str]:
     """Versions of python, of the libraries that make the numbers, and of this package."""
     found = {name: importlib.metadata.version(name) for name in _LIBRARIES}

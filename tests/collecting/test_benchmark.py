@@ -18,7 +18,7 @@ from parzc_core.collecting.peer import Ours
 from parzc_core.errors import BadInput
 from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.spaces import nb201, nb201_cells
-from parzc_core.storage import workers
+from parzc_core.storage import blocks, workers
 
 TINY = BenchmarkConfig(cells=2, channels=2, depth=1, batch=4, batches=(2, 4), widths=(1, 2), depths=(1, 2), growing=1)
 
@@ -178,6 +178,12 @@ class TestRun:
         assert float(row[3 if kind == "with" else 2]) == pytest.approx(cost["ours"], rel=1e-2)
 
 
+def test_the_readme_has_the_committed_results() -> None:
+    committed = json.loads((paths.RESULTS / benchmark.FILE).read_text())
+    said = "run `parzc benchmark collector --readme`"
+    assert blocks.get(paths.ROOT / benchmark.README, "benchmark") == benchmark.markdown(committed).strip(), said
+
+
 class TestCommand:
     @pytest.fixture
     def asked(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
@@ -193,6 +199,21 @@ class TestCommand:
         assert asked == [(BenchmarkConfig(cells=7, seed=3, repeats=2), Path("there"))]
         assert json.loads((tmp_path / "new" / "a.json").read_text()) == {"a": 1}
         assert capsys.readouterr().out.startswith("TABLES\n")
+
+    def test_renews_the_readme_without_measuring(
+        self, asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        results = json.loads((paths.ROOT / "results" / benchmark.FILE).read_text())
+        monkeypatch.setattr(paths, "ROOT", tmp_path)
+        assert cli.main(["benchmark", "collector", "--readme"]) == 2
+        assert "measure first: parzc benchmark collector" in capsys.readouterr().err
+        benchmark.save(results, tmp_path / benchmark.FILE)
+        readme = tmp_path / benchmark.README
+        readme.parent.mkdir(parents=True)
+        readme.write_text("\n".join(blocks.marks("benchmark")))
+        assert cli.main(["benchmark", "collector", "--readme"]) == 0
+        assert blocks.get(readme, "benchmark") == benchmark.markdown(results).strip()
+        assert asked == []
 
     def test_a_quick_run_does_not_take_the_place_of_a_whole_one(self, asked: list[Any], tmp_path: Path) -> None:
         assert cli.main(["benchmark", "collector"]) == 0

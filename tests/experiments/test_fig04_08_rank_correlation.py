@@ -66,11 +66,12 @@ def test_rows_are_one_a_population_and_the_printed_value(found: dict[str, Predic
         ("ParZC", "NB201-CF10 all unseen"),
         ("ParZC", "NB201-CF10 no twin"),
         ("ParZC", "NB201-CF10 top 10%"),
+        ("ParZC", "NB201-CF10 best 1% in predicted best 10%"),
         ("ParZC (paper)", "NB201-CF10 all unseen"),
     ]
     assert [row.n for row in four[:3]] == [300, 270, 30]
     assert four[0].value == numbers.loc[("CIFAR-10", "all unseen"), "kendall"]
-    assert len(eight) == 3 * 4 + 1
+    assert len(eight) == 4 * 4 + 1
     assert (eight[-1].origin, eight[-1].value) == ("quoted", 78.24)
 
 
@@ -101,3 +102,11 @@ def test_the_upper_panel_holds_the_truly_best_tenth() -> None:
     assert sum(len(dots.get_offsets()) for dots in whole.collections) == 200
     assert min(dots.get_offsets()[:, 1].min() for dots in top.collections) >= 179
     assert whole.collections[1].get_offsets()[:, 1].tolist() == top.collections[1].get_offsets()[:, 1].tolist()
+
+
+def test_how_many_of_the_best_cells_are_among_those_predicted_best_is_a_row(found: dict[str, Prediction]) -> None:
+    item = found["CIFAR-10"]
+    best, chosen = np.argsort(-item.truth)[:3], set(np.argsort(-item.score)[:30].tolist())
+    expected = 100 * np.mean([cell in chosen for cell in best])
+    (row,) = [r for r in fig04_08.rows(fig04_08.FIGURE_4, found, fig04_08.correlations(found), "smoke") if r.metric == "recall"]
+    assert (row.value, row.n, row.origin) == (pytest.approx(expected), 3, "ours")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from figure_checks import check
 
+from parzc_core.collecting import labelled
 from parzc_core.errors import BadInput
-from parzc_core.experiments.fig06_tsne import line_likeness, share_between, tsne, tsne_panels
+from parzc_core.experiments.fig06_tsne import line_likeness, share_between, tsne, tsne_panels, who_sets_the_scale
 
 GENERATOR = np.random.default_rng(0)
 SQUARE = GENERATOR.uniform(size=(2000, 2))
@@ -85,3 +86,9 @@ def test_the_panels_are_labelled_and_whole():
 def test_an_embedding_of_another_length_is_refused():
     with pytest.raises(BadInput, match="snip"):
         tsne_panels({"snip": np.zeros((4, 2))}, np.zeros(5))
+
+
+def test_a_node_without_batchnorm_sets_grasps_scale() -> None:
+    (said,) = who_sets_the_scale({"fig06b_tsne": labelled.load(cells=40)})
+    assert said.startswith("fig06b_tsne: a node without BatchNorm holds the greatest and the least value of Plain in ")
+    assert "and 100 % of the cells, of GradNorm" in said  # GraSP's least value

@@ -9,6 +9,7 @@ import pytest
 
 from parzc_core import paper, paths
 from parzc_core.experiments import table06_08_ablation as table06_08
+from parzc_core.report.comparison import compare
 
 
 def planned(profile: str, cells: int = 15_625) -> table06_08.Plan:
@@ -65,7 +66,8 @@ def test_committed_runs_are_those_of_the_plan() -> None:
 
 def test_rows_of_table_6_are_means_and_those_of_table_8_single_runs() -> None:
     found = results(FULL)
-    means = {(row.row, row.column, row.metric): row for row in table06_08.rows_of_means(found, DATA, "full")}
+    made = table06_08.rows_of_means(found, DATA, "full")
+    means = {(row.row, row.column, row.metric): row for row in made if row.metric != "kendall_difference"}
     assert len(means) == 2 * len(FULL)
     assert means["Mixer+BN", "NB201-CF10 78", "kendall"].value == pytest.approx(60 + 4.5)
     assert means["Mixer+BN", "NB201-CF10 78", "kendall"].n == 10
@@ -84,3 +86,30 @@ def test_gains_are_paired_over_splits_beside_the_printed_difference() -> None:
     assert table.loc["Bayesian layers in the mixer", "our mean difference"] == pytest.approx(5)
     assert table.loc["mixer instead of MLP", "printed difference"] == pytest.approx(7.65, abs=0.01)  # §4.4
     assert pd.isna(table.loc["aligned encoding, MABN", "printed difference"])  # nothing is printed there
+
+
+def test_sentences_say_what_the_committed_rows_show() -> None:
+    compared = compare("table06", "full")
+    stored = table06_08.run(FULL, paths.RESULTS / "full" / "table06" / "runs.jsonl")
+    gained = table06_08.gains(stored, compared)
+    said = dict(zip(gained.index, table06_08.what_rows_show(gained, compared), strict=False))
+    assert said["NP beside MABN"].startswith("**NP beside MABN**: +")
+    assert "points of tau, a gain" in said["NP beside MABN"]
+    assert "The paper prints +1.20." in said["NP beside MABN"]
+    assert "not told from zero by the splits" in said["Bayesian layers in the mixer"]
+    assert "The paper prints" not in said["aligned encoding, MABN"]
+    lower = table06_08.what_rows_show(gained, compared)[-1]
+    assert lower.startswith("**Lower than print:** Mixer+BN ")
+    assert "(printed 67.7)" in lower
+
+
+def test_differences_on_the_same_splits_are_rows_of_table_6() -> None:
+    found = results(FULL)
+    found.loc[(found["row"] == "Mixer") & (found["split"] == 0), "kendall"] -= 10
+    made = {row.row: row for row in table06_08.rows_of_means(found, DATA, "full") if row.metric == "kendall_difference"}
+    assert {f"{one} - {other}" for one, other in table06_08.PAIRS.values()} <= set(made)
+    assert {f"NP+Mixer+BN - {row}" for row in table06_08.COMBINATIONS if row != "NP+Mixer+BN"} <= set(made)
+    bayes = made["Mixer+BN - Mixer"]  # five points in nine splits, fifteen in one
+    assert (bayes.value, bayes.runs, bayes.origin, bayes.epochs) == (pytest.approx(6), 10, "ours", 200)
+    assert bayes.ci_low == pytest.approx(5)
+    assert made["BN - MLP"].value == made["BN - MLP"].ci_high == 0

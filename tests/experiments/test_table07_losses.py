@@ -70,10 +70,13 @@ def test_rows_are_means_over_splits_in_the_columns_of_what_is_varied(monkeypatch
     monkeypatch.setattr(table07, "len", lambda data: 11_000, raising=False)
     results = {
         what: pd.DataFrame({"kendall": [60.0, 70.0], "spearman": [80.0, 81.0]})
-        for what in (("loss", "MSE"), ("trained", "MSE"), ("batch", "10"))
+        for what in (("loss", "MSE"), ("trained", "MSE"), ("batch", "10"), ("loss", "DiffKendall"))
     }
+    results["loss", "DiffKendall"]["kendall"] += [4.0, 6.0]
     made = {(row.row, row.column, row.metric): row for row in table07.rows(FULL, results, "full")}
-    assert len(made) == 6
+    assert len(made) == 9
+    gain = made["DiffKendall - MSE", "NB101-CF10 178", "kendall_difference"]
+    assert (gain.value, gain.ci_low, gain.ci_high, gain.runs, gain.origin) == (pytest.approx(5), 4, 6, 2, "ours")
     loss, left_out = made["MSE", "NB101-CF10 178", "kendall"], made["MSE", "without failed runs", "kendall"]
     assert loss.value == left_out.value == pytest.approx(65)
     assert made["10", "batch", "spearman"].value == pytest.approx(80.5)
@@ -109,3 +112,14 @@ def test_every_cell_is_in_the_histogram_of_its_failures_and_every_tau_is_drawn()
 def test_more_kinds_of_label_than_marks_are_refused() -> None:
     with pytest.raises(BadInput, match="got 4 kinds of label"):
         failed_trainings(MEAN, pd.concat([TAUS, TAUS], axis=1))
+
+
+def test_sentences_count_the_losses_that_diff_kendall_beats():
+    means = pd.DataFrame({"printed": {"MSE": 60.0, "DiffKendall": 66.0}, "published labels": {"MSE": 63.0, "DiffKendall": 70.0}})
+    taus = pd.DataFrame({"MSE": [60.0, 61.0], "Rank": [75.0, 76.0], "DiffKendall": [70.0, 70.5]})
+    batched = table07.batches(pd.DataFrame({"10": [70.0, 70.0], "all in one": [60.0, 61.0]}))
+    said = table07.what_rows_show(means, {"published labels": taus, "others": taus[["DiffKendall"]]}, batched)
+    assert said[0] == "**Printed**, best first: DiffKendall 66.0, MSE 60.0; they lie within 6.0 points."
+    assert "is above 1 of 2 losses and below 1" in said[2]
+    assert said[-1] == "**The batch**, points of tau: all in one - batches of 10 -9.5."
+    assert len(said) == 4

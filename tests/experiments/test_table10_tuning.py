@@ -20,6 +20,7 @@ from parzc_core.experiments.table10_tuning import DEFAULTS, FEWEST, Found, impor
 from parzc_core.mabn import MABNConfig
 from parzc_core.ranker import ModelConfig
 from parzc_core.report import comparison
+from parzc_core.report.tables import render_markdown
 from parzc_core.runs import rankers as experiments
 from parzc_core.runs.rankers import RankerRun
 from parzc_core.search.methods import bohb
@@ -260,10 +261,9 @@ def test_rows_stand_beside_the_printed_ranges(tmp_path: Path) -> None:
     table = comparison.compare("table10", "smoke", folder=tmp_path)
     assert (table["metric"] == "text").sum() == 8
     ours = table[table["metric"] != "text"].set_index(["row", "column"])
-    assert ours.loc[("Learning Rate", "Table 10: best of ours"), ["ours", "unit"]].tolist() == [
-        pytest.approx(100),
-        "1e-4",
-    ]
+    assert ours.loc[("Learning Rate", "Table 10: best of ours"), ["ours", "unit"]].tolist() == [pytest.approx(0.01), ""]
+    assert "| [1e-4, 1e-2] (quoted) |" in (markdown := render_markdown(table))
+    assert "– → 0.01 new (ours)" in markdown  # in the unit of the printed range beside it
     assert ours.loc[("Depth", "Table 10: best of ours"), "ours"] == 1
     assert "searched in [1, 2], printed as [2, 8]" in ours.loc[("Depth", "Table 10: best of ours"), "note"]
     assert ours.loc[("ParZC, best of Table 10's space", "gain"), "ours"] == pytest.approx(3)

@@ -20,6 +20,7 @@ from parzc_core import cli, paper
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.experiments.table11_mixed_precision import (
     TABLE,
+    differences,
     front,
     learned_scores,
     picks,
@@ -39,6 +40,7 @@ from parzc_core.quantization.own import rank_configurations
 from parzc_core.quantization.quantizer import calibrate, quantize
 from parzc_core.quantization.rankers import bits_alone, linear, parzc
 from parzc_core.ranker import ModelConfig
+from parzc_core.report.comparison import compare
 from parzc_core.storage.run_store import RunStore
 from parzc_core.training import TrainingConfig, fit
 
@@ -103,14 +105,25 @@ def test_rows_never_stand_in_the_columns_of_the_paper(made: Recreated, monkeypat
     found = rows("toy W+A", made, scores | learned, seconds | more, "smoke")
     printed = set(paper.printed(TABLE)["column"])
     assert {row.column for row in found} & printed == set()
-    assert {row.origin for row in found if row.row != "EMQ"} == {"recreated"}
-    assert {row.origin for row in found if row.row == "EMQ"} == {"unavailable"}
+    assert {row.origin for row in found} == {"recreated"}
+    assert all("as read here" in row.note for row in found if row.row == "EMQ" and row.metric == "spearman")
     by = {(row.row, row.column): row for row in found}
     size = pd.Series(made.size).corr(pd.Series(made.accuracy), method="spearman")
     assert by["BParams", "toy W+A rho@100%"].value == pytest.approx(100 * size)
     assert {row for row, _ in by} >= set(paper.printed(TABLE)["row"])
     monkeypatch.delenv("PARZC_DATA", raising=False)
     assert published_rows("smoke") == []
+
+
+def test_sentences_give_the_order_of_the_committed_rows() -> None:
+    compared = compare(TABLE, "full")
+    said = differences(compared, ["F-MNIST W+A"])
+    assert len(said) == 3
+    column = compared[compared["column"] == "F-MNIST W+A rho@100%"].set_index("row")["ours"]
+    assert f"SNIP {column['SNIP']:.1f}" in said[0]
+    assert said[0].index("SNIP") < said[0].index("HAWQ-V2 ")
+    assert "a regression on the bits alone" in said[2]
+    assert differences(compared, ["another"]) == []
 
 
 def test_published_accuracies_are_in_the_columns_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:

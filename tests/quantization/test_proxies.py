@@ -11,6 +11,7 @@ from torch import nn
 
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.passes import Passes
 from parzc_core.quantization import bits as bits_
 from parzc_core.quantization.hessian import Curvature, average_traces, top_eigenvalues
 from parzc_core.quantization.proxies import REGISTRY, grid_deviation, qe, scores
@@ -140,6 +141,20 @@ def test_snip_synflow_and_bparams_are_statistics_times_bits(sensitivities: Sensi
         expected = sum(value * bits[layer][0] for layer, value in zip(stats.nodes, stats.values[row], strict=True))
         assert found[name] == pytest.approx(expected)
     assert found["BParams"] == bits_.size_in_bits(network, bits)
+
+
+def test_emq_is_its_formula_as_read(sensitivities: Sensitivities) -> None:
+    network = sensitivities.network
+    bits, expected = bits_.configuration(network, {"2": (3, 2)}), 0.0
+    passes = Passes(network, sensitivities.images, sensitivities.labels)
+    for name, v in passes.flow.gradients.items():
+        assert v is not None
+        first = torch.softmax(v.abs().log().flatten(), dim=0)
+        second = F.relu(network.get_submodule(name).weight.detach().double()).sqrt().flatten()
+        expected += bits[name][0] * float((first * second).sum())
+    assert scores(sensitivities, bits, ["EMQ"])["EMQ"] == pytest.approx(expected, rel=1e-9)
+    restored = Sensitivities.restored(network, sensitivities.plain(), shape=(1, 6, 6))
+    assert scores(restored, bits, ["EMQ"])["EMQ"] == pytest.approx(expected, rel=1e-9)  # it needs no images
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from parzc_core import paper, paths
 from parzc_core.drawing import cells as cells_
 from parzc_core.drawing import style as style_
 from parzc_core.errors import UnknownName
+from parzc_core.paper.claims import CLAIMS
 from parzc_core.report import page as report
 from parzc_core.report import readme
 from parzc_core.storage import rows
@@ -41,6 +42,48 @@ def cell(soup: BeautifulSoup, table: str, row: str, at: int) -> Tag:
 
 def texts(tag: Tag) -> str:
     return " ".join(tag.stripped_strings)
+
+
+def test_claims_open_the_page_each_with_verdict_place_links_command_and_minutes(project):
+    losses = {"MSE": 60.0, "Rank": 72.0, "DiffKendall": 70.0}
+    others = [row for row in dict.fromkeys(paper.printed("table07")["row"]) if row not in losses]
+    found = losses | dict.fromkeys(others, 60.0)
+    put("table07", *({"row": row, "column": "NB101-CF10 178", "value": tau} for row, tau in found.items()), minutes=44)
+    notebook("table07_losses", ["table07"])
+    soup = page()
+    first = soup.find("section")
+    assert isinstance(first, Tag)
+    assert (first["id"], len(first.select(".claim"))) == ("claims", len(CLAIMS))
+    card = section(soup, "claim-loss")
+    assert card["class"] == ["claim", "holds-in-part"]
+    opening = "◐ holds in part DiffKendall alone is the best loss True in 5 of 6 comparisons, false in 1: +10.0"
+    assert texts(card).startswith(opening)
+    assert "Table 7 , table07_losses , parzc run table07_losses --profile full , 44 CPU-minutes" in texts(card)
+    assert "Rule: Kendall's tau, on the same splits" in texts(card)
+    assert card.select_one("svg.bars")
+    assert [str(link["href"]) for link in card.select("a")] == ["#table07", "../notebooks/table07_losses.ipynb"]
+    assert texts(section(soup, "claim-mixer")).startswith("○ not testable here")
+    assert f"Of {len(CLAIMS)} claims 1 holds, 1 holds in part, 0 fail" in texts(first)
+    assert first.select(".banner") == []
+
+
+def test_a_smaller_profile_says_whose_claims_these_are(project):
+    lower = {"row": "Mixer", "value": 50.0}, {"row": "MLP", "value": 60.0}
+    put("table06", *({"column": "NB201-CF10 78", **row} for row in lower))
+    higher = {"row": "Mixer", "value": 90.0}, {"row": "MLP", "value": 60.0}
+    put("table06", *({"column": "NB201-CF10 78", **row} for row in higher), profile="smoke")
+    soup = page("smoke")
+    (banner,) = section(soup, "claims").select(".banner")
+    assert "those of the committed results (profile full). This run of profile smoke" in texts(banner)
+    assert texts(section(soup, "claim-mixer")).startswith("✘ fails")
+
+
+def test_a_preliminary_claim_says_why(project):
+    mixer = {"row": "Mixer", "value": 90.0, "runs": 2}, {"row": "MLP", "value": 60.0, "epochs": 20, "published_epochs": 200}
+    put("table06", *({"column": "NB201-CF10 78", **row} for row in mixer))
+    card = texts(section(page(), "claim-mixer"))
+    assert card.startswith("✔ holds preliminary")
+    assert "Preliminary: fewer than 5 runs in 1 of the 2 rows read; fewer epochs than published in 1 of the 2" in card
 
 
 def test_with_nothing_run_every_printed_value_is_there_and_quoted(project):

