@@ -26,7 +26,7 @@ AT = (10, 20, 30, 60, 100)  # numbers of trainings that have columns
 FOUND_BY = (60, 100)
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 # Seeds where a search costs nothing, and where it takes seconds.
-_SEEDS = {"smoke": (2, 1), "standard": (50, 2), "full": (50, 50), "paper": (50, 50)}
+_SEEDS = {"smoke": (2, 1), "standard": (50, 2), "full": (50, 3), "paper": (50, 50)}
 
 
 def entries(profile: str) -> tuple[Entry, ...]:
