@@ -209,6 +209,34 @@ def _tune(options: argparse.Namespace) -> int:
     return 0
 
 
+def _search(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from parzc_core.drawing.style import save_as
+    from parzc_core.experiments import table03_09_search
+    from parzc_core.search import Budget, TabularBenchmark, method
+
+    chosen = method(options.method)
+    benchmark = TabularBenchmark(options.space, options.dataset)
+    with tqdm(total=options.trainings, unit="training", disable=None) as bar:
+        found = chosen.run(benchmark, Budget(evaluations=options.trainings), options.seed, lambda step: bar.update() and None)
+    steps = found.table()
+    better = steps[steps["best"] != steps["best"].shift()]
+    print(better.assign(training=better.index + 1)[["training", "accuracy", "arch"]].to_string(index=False))
+    best = float(benchmark.table.fidelities[benchmark.table.full].accuracy.max())
+    title = f"{options.method} on {options.space} {options.dataset}, seed {options.seed}"
+    own = sum(seconds for part, seconds in found.seconds.items() if part != "collecting")
+    print(
+        f"{len(found.steps)} trainings, {own:.0f} CPU-seconds of the method's own; found {found.chosen} with "
+        f"{benchmark.full_accuracy(found.chosen):.2f} %; the best of the space has {best:.2f} %"
+    )
+    stem = f"{options.method}-{options.space}-{options.dataset}-seed{options.seed}"
+    folder = options.out or paths.RESULTS / "searches"
+    paths.write_whole(folder / f"{stem}.csv", steps.to_csv(index_label="training"))
+    print(save_as(table03_09_search.one_search(steps, best, title), folder / f"{stem}.png"), f"{stem}.csv")
+    return 0
+
+
 def _mixed_precision(options: argparse.Namespace) -> int:
     from parzc_core.quantization import ground_truth
 
@@ -371,6 +399,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     tune.add_argument("--seed", type=int, default=0, help="seed of the sampler (0)")
     tune.add_argument("--out", type=Path, metavar="FILE", help="sqlite file (results/tuning/SPACE.sqlite)")
+
+    search = command("search", _search, "Search a benchmark once: what is trained, what is found, as a table and a picture.")
+    search.add_argument("--space", default="nb201", help="nb201 or nb101 (nb201)")
+    search.add_argument("--dataset", default="cifar10", help="cifar10, cifar100 or imagenet16-120 (cifar10)")
+    search.add_argument("--method", default="parzc_plus", help="such as parzc_plus, parzc, robot, evolution (parzc_plus)")
+    search.add_argument("--trainings", type=_positive, default=60, metavar="N", help="networks that it may train (60)")
+    search.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    search.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/searches)")
 
     mixed = command(
         "mixed-precision", _mixed_precision, "Make Table 11's ground truth: train, quantize, measure; resumes."

@@ -7,9 +7,11 @@ import numpy as np
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.labels.nb201_12_epochs import EPOCHS
+from parzc_core.predictors.plus.features import graph_inputs
 from parzc_core.search.benchmark import FULL, Fidelity, Table, TabularBenchmark
 from parzc_core.search.choices import NB201, Choices
 from parzc_core.search.methods.parzc import Pool
+from parzc_core.search.methods.parzc_plus import PlusPool
 from parzc_core.spaces import nb201
 
 SIX = Choices("toy", (("a", "b", "c"), ("x", "y")), "-".join, lambda arch: arch.split("-"))
@@ -45,6 +47,12 @@ def separable(low: bool = False, dataset: str = "cifar10") -> TabularBenchmark:
 
 
 BEST = nb201.to_string([nb201.OPERATIONS[i] for i in (3, 3, 3, 1, 3, 2)])
+
+
+def tiny_plus_pool(benchmark: TabularBenchmark, cells: int = 200) -> PlusPool:
+    """Cells with the features of their graphs alone, for ParZC+."""
+    archs = tuple(benchmark.table.archs[i] for i in np.random.default_rng(1).permutation(len(benchmark.table.archs))[:cells])
+    return PlusPool(archs, graph_inputs("nb201", archs), collecting=7.0)
 
 
 def tiny_pool(benchmark: TabularBenchmark, cells: int = 60) -> Pool:

@@ -27,6 +27,23 @@ class Unlabelled(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Cells:
+    """A collection with its graphs stacked, positions in the same order, and no label."""
+
+    collection: Collection
+    adjacency: np.ndarray
+    operations: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.collection.archs)
+
+    @property
+    def statistics(self) -> Sequence[NodeStatistics]:
+        """Of the collection."""
+        return self.collection.statistics
+
+
+@dataclass(frozen=True, eq=False)
 class Data:
     """A collection with its labels, positions in the same order.
 
@@ -64,17 +81,10 @@ def load(
 ) -> Data:
     """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
 
-    The statistics are read from the checkout (see `paths`): results/statistics/SPACE/DATASET.
-
-    width, seeds: as in RankerRun. Scores that cost more are collected for a part of the sample, in scores/DATASET/ beside the
-    statistics.
+    width, seeds: as in RankerRun. The statistics are those of `unlabelled`.
     """
-    name = folder_name(dataset, width)
-    if not (paths.STATISTICS / space / name).is_dir():
-        paths.checkout(f"the committed statistics of {space} {name}")
-    collection = StatisticsStore(paths.STATISTICS / space / name).read(cells)
-    for manifest in sorted((paths.STATISTICS / space / "scores" / name).glob("*/manifest.json")):
-        collection = collection.with_scores(StatisticsStore(manifest.parent).read())
+    there = unlabelled(space, dataset, cells, width)
+    collection = there.collection
     truth, judged_on, provenance = labels.judged(space, dataset, seeds)
     known, learned_from, source = labels.learned(space, dataset, seeds)
     return Data(
@@ -83,10 +93,27 @@ def load(
         truth.loc[collection.archs].to_numpy(),
         judged_on,
         provenance["note"] if learned_from == "val" else f"{source['note']}; {provenance['note']}",
-        *stacked_graphs(space, collection.archs),
+        there.adjacency,
+        there.operations,
         learned_from,
         "recreated" if provenance.get("inferred") else "reproduced",
     )
+
+
+@lru_cache(maxsize=8)
+def unlabelled(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None, width: int | None = None) -> Cells:
+    """Committed statistics of `cells` architectures (None: all) without their labels. Raises BadInput, CorruptShard.
+
+    They are read from the checkout (see `paths`): results/statistics/SPACE/DATASET. Scores that cost more are collected for a
+    part of the sample, in scores/DATASET/ beside the statistics.
+    """
+    name = folder_name(dataset, width)
+    if not (paths.STATISTICS / space / name).is_dir():
+        paths.checkout(f"the committed statistics of {space} {name}")
+    collection = StatisticsStore(paths.STATISTICS / space / name).read(cells)
+    for manifest in sorted((paths.STATISTICS / space / "scores" / name).glob("*/manifest.json")):
+        collection = collection.with_scores(StatisticsStore(manifest.parent).read())
+    return Cells(collection, *stacked_graphs(space, collection.archs))
 
 
 def folder_name(dataset: str, width: int | None = None) -> str:

@@ -82,12 +82,17 @@ def save_figure(fig: Figure, name: str, profile: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise BadInput(f"figure name {name!r} should be letters, digits, - and _ only, such as 'fig06b_tsne'")
     folder = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
-    formats = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
-    for extension, metadata in formats.items():
-        content = io.BytesIO()
-        fig.savefig(content, format=extension, dpi=200, metadata=metadata)
-        paths.write_whole(folder / f"{name}.{extension}", content.getvalue())
-    return folder / f"{name}.png"
+    save_as(fig, folder / f"{name}.pdf")
+    return save_as(fig, folder / f"{name}.png")
+
+
+def save_as(fig: Figure, path: Path) -> Path:
+    """Save as that .png (200 dpi) or .pdf, whole or not at all, without a date in it; return the path."""
+    formats = {".png": {"Software": None}, ".pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+    expect(path.suffix in formats, f"got {path.name}; expected a .png or a .pdf")
+    content = io.BytesIO()
+    fig.savefig(content, format=path.suffix[1:], dpi=200, metadata=formats[path.suffix])
+    return paths.write_whole(path, content.getvalue())
 
 
 def expect(condition: object, message: str) -> None:

@@ -18,8 +18,10 @@ from parzc_core.search.methods.evolution import RegularisedEvolution
 from parzc_core.search.methods.nasbot import NASBOT
 from parzc_core.search.methods.npenas import NPENAS
 from parzc_core.search.methods.parzc import ParZC
+from parzc_core.search.methods.parzc_plus import ParZCPlusSearch
 from parzc_core.search.methods.random_search import RandomSearch
 from parzc_core.search.methods.reinforce import Reinforce
+from parzc_core.search.methods.robot import RoBoT
 
 __all__ = [
     "FULL",
@@ -34,9 +36,8 @@ __all__ = [
     "method",
 ]
 
-METHODS: dict[str, type[SearchMethod]] = {
-    kind.name: kind for kind in (RandomSearch, RegularisedEvolution, Reinforce, NASBOT, BOHB, NPENAS, ParZC)
-}
+_KINDS = (RandomSearch, RegularisedEvolution, Reinforce, NASBOT, BOHB, NPENAS, ParZC, ParZCPlusSearch, RoBoT)
+METHODS: dict[str, type[SearchMethod]] = {kind.name: kind for kind in _KINDS}
 
 
 def method(name: str, **settings: Any) -> SearchMethod:

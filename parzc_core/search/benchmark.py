@@ -9,7 +9,7 @@ There is no test accuracy in here, so a search cannot see it: a `Judge` reads it
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -124,8 +124,8 @@ class TabularBenchmark:
                 raise BadInput(f"{space} {dataset}: an architecture has no accuracy or no training time; leave it out")
         self._positions = {arch: i for i, arch in enumerate(self.table.archs)}
 
-    def open(self, budget: Budget) -> "Session":
-        """A session that may spend that. Raises BadInput for a budget that the whole space does not cost."""
+    def open(self, budget: Budget, told: Callable[["Step"], None] | None = None) -> "Session":
+        """A session that may spend that. told: called with every training. Raises BadInput if the whole space costs less."""
         count, every = len(self.table.archs), float(self.table.fidelities[self.epochs].seconds.sum())
         if budget.evaluations is not None and budget.evaluations > count:
             raise BadInput(f"got a budget of {budget.evaluations:,} evaluations; the space has {count:,} architectures")
@@ -134,7 +134,7 @@ class TabularBenchmark:
                 f"got a budget of {budget.seconds:,.0f} seconds; training every architecture of {self.space} for "
                 f"{self.epochs} epochs takes {every:,.0f}"
             )
-        return Session(self.table, self._positions, self.dataset, self.epochs, budget)
+        return Session(self.table, self._positions, self.dataset, self.epochs, budget, told)
 
     @property
     def choices(self) -> SearchSpace:
@@ -172,6 +172,7 @@ class Session:
     dataset: str
     epochs: int
     budget: Budget
+    told: Callable[[Step], None] | None = None
     cost: float = 0.0
     steps: list[Step] = field(default_factory=list)
     repeats: int = 0
@@ -224,6 +225,8 @@ class Session:
         self.cost = cost
         self.steps.append(Step(arch, epochs, accuracy, cost))
         self._known[arch, epochs] = accuracy
+        if self.told is not None:
+            self.told(self.steps[-1])
         return accuracy
 
     def known(self, arch: str, epochs: int | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from parzc_core.errors import BadInput
 from parzc_core.search.benchmark import Budget, BudgetSpent, Session, Step, TabularBenchmark
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trajectory:
     """One search. steps: its trainings, in order. repeats: requests for what was known. ended: why it ended.
 
@@ -29,6 +30,13 @@ class Trajectory:
     repeats: int
     seconds: dict[str, float]
     ended: str
+
+    def __repr__(self) -> str:
+        best = self.incumbents()[-1]
+        return (
+            f"<{self.method} on {self.space} {self.dataset}, seed {self.seed}: {len(self.steps)} trainings, "
+            f"{self.cost:,.0f} seconds; found {best.arch} with {best.accuracy:.2f} % after {best.epochs} epochs>"
+        )
 
     @property
     def cost(self) -> float:
@@ -79,9 +87,14 @@ class SearchMethod(ABC):
     def prepare(self, benchmark: TabularBenchmark) -> None:  # noqa: B027 - most have nothing to prepare
         """Read what lies on disk, before the clock starts."""
 
-    def run(self, benchmark: TabularBenchmark, budget: Budget, seed: int) -> Trajectory:
-        """Search once; the same arguments give the same steps. Raises BadInput where the budget buys no training at all."""
-        session = benchmark.open(budget)
+    def run(
+        self, benchmark: TabularBenchmark, budget: Budget, seed: int, told: Callable[[Step], None] | None = None
+    ) -> Trajectory:
+        """Search once; the same arguments give the same steps. Raises BadInput where the budget buys no training at all.
+
+        told: called with every training as it ends, to show progress.
+        """
+        session = benchmark.open(budget, told)
         self.prepare(benchmark)
         started, ended = time.process_time(), "has nothing more to ask"
         try:

@@ -64,6 +64,7 @@ class SearchRun:
         table = benchmark(self.space, self.dataset, self.epochs)
         with threadpool_limits(1):
             found = self.made().run(table, Budget(self.seconds, self.evaluations), self.seed)
+        steps = {id(step): number for number, step in enumerate(found.steps, start=1)}
         return {
             "cost": round(found.cost, 1),
             "trainings": len(found.steps),
@@ -71,6 +72,7 @@ class SearchRun:
             "ended": found.ended,
             "seconds": {part: round(value, 4) for part, value in found.seconds.items()},
             "incumbents": [[table.position(s.arch), s.epochs, round(s.cost, 1)] for s in found.incumbents()],
+            "at": [steps[id(s)] for s in found.incumbents()],
         }
 
 
@@ -100,7 +102,8 @@ def _fingerprint(space: str, dataset: str, epochs: int) -> str:
 
 def run_searches(runs: Sequence[SearchRun], store: Path, jobs: int = 1) -> pd.DataFrame:
     """A row a search: its configuration, budget (its simulated seconds), and arch (what it found), val (validation accuracy of
-    that after full training, percent), cost (simulated seconds), trainings, repeats, ended, seconds (CPU, by part), incumbents.
+    that after full training, percent), cost (simulated seconds), trainings, repeats, ended, seconds (CPU, by part), incumbents,
+    and at: after which training each incumbent was one (older stored searches do not tell).
 
     Compute missing searches in parallel; a killed run loses those in flight. Raises BadInput, LabelsMissing.
     """

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from search_toys import separable, tiny_pool
+from search_toys import separable, tiny_plus_pool, tiny_pool
 
 from parzc_core import errors, labels
 from parzc_core.collecting import labelled
@@ -30,6 +30,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "npenas": {"epochs": 3, "children": 20},
     "nasbot": {"pool": 40},
     "parzc": {"train": 10, "size": "tiny", "epochs": 3},
+    "parzc_plus": {"start": 15},
+    "robot": {"candidates": 50},
 }
 BUDGET = Budget(evaluations=25)
 
@@ -48,7 +50,8 @@ def searches(benchmark: TabularBenchmark) -> dict[str, tuple[Any, ...]]:
     """The steps of every method."""
     found = {}
     for name in runnable(METHODS):
-        given = {"given": tiny_pool(benchmark)} if name == "parzc" else {}
+        pools = {"parzc": tiny_pool, "parzc_plus": tiny_plus_pool}
+        given = {"given": pools[name](benchmark)} if name in pools else {}
         found[name] = make(name, **QUICK.get(name, {}), **given).run(benchmark, BUDGET, 0).steps
     return found
 

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from parzc_core.collecting.labelled import Data
+from parzc_core.collecting.labelled import Cells, Data
 from parzc_core.encoding import slotted_logs
 from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
@@ -26,6 +26,7 @@ from parzc_core.predictors.graph_features import graph_features
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.ranker import Inputs
 from parzc_core.spaces import space as space_named
+from parzc_core.spaces import stacked_graphs
 
 SCORES = ("params", "flops", "jacov", "nwot")  # named, so that a score that is collected later changes no result
 COMMON = 0.9  # share of the cells that must have a network-level score for it to be read
@@ -55,11 +56,12 @@ class PlusInputs:
 
 def plus_inputs(data: Data, train: np.ndarray | None = None) -> PlusInputs:
     """Of all cells of a collection; `train`, the positions of training cells, is not used: features need no training set."""
-    return _inputs(data)
+    return plus_features(data)
 
 
 @lru_cache(maxsize=4)
-def _inputs(data: Data) -> PlusInputs:
+def plus_features(data: Cells | Data) -> PlusInputs:
+    """Of all cells of a collection, with labels or without."""
     name = str(data.collection.manifest["config"]["space"])
     space = space_named(name)
     representatives = [space.isomorphism(arch).representative for arch in data.collection.archs]
@@ -68,7 +70,22 @@ def _inputs(data: Data) -> PlusInputs:
     return PlusInputs(blocks, {key: class_means(block, classes) for key, block in blocks.items()}, classes)
 
 
-def columns(data: Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def graph_inputs(space: str, archs: Sequence[str]) -> PlusInputs:
+    """The blocks "graph" and "paths" of architectures, which need no statistics.
+
+    `paths` has a column for each sequence that is found in them: features of two calls do not belong together.
+    """
+    module, kinds = space_named(space), Kinds.of(space)
+    graphs = Inputs(None, *stacked_graphs(space, archs))
+    identity = [i for i, operation in enumerate(module.OPERATIONS) if operation in IDENTITIES]
+    representatives = [module.isomorphism(arch).representative for arch in archs]
+    classes = np.unique(representatives, return_inverse=True)[1].ravel()
+    found = {"graph": graph_features(graphs, kinds).to_numpy(), "paths": path_counts(graphs, kinds, identity)}
+    blocks = {key: filled(block) for key, block in found.items()}
+    return PlusInputs(blocks, {key: class_means(block, classes) for key, block in blocks.items()}, classes)
+
+
+def columns(data: Cells | Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns of a collection that features are made of: (node-wise proxies, network-level scores), in its order."""
     proxies = tuple(proxy for proxy in data.statistics[0].proxies if proxy in NODE_PROXIES)
     finite = np.isfinite(data.collection.scores.to_numpy(dtype=np.float64)).mean(axis=0)
@@ -76,7 +93,7 @@ def columns(data: Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return proxies, tuple(str(name) for name, share in scores if name in SCORES and share >= COMMON)
 
 
-def raw_blocks(data: Data, name: str) -> dict[str, np.ndarray]:
+def raw_blocks(data: Cells | Data, name: str) -> dict[str, np.ndarray]:
     """Blocks of a collection of the space of that name, float64[n, D_b], NaN where a value is missing."""
     space, kinds = space_named(name), Kinds.of(name)
     graphs = Inputs(None, data.adjacency, data.operations)

@@ -1,0 +1,144 @@
+"""ParZC+ as a search: rank the space, train what score and uncertainty pick, rank again."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from parzc_core import paths
+from parzc_core.collecting.labelled import columns_read, folder_name, unlabelled
+from parzc_core.errors import BadInput
+from parzc_core.predictors.plus.features import PlusInputs, columns, graph_inputs, plus_features
+from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
+from parzc_core.search.benchmark import Session, TabularBenchmark
+from parzc_core.search.method import SearchMethod
+from parzc_core.search.methods.parzc import WIDTHS
+from parzc_core.storage.statistics import StatisticsStore
+
+_GRAPH = PlusConfig(parts=("graph", "paths"))  # of architectures without statistics
+
+
+@dataclass(frozen=True, eq=False)
+class PlusPool:
+    """The architectures that are ranked, with the features that ParZC+ reads of them; no label is in here.
+
+    collecting: CPU-seconds that their node statistics took.
+    """
+
+    archs: tuple[str, ...]
+    inputs: PlusInputs
+    collecting: float
+
+
+@lru_cache(maxsize=1)
+def plus_pool(space: str, dataset: str, cells: int | None = None) -> PlusPool:
+    """The committed statistics of the first `cells` architectures of the sample (None: all). Raises BadInput, CorruptShard."""
+    width = WIDTHS.get(space)
+    read = unlabelled(space, dataset, cells, width)
+    complete = StatisticsStore(paths.STATISTICS / space / folder_name(dataset, width)).complete()
+    spent = read.collection.manifest.get("cpu_seconds", 0.0) * len(read) / max(complete, 1)
+    return PlusPool(tuple(read.collection.archs), plus_features(read), spent)
+
+
+@dataclass(frozen=True)
+class ParZCPlusSearch(SearchMethod):
+    """start: random architectures of the pool to begin with. Then, again and again, ParZC+ is fitted to all that is trained, and
+    for each of `weights` the architecture of highest score + weight x spread is trained, no two of them isomorphic.
+
+    Isomorphic cells were trained apart and differ by chance, so the others of a class may follow in later steps.
+    mutants: so many mutants of the `parents` best that lie outside the pool compete for every other step, ranked by features of
+    their graphs alone: for spaces of which the pool is a part. given: a pool in place of the committed one.
+    """
+
+    start: int = 20
+    weights: tuple[float, ...] = (2.0,) * 5
+    mutants: int = 0
+    parents: int = 10
+    cells: int | None = None
+    given: PlusPool | None = field(default=None, repr=False, compare=False)
+    name = "parzc_plus"
+    effort = 40
+
+    def __post_init__(self) -> None:
+        if self.start < 2 or self.parents < 1 or not self.weights or min(self.mutants, *self.weights) < 0:
+            raise BadInput(
+                f"got start={self.start}, weights={self.weights}, mutants={self.mutants}, parents={self.parents}; expected at "
+                "least 2 to start with, a weight and a parent, and no negative number"
+            )
+
+    def prepare(self, benchmark: TabularBenchmark) -> None:
+        self._pool(benchmark.choices.name, benchmark.dataset)
+
+    def reads(self, space: str, dataset: str) -> str:
+        read = unlabelled(space, dataset, self.cells, WIDTHS.get(space))
+        return columns_read(read.collection, *columns(read))
+
+    def _pool(self, space: str, dataset: str) -> PlusPool:
+        return self.given or plus_pool(space, dataset, self.cells)
+
+    def search(self, session: Session, generator: np.random.Generator) -> None:
+        pool = self._pool(session.choices.name, session.dataset)
+        session.add("collecting", pool.collecting)
+        known: dict[str, float] = {}  # in the order in which they were trained
+        for i in generator.permutation(len(pool.archs))[: self.start]:
+            known[pool.archs[i]] = session.query(pool.archs[i])
+        steps = 0
+        while True:
+            outside = self.mutants > 0 and steps % 2 == 1
+            picked = self._outside(session, generator, known) if outside else self._inside(session, generator, known, pool)
+            steps += 1
+            if not picked and not self.mutants:
+                return  # the whole pool is trained
+            for arch in picked:
+                known[arch] = session.query(arch)
+
+    def _inside(
+        self, session: Session, generator: np.random.Generator, known: dict[str, float], pool: PlusPool
+    ) -> list[str]:
+        """The next architectures of the pool."""
+        return self._picked(session, generator, known, pool.archs, pool.inputs, PLUS)
+
+    def _outside(self, session: Session, generator: np.random.Generator, known: dict[str, float]) -> list[str]:
+        """The next ones among mutants of the best, which may lie anywhere in the space."""
+        best = sorted(known, key=lambda arch: -known[arch])[: self.parents]
+        found: dict[str, None] = {}
+        for tried in range(20 * self.mutants):
+            arch = session.choices.mutate(best[tried % len(best)], generator)
+            if arch not in known:
+                found[arch] = None
+            if len(found) == self.mutants:
+                break
+        if not found:
+            return []
+        archs = (*known, *found)
+        with session.timed("ranking"):
+            inputs = graph_inputs(session.choices.name, archs)
+        return self._picked(session, generator, known, archs, inputs, _GRAPH)
+
+    def _picked(
+        self,
+        session: Session,
+        generator: np.random.Generator,
+        known: dict[str, float],
+        archs: tuple[str, ...],
+        inputs: PlusInputs,
+        config: PlusConfig,
+    ) -> list[str]:
+        """A new architecture for each weight, as long as there are any; a little chance orders isomorphic ones."""
+        seed, chance = int(generator.integers(2**31)), generator.random(len(archs))
+        place = {arch: i for i, arch in enumerate(archs)}
+        rows = np.array([place[arch] for arch in known if arch in place], dtype=np.int64)
+        accuracy = np.array([known[arch] for arch in known if arch in place])
+        if len(rows) < 2 or np.ptp(accuracy) == 0:  # nothing to learn from
+            return [archs[i] for i in np.argsort(chance) if archs[i] not in known][: len(self.weights)]
+        with session.timed("training"):
+            ranker = ParZCPlus(config).fit(inputs[rows], accuracy, seed, unlabelled=inputs)
+        with session.timed("ranking"):
+            score, spread = ranker.predict(inputs, samples=1)
+        picked: dict[str, int] = {}
+        for weight in self.weights:
+            for i in np.argsort(-(score + weight * spread + 1e-6 * chance), kind="stable"):
+                if archs[i] not in known and inputs.classes[i] not in picked.values():
+                    picked[archs[i]] = int(inputs.classes[i])
+                    break
+        return list(picked)
