@@ -154,6 +154,7 @@ QUICK: dict[str, Command] = {
     "parzc run --check": ("run --profile smoke --check --dry-run",),
     "parzc status": tuple(f"status --profile {name}" for name in ("smoke", "standard", "full", "paper")),
     "parzc tune": ("tune --help",),
+    "parzc search": ("search --method random --trainings 5 --out {out}",),
     "parzc mixed-precision": ("mixed-precision --help",),
     "parzc collect": ("collect --help",),
     "parzc collect --dataset cifar10 --cells 15625 --share-isomorphic --jobs 2": (
