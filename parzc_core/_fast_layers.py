@@ -7,6 +7,8 @@ two products with a band matrix, 5 to 10 times faster. GELU's second derivative 
 
 import functools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,20 +30,41 @@ def substitute(model: nn.Module) -> None:
         if kind not in _FASTER or not _is_torchs_own(module):
             continue
         if kind is nn.GELU and module.approximate == "none":
-            module.forward = _Faster(_Gelu.apply)  # type: ignore[method-assign]
+            module.__dict__["forward"] = _Faster(_Gelu.apply)
         elif isinstance(module, nn.Conv2d) and _is_pointwise(module):
-            module.forward = _Faster(_pointwise, module)  # type: ignore[method-assign]
+            module.__dict__["forward"] = _Faster(_pointwise, module)
         elif isinstance(module, nn.AvgPool2d) and _is_same_size(module):
-            module.forward = _Faster(_average, module)  # type: ignore[method-assign]
+            module.__dict__["forward"] = _Faster(_average, module)
         elif issubclass(kind, nn.modules.batchnorm._BatchNorm):
-            module.forward = _Faster(_batch_norm, module)  # type: ignore[method-assign]
+            module.__dict__["forward"] = _Faster(_batch_norm, module)
 
 
 def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> None:
     """Undo `substitute`, for layers of that kind."""
     for module in model.modules():
         if isinstance(module, kind) and isinstance(module.__dict__.get("forward"), _Faster):
-            del module.forward
+            del module.__dict__["forward"]
+
+
+@contextmanager
+def without_batch_norm(model: nn.Module) -> Iterator[None]:
+    """Inside, the BatchNorms that have a faster form give what they get."""
+    before = {
+        norm: norm.__dict__["forward"]
+        for norm in model.modules()
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and isinstance(norm.__dict__.get("forward"), _Faster)
+    }
+    for norm in before:
+        norm.__dict__["forward"] = _identity
+    try:
+        yield
+    finally:
+        for norm, forward in before.items():
+            norm.__dict__["forward"] = forward
+
+
+def _identity(x: torch.Tensor) -> torch.Tensor:
+    return x
 
 
 _FASTER: dict[type[nn.Module], Any] = {

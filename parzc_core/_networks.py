@@ -94,15 +94,15 @@ def _is_weight(module: nn.Module, name: str) -> bool:
 def left_out(network: nn.Module, nodes: dict[str, Node]) -> tuple[str, ...]:
     """Weights, of two axes or more, that belong to no node: embeddings, recurrent layers, tokens, computed weights."""
     known = {id(node.weight) for node in nodes.values()}
-    rest = [
-        name for name, p in network.named_parameters() if p.ndim > 1 and p.is_floating_point() and id(p) not in known
-    ]
-    computed = [
-        f"{name}.weight".lstrip(".")
-        for name, module in network.named_modules()
-        if isinstance(module, NODE_TYPES) and not _is_weight(module, "weight")
-    ]
-    return (*rest, *computed)
+    found: dict[int, str] = {}  # by identity: a tied weight is named once
+    computed = []
+    for path, module in network.named_modules():
+        for name, p in module._parameters.items():
+            if p is not None and p.ndim > 1 and p.is_floating_point() and id(p) not in known:
+                found.setdefault(id(p), f"{path}.{name}".lstrip("."))
+        if isinstance(module, NODE_TYPES) and not _is_weight(module, "weight"):
+            computed.append(f"{path}.weight".lstrip("."))
+    return (*found.values(), *computed)
 
 
 def check_network(network: object) -> None:
@@ -110,17 +110,14 @@ def check_network(network: object) -> None:
     kind = type(network).__name__
     if not isinstance(network, nn.Module):
         raise BadInput(f"got {_article(kind)} as the network; expected one torch module (for several: rank_networks)")
-    if isinstance(network, torch.jit.ScriptModule) or any(
-        isinstance(m, torch.jit.ScriptModule) for m in network.modules()
-    ):
-        raise BadInput(
-            f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from"
-        )
-    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-        if nn.parameter.is_lazy(tensor):
-            raise BadInput(f"{kind} has a lazy layer without sizes ({name}); run one batch through it first")
-        if tensor.is_meta:
-            raise BadInput(f"{kind} has no values yet ({name} is on the meta device); initialise it first")
+    for module in network.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise BadInput(f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from")
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None and nn.parameter.is_lazy(tensor):
+                raise BadInput(f"{kind} has a lazy layer without sizes ({name}); run one batch through it first")
+            if tensor is not None and tensor.is_meta:
+                raise BadInput(f"{kind} has no values yet ({name} is on the meta device); initialise it first")
 
 
 def _article(kind: str) -> str:
@@ -150,9 +147,9 @@ def prepare(model: nn.Module) -> dict[str, Node]:
         for name, child in module._modules.items():
             if child is not None:
                 module._modules[name] = uncompiled(child)
-    for module in list(model.modules()):
         _with_plain_weights(module)
-        module._compiled_call_impl = None  # of module.compile()
+        if module.__dict__.get("_compiled_call_impl") is not None:  # of module.compile()
+            module._compiled_call_impl = None
         if module.__dict__.get("inplace") is True:
             module.inplace = False  # type: ignore[assignment]
         if isinstance(module, nn.DataParallel):
@@ -170,6 +167,8 @@ def _with_plain_weights(module: nn.Module) -> None:
 
     Each has the value that it has in eval mode: spectral norm takes no further step of its power iteration.
     """
+    if not parametrize.is_parametrized(module) and not module._forward_pre_hooks:
+        return
     values: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         if parametrize.is_parametrized(module):

@@ -234,7 +234,7 @@ class Passes:
             part = tensor[:count] if tensor.ndim else tensor
             return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
 
-        with _replaced(model, replaced), same_start():
+        with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
             outputs, calls = forward_with_calls(
                 *(model, self.nodes, mapped(self.inputs, ones)),
                 classes=self._classes,

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from parzc_core.errors import UnknownName
+from parzc_core.errors import UnknownName, names_of
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ NODE_PROXIES = ("fisher", "grad_norm", "grasp", "l2_norm", "plain", "snip", "syn
 
 
 def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as a tuple; one name may be given alone. Raises UnknownName for a name that is not registered."""
-    chosen = (names,) if isinstance(names, str) else tuple(names)
+    """The names as a tuple; one name may be given alone. Raises BadInput (no names), UnknownName (not registered)."""
+    chosen = names_of("proxies", names)
     for name in chosen:
         if name not in NODE_REGISTRY:
             raise UnknownName.of("node-wise proxy", name, NODE_REGISTRY)

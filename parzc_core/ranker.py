@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, names_of, real, whole
 from parzc_core.gcn import NP, NPConfig
 from parzc_core.mabn import MABN, MABNConfig, linear
 
@@ -93,14 +93,21 @@ class ModelConfig:
     graph: GraphBranch | None = None
 
     def __post_init__(self) -> None:
-        unknown = [part for part in self.parts if part not in PARTS]
-        if unknown or not self.parts or ("MLP" in self.parts and {"Mixer", "BN"} & set(self.parts)):
+        parts = names_of("parts", self.parts)
+        wrong = len(set(parts)) < len(parts) or any(part not in PARTS for part in parts)
+        wrong |= isinstance(self.parts, str) or not parts or ("MLP" in parts and bool({"Mixer", "BN"} & set(parts)))
+        if wrong:
             raise BadInput(f"got parts {self.parts}; expected some of {', '.join(PARTS)}, MLP not beside Mixer or BN")
         if set(GRAPH_PARTS) <= set(self.parts) or ("PINAT" in self.parts) != (self.graph is not None):
             raise BadInput(
                 f"got parts {self.parts} and graph={self.graph}; expected one of {', '.join(GRAPH_PARTS)} at most, and a graph "
                 "branch for PINAT alone"
             )
+        if not isinstance(self.mabn, MABNConfig):
+            raise BadInput(f"got mabn={self.mabn!r}; expected a MABNConfig")
+        whole("operations", self.operations, 1)
+        whole("embedding", self.embedding, 2)
+        real("graph_dropout", self.graph_dropout, 0, 1)
 
 
 class Perceptron(nn.Module):

@@ -21,11 +21,11 @@ from torch import nn
 from parzc_core.checkpoints import epochs
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, floats, real, seed_of, whole
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
 from parzc_core.paths import write_whole
-from parzc_core.ranker import GRAPH_BRANCHES, Inputs, Model, ModelConfig
+from parzc_core.ranker import GRAPH_BRANCHES, GRAPH_PARTS, Inputs, Model, ModelConfig
 
 FORMAT, VERSION = "parzc ranker", 1  # of the files that `FittedRanker.save` writes
 Readable = np.ndarray | Inputs | Sequence[NodeStatistics]
@@ -54,6 +54,13 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_loss(self.losses)
+        if self.model is not None and not isinstance(self.model, ModelConfig):
+            raise BadInput(f"got model={self.model!r}; expected a ModelConfig or None")
+        for name in ("epochs", "batch_size"):
+            whole(name, getattr(self, name))
+        real("learning_rate", self.learning_rate)
+        real("weight_decay", self.weight_decay, 0)
+        real("alpha", self.alpha, 0, above=True)
         if self.epochs < 1 or self.batch_size < 2 or not self.learning_rate > 0:
             raise BadInput(
                 f"got epochs={self.epochs}, batch_size={self.batch_size}, learning_rate={self.learning_rate}; "
@@ -94,12 +101,15 @@ class FittedRanker:
         their mean float64[n] and standard deviation float64[n]. The same call gives the same draws.
         Raises BadInput: negative samples, another D, no graph or no encoder where one is needed.
         """
-        if samples < 0:
+        if whole("samples", samples) < 0:
             raise BadInput(f"got samples={samples}; expected 0 or a number of draws")
         asked = _as_inputs(inputs, self.encoder)
+        _check_graphs(asked, self.model.config)
         self.model.eval()
         with torch.no_grad(), seeded(self.seed):
             if not samples:
+                if not len(asked):
+                    return np.empty(0)
                 return torch.cat([self.model(*_tensors(chunk)) for chunk in asked.chunks()]).double().numpy()
             tensors = _tensors(asked)
             with sampling(self.model):
@@ -131,7 +141,10 @@ class FittedRanker:
         arrays |= {f"encoder/{name}": array for name, array in learned.items()}
         content = io.BytesIO()
         np.savez(content, about=np.array(json.dumps(about)), history=np.array(self.history, dtype=np.float64), **arrays)
-        return write_whole(Path(path), content.getvalue())
+        try:
+            return write_whole(Path(path), content.getvalue())
+        except (TypeError, OSError) as error:
+            raise BadInput(f"cannot write the ranker {path}: {error}") from error
 
 
 def load_ranker(path: str | Path) -> FittedRanker:
@@ -143,6 +156,8 @@ def load_ranker(path: str | Path) -> FittedRanker:
     Nothing in the file is run. Raises BadInput: no such file, another kind of file, a newer format, a damaged file, weights
     that are not finite, a graph branch whose module is not imported.
     """
+    if not isinstance(path, str | Path):
+        raise BadInput(f"got {path!r} as the ranker's file; expected a path")
     arrays = _read(Path(path))
     try:
         about = json.loads(str(arrays.pop("about", "null")))
@@ -215,6 +230,8 @@ def _made(kind: type, values: Mapping[str, Any]) -> Any:
 
 def _plain_json(values: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of values that JSON keeps as they are. Raises BadInput."""
+    if not isinstance(values, Mapping):
+        raise BadInput(f"got trained_on={values!r}; expected plain JSON: texts as keys")
     try:
         kept = json.loads(json.dumps(dict(values), allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -243,6 +260,8 @@ def fit(
     The caller's random generator is left as it was.
     Raises BadInput: lengths differ, fewer than two architectures, accuracy that is not finite, trained_on not plain JSON.
     """
+    if encoder is not None and not isinstance(encoder, Encoder):
+        raise BadInput(f"got encoder={encoder!r}; expected an Encoder, fitted")
     kept = _plain_json(trained_on or {})
     (ranker,) = fit_many([_as_inputs(inputs, encoder)], [accuracy], config, [seed])
     return replace(ranker, encoder=encoder, trained_on=kept)
@@ -266,12 +285,19 @@ def fit_many(
     Inside `checkpoints.kept_as` a training that was killed goes on; `watch` is not called again for epochs done before.
     Raises BadInput as `fit`, and where the numbers of architectures differ.
     """
+    if config is not None and not isinstance(config, TrainingConfig):
+        raise BadInput(f"got config={config!r}; expected a TrainingConfig")
     config = config or TrainingConfig()
     parts = [_as_inputs(item) for item in inputs]
+    seeds = [seed_of(seed) for seed in seeds]
     if not len(parts) == len(accuracy) == len(seeds):
         raise BadInput(
             f"got {len(parts)} inputs, {len(accuracy)} accuracies, {len(seeds)} seeds; expected as many of each"
         )
+    if not parts:
+        raise BadInput("got no inputs; expected those of at least one ranker")
+    for item in parts:
+        _check_finite(item)
     targets = [
         torch.as_tensor(z_score(item, values), dtype=torch.float32)
         for item, values in zip(parts, accuracy, strict=True)
@@ -279,6 +305,8 @@ def fit_many(
     if len({len(target) for target in targets}) != 1:
         raise BadInput(f"got {[len(target) for target in targets]} architectures; expected one size for all members")
     model_config = config.model or _default_model(parts[0])
+    for item in parts:
+        _check_graphs(item, model_config)
     config = replace(config, model=model_config)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         models = []
@@ -294,7 +322,7 @@ def fit_many(
 
 def z_score(inputs: Sized, accuracy: np.ndarray) -> np.ndarray:
     """float64[n], accuracy less its mean, over its standard deviation. Raises BadInput (lengths, fewer than two, not finite)."""
-    target = np.asarray(accuracy, dtype=np.float64)
+    target = floats("accuracies", accuracy)
     if target.ndim != 1 or len(inputs) != len(target) or len(target) < 2:
         raise BadInput(
             f"got {len(inputs)} inputs and accuracy of shape {target.shape}; expected the same number, at least 2"
@@ -363,12 +391,52 @@ def _copy_weights(state: dict[str, torch.Tensor], models: list[Model]) -> None:
 
 def _as_inputs(inputs: Readable, encoder: Encoder | None = None) -> Inputs:
     if isinstance(inputs, Inputs):
+        for name in ("statistics", "adjacency", "operations"):
+            part = getattr(inputs, name)
+            if part is not None and not isinstance(part, np.ndarray):
+                raise BadInput(f"got {name} of type {type(part).__name__}; expected an array")
+        if inputs.statistics is None and inputs.operations is None:
+            raise BadInput("got Inputs without statistics and without a graph; expected one of them")
         return inputs
-    if not isinstance(inputs, np.ndarray) and len(inputs) and isinstance(inputs[0], NodeStatistics):
+    if isinstance(inputs, Sequence) and len(inputs) and isinstance(inputs[0], NodeStatistics):
         if encoder is None:
             raise BadInput("got node statistics and no encoder; expected encoded inputs float32[n, D], or an encoder")
         return Inputs(statistics=encoder.transform(inputs))
-    return Inputs(statistics=np.asarray(inputs, dtype=np.float32))
+    encoded = floats("inputs", inputs).astype(np.float32)
+    if encoded.ndim != 2 or not encoded.shape[1]:
+        raise BadInput(f"got inputs of shape {encoded.shape}; expected float32[n, D], a row an architecture")
+    return Inputs(statistics=encoded)
+
+
+def _check_finite(inputs: Inputs) -> None:
+    """Raises BadInput for training inputs with a number that is NaN or infinite."""
+    for name in ("statistics", "adjacency"):
+        part = getattr(inputs, name)
+        if part is not None and not np.isfinite(part).all():
+            row = int(np.argwhere(~np.isfinite(part))[0][0])
+            raise BadInput(f"the {name} of architecture {row} are not finite; leave it out of the training")
+
+
+def _check_graphs(inputs: Inputs, config: ModelConfig) -> None:
+    """Raises BadInput unless a model that reads graphs gets graphs of its kinds of node, as many as there are statistics."""
+    sizes = {len(part) for part in (inputs.statistics, inputs.adjacency, inputs.operations) if part is not None}
+    if len(sizes) > 1:
+        raise BadInput(f"got parts of {' and '.join(map(str, sorted(sizes)))} architectures; expected the same number")
+    if not set(GRAPH_PARTS) & set(config.parts):
+        return
+    adjacency, operations = inputs.adjacency, inputs.operations
+    if adjacency is None or operations is None:
+        raise BadInput(f"got inputs without a graph; the components {config.parts} read it")
+    if operations.ndim != 2 or adjacency.shape != (*operations.shape, operations.shape[-1]):
+        raise BadInput(
+            f"got adjacency and operations of shape {adjacency.shape} and {operations.shape}; expected [n, N, N] and [n, N]"
+        )
+    if operations.dtype.kind not in "iu":
+        raise BadInput(f"got operations of {operations.dtype}; expected int64")
+    if "NP" in config.parts and operations.size and not 0 <= operations.min() <= operations.max() < config.operations:
+        raise BadInput(
+            f"got operations from {operations.min()} to {operations.max()}; expected 0 to {config.operations - 1}"
+        )
 
 
 def _tensors(inputs: Inputs) -> tuple[torch.Tensor | None, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from parzc_core.errors import UnknownName
+from parzc_core.errors import UnknownName, names_of
 from parzc_core.passes import Batch, Loss, Passes, same_start, with_passes
 from parzc_core.proxies import NODE_REGISTRY
 
@@ -50,7 +50,7 @@ def network_proxies(
     # Imported here: both build on the registry above.
     from parzc_core import collector
 
-    wanted = tuple(REGISTRY) if names is None else (names,) if isinstance(names, str) else tuple(names)
+    wanted = tuple(REGISTRY) if names is None else names_of("proxies", names)
     for name in wanted:
         if name not in REGISTRY and name not in NODE_REGISTRY:
             raise UnknownName.of("proxy", name, (*REGISTRY, *NODE_REGISTRY))
