@@ -112,7 +112,9 @@ def check_network(network: object) -> None:
         raise BadInput(f"got {_article(kind)} as the network; expected one torch module (for several: rank_networks)")
     for module in network.modules():
         if isinstance(module, torch.jit.ScriptModule):
-            raise BadInput(f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from")
+            raise BadInput(
+                f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from"
+            )
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is not None and nn.parameter.is_lazy(tensor):
                 raise BadInput(f"{kind} has a lazy layer without sizes ({name}); run one batch through it first")
@@ -132,13 +134,22 @@ def uncompiled(network: nn.Module) -> nn.Module:
 
 
 def copied(network: nn.Module) -> nn.Module | None:
-    """A copy with everything of its own; None where the network cannot be copied."""
+    """A copy with everything of its own; None where the network cannot be copied, or keeps parts of it in common."""
+    network = uncompiled(network)
     try:
-        return copy.deepcopy(uncompiled(network))
+        own = copy.deepcopy(network)
     except MemoryError:
         raise
     except Exception:  # whatever a __deepcopy__ raises
         return None
+    return None if parts_of(own) & parts_of(network) else own
+
+
+def parts_of(network: nn.Module) -> frozenset[int]:
+    """The ids of its modules, parameters and buffers."""
+    modules = list(network.modules())
+    held = [part for module in modules for part in (*module._parameters.values(), *module._buffers.values())]
+    return frozenset(map(id, [*modules, *(part for part in held if part is not None)]))
 
 
 def prepare(model: nn.Module) -> dict[str, Node]:

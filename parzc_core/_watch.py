@@ -110,7 +110,7 @@ class Watch(TorchFunctionMode):
 
     def _record(self, name: str, output: torch.Tensor, axis: int, row: int = 0) -> torch.Tensor:
         tokens = self._tokens
-        self.calls.append(Call(name, output, output._version, output.grad_fn, axis, row, tokens))
+        self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, tokens))
         return output.clone() if self._copies else output
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -155,18 +155,22 @@ class Watch(TorchFunctionMode):
     def _read(self, function: str, place: int, given: Any, reader: tuple[str, torch.Tensor, int], result: Any) -> Any:
         """A function read a node's weight, or what was made of it: it applied it, or made something of it."""
         name, weight, row = reader
-        second = function in _WEIGHT_SECOND and place == 1
-        first = function in _MATRIX and place == 0
-        third = function in ("addmm", "baddbmm") and place == 2
-        if isinstance(result, torch.Tensor) and (first or second or third):
-            if id(self._nodes[name].weight) in self._inside or (
-                function in _MATRIX and id(given[1 - place]) in self._readers
-            ):
-                return result
-            axis = 1 if function.startswith("conv") else -2 if first else -1
-            return self._record(name, result, axis, row) if result.ndim > 1 else result
-        parts = result if isinstance(result, list | tuple) else (result,)
         whole = self._nodes[name].weight
+        entries = whole[0].numel()  # of one output channel
+        applied = given[place]
+        second = function in _WEIGHT_SECOND and place == 1
+        third = function in ("addmm", "baddbmm") and place == 2
+        first = function in _MATRIX and place == 0
+        if isinstance(result, torch.Tensor) and result.ndim > 1 and (first or second or third):
+            if id(whole) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
+                return result
+            if function in _MATRIX or third:
+                fits = applied.shape[-1 if first else -2] == entries
+            else:
+                fits = applied[0].numel() == entries  # else it is transposed, and its channels are others
+            axis = 1 if function.startswith("conv") else -2 if first else -1
+            return self._record(name, result, axis, row) if fits else result
+        parts = result if isinstance(result, list | tuple) else (result,)
         for part in parts:
             if isinstance(part, torch.Tensor) and part.requires_grad and part is not weight:
                 if part.untyped_storage().data_ptr() == weight.untyped_storage().data_ptr():
@@ -175,6 +179,11 @@ class Watch(TorchFunctionMode):
                 elif part.numel() == weight.numel():
                     self._add_reader(name, part, row)
         return result
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _never(tensors: Any) -> bool:

@@ -42,7 +42,7 @@ def normalised(adjacency: torch.Tensor) -> torch.Tensor:
 
     A: the adjacency. D: the diagonal matrix of the row sums of A + I.
     """
-    a_hat = adjacency + torch.eye(adjacency.shape[-1], dtype=adjacency.dtype)
+    a_hat = adjacency + torch.eye(adjacency.shape[-1], dtype=adjacency.dtype, device=adjacency.device)
     d = a_hat.sum(dim=-1).rsqrt()
     return d.unsqueeze(-1) * a_hat * d.unsqueeze(-2)
 

@@ -15,7 +15,7 @@ def _differences(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.
         raise BadInput(
             f"got prediction {tuple(prediction.shape)} and target {tuple(target.shape)}; expected the same [n], n >= 2"
         )
-    i, j = torch.triu_indices(len(prediction), len(prediction), offset=1)
+    i, j = torch.triu_indices(len(prediction), len(prediction), offset=1, device=prediction.device)
     return prediction[i] - prediction[j], target[i] - target[j]
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from parzc_core import _fast_layers, _networks
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
-from parzc_core._watch import Call, CallsTheOriginal, FlowWatch, Watch, ordinary
+from parzc_core._watch import Call, CallsTheOriginal, FlowWatch, Watch, ordinary, version_of
 from parzc_core.errors import BadInput
 
 __all__ = ["NODE_TYPES", "Call", "Passes", "nodes_of", "weight_nodes"]
@@ -54,17 +54,18 @@ class Passes:
         second_order: bool = False,
         loss: Loss | None = None,
         foreign: frozenset[int] = frozenset(),
+        copyable: bool = True,
     ):
         """images, labels, loss: see `collector.collect_statistics`.
 
         consume: allow the network to be changed, which saves a copy. second_order: allow `hessian_gradients`.
-        foreign: ids of tensors that no pass may touch (see Watch).
+        foreign: ids of tensors that no pass may touch (see Watch). copyable: whether a copy of the network would do.
         Raises BadInput: what is no network that can be run, a batch of one, other shapes or types, no node.
         """
         _networks.check_network(network)
         check_batch(images, labels, loss)
         if not consume:
-            foreign = tensors_of(network)
+            foreign = _networks.parts_of(network)
             copied = _networks.copied(network)
             if copied is None:
                 raise BadInput(f"{type(network).__name__} cannot be copied; use collect_statistics or network_proxies")
@@ -80,12 +81,12 @@ class Passes:
         self.images = tensors(self.inputs)[0]
         self.labels = labels.to(self.device) if isinstance(labels, torch.Tensor) else labels
         self._classes = loss is None
-        self.foreign, self._second_order = foreign, second_order
+        self.foreign, self._second_order, self._copyable = foreign, second_order, copyable
 
     @contextmanager
     def changeable(self) -> Iterator[nn.Module]:
         """A copy of the model with weights of its own, or the model, restored afterwards, where it cannot be copied."""
-        own = _networks.copied(self.model)
+        own = _networks.copied(self.model) if self._copyable else None
         if own is not None:
             yield own
         else:
@@ -262,16 +263,11 @@ def with_passes(network: nn.Module, images: Batch, labels: Any, work: Callable[[
     copied = _networks.copied(network)
     if copied is not None:
         try:
-            return work(Passes(copied, images, labels, consume=True, foreign=tensors_of(network), **options))
+            return work(Passes(copied, images, labels, consume=True, foreign=_networks.parts_of(network), **options))
         except CallsTheOriginal:
             copied = None
     with _networks.borrowed(network) as own:
-        return work(Passes(own, images, labels, consume=True, **options))
-
-
-def tensors_of(network: nn.Module) -> frozenset[int]:
-    """The ids of a network's parameters and buffers."""
-    return frozenset(map(id, (*network.parameters(), *network.buffers())))
+        return work(Passes(own, images, labels, consume=True, copyable=False, **options))
 
 
 def check_batch(images: Any, labels: Any, loss: Loss | None = None) -> None:
@@ -333,7 +329,7 @@ def forward_with_calls(
     """
     make = watch or (lambda copies: Watch(nodes, copies, foreign))
     outputs, calls = _recorded(make(False), model, inputs, classes)
-    if any(call.output._version != call.version for call in calls):
+    if any(version_of(call.output) != call.version for call in calls):
         # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
         with same_start():
             outputs, calls = _recorded(make(True), model, inputs, classes)

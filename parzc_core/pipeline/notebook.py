@@ -163,8 +163,7 @@ def typed(name: str, value: Any, default: Any) -> Any:
         fits = isinstance(value, bool)
     elif isinstance(default, int | float):
         fits = isinstance(value, int | float) and not isinstance(value, bool)
-        fits &= not (isinstance(default, int) and isinstance(value, float) and value != int(value)) if fits else False
-        value = type(default)(value) if fits else value
+        value = float(value) if fits and isinstance(default, float) else value
     elif isinstance(default, list | tuple):
         fits = isinstance(value, list | tuple)
         value = type(default)(value) if fits else value

@@ -151,11 +151,11 @@ class PINATNetwork(nn.Module):
 
     def forward(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:
         live = self.kinds.without_none(adjacency, operations)
-        feeding = live.transpose(1, 2) + torch.eye(live.shape[1])
+        feeding = live.transpose(1, 2) + torch.eye(live.shape[1], device=live.device)
         h = self.embedding(operations)
         if self.position is not None:
             h = h + self.position(laplacian(live))
-        one_hot = (operations.unsqueeze(-1) == torch.arange(self.kinds.total)).float()  # F.one_hot knows no vmap
+        one_hot = (operations.unsqueeze(-1) == torch.arange(self.kinds.total, device=operations.device)).float()
         h = self.norm(self.dropout(h) + self.dropout(self.invariant(one_hot, feeding)))  # (n, N, width)
         for block in self.blocks:
             h = block(h, feeding)
