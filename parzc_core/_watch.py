@@ -1,4 +1,4 @@
-"""Sees every torch function that a forward pass calls.
+"""Forward passes, and what they call: a mode that sees every torch function.
 
 So a node is known by its weight, whether its module is called or the weight is read; a copy that calls the original network is
 found out before it changes anything; and Synflow's pass has its parameters, types and missing BatchNorm wherever they are read.
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
@@ -255,3 +256,106 @@ class _Called:
 
 def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
     yield
+
+
+@contextmanager
+def same_start() -> Iterator[None]:
+    """Inside, random numbers start from one seed and gradients are on; the caller's generators are restored after it."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.inference_mode(False), torch.random.fork_rng(devices=devices), torch.enable_grad():
+        torch.manual_seed(0)
+        yield
+
+
+def forward_with_calls(
+    model: nn.Module,
+    nodes: Mapping[str, Node],
+    inputs: Any,
+    classes: bool = True,
+    foreign: frozenset[int] = frozenset(),
+    watch: Callable[[bool], Watch] | None = None,
+) -> tuple[Any, list[Call]]:
+    """Logits [N, classes], or whatever the network gives, and the calls of nodes in execution order.
+
+    classes: expect logits. foreign, watch: see Watch. Raises BadInput: inputs that it cannot take, no logits.
+    """
+    make = watch or (lambda copies: Watch(nodes, copies, foreign))
+    outputs, calls = _recorded(make(False), model, inputs, classes)
+    if any(version_of(call.output) != call.version for call in calls):
+        # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
+        with same_start():
+            outputs, calls = _recorded(make(True), model, inputs, classes)
+    return outputs, calls
+
+
+def _recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
+    outputs = run_watched(watch, model, inputs)
+    if classes and not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and outputs.is_floating_point()):
+        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise BadInput(
+            f"{type(model).__name__} returned {got}; expected logits [N, classes]: wrap it so that it returns them, or give "
+            "loss=, a function of its outputs and the labels"
+        )
+    if not any(tensor.requires_grad for tensor in tensors(outputs)):
+        raise BadInput(
+            f"the outputs of {type(model).__name__} depend on no weight; expected a forward that is not under torch.no_grad()"
+        )
+    return outputs, watch.calls
+
+
+def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
+    """model(inputs), several inputs by place or by name. The network gets copies of them, since it may write into its input.
+
+    Raises BadInput: inputs that it cannot take.
+    """
+    given = mapped(inputs, torch.Tensor.clone)
+    try:
+        with ordinary(), watch.hooked():
+            if isinstance(given, Mapping):
+                outputs = model(**given)
+            else:
+                outputs = model(*given) if isinstance(given, tuple | list) else model(given)
+    except (CallsTheOriginal, MemoryError):
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: "
+        raise BadInput(f"{type(model).__name__} cannot process {_shapes(inputs)}: {kind}{error}") from error
+    if watch.led_back:  # and the network caught the error
+        raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
+    return outputs
+
+
+def _shapes(inputs: Any) -> str:
+    shapes = [str(tuple(tensor.shape)) for tensor in tensors(inputs)]
+    return (
+        f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"
+    )
+
+
+def mapped(inputs: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """The inputs with every tensor changed: one tensor, or a tuple, list or dict of tensors and other values."""
+    if isinstance(inputs, torch.Tensor):
+        return function(inputs)
+    if isinstance(inputs, Mapping):
+        return {name: mapped(value, function) for name, value in inputs.items()}
+    if isinstance(inputs, tuple | list):
+        return [mapped(value, function) for value in inputs]
+    return inputs
+
+
+def tensors(values: Any) -> list[torch.Tensor]:
+    """All tensors of inputs or outputs, in order."""
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, Mapping):
+        values = values.values()
+    elif not isinstance(values, tuple | list):
+        values = vars(values).values() if hasattr(values, "__dataclass_fields__") else ()
+    return [tensor for value in values for tensor in tensors(value)]
+
+
+def total(outputs: Any) -> torch.Tensor:
+    """The sum of all logits, or of all numbers that a network gave."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.sum()
+    return torch.stack([tensor.sum() for tensor in tensors(outputs) if tensor.is_floating_point()]).sum()

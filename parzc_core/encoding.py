@@ -163,14 +163,14 @@ class Encoder:
 
 def check_statistics(statistics: Any) -> Sequence[NodeStatistics]:
     """Raises BadInput for none, or what are no node statistics."""
-    if isinstance(statistics, NodeStatistics) or not isinstance(statistics, Sequence | np.ndarray):
+    if not isinstance(statistics, Sequence | np.ndarray):
         raise BadInput(f"got {type(statistics).__name__} to encode; expected a list of NodeStatistics")
     if not len(statistics):
         raise BadInput("got no statistics to encode; expected at least one architecture")
     for place, one in enumerate(statistics):
         if not isinstance(one, NodeStatistics):
             raise BadInput(f"got {type(one).__name__} at place {place}; expected NodeStatistics (of collect_statistics)")
-    return statistics
+    return list(statistics)
 
 
 def _nodes_seen(statistics: Sequence[NodeStatistics]) -> list[str]:

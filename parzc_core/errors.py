@@ -4,9 +4,10 @@ import math
 import numbers
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class ParzcError(Exception):
@@ -88,11 +89,13 @@ def real(name: str, got: Any, least: float = -math.inf, most: float = math.inf, 
     return number
 
 
-def floats(name: str, got: Any) -> np.ndarray:
+def floats(name: str, got: Any) -> "np.ndarray":
     """Numbers as float64, of any shape; text, True and None are none. Raises BadInput."""
+    import numpy as np  # not above: the command line imports this file, and its help is to be quick
+
     try:
         kind = np.asarray(got).dtype.kind
-        values = np.asarray(got, dtype=np.float64)
+        values = np.asarray(got, dtype=np.float64) if kind != "c" else np.empty(0)
     except (TypeError, ValueError, RuntimeError):
         kind, values = "O", np.empty(0)
     if kind not in "fiu" and not (kind == "O" and isinstance(getattr(got, "dtype", None), np.dtype) and values.size):

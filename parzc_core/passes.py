@@ -16,7 +16,18 @@ from torch import nn
 
 from parzc_core import _fast_layers, _networks
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
-from parzc_core._watch import Call, CallsTheOriginal, FlowWatch, Watch, ordinary, version_of
+from parzc_core._watch import (
+    Call,
+    CallsTheOriginal,
+    FlowWatch,
+    Watch,
+    forward_with_calls,
+    mapped,
+    run_watched,
+    same_start,
+    tensors,
+    total,
+)
 from parzc_core.errors import BadInput
 
 __all__ = ["NODE_TYPES", "Call", "Passes", "nodes_of", "weight_nodes"]
@@ -306,80 +317,6 @@ def check_batch(images: Any, labels: Any, loss: Loss | None = None) -> None:
         )
 
 
-@contextmanager
-def same_start() -> Iterator[None]:
-    """Inside, random numbers start from one seed and gradients are on; the caller's generators are restored after it."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices=devices), torch.enable_grad():
-        torch.manual_seed(0)
-        yield
-
-
-def forward_with_calls(
-    model: nn.Module,
-    nodes: Mapping[str, Node],
-    inputs: Any,
-    classes: bool = True,
-    foreign: frozenset[int] = frozenset(),
-    watch: Callable[[bool], Watch] | None = None,
-) -> tuple[Any, list[Call]]:
-    """Logits [N, classes], or whatever the network gives, and the calls of nodes in execution order.
-
-    classes: expect logits. foreign, watch: see Watch. Raises BadInput: inputs that it cannot take, no logits.
-    """
-    make = watch or (lambda copies: Watch(nodes, copies, foreign))
-    outputs, calls = _recorded(make(False), model, inputs, classes)
-    if any(version_of(call.output) != call.version for call in calls):
-        # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
-        with same_start():
-            outputs, calls = _recorded(make(True), model, inputs, classes)
-    return outputs, calls
-
-
-def _recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
-    outputs = run_watched(watch, model, inputs)
-    if classes and not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and outputs.is_floating_point()):
-        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-        raise BadInput(
-            f"{type(model).__name__} returned {got}; expected logits [N, classes]: wrap it so that it returns them, or give "
-            "loss=, a function of its outputs and the labels"
-        )
-    if not any(tensor.requires_grad for tensor in tensors(outputs)):
-        raise BadInput(
-            f"the outputs of {type(model).__name__} depend on no weight; expected a forward that is not under torch.no_grad()"
-        )
-    return outputs, watch.calls
-
-
-def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
-    """model(inputs), several inputs by place or by name. The network gets copies of them, since it may write into its input.
-
-    Raises BadInput: inputs that it cannot take.
-    """
-    given = mapped(inputs, torch.Tensor.clone)
-    try:
-        with ordinary(), watch.hooked():
-            if isinstance(given, Mapping):
-                outputs = model(**given)
-            else:
-                outputs = model(*given) if isinstance(given, tuple | list) else model(given)
-    except (CallsTheOriginal, MemoryError):
-        raise
-    except Exception as error:
-        kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: "
-        raise BadInput(f"{type(model).__name__} cannot process {_shapes(inputs)}: {kind}{error}") from error
-    if watch.led_back:  # and the network caught the error
-        raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
-    return outputs
-
-
-def _shapes(inputs: Any) -> str:
-    shapes = [str(tuple(tensor.shape)) for tensor in tensors(inputs)]
-    return (
-        f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"
-    )
-
-
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy of logits [N, classes], a scalar. Raises BadInput for a label that is no class of the network."""
     if len(logits) != len(labels):
@@ -389,13 +326,6 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             f"got labels from {int(labels.min())} to {int(labels.max())}; the network has {logits.shape[1]} classes"
         )
     return F.cross_entropy(logits, labels)
-
-
-def total(outputs: Any) -> torch.Tensor:
-    """The sum of all logits, or of all numbers that a network gave."""
-    if isinstance(outputs, torch.Tensor):
-        return outputs.sum()
-    return torch.stack([tensor.sum() for tensor in tensors(outputs) if tensor.is_floating_point()]).sum()
 
 
 def gradients_of(
@@ -447,28 +377,6 @@ def _second_derivatives_missing(loss: torch.Tensor) -> set[str]:
             watch(node, kind.__name__)
         stack.extend(after for after, _ in node.next_functions)
     return missing
-
-
-def mapped(inputs: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """The inputs with every tensor changed: one tensor, or a tuple, list or dict of tensors and other values."""
-    if isinstance(inputs, torch.Tensor):
-        return function(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: mapped(value, function) for name, value in inputs.items()}
-    if isinstance(inputs, tuple | list):
-        return [mapped(value, function) for value in inputs]
-    return inputs
-
-
-def tensors(values: Any) -> list[torch.Tensor]:
-    """All tensors of inputs or outputs, in order."""
-    if isinstance(values, torch.Tensor):
-        return [values]
-    if isinstance(values, Mapping):
-        values = values.values()
-    elif not isinstance(values, tuple | list):
-        values = vars(values).values() if hasattr(values, "__dataclass_fields__") else ()
-    return [tensor for value in values for tensor in tensors(value)]
 
 
 def _positive(parameter: torch.Tensor) -> torch.Tensor:

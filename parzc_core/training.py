@@ -19,16 +19,24 @@ import torch
 from torch import nn
 
 from parzc_core.checkpoints import epochs
-from parzc_core.collector import NodeStatistics
-from parzc_core.encoding import PAPER_PROXIES, Encoder
+from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput, floats, real, seed_of, whole
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
 from parzc_core.paths import write_whole
-from parzc_core.ranker import GRAPH_BRANCHES, GRAPH_PARTS, Inputs, Model, ModelConfig
+from parzc_core.ranker import (
+    GRAPH_BRANCHES,
+    Inputs,
+    Model,
+    ModelConfig,
+    Readable,
+    as_inputs,
+    check_finite,
+    check_graphs,
+    finite_rows,
+)
 
 FORMAT, VERSION = "parzc ranker", 1  # of the files that `FittedRanker.save` writes
-Readable = np.ndarray | Inputs | Sequence[NodeStatistics]
 
 
 @dataclass(frozen=True)
@@ -104,10 +112,10 @@ class FittedRanker:
         """
         if whole("samples", samples) < 0:
             raise BadInput(f"got samples={samples}; expected 0 or a number of draws")
-        asked = _as_inputs(inputs, self.encoder)
-        _check_graphs(asked, self.model.config)
+        asked = as_inputs(inputs, self.encoder)
+        check_graphs(asked, self.model.config)
         where = device_for(self.model.config)
-        known = _finite_rows(inputs, self.encoder)
+        known = finite_rows(inputs, self.encoder)
         try:
             model = self.model.eval().to(where)
             with torch.no_grad(), seeded(self.seed), sampling(model) if samples else nullcontext():
@@ -118,7 +126,8 @@ class FittedRanker:
             scores = torch.stack(draws).double().cpu() if draws else torch.empty(1, 0, dtype=torch.float64)
         finally:
             self.model.to("cpu")
-        scores[:, ~known] = torch.nan
+        if known is not None:
+            scores[:, torch.from_numpy(~known)] = torch.nan
         if not samples:
             return scores[0].numpy()
         return scores.mean(dim=0).numpy(), scores.std(dim=0, unbiased=False).numpy()
@@ -272,10 +281,11 @@ def fit(
     if encoder is not None and not isinstance(encoder, Encoder):
         raise BadInput(f"got encoder={encoder!r}; expected an Encoder, fitted")
     kept = _plain_json(trained_on or {})
-    if not bool((finite := _finite_rows(inputs, encoder)).all()):
-        bad = torch.nonzero(~finite).flatten().tolist()
+    asked, finite = as_inputs(inputs, encoder), finite_rows(inputs, encoder)
+    if finite is not None and not finite.all():
+        bad = np.flatnonzero(~finite).tolist()
         raise BadInput(f"the statistics of architectures {bad} are not finite; leave them out of the training")
-    (ranker,) = fit_many([_as_inputs(inputs, encoder)], [accuracy], config, [seed], device=device)
+    (ranker,) = fit_many([asked], [accuracy], config, [seed], device=device)
     return replace(ranker, encoder=encoder, trained_on=kept)
 
 
@@ -301,7 +311,7 @@ def fit_many(
     if config is not None and not isinstance(config, TrainingConfig):
         raise BadInput(f"got config={config!r}; expected a TrainingConfig")
     config = config or TrainingConfig()
-    parts = [_as_inputs(item) for item in inputs]
+    parts = [as_inputs(item) for item in inputs]
     seeds = [seed_of(seed) for seed in seeds]
     if not len(parts) == len(accuracy) == len(seeds):
         raise BadInput(
@@ -310,7 +320,7 @@ def fit_many(
     if not parts:
         raise BadInput("got no inputs; expected those of at least one ranker")
     for item in parts:
-        _check_finite(item)
+        check_finite(item)
     targets = [
         torch.as_tensor(z_score(item, values), dtype=torch.float32)
         for item, values in zip(parts, accuracy, strict=True)
@@ -319,7 +329,7 @@ def fit_many(
         raise BadInput(f"got {[len(target) for target in targets]} architectures; expected one size for all members")
     model_config = config.model or _default_model(parts[0])
     for item in parts:
-        _check_graphs(item, model_config)
+        check_graphs(item, model_config)
     config = replace(config, model=model_config)
     where = device_for(model_config, device)
     with seeded(0), torch.enable_grad():
@@ -424,64 +434,6 @@ def _copy_weights(state: dict[str, torch.Tensor], models: list[Model]) -> None:
         for i, model in enumerate(models):
             for name, parameter in model.named_parameters():
                 parameter.copy_(state[name][i])
-
-
-def _as_inputs(inputs: Readable, encoder: Encoder | None = None) -> Inputs:
-    if isinstance(inputs, Inputs):
-        for name in ("statistics", "adjacency", "operations"):
-            part = getattr(inputs, name)
-            if part is not None and not isinstance(part, np.ndarray):
-                raise BadInput(f"got {name} of type {type(part).__name__}; expected an array")
-        if inputs.statistics is None and inputs.operations is None:
-            raise BadInput("got Inputs without statistics and without a graph; expected one of them")
-        return inputs
-    if isinstance(inputs, Sequence) and len(inputs) and isinstance(inputs[0], NodeStatistics):
-        if encoder is None:
-            raise BadInput("got node statistics and no encoder; expected encoded inputs float32[n, D], or an encoder")
-        return Inputs(statistics=encoder.transform(inputs))
-    encoded = floats("inputs", inputs).astype(np.float32)
-    if encoded.ndim != 2 or not encoded.shape[1]:
-        raise BadInput(f"got inputs of shape {encoded.shape}; expected float32[n, D], a row an architecture")
-    return Inputs(statistics=encoded)
-
-
-def _finite_rows(inputs: Readable, encoder: Encoder | None) -> torch.Tensor:
-    """bool[n]: whether the statistics that an encoder reads are finite; what is encoded already counts as it is."""
-    if encoder is None or isinstance(inputs, Inputs | np.ndarray) or not isinstance(inputs[0], NodeStatistics):
-        return torch.ones(len(inputs), dtype=torch.bool)
-    names = PAPER_PROXIES if encoder.proxies is None else encoder.proxies
-    return torch.tensor([all(np.isfinite(one.of(name)).all() for name in names) for one in inputs], dtype=torch.bool)
-
-
-def _check_finite(inputs: Inputs) -> None:
-    """Raises BadInput for training inputs with a number that is NaN or infinite."""
-    for name in ("statistics", "adjacency"):
-        part = getattr(inputs, name)
-        if part is not None and not np.isfinite(part).all():
-            row = int(np.argwhere(~np.isfinite(part))[0][0])
-            raise BadInput(f"the {name} of architecture {row} are not finite; leave it out of the training")
-
-
-def _check_graphs(inputs: Inputs, config: ModelConfig) -> None:
-    """Raises BadInput unless a model that reads graphs gets graphs of its kinds of node, as many as there are statistics."""
-    sizes = {len(part) for part in (inputs.statistics, inputs.adjacency, inputs.operations) if part is not None}
-    if len(sizes) > 1:
-        raise BadInput(f"got parts of {' and '.join(map(str, sorted(sizes)))} architectures; expected the same number")
-    if not set(GRAPH_PARTS) & set(config.parts):
-        return
-    adjacency, operations = inputs.adjacency, inputs.operations
-    if adjacency is None or operations is None:
-        raise BadInput(f"got inputs without a graph; the components {config.parts} read it")
-    if operations.ndim != 2 or adjacency.shape != (*operations.shape, operations.shape[-1]):
-        raise BadInput(
-            f"got adjacency and operations of shape {adjacency.shape} and {operations.shape}; expected [n, N, N] and [n, N]"
-        )
-    if operations.dtype.kind not in "iu":
-        raise BadInput(f"got operations of {operations.dtype}; expected int64")
-    if "NP" in config.parts and operations.size and not 0 <= operations.min() <= operations.max() < config.operations:
-        raise BadInput(
-            f"got operations from {operations.min()} to {operations.max()}; expected 0 to {config.operations - 1}"
-        )
 
 
 def _tensors(inputs: Inputs, device: torch.device | str = "cpu") -> tuple[torch.Tensor | None, ...]:

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.grad import conv2d_weight
 
 from parzc_core import _fast_layers
-from parzc_core._watch import Watch
+from parzc_core._watch import Watch, forward_with_calls
 from parzc_core.errors import BadInput
-from parzc_core.passes import Gradients, Passes, forward_with_calls, weight_nodes
+from parzc_core.passes import Gradients, Passes, weight_nodes
 from parzc_core.scores.registry import network_score
 
 

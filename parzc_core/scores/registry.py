@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from parzc_core._watch import same_start
 from parzc_core.errors import UnknownName, names_of
-from parzc_core.passes import Batch, Loss, Passes, same_start, with_passes
+from parzc_core.passes import Batch, Loss, Passes, with_passes
 from parzc_core.proxies import NODE_REGISTRY
 
 Score = Callable[[Passes], float]

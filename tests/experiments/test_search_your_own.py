@@ -62,12 +62,12 @@ def test_the_frame_says_what_was_given_and_what_was_collected(ranking: pd.DataFr
 
 
 def test_networks_that_look_alike_have_no_order_and_no_spread() -> None:
-    same = networks([0] * 5)
-    ranking = rank_networks(same, IMAGES, LABELS, [10.0, 20.0, 30.0], config=QUICK)
+    config = TrainingConfig(epochs=3)
+    ranking = rank_networks(networks([0] * 5), IMAGES, LABELS, [10.0, 20.0, 30.0], config=config)
     assert (ranking["score"] == 0).all()
     assert (ranking["rank"] == 1).all()
     assert ranking["spread"].isna().all()
-    aligned = rank_networks([networks([2])[0]] * 4, IMAGES, LABELS, [10.0, 20.0], encoding="aligned", config=QUICK)
+    aligned = rank_networks([networks([2])[0]] * 4, IMAGES, LABELS, [10.0, 20.0], encoding="aligned", config=config)
     assert (aligned["score"] == 0).all()
 
 
