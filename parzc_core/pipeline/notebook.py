@@ -61,8 +61,8 @@ def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kern
 
     output.parent.mkdir(parents=True, exist_ok=True)
     content = nbformat.read(source, as_version=4)
-    content.metadata.setdefault("kernelspec", {"name": kernel, "display_name": kernel})  # tools that strip outputs drop it
-    content.metadata.kernelspec.setdefault("language", "python")
+    said = {"name": kernel, "display_name": kernel, "language": "python"}  # tools that strip notebooks drop it
+    content.metadata["kernelspec"] = nbformat.from_dict({**said, **(content.metadata.get("kernelspec") or {})})
     unfinished = output.with_name(f".{output.stem}.{os.getpid()}.ipynb")
     failed = output.with_suffix(".failed.ipynb")
     try:
