@@ -24,6 +24,9 @@ from parzc_core.collecting.one import CollectionConfig
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput, ParzcError, floats, is_whole, real, whole
 from parzc_core.gcn import NP, NPConfig
+from parzc_core.predictors import registry
+from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.trees import Trees, TreesConfig
 from parzc_core.ranker import Inputs, ModelConfig
 from parzc_core.spaces import nb101, nb201, space
 from parzc_core.training import TrainingConfig, fit_many
@@ -178,6 +181,20 @@ CALLS: dict[str, list[Callable[[], Any]]] = {
         lambda: rank(config=3),
     ],
 }
+
+
+@pytest.mark.parametrize("method", ["NP", "TNASP", "extra-trees", "CTNAS"])
+def test_predictors_refuse_what_is_no_graph_and_negative_samples(method: str) -> None:
+    made = registry.predictor(method, "nb201") if method != "extra-trees" else Trees(TreesConfig(Kinds.of("nb201")))
+    with pytest.raises(BadInput, match="expected Inputs"):
+        made.fit(ROWS, ACCURACY, seed=0)  # type: ignore[arg-type]
+    graphs = [nb201.graph(nb201.arch(i)) for i in range(0, 60, 10)]
+    inputs = Inputs(None, np.stack([g.adjacency for g in graphs]), np.stack([g.operations for g in graphs]))
+    if method == "extra-trees":
+        made.fit(inputs, ACCURACY, seed=0)
+        for samples in (-1, 1.5, True):
+            with pytest.raises(BadInput, match="samples"):
+                made.predict(inputs, samples)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", CALLS)

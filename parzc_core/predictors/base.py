@@ -52,6 +52,8 @@ class Kinds:
 
     def check(self, inputs: Inputs, nodes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """adjacency float32[n, N, N] and operations int64[n, N] of the inputs. nodes: N to expect. Raises BadInput."""
+        if not isinstance(inputs, Inputs):
+            raise BadInput(f"got {type(inputs).__name__}; expected Inputs with adjacency and operations (`Space.graph`)")
         adjacency, operations = inputs.adjacency, inputs.operations
         if adjacency is None or operations is None:
             raise BadInput("got inputs without a graph; expected Inputs with adjacency and operations (`Space.graph`)")
