@@ -130,10 +130,9 @@ class Watch(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _check(self, given: Any) -> None:
+        foreign = self._foreign
         for value in given:
-            if id(value) in self._foreign or (
-                isinstance(value, list | tuple) and any(id(part) in self._foreign for part in value)
-            ):
+            if id(value) in foreign or (type(value) is list and any(id(part) in foreign for part in value)):
                 self.led_back = True
                 raise CallsTheOriginal(
                     "the copy of the network uses the original's weights: a function or an object that it keeps refers to it"
