@@ -11,6 +11,8 @@
 
     proxies        what a zero-cost proxy reads of a node, and the formulas of the seven (§3.1)
     passes         the forward and backward passes of one batch that the formulas read
+    _networks      what a network may be: its nodes, a copy of it, or its state saved and restored
+    _watch         sees what a forward pass calls: the calls of nodes, whether by module or by weight
     _fast_layers   the same layers in less time on a CPU, for those passes
     collector      Algorithm 1: a network and one batch -> the statistics of every node, in depth-first order
     encoding       min-max scaling of the statistics (§3.2), and an aligned encoding

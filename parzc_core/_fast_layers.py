@@ -7,6 +7,8 @@ two products with a band matrix, 5 to 10 times faster. GELU's second derivative 
 
 import functools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,23 +16,72 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 
+class _Faster(functools.partial):
+    """A forward method of this file, so that it is told from one that a user set."""
+
+
 def substitute(model: nn.Module) -> None:
-    """Give each BatchNorm, 1x1 Conv2d, same-size AvgPool2d and exact GELU its faster form; leave other layers alone."""
+    """Give each BatchNorm, 1x1 Conv2d, same-size AvgPool2d and exact GELU its faster form; leave other layers alone.
+
+    Subclasses are other layers, and so is a layer whose forward or hooks someone set.
+    """
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-            module.forward = functools.partial(_batch_norm, module)  # type: ignore[method-assign]
-        elif type(module) is nn.Conv2d and _is_pointwise(module):
-            module.forward = functools.partial(_pointwise, module)  # type: ignore[method-assign]
-        elif type(module) is nn.AvgPool2d and _is_same_size(module):
-            module.forward = functools.partial(_average, module)  # type: ignore[method-assign]
-        elif type(module) is nn.GELU and module.approximate == "none":
-            module.forward = _Gelu.apply  # type: ignore[method-assign]
+        kind = type(module)
+        if kind not in _FASTER or not _is_torchs_own(module):
+            continue
+        if kind is nn.GELU and module.approximate == "none":
+            module.__dict__["forward"] = _Faster(_Gelu.apply)
+        elif isinstance(module, nn.Conv2d) and _is_pointwise(module):
+            module.__dict__["forward"] = _Faster(_pointwise, module)
+        elif isinstance(module, nn.AvgPool2d) and _is_same_size(module):
+            module.__dict__["forward"] = _Faster(_average, module)
+        elif issubclass(kind, nn.modules.batchnorm._BatchNorm):
+            module.__dict__["forward"] = _Faster(_batch_norm, module)
 
 
-def restore(model: nn.Module) -> None:
-    """Undo `substitute`."""
+def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> None:
+    """Undo `substitute`, for layers of that kind."""
     for module in model.modules():
-        module.__dict__.pop("forward", None)
+        if isinstance(module, kind) and isinstance(module.__dict__.get("forward"), _Faster):
+            del module.__dict__["forward"]
+
+
+@contextmanager
+def without_batch_norm(model: nn.Module) -> Iterator[None]:
+    """Inside, the BatchNorms that have a faster form give what they get."""
+    before = {
+        norm: norm.__dict__["forward"]
+        for norm in model.modules()
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and isinstance(norm.__dict__.get("forward"), _Faster)
+    }
+    for norm in before:
+        norm.__dict__["forward"] = _identity
+    try:
+        yield
+    finally:
+        for norm, forward in before.items():
+            norm.__dict__["forward"] = forward
+
+
+def _identity(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+_FASTER: dict[type[nn.Module], Any] = {
+    kind: kind.forward for kind in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Conv2d, nn.AvgPool2d, nn.GELU)
+}
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _is_torchs_own(module: nn.Module) -> bool:
+    """Whether the layer runs what torch wrote, on a CPU, and nobody listens: the faster forms are for that."""
+    forward = module.__dict__.get("forward")
+    if type(module).forward is not _FASTER[type(module)] or not (forward is None or isinstance(forward, _Faster)):
+        return False
+    if any(module.__dict__.get(hooks) for hooks in _HOOKS):
+        return False
+    tensors = (*module._parameters.values(), *module._buffers.values())
+    return all(tensor is None or tensor.device.type == "cpu" for tensor in tensors)
 
 
 def _is_pointwise(conv: nn.Conv2d) -> bool:
@@ -52,7 +103,7 @@ def _is_same_size(pool: nn.AvgPool2d) -> bool:
 
 
 def _average(pool: nn.AvgPool2d, x: torch.Tensor) -> torch.Tensor:
-    if x.ndim != 4:
+    if x.ndim != 4 or x.device.type != "cpu":
         return nn.AvgPool2d.forward(pool, x)
     rows, columns = (
         _band(size, kernel, x.dtype) for size, kernel in zip(x.shape[2:], _pair(pool.kernel_size), strict=True)

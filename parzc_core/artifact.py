@@ -147,7 +147,22 @@ def read(source: Path) -> dict[str, Any]:
 
 def known_parameters(source: Path) -> tuple[str, ...]:
     """Names assigned in the cell tagged `parameters`, in order; empty without such a cell."""
-    names: list[str] = []
+    return tuple(name for name, _ in _assigned(source))
+
+
+def parameter_defaults(source: Path) -> dict[str, Any]:
+    """The values that the cell tagged `parameters` assigns, by name; without those that are computed."""
+    found = {}
+    for name, value in _assigned(source):
+        try:
+            found[name] = ast.literal_eval(value) if value is not None else None
+        except ValueError:
+            found.pop(name, None)
+    return found
+
+
+def _assigned(source: Path) -> list[tuple[str, ast.expr | None]]:
+    names: list[tuple[str, ast.expr | None]] = []
     for cell in read(source)["cells"]:
         if cell.get("cell_type") == "code" and "parameters" in cell.get("metadata", {}).get("tags", ()):
             try:
@@ -158,5 +173,6 @@ def known_parameters(source: Path) -> tuple[str, ...]:
                 targets = (
                     statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
                 )
-                names += [target.id for target in targets if isinstance(target, ast.Name)]
-    return tuple(names)
+                value = getattr(statement, "value", None)
+                names += [(target.id, value) for target in targets if isinstance(target, ast.Name)]
+    return names

@@ -153,7 +153,7 @@ def _absorb(digest: Any, state: Any) -> None:
     """Add a state to a digest: names, numbers, bits of tensors."""
     if isinstance(state, torch.Tensor):
         digest.update(f"{state.dtype} {tuple(state.shape)} ".encode())
-        digest.update(state.detach().contiguous().numpy().tobytes())
+        digest.update(state.detach().cpu().contiguous().numpy().tobytes())
     elif isinstance(state, Mapping):
         for name, value in state.items():
             digest.update(f"{name!r} ".encode())

@@ -24,6 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParzcError as error:
         print(f"parzc: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output went away
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  nothing is left to say at the end
+        return 1
+    except OSError as error:
+        where = f" {error.filename!r}" if error.filename is not None else ""
+        print(f"parzc: cannot use{where}: {error.strerror or error}; check the path and its permissions", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("parzc: interrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -1,4 +1,4 @@
-"""Algorithm 1 (§3.1): a network and one batch in, the zero-cost statistics of every Conv2d/Linear node out.
+"""Algorithm 1 (§3.1): a network and one batch in, the zero-cost statistics of every node out.
 
 Only the passes that the chosen proxies need are made. One forward and one backward pass serve fisher, grad_norm, plain and
 snip. Grasp takes a second backward pass, synflow a forward and backward pass of one image of ones.
@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core._networks import left_out
 from parzc_core.errors import BadInput
-from parzc_core.passes import Call, Passes
-from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, passes_read
+from parzc_core.passes import Batch, Call, Loss, Passes, with_passes
+from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, is_unseen, passes_read
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class NodeStatistics:
         proxies. NaN and inf are kept.
     numel: int64[L], number of weight entries of each node; values / numel is the mean.
     execution_order: indices into `nodes`, in the order in which the forward pass runs them.
+    left_out: weights of two axes or more that belong to no node (embeddings, recurrent layers, tokens), and "fisher of NODE"
+        where that is NaN, since what the weight gives was not seen.
     """
 
     nodes: tuple[str, ...]
@@ -40,6 +43,7 @@ class NodeStatistics:
     values: np.ndarray
     numel: np.ndarray
     execution_order: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
 
     def of(self, proxy: str) -> np.ndarray:
         """Values of one proxy, float64[L]. Raises BadInput if it was not collected."""
@@ -58,29 +62,48 @@ class NodeStatistics:
 
 
 def collect_statistics(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, proxies: Iterable[str] = NODE_PROXIES
+    network: nn.Module,
+    images: Batch,
+    labels: Any,
+    proxies: Iterable[str] = NODE_PROXIES,
+    *,
+    loss: Loss | None = None,
 ) -> NodeStatistics:
-    """Statistics of every Conv2d/Linear node of a network, from one batch (§3.1, Algorithm 1, A.1).
+    """Statistics of every node of a network, from one batch (§3.1, Algorithm 1, A.1).
 
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 6, 10))
         >>> statistics = collect_statistics(network, torch.randn(16, 3, 8, 8), torch.randint(0, 10, (16,)))
         >>> statistics.nodes, statistics.values.shape
         (('3', '0'), (7, 2))
 
-    network: any module that maps images to logits [N, classes]. It is copied and left as it was. Statistics are of train mode.
-    images: float32[N, channels, height, width], N >= 2. labels: int64[N], class indices.
+        >>> segmenter, masks = nn.Conv2d(3, 5, 1), torch.randint(0, 5, (16, 8, 8))
+        >>> collect_statistics(segmenter, torch.randn(16, 3, 8, 8), masks, loss=nn.functional.cross_entropy).nodes
+        ('',)
+
+    network: any module that maps images to logits [N, classes]. It is left as it was. Statistics are of train mode, and computed
+        where the network is. A node is a convolution (transposed ones too), a Linear layer or an input projection of
+        `nn.MultiheadAttention` ("path.in_proj"), whether its module is called or its weight is read. Weights that are derived
+        from others (weight or spectral norm, pruning) count as they stand, as in the same network with plain weights.
+    images: float32[N, channels, height, width], N >= 2; several inputs are a tuple or a dict of tensors. labels: int64[N],
+        class indices.
     proxies: names in `proxies.NODE_REGISTRY`. The value of one does not depend on the others.
-    Raises BadInput (a batch of one, shapes that the network cannot take, no Conv2d/Linear node), UnknownName (proxies).
+    loss: function of the network's outputs and the labels to a scalar, for other tasks; both may then be anything. None: the
+        mean cross-entropy. Synflow's R is the sum of all outputs.
+    Raises BadInput (a batch of one, shapes that the network cannot take, no node, a function without the derivatives that a
+    proxy needs), UnknownName (proxies).
     """
     names = check_node_proxies(proxies)
-    passes = Passes(network, images, labels, second_order="hessian" in passes_read(names))
-    return statistics_of(passes, names)
+    second_order = "hessian" in passes_read(names)
+    return with_passes(
+        network, images, labels, lambda passes: statistics_of(passes, names), second_order=second_order, loss=loss
+    )
 
 
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
     """`collect_statistics` from passes that other scores use too, so that none is made twice."""
     names = check_node_proxies(proxies)
     records, calls = _tensors(passes, passes_read(names))
+    unseen = [f"fisher of {name}" for name, node in records.items() if "fisher" in names and is_unseen(node)]
     nodes, execution_order = node_order(calls, list(passes.nodes))
     values = np.array([[NODE_REGISTRY[k].formula(records[node]) for node in nodes] for k in names], dtype=np.float64)
     return NodeStatistics(
@@ -89,6 +112,7 @@ def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> Node
         values=values.reshape(len(names), len(nodes)),
         numel=np.array([records[node].weight.numel() for node in nodes], dtype=np.int64),
         execution_order=execution_order,
+        left_out=(*left_out(passes.model, passes.nodes), *unseen),
     )
 
 
@@ -108,8 +132,8 @@ def node_order(calls: Sequence[Call], modules: Sequence[str]) -> tuple[tuple[str
 def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTensors], list[Call]]:
     """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes."""
     tensors: dict[str, dict[str, Any]] = {
-        name: {"weight": module.weight.detach(), "channel_axis": 1 if isinstance(module, nn.Conv2d) else -1}
-        for name, module in passes.nodes.items()
+        name: {"weight": node.weight.detach(), "channel_axis": node.channel_axis, "channels": node.channels}
+        for name, node in passes.nodes.items()
     }
 
     def add(key: str, values: Mapping[str, torch.Tensor | None]) -> None:
@@ -121,9 +145,10 @@ def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTenso
     if "output" in needs:
         for call, gradient in zip(passes.calls, passes.output_gradients, strict=True):
             if gradient is not None:
-                slot = tensors[call.name]
-                slot["outputs"] = (*slot.get("outputs", ()), call.output.detach())
-                slot["output_gradients"] = (*slot.get("output_gradients", ()), gradient)
+                slot, axis = tensors[call.name], passes.nodes[call.name].channel_axis
+                slot["outputs"] = (*slot.get("outputs", ()), call.arranged(call.output.detach(), axis))
+                slot["output_gradients"] = (*slot.get("output_gradients", ()), call.arranged(gradient, axis))
+                slot["rows"] = (*slot.get("rows", ()), call.row)
     if "hessian" in needs:
         add("hessian_gradient", passes.hessian_gradients)
     if "flow" in needs:
@@ -138,10 +163,10 @@ def _children(grad_fns: Sequence[Any], names: Sequence[str]) -> dict[str, list[s
 
     The autograd graph is read, so this is what ran, whatever the Python code looks like.
     """
-    owner = {grad_fn: name for grad_fn, name in zip(grad_fns, names, strict=True)}
+    owner = {grad_fn: name for grad_fn, name in zip(grad_fns, names, strict=True) if grad_fn is not None}
     children: dict[str, list[str]] = {name: [] for name in dict.fromkeys(names)}
     for grad_fn, name in zip(grad_fns, names, strict=True):
-        stack, seen = [f for f, _ in grad_fn.next_functions if f is not None], set()
+        stack, seen = [f for f, _ in getattr(grad_fn, "next_functions", ()) if f is not None], set()
         while stack:
             current = stack.pop()
             if current in seen:

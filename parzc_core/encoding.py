@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, names_of, whole
 
 SCHEMES = ("paper", "aligned", "raw", "log")
 PAPER_PROXIES = ("synflow", "snip", "grad_norm")  # three of the four in A.3: 294 inputs are 3 x 98 nodes
@@ -44,10 +44,12 @@ def encode(
     Raises UnknownName (scheme), BadInput (no statistics, a proxy that was not collected).
     """
     encoder = Encoder(scheme, proxies, slots, max_nodes)
+    statistics = check_statistics(statistics)
     if scheme == "aligned" and train is not None:
         if slots is None:  # slots are names, not values: taking them from all architectures leaks nothing
             encoder.slots = _nodes_seen(statistics)
-        return encoder.fit([statistics[i] for i in train]).transform(statistics)
+        places = [whole("train", i, 0, len(statistics) - 1) for i in train]
+        return encoder.fit([statistics[i] for i in places]).transform(statistics)
     return encoder.fit(statistics).transform(statistics)
 
 
@@ -77,11 +79,18 @@ class Encoder:
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
             raise UnknownName.of("encoding", self.scheme, SCHEMES)
+        if self.proxies is not None and not names_of("proxies", self.proxies):
+            raise BadInput("got no proxies to encode; expected at least one")
+        if self.proxies is not None and isinstance(self.proxies, str):
+            self.proxies = (self.proxies,)
+        if self.slots is not None:
+            names_of("slots", self.slots)
+        if self.max_nodes is not None:
+            whole("max_nodes", self.max_nodes, 1)
 
     def fit(self, statistics: Sequence[NodeStatistics]) -> "Encoder":
         """Learn slots and, for "aligned", the standardisation. Raises BadInput for no statistics."""
-        if not statistics:
-            raise BadInput("got no statistics to encode; expected at least one architecture")
+        statistics = check_statistics(statistics)
         self.slots_ = tuple(_nodes_seen(statistics) if self.slots is None else self.slots)
         longest = max(len(s.nodes) for s in statistics) if self.slots is None else len(self.slots_)
         self.length_ = self.max_nodes if self.max_nodes is not None and self.scheme != "aligned" else longest
@@ -101,8 +110,7 @@ class Encoder:
         """
         if not self.slots_:
             raise BadInput("got an encoder that is not fitted; call fit with the training architectures first")
-        if not len(statistics):
-            raise BadInput("got no statistics to encode; expected at least one architecture")
+        statistics = check_statistics(statistics)
         if self.scheme == "raw":
             with np.errstate(over="ignore"):
                 return self._padded(statistics).astype(np.float32)
@@ -165,6 +173,18 @@ def _min_max(z: np.ndarray) -> np.ndarray:
 
 
 _SCALED = {"paper": _min_max, "raw": lambda z: z, "log": lambda z: log_magnitude(z)}
+
+
+def check_statistics(statistics: Any) -> Sequence[NodeStatistics]:
+    """Raises BadInput for none, or what are no node statistics."""
+    if not isinstance(statistics, Sequence | np.ndarray):
+        raise BadInput(f"got {type(statistics).__name__} to encode; expected a list of NodeStatistics")
+    if not len(statistics):
+        raise BadInput("got no statistics to encode; expected at least one architecture")
+    for place, one in enumerate(statistics):
+        if not isinstance(one, NodeStatistics):
+            raise BadInput(f"got {type(one).__name__} at place {place}; expected NodeStatistics (of collect_statistics)")
+    return list(statistics)
 
 
 def _nodes_seen(statistics: Sequence[NodeStatistics]) -> list[str]:

@@ -1,6 +1,13 @@
 """Named errors. Each message says what was got, what was expected and what to do next."""
 
+import math
+import numbers
+import operator
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class ParzcError(Exception):
@@ -39,3 +46,71 @@ class CorruptShard(ParzcError, RuntimeError):
 
 class WorkerDied(ParzcError, RuntimeError):
     """A worker process was killed; what was finished is kept."""
+
+
+def is_whole(got: Any) -> bool:
+    """Whether it is a whole number; numpy's integers are, True and 1.0 are not."""
+    try:
+        operator.index(got)
+    except TypeError:
+        return False
+    return not isinstance(got, bool) and type(got).__name__ not in ("bool", "bool_")
+
+
+def whole(name: str, got: Any, least: int | None = None, most: int | None = None) -> int:
+    """A whole number as an int; numpy's integers are whole numbers, True and 1.0 are not. Raises BadInput.
+
+        >>> whole("channels", 16, least=1)
+        16
+    """
+    number = operator.index(got) if is_whole(got) else None
+    if number is None or (least is not None and number < least) or (most is not None and number > most):
+        limits = f" of at least {least}" if most is None and least is not None else f" from {least} to {most}"
+        raise BadInput(f"got {name}={got!r}; expected a whole number{limits if least is not None else ''}")
+    return number
+
+
+def seed_of(got: Any) -> int:
+    """A seed: a whole number that a random generator takes. Raises BadInput."""
+    return whole("seed", got, 0, 2**63 - 1)
+
+
+def real(name: str, got: Any, least: float = -math.inf, most: float = math.inf, above: bool = False) -> float:
+    """A finite number as a float, `least` itself left out where `above`. Raises BadInput.
+
+        >>> real("dropout", 0.1, 0, 1)
+        0.1
+    """
+    number = float(got) if isinstance(got, numbers.Real) and not isinstance(got, bool) else math.nan
+    if not math.isfinite(number) or not least <= number <= most or (above and number == least):
+        low = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
+        high = f"{' and' if low else ' of'} at most {most:g}" if most < math.inf else ""
+        raise BadInput(f"got {name}={got!r}; expected a number{low}{high}")
+    return number
+
+
+def floats(name: str, got: Any) -> "np.ndarray":
+    """Numbers as float64, of any shape; text, True and None are none. Raises BadInput."""
+    import numpy as np  # not above: the command line imports this file, and its help is to be quick
+
+    try:
+        kind = np.asarray(got).dtype.kind
+        values = np.asarray(got, dtype=np.float64) if kind != "c" else np.empty(0)
+    except (TypeError, ValueError, RuntimeError):
+        kind, values = "O", np.empty(0)
+    if kind not in "fiu" and not (kind == "O" and isinstance(getattr(got, "dtype", None), np.dtype) and values.size):
+        raise BadInput(f"got {name} {str(got)[:80]}; expected numbers")
+    return values
+
+
+def names_of(kind: str, got: Any) -> tuple[str, ...]:
+    """Names as a tuple; one name may be given alone. Raises BadInput for what holds no names."""
+    if isinstance(got, str):
+        return (got,)
+    try:
+        found = tuple(got)
+    except TypeError:
+        found = (None,)
+    if not all(isinstance(name, str) for name in found):
+        raise BadInput(f"got {got!r} as {kind}; expected a list of names")
+    return found

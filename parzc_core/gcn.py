@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, real, whole
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class NPConfig:
 
     def __post_init__(self) -> None:
         for name in ("operations", "width", "depth", "hidden", "outputs"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"got {name}={getattr(self, name)}; expected at least 1")
+            whole(name, getattr(self, name), 1)
+        real("dropout", self.dropout, 0, 1)
 
 
 def normalised(adjacency: torch.Tensor) -> torch.Tensor:
@@ -42,7 +42,7 @@ def normalised(adjacency: torch.Tensor) -> torch.Tensor:
 
     A: the adjacency. D: the diagonal matrix of the row sums of A + I.
     """
-    a_hat = adjacency + torch.eye(adjacency.shape[-1], dtype=adjacency.dtype)
+    a_hat = adjacency + torch.eye(adjacency.shape[-1], dtype=adjacency.dtype, device=adjacency.device)
     d = a_hat.sum(dim=-1).rsqrt()
     return d.unsqueeze(-1) * a_hat * d.unsqueeze(-2)
 
@@ -87,11 +87,19 @@ class NP(nn.Module):
         )
 
     def forward(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:
+        if not isinstance(adjacency, torch.Tensor) or not isinstance(operations, torch.Tensor):
+            got = f"{type(adjacency).__name__} and {type(operations).__name__}"
+            raise BadInput(f"got adjacency and operations of type {got}; expected two tensors")
         if adjacency.ndim != 3 or operations.shape != adjacency.shape[:2]:
             got = f"{tuple(adjacency.shape)} and {tuple(operations.shape)}"
             raise BadInput(f"got adjacency and operations of shape {got}; expected [n, N, N] and [n, N]")
         along, against = normalised(adjacency.transpose(1, 2)), normalised(adjacency)  # row i gathers what feeds i
-        h = self.embedding(operations)  # (n, N, width)
+        try:
+            h = self.embedding(operations)  # (n, N, width)
+        except (IndexError, RuntimeError) as error:
+            raise BadInput(
+                f"got operations that are not int64 from 0 to {self.config.operations - 1}: {error}"
+            ) from error
         for layer, norm in zip(self.layers, self.norms, strict=True):
             h = norm(layer(h, along, against))
         y = self.head(h.mean(dim=1))  # (n, outputs)

@@ -5,17 +5,25 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.nn.functional as F
 
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, real
 
 
 def _differences(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """prediction_i - prediction_j and target_i - target_j over the n(n-1)/2 pairs i < j."""
+    _check_tensors(prediction, target)
     if prediction.shape != target.shape or prediction.ndim != 1 or len(prediction) < 2:
         raise BadInput(
             f"got prediction {tuple(prediction.shape)} and target {tuple(target.shape)}; expected the same [n], n >= 2"
         )
-    i, j = torch.triu_indices(len(prediction), len(prediction), offset=1)
+    i, j = torch.triu_indices(len(prediction), len(prediction), offset=1, device=prediction.device)
     return prediction[i] - prediction[j], target[i] - target[j]
+
+
+def _check_tensors(prediction: object, target: object) -> None:
+    for name, got in (("prediction", prediction), ("target", target)):
+        if not isinstance(got, torch.Tensor) or not got.is_floating_point():
+            kind = got.dtype if isinstance(got, torch.Tensor) else type(got).__name__
+            raise BadInput(f"got {name} of type {kind}; expected a float tensor [n]")
 
 
 def diff_kendall(prediction: torch.Tensor, target: torch.Tensor, alpha: float = 0.5) -> torch.Tensor:
@@ -33,7 +41,7 @@ def diff_kendall(prediction: torch.Tensor, target: torch.Tensor, alpha: float = 
     The result depends on the scale of both arguments: z-score them first.
     Raises BadInput if the shapes differ, or alpha is not positive.
     """
-    if not alpha > 0:
+    if not real("alpha", alpha) > 0:
         raise BadInput(f"got alpha={alpha}; expected a positive number (the paper uses 0.5)")
     dx, dy = _differences(prediction, target)
     return (torch.tanh(alpha * dx / 2) * torch.tanh(alpha * dy / 2)).mean()
@@ -53,11 +61,21 @@ def pairwise_rank_loss(prediction: torch.Tensor, target: torch.Tensor, margin: f
     return (F.relu(margin - torch.sign(dy) * dx) * ordered).sum() / ordered.sum().clamp(min=1)
 
 
+def mean_squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean of (prediction - target)^2 of two float[n], a scalar. Raises BadInput if the shapes differ."""
+    _check_tensors(prediction, target)
+    if prediction.shape != target.shape:
+        raise BadInput(
+            f"got prediction {tuple(prediction.shape)} and target {tuple(target.shape)}; expected the same [n]"
+        )
+    return F.mse_loss(prediction, target)
+
+
 # name -> function of (prediction float[n], target float[n], alpha) to a scalar that training minimises
 LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] = {
     "diff_kendall": lambda prediction, target, alpha: -diff_kendall(prediction, target, alpha),
     "rank": lambda prediction, target, alpha: pairwise_rank_loss(prediction, target),
-    "mse": lambda prediction, target, alpha: F.mse_loss(prediction, target),
+    "mse": lambda prediction, target, alpha: mean_squared_error(prediction, target),
 }
 
 
@@ -66,12 +84,14 @@ def check_loss(weights: Mapping[str, float]) -> None:
 
     Raises UnknownName for a loss that is not in LOSSES, BadInput for no loss or a weight that is not positive.
     """
+    if not isinstance(weights, Mapping):
+        raise BadInput(f"got losses {weights!r}; expected names with weights, such as {{'diff_kendall': 1.0}}")
     if not weights:
         raise BadInput(f"got no loss; expected weights for some of {', '.join(LOSSES)}")
     for name, weight in weights.items():
         if name not in LOSSES:
             raise UnknownName.of("loss", name, LOSSES)
-        if not weight > 0:
+        if not real(f"the weight of {name}", weight) > 0:
             raise BadInput(f"got weight {weight} for loss {name!r}; expected a positive number")
 
 

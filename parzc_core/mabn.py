@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from einops.layers.torch import Rearrange, Reduce
 from torch import nn
 
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, real, whole
 
 MIXINGS = ("segment", "channel")
 
@@ -94,13 +94,14 @@ class MABNConfig:
 
     def __post_init__(self) -> None:
         for name in ("input_dim", "projection", "segment", "width", "depth", "outputs"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"got {name}={getattr(self, name)}; expected at least 1")
+            whole(name, getattr(self, name), 1)
+        for name in ("expansion", "expansion_token"):
+            real(name, getattr(self, name), 0, above=True)
         if self.projection % self.segment:
             raise BadInput(
                 f"got projection={self.projection}, segment={self.segment}; expected a multiple of the segment"
             )
-        if not 0 <= self.dropout < 1:
+        if not 0 <= real("dropout", self.dropout) < 1:
             raise BadInput(f"got dropout={self.dropout}; expected a number in [0, 1)")
         if self.mixing not in MIXINGS:
             raise UnknownName.of("mixing", self.mixing, MIXINGS)
@@ -179,6 +180,9 @@ class MABN(nn.Module):
         self.after = linear(segments if pooled_away == "c" else config.width, config.outputs, config.bayesian)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+            got = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise BadInput(f"got statistics of type {got}; expected a float tensor [n, {self.config.input_dim}]")
         if x.ndim != 2 or x.shape[1] != self.config.input_dim:
             raise BadInput(f"got statistics of shape {tuple(x.shape)}; expected [n, {self.config.input_dim}]")
         h = self.before(self.split(self.project(x)))  # (n, S, width)

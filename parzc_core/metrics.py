@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, floats, seed_of, whole
 
 METRICS = ("kendall", "spearman", "pearson")
 
@@ -31,7 +31,7 @@ class Correlations:
 
 
 def _pairs(score: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    score, truth = np.asarray(score, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    score, truth = floats("scores", score), floats("truth", truth)
     if score.shape != truth.shape or score.ndim != 1:
         raise BadInput(f"got scores {score.shape} and truth {truth.shape}; expected the same [n]")
     finite = np.isfinite(score) & np.isfinite(truth)
@@ -77,7 +77,7 @@ def top_k_precision(score: np.ndarray, truth: np.ndarray, k: int) -> float:
     score, truth: float[n]; ties keep the order given. Raises BadInput: k below 1 or above the number of finite pairs, shapes.
     """
     x, y, _ = _pairs(score, truth)
-    if not 0 < k <= len(x):
+    if not 0 < whole("k", k) <= len(x):
         raise BadInput(f"got k={k}; expected 1 to {len(x)}, the number of finite scores")
     best = [set(np.argsort(-values, kind="stable")[:k].tolist()) for values in (x, y)]
     return 100.0 * len(best[0] & best[1]) / k
@@ -101,7 +101,7 @@ def bootstrap_interval(
     x, y, _ = _pairs(score, truth)
     if len(x) < 2:
         return np.nan, np.nan
-    generator = np.random.default_rng(seed)
+    resamples, generator = whole("resamples", resamples, 1), np.random.default_rng(seed_of(seed))
     draws = [statistic(x[i], y[i]) for i in (generator.integers(0, len(x), len(x)) for _ in range(resamples))]
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     return float(low), float(high)

@@ -1,35 +1,40 @@
 """Forward and backward passes of one network on one batch; each is made once, when it is first asked for.
 
-The collector and the network-level scores share them. A node is a Conv2d or Linear layer; a call is one use of it in a forward
-pass.
+The collector and the network-level scores share them. A node is a convolution, a Linear layer or an input projection of
+attention; a call is one use of its weight in a forward pass.
 """
 
-import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core import _fast_layers
+from parzc_core import _fast_layers, _networks
+from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
+from parzc_core._watch import (
+    Call,
+    CallsTheOriginal,
+    FlowWatch,
+    Watch,
+    forward_with_calls,
+    mapped,
+    run_watched,
+    same_start,
+    tensors,
+    total,
+)
 from parzc_core.errors import BadInput
 
-NODE_TYPES = (nn.Conv2d, nn.Linear)
+__all__ = ["NODE_TYPES", "Call", "Passes", "nodes_of", "weight_nodes"]
 Gradients = dict[str, torch.Tensor | None]  # by node; None where the node does not reach what is derived
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call of a node: its output, which version of that memory it was, and its place in the autograd graph."""
-
-    name: str
-    output: torch.Tensor
-    version: int
-    grad_fn: Any
+Batch = torch.Tensor | Sequence[Any] | Mapping[str, Any]
+Loss = Callable[[Any, Any], torch.Tensor]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,43 +52,88 @@ class Passes:
         passes = Passes(network, images, labels)
         passes.logits, passes.loss_gradients["stem.0"], passes.flow.gradients["stem.0"]
 
-    model: a copy of the network, prepared by `prepare`. nodes: its Conv2d/Linear layers by module path.
-    images, labels: the batch.
+    model: a copy of the network, prepared for the passes. nodes: its nodes by module path.
+    inputs, labels: the batch, where the network is. images: the first tensor of the inputs.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        images: torch.Tensor,
-        labels: torch.Tensor,
+        images: Batch,
+        labels: Any,
         consume: bool = False,
         second_order: bool = False,
+        loss: Loss | None = None,
+        foreign: frozenset[int] = frozenset(),
+        copyable: bool = True,
     ):
-        """images: float32[N, channels, height, width], N >= 2. labels: int64[N].
+        """images, labels, loss: see `collector.collect_statistics`.
 
         consume: allow the network to be changed, which saves a copy. second_order: allow `hessian_gradients`.
-        Raises BadInput: a batch of one, other shapes or types, no Conv2d/Linear node.
+        foreign: ids of tensors that no pass may touch (see Watch). copyable: whether a copy of the network would do.
+        Raises BadInput: what is no network that can be run, a batch of one, other shapes or types, no node.
         """
-        check_batch(images, labels)
-        self.model = prepare(network if consume else _copy_sharing_weights(network)).train()
-        self.nodes = nodes_of(self.model)
-        self.weights = [module.weight for module in self.nodes.values()]
-        self.images, self.labels = images, labels
-        self._second_order = second_order
+        _networks.check_network(network)
+        check_batch(images, labels, loss)
+        if not consume:
+            foreign = _networks.parts_of(network)
+            copied = _networks.copied(network)
+            if copied is None:
+                raise BadInput(f"{type(network).__name__} cannot be copied; use collect_statistics or network_proxies")
+            network = copied
+        self.model = _networks.uncompiled(network)
+        self.nodes: dict[str, Node] = _networks.prepare(self.model)
+        _fast_layers.substitute(self.model)
+        self.model.train()
+        self.weights = [node.weight for node in self.nodes.values()]
+        self.loss = cross_entropy if loss is None else loss
+        self.device = self.weights[0].device
+        self.inputs = mapped(images, lambda x: (x.clone() if x.is_inference() else x.detach()).to(self.device))
+        self.images = tensors(self.inputs)[0]
+        self.labels = labels.to(self.device) if isinstance(labels, torch.Tensor) else labels
+        self._classes = loss is None
+        self.foreign, self._second_order, self._copyable = foreign, second_order, copyable
 
-    def copy(self) -> nn.Module:
-        """A copy with weights of its own, for a score that changes them."""
-        return copy.deepcopy(self.model)
+    @contextmanager
+    def changeable(self) -> Iterator[nn.Module]:
+        """A copy of the model with weights of its own, or the model, restored afterwards, where it cannot be copied."""
+        own = _networks.copied(self.model) if self._copyable else None
+        if own is not None:
+            yield own
+        else:
+            with _networks.borrowed(self.model) as model:
+                yield model
+
+    def part(self, rows: slice) -> Any:
+        """The inputs of some of the images."""
+        return mapped(self.inputs, lambda tensor: tensor[rows] if tensor.ndim else tensor)
+
+    def run(self, inputs: Any = None, model: nn.Module | None = None) -> Any:
+        """Outputs of the model on the inputs, or on others. Raises BadInput: inputs that it cannot take."""
+        model = self.model if model is None else model
+        given = self.inputs if inputs is None else inputs
+        return run_watched(Watch({}, foreign=self.foreign), model, given)
 
     @functools.cached_property
-    def _forward(self) -> tuple[torch.Tensor, torch.Tensor, list[Call]]:
-        images = self.images.detach().requires_grad_(True)
+    def _forward(self) -> tuple[list[torch.Tensor], Any, list[Call]]:
+        leaves: list[torch.Tensor] = []
+
+        def leaf(tensor: torch.Tensor) -> torch.Tensor:
+            if not tensor.is_floating_point():
+                return tensor
+            leaves.append(tensor.detach().requires_grad_(True))
+            return leaves[-1]
+
+        inputs = mapped(self.inputs, leaf)
         with same_start():
-            return images, *forward_with_calls(self.model, self.nodes, images)
+            outputs, calls = forward_with_calls(
+                self.model, self.nodes, inputs, classes=self._classes, foreign=self.foreign
+            )
+        return leaves, outputs, calls
 
     @property
-    def logits(self) -> torch.Tensor:
-        """float32[N, classes]."""
+    def logits(self) -> Any:
+        """float32[N, classes], or whatever the network gives where a loss was given."""
         return self._forward[1]
 
     @property
@@ -95,19 +145,28 @@ class Passes:
     def _loss_gradients(self) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
         outputs = [call.output for call in self.calls]
         with torch.enable_grad():
-            loss = cross_entropy(self.logits, self.labels)
-            found = torch.autograd.grad(
-                loss,
-                [*self.weights, *outputs],
-                retain_graph=True,
-                create_graph=self._second_order,
-                allow_unused=True,
-            )
-        return list(found[: len(self.weights)]), list(found[len(self.weights) :])
+            loss = self.loss_of(self.logits)
+            self._not_differentiable = _second_derivatives_missing(loss) if self._second_order else set()
+            found = gradients_of(loss, [*self.weights, *outputs], create_graph=self._second_order)
+        return found[: len(self.weights)], found[len(self.weights) :]
+
+    def loss_of(self, outputs: Any, labels: Any = None) -> torch.Tensor:
+        """The loss of outputs, a scalar. Raises BadInput for one that is no scalar with a gradient."""
+        labels = self.labels if labels is None else labels
+        if self._classes:
+            return cross_entropy(outputs, labels)
+        try:
+            loss = self.loss(outputs, labels)
+        except Exception as error:
+            raise BadInput(f"the given loss cannot be computed: {type(error).__name__}: {error}") from error
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
+            got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+            raise BadInput(f"the given loss returned {got}; expected one number that depends on the network's weights")
+        return loss.reshape(())
 
     @property
     def loss_gradients(self) -> Gradients:
-        """dL/dW, L the mean cross-entropy."""
+        """dL/dW, L the mean cross-entropy or the given loss."""
         return self._by_node(self._loss_gradients[0])
 
     @property
@@ -117,49 +176,85 @@ class Passes:
 
     @functools.cached_property
     def hessian_gradients(self) -> Gradients:
-        """H g: the derivative by W of sum over nodes of <g, stop(g)>, g = dL/dW."""
+        """H g: the derivative by W of sum over layers of <g, stop(g)>, g = dL/dW. Raises BadInput where there is none.
+
+        The packed projections of torch's attention, which are no layers, have an H g and are left out of the sum.
+        """
         if not self._second_order:
             raise BadInput("hessian_gradients needs Passes(..., second_order=True)")
-        live = [g for g in self._loss_gradients[0] if g is not None and g.requires_grad]
+        layers = [node.parameter == "weight" for node in self.nodes.values()]
+        found = [g for g, of_layer in zip(self._loss_gradients[0], layers, strict=True) if of_layer]
+        live = [g for g in found if g is not None and g.requires_grad]
+        if self._not_differentiable:
+            raise BadInput(_no_second_derivative(", ".join(sorted(self._not_differentiable))))
+        if not live:
+            return self._by_node([None] * len(self.weights))
         with torch.enable_grad():
             z = torch.stack([(g.detach() * g).sum() for g in live]).sum()
-            return self._by_node(torch.autograd.grad(z, self.weights, retain_graph=True, allow_unused=True))
+            return self._by_node(gradients_of(z, self.weights))
 
     @functools.cached_property
-    def _logit_gradients(self) -> tuple[Any, ...]:
-        inputs = [self._forward[0], *self.weights]
-        return torch.autograd.grad(self.logits.sum(), inputs, retain_graph=True, allow_unused=True)
+    def _logit_gradients(self) -> list[torch.Tensor | None]:
+        return gradients_of(total(self.logits), [*self._forward[0][:1], *self.weights])
 
     @functools.cached_property
     def image_gradients(self) -> torch.Tensor | None:
         """d(sum of all logits)/d(images), of the shape of `images`. After `logit_gradients` it costs nothing."""
+        leaves = self._forward[0][:1]
+        if not leaves:
+            return None
         if "_logit_gradients" in self.__dict__:
             return self._logit_gradients[0]
-        return torch.autograd.grad(self.logits.sum(), self._forward[0], retain_graph=True, allow_unused=True)[0]
+        return gradients_of(total(self.logits), leaves)[0]
 
     @property
     def logit_gradients(self) -> Gradients:
         """d(sum of all logits)/dW."""
-        return self._by_node(self._logit_gradients[1:])
+        return self._by_node(self._logit_gradients[len(self._forward[0][:1]) :])
 
     @functools.cached_property
     def flow(self) -> Flow:
         """Synflow's pass: absolute parameters, BatchNorm bypassed, one image of ones, R = sum of the logits.
 
-        It is made in float64, since sums reach 1e46.
+        It is made in float64, since sums reach 1e46. A network that takes whole batches only gets one of ones, and R is the
+        mean over it. Raises BadInput, which names the pass.
         """
-        model = self.model
-        tensors = {name: p.detach().double().abs() for name, p in model.named_parameters()}
-        for name in self.nodes:
-            tensors[f"{name}.weight"].requires_grad_(True)
-        buffers = {name: b.double() if b.is_floating_point() else b.clone() for name, b in model.named_buffers()}
-        ones = torch.ones_like(self.images[:1], dtype=torch.float64)
-        with _without_batch_norm(model), same_start():
-            logits, calls = forward_with_calls(
-                model, self.nodes, ones, lambda x: torch.func.functional_call(model, {**tensors, **buffers}, (x,))
+        try:
+            return self._flow(1)
+        except CallsTheOriginal:
+            raise
+        except BadInput as error:
+            try:
+                return self._flow(len(self.images))
+            except CallsTheOriginal:
+                raise
+            except BadInput:
+                raise BadInput(
+                    f"synflow's pass failed ({error}). It runs the network in eval mode on one image of ones in float64, without "
+                    "BatchNorm. Leave out synflow, and scores made of its pass, or let the network take such an image"
+                ) from error
+
+    def _flow(self, count: int) -> Flow:
+        model, replaced = self.model, {}
+        for parameter in model.parameters():
+            replaced[id(parameter)] = _positive(parameter.detach())
+        for buffer in model.buffers():
+            replaced[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
+        weights = {name: replaced[id(node.weight)].requires_grad_(True) for name, node in self.nodes.items()}
+
+        def ones(tensor: torch.Tensor) -> torch.Tensor:
+            part = tensor[:count] if tensor.ndim else tensor
+            return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
+
+        with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
+            outputs, calls = forward_with_calls(
+                *(model, self.nodes, mapped(self.inputs, ones)),
+                classes=self._classes,
+                foreign=self.foreign,
+                watch=lambda copies: FlowWatch(self.nodes, replaced, copies, self.foreign),
             )
-            weights = {name: tensors[f"{name}.weight"] for name in self.nodes}
-            gradients = torch.autograd.grad(logits.sum(), list(weights.values()), allow_unused=True)
+            r = total(outputs)
+            gradients = gradients_of(r if count == 1 else r / count, list(weights.values()), retain_graph=None)
         return Flow({name: weight.detach() for name, weight in weights.items()}, self._by_node(gradients), calls)
 
     def _by_node(self, tensors: Any) -> Gradients:
@@ -168,104 +263,64 @@ class Passes:
         }
 
 
-def nodes_of(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """The Conv2d and Linear layers by module path, in module order. Raises BadInput if there is none."""
-    found = {name: module for name, module in network.named_modules() if isinstance(module, NODE_TYPES)}
-    if not found:
-        raise BadInput(
-            f"{type(network).__name__} has no Conv2d or Linear layer, so it has no node to take statistics of"
-        )
-    return found
+@torch.inference_mode(False)
+def with_passes(network: nn.Module, images: Batch, labels: Any, work: Callable[[Passes], T], **options: Any) -> T:
+    """work(passes) on a copy of the network; where a copy will not do, on the network, which is restored afterwards.
 
-
-def check_batch(images: torch.Tensor, labels: torch.Tensor) -> None:
-    """Raises BadInput unless images float[N, ...] and labels int64[N] are a batch of at least two."""
-    if images.ndim < 2 or not images.is_floating_point():
-        raise BadInput(
-            f"got images of shape {tuple(images.shape)} and {images.dtype}; expected a float batch [N, C, H, W]"
-        )
-    if images.shape[0] < 2:
-        raise BadInput("got a batch of one image; BatchNorm in train mode needs at least two, the paper uses 16")
-    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-        raise BadInput(
-            f"got labels of shape {tuple(labels.shape)} and {labels.dtype}; expected int64 [{images.shape[0]}], one an image"
-        )
-
-
-def prepare(model: nn.Module) -> nn.Module:
-    """Change a model for the passes: no in-place layers, gradients for the nodes' weights alone, faster layers."""
-    model.requires_grad_(False)
-    for module in model.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False  # type: ignore[assignment]
-        if isinstance(module, NODE_TYPES):
-            module.weight.requires_grad_(True)
-    _fast_layers.substitute(model)
-    return model
-
-
-@contextmanager
-def same_start() -> Iterator[None]:
-    """Inside, random numbers start from one seed and gradients are on; the caller's generator is restored after it."""
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(0)
-        yield
-
-
-def forward_with_calls(
-    model: nn.Module,
-    nodes: Mapping[str, nn.Module],
-    images: torch.Tensor,
-    forward: Callable[[torch.Tensor], Any] | None = None,
-) -> tuple[torch.Tensor, list[Call]]:
-    """Logits [N, classes], and the calls of nodes in execution order.
-
-    forward: how to call the model; None calls it as it is. Raises BadInput: images that it cannot take, no logits.
+    options: of Passes. Raises BadInput as Passes, and what work raises.
     """
-    logits, calls = _recorded(model, nodes, images, forward or model, clone=False)
-    if any(call.output._version != call.version for call in calls):
-        # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
-        with same_start():
-            logits, calls = _recorded(model, nodes, images, forward or model, clone=True)
-    return logits, calls
+    _networks.check_network(network)
+    check_batch(images, labels, options.get("loss"))
+    copied = _networks.copied(network)
+    if copied is not None:
+        try:
+            return work(Passes(copied, images, labels, consume=True, foreign=_networks.parts_of(network), **options))
+        except CallsTheOriginal:
+            copied = None
+    with _networks.borrowed(network) as own:
+        return work(Passes(own, images, labels, consume=True, copyable=False, **options))
 
 
-def _recorded(
-    model: nn.Module,
-    nodes: Mapping[str, nn.Module],
-    images: torch.Tensor,
-    forward: Callable[[torch.Tensor], Any],
-    clone: bool,
-) -> tuple[torch.Tensor, list[Call]]:
-    calls: list[Call] = []
+def check_batch(images: Any, labels: Any, loss: Loss | None = None) -> None:
+    """Raises BadInput unless images float[N, ...] and labels int64[N] are a batch of at least two.
 
-    def recorder(name: str) -> Callable[[nn.Module, Any, torch.Tensor], torch.Tensor]:
-        def record(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-            calls.append(Call(name, output, output._version, output.grad_fn))
-            return output.clone() if clone else output
-
-        return record
-
-    handles = [module.register_forward_hook(recorder(name)) for name, module in nodes.items()]
-    try:
-        logits = forward(images)
-    except (RuntimeError, ValueError) as error:
+    Several inputs are a tuple or a dict of tensors, of any type. With a loss, labels are whatever it takes.
+    """
+    hint = "; convert it with torch.from_numpy" if type(images).__module__ == "numpy" else ""
+    if not isinstance(images, torch.Tensor | tuple | list | Mapping):
+        raise BadInput(f"got images of type {type(images).__name__}; expected a float tensor [N, C, H, W]{hint}")
+    found = tensors(images)
+    alone = isinstance(images, torch.Tensor)
+    if not found or not found[0].ndim:
+        raise BadInput("got inputs without a tensor [N, ...]; expected one tensor, or a tuple or dict of tensors")
+    first = found[0]
+    if alone and (first.ndim < 2 or not first.is_floating_point()):
         raise BadInput(
-            f"{type(model).__name__} cannot process images of shape {tuple(images.shape)}: {error}"
-        ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise BadInput(
-            f"{type(model).__name__} returned {got}; expected logits [N, classes]: wrap it so that it returns them"
+            f"got images of shape {tuple(first.shape)} and {first.dtype}; expected a float batch [N, C, H, W] (tokens and other "
+            "integers go in a tuple of inputs)"
         )
-    return logits, calls
+    if not len(first):
+        raise BadInput("got an empty batch; expected at least two images, the paper uses 16")
+    if len(first) < 2:
+        raise BadInput("got a batch of one image; BatchNorm in train mode needs at least two, the paper uses 16")
+    if loss is not None:
+        if not callable(loss):
+            raise BadInput(f"got loss {loss!r}; expected a function of the network's outputs and the labels")
+        return
+    if not isinstance(labels, torch.Tensor):
+        raise BadInput(
+            f"got labels of type {type(labels).__name__}; expected an int64 tensor [{len(first)}], one an image"
+        )
+    if labels.shape != first.shape[:1] or labels.dtype != torch.int64:
+        raise BadInput(
+            f"got labels of shape {tuple(labels.shape)} and {labels.dtype}; expected int64 [{len(first)}], one an image"
+        )
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy of logits [N, classes], a scalar. Raises BadInput for a label that is no class of the network."""
+    if len(logits) != len(labels):
+        raise BadInput(f"got {len(logits)} rows of logits for {len(labels)} labels; expected one row an image")
     if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
         raise BadInput(
             f"got labels from {int(labels.min())} to {int(labels.max())}; the network has {logits.shape[1]} classes"
@@ -273,29 +328,75 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits, labels)
 
 
-def _copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """A copy with modules and buffers of its own. Its parameters are new tensors on the same memory; nothing writes to them."""
-    memo = {id(parameter): nn.Parameter(parameter.detach(), requires_grad=False) for parameter in network.parameters()}
-    return copy.deepcopy(network, memo)
+def gradients_of(
+    of: torch.Tensor, by: Sequence[torch.Tensor], retain_graph: bool | None = True, create_graph: bool = False
+) -> list[torch.Tensor | None]:
+    """The derivatives of a scalar; None by what it does not depend on, or what has no gradient. Raises BadInput."""
+    live = [tensor for tensor in by if tensor.requires_grad]
+    if not live or not of.requires_grad:
+        return [None] * len(by)
+    try:
+        found = torch.autograd.grad(of, live, retain_graph=retain_graph, create_graph=create_graph, allow_unused=True)
+    except RuntimeError as error:
+        if "not implemented" in str(error) or "twice" in str(error):
+            raise BadInput(_no_second_derivative(str(error))) from error
+        raise BadInput(f"the network's backward pass failed: {error}") from error
+    given = iter(found)
+    return [next(given) if tensor.requires_grad else None for tensor in by]
+
+
+def _no_second_derivative(what: str) -> str:
+    return f"grasp needs second derivatives, and the network uses a function that has none ({what}); leave out grasp"
+
+
+def _second_derivatives_missing(loss: torch.Tensor) -> set[str]:
+    """The names of custom functions that turn out to have no second derivative; filled while `loss` is differentiated.
+
+    Such a function's gradient is marked by torch as an error that nothing meets, or has lost its own graph.
+    """
+    missing: set[str] = set()
+
+    def watch(node: Any, name: str) -> None:
+        def check(results: Any, given: Any) -> None:
+            if not any(g is not None and g.requires_grad for g in given):
+                return
+            for g in results:
+                if g is not None and (type(g.grad_fn).__name__ == "Error" or (not g.requires_grad and bool(g.any()))):
+                    missing.add(name)
+
+        node.register_hook(check)
+
+    stack, seen = [loss.grad_fn], set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        kind = getattr(type(node), "_forward_cls", None)
+        if kind is not None and kind.__module__ != _fast_layers.__name__:
+            watch(node, kind.__name__)
+        stack.extend(after for after, _ in node.next_functions)
+    return missing
+
+
+def _positive(parameter: torch.Tensor) -> torch.Tensor:
+    """|parameter| in float64; integers, which are no weights, as they are."""
+    if parameter.is_complex():
+        return parameter.abs().to(torch.complex128)
+    return parameter.double().abs() if parameter.is_floating_point() else parameter.clone()
 
 
 @contextmanager
-def _without_batch_norm(model: nn.Module) -> Iterator[None]:
-    """Inside, BatchNorm passes its input on and all layers are in eval mode."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    before = [norm.__dict__.get("forward") for norm in norms]
+def _replaced(model: nn.Module, replaced: Mapping[int, torch.Tensor]) -> Iterator[None]:
+    """Inside, the modules hold other parameters and buffers, and are in eval mode. replaced: by the id of the tensor."""
+    holders: list[Any] = [held for module in model.modules() for held in (module._parameters, module._buffers)]
+    before = [dict(held) for held in holders]
     model.eval()
-    for norm in norms:
-        norm.forward = _identity  # type: ignore[assignment, method-assign]
+    for held in holders:
+        held.update({name: replaced.get(id(tensor), tensor) for name, tensor in held.items()})
     try:
         yield
     finally:
+        for held, kept in zip(holders, before, strict=True):
+            held.update(kept)
         model.train()
-        for norm, forward in zip(norms, before, strict=True):
-            norm.__dict__.pop("forward")
-            if forward is not None:
-                norm.forward = forward  # type: ignore[method-assign]
-
-
-def _identity(x: torch.Tensor) -> torch.Tensor:
-    return x

@@ -11,7 +11,8 @@ class Profile:
     """Sizes of a run.
 
     name: "smoke" (every notebook end to end, minutes), "standard" (every table, fewer splits), "full" (the committed
-        results), "paper" (the printed hyper-parameters, for a GPU).
+        results), "paper" (the printed hyper-parameters; rankers of that size are trained on a GPU where there is one, see
+        `training.device_for`).
     splits: random train/test splits per trained cell of a table.
     cells: architectures of the space that are used, taken from the front of the seeded sample; None takes all.
     epoch_factor: multiplies the paper's number of epochs.

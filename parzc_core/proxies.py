@@ -10,21 +10,24 @@ proxies. Formulas follow Abdelfattah et al., "Zero-Cost Proxies for Lightweight 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from parzc_core.errors import UnknownName
+from parzc_core.errors import UnknownName, names_of
 
 
 @dataclass(frozen=True)
 class NodeTensors:
-    """What a proxy reads of one Conv2d or Linear layer: weight, gradient, activation and Hessian, S(N_i) of §3.1.
+    """What a proxy reads of one node, such as a Conv2d or Linear layer: weight, gradient, activation and Hessian, S(N_i) of §3.1.
 
     weight: W. gradient: dL/dW, L being the mean cross-entropy in train mode; None where the node does not reach the loss.
     hessian_gradient: H g, the derivative of sum_nodes <g, stop(g)> by W.
-    outputs, output_gradients: the node's output before BatchNorm, and dL/doutput; one entry for each call of the node.
+    outputs, output_gradients: the node's output before BatchNorm, and dL/doutput; one entry for each call of the node, with the
+        images along the first axis.
     flow_weight, flow_gradient: |W| and dR/d|W| of Synflow's linearised network, float64.
-    channel_axis: axis of `outputs` that counts output channels.
+    channel_axis: axis of `outputs` that counts output channels. channels: how many the whole weight has; None: its first axis.
+    rows: first output channel of each call, where calls apply parts of the weight.
     """
 
     weight: torch.Tensor
@@ -35,6 +38,8 @@ class NodeTensors:
     flow_weight: torch.Tensor | None = None
     flow_gradient: torch.Tensor | None = None
     channel_axis: int = 1
+    channels: int | None = None
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,17 +83,27 @@ def _dot(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor:
 
 @node_proxy("output", "gradient")
 def fisher(node: NodeTensors) -> float:
-    """Fisher pruning (Turner et al., 2020, [53]): 0.5 mean_n (sum_space a dL/da)^2 per channel, times the channel's weights."""
-    per_channel = torch.zeros(node.weight.shape[0], dtype=torch.float64)
-    saliency: torch.Tensor | None = None  # (N, C), summed over the calls of a shared node
-    for a, d in zip(node.outputs, node.output_gradients, strict=True):
+    """Fisher pruning (Turner et al., 2020, [53]): 0.5 mean_n (sum_space a dL/da)^2 per channel, times the channel's weights.
+
+    The calls of a shared node are summed before they are squared; calls that are not of the same images or channels after it.
+    NaN for a node that reaches the loss in a way in which its output is not seen.
+    """
+    if is_unseen(node):
+        return float("nan")
+    saliency: dict[Any, torch.Tensor] = {}  # (N, C), by what tells calls of other images or channels apart
+    for a, d, row in zip(node.outputs, node.output_gradients, node.rows or [0] * len(node.outputs), strict=True):
         other = [axis for axis in range(1, a.ndim) if axis != node.channel_axis % a.ndim]
         product = a * d
         s = product.sum(dim=other) if other else product
-        saliency = s if saliency is None else saliency + s
-    if saliency is not None:
-        per_channel = 0.5 * saliency.double().square().mean(dim=0)
-    return float(per_channel.sum()) * (node.weight.numel() // node.weight.shape[0])
+        kind = (row, s.shape)
+        saliency[kind] = saliency[kind] + s if kind in saliency else s
+    per_call = [float((0.5 * s.double().square().mean(dim=0)).sum()) for s in saliency.values()]
+    return sum(per_call) * (node.weight.numel() // (node.channels or node.weight.shape[0]))
+
+
+def is_unseen(node: NodeTensors) -> bool:
+    """Whether the loss depends on a node's weight, but no call of it was seen: it was read by some other function."""
+    return node.gradient is not None and not node.outputs
 
 
 @node_proxy("gradient")
@@ -140,8 +155,8 @@ NODE_PROXIES = ("fisher", "grad_norm", "grasp", "l2_norm", "plain", "snip", "syn
 
 
 def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as a tuple; one name may be given alone. Raises UnknownName for a name that is not registered."""
-    chosen = (names,) if isinstance(names, str) else tuple(names)
+    """The names as a tuple; one name may be given alone. Raises BadInput (no names), UnknownName (not registered)."""
+    chosen = names_of("proxies", names)
     for name in chosen:
         if name not in NODE_REGISTRY:
             raise UnknownName.of("node-wise proxy", name, NODE_REGISTRY)

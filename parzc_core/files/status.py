@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from parzc_core import paths
+from parzc_core.errors import BadInput
 from parzc_core.files import fetch, registry
 
 _ABSENT = "absent (no download)"
@@ -54,8 +55,8 @@ def status() -> pd.DataFrame:
 
     present: bool, verified where a checksum is known. kind: "package", "PARZC_DATA", "cache", "missing" (of what can be
     had), "absent (no download)", or "damaged in PARZC_DATA" / "damaged in cache" where a file is there with the wrong
-    checksum (nothing is raised or removed). size_mb: millions of bytes, NaN if not known. tables: which tables and
-    figures use it. gain: what they gain by it.
+    checksum, "unreadable in ..." where it cannot be read (nothing is raised or removed). size_mb: millions of bytes, NaN
+    if not known. tables: which tables and figures use it. gain: what they gain by it.
     `attrs["note"]` is a warning about the folder PARZC_DATA, or empty.
     """
     rows = [_packaged(entry) for entry in _PACKAGED] + [_of(file) for file in registry.FILES]
@@ -109,7 +110,11 @@ def _of(file: registry.LabelFile) -> dict[str, object]:
         kind = _ABSENT if file.url is None else "missing"
     else:
         place, path = at
-        kind = place if fetch.is_good(file, path) else f"damaged in {place}"
+        try:
+            fetch.check_readable(path)
+            kind = place if fetch.is_good(file, path) else f"damaged in {place}"
+        except BadInput:
+            kind = f"unreadable in {place}"
         size = path.stat().st_size if size is None else size
     return {
         "data": file.name,

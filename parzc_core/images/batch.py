@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, is_whole
 from parzc_core.files import pickles
 
 
@@ -93,11 +93,11 @@ def minibatch(
     name = dataset.lower() if isinstance(dataset, str) else dataset
     if name not in _DATASETS:
         raise UnknownName.of("data set of images", dataset, _DATASETS)
-    if not isinstance(size, int) or size < 2:
+    if not is_whole(size) or size < 2:
         raise BadInput(f"got a mini-batch of {size!r}; expected a whole number of at least 2 images")
-    if not isinstance(seed, int) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise BadInput(f"got the seed {seed!r}; expected a whole number, 0 or above")
-    if side is not None and (not isinstance(side, int) or side < 1):
+    if side is not None and (not is_whole(side) or side < 1):
         raise BadInput(f"got images of side {side!r}; expected a whole number of pixels, 1 or above, or None")
     data = _DATASETS[name] if side is None else replace(_DATASETS[name], side=side)
     generator = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ was, and its own cells, with the traceback, in `<output stem>.failed.ipynb`.
 """
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from parzc_core.artifact import known_parameters
+from parzc_core.artifact import known_parameters, parameter_defaults
 from parzc_core.errors import BadInput, ParzcError, UnknownName
 from parzc_core.paths import write_whole
 
@@ -37,16 +38,19 @@ def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kern
     """Execute `source` with `parameters` and write `output` and the HTML page beside it.
 
     source: the notebook; its folder is the kernel's working folder, as in JupyterLab.
-    parameters: values for names assigned in the cell tagged `parameters`; JSON-like values.
+    parameters: values for names assigned in the cell tagged `parameters`; JSON-like values. A text becomes what the notebook's
+        default is: True or False, a number, a list, None.
     output: path of the executed notebook (.ipynb).
-    Returns `output`. Raises UnknownName for a parameter that the notebook does not have, before anything is run;
-    BadInput if `source` is no notebook; NotebookFailed if a cell raised or the kernel died.
+    Returns `output`. Raises, before anything is run, UnknownName for a parameter that the notebook does not have, BadInput for
+    one of another type than its default or if `source` is no notebook; NotebookFailed if a cell raised or the kernel died.
     """
     source, output = Path(source).resolve(), Path(output).resolve()
     known = known_parameters(source)
     for name in parameters:
         if name not in known:
             raise UnknownName.of(f"parameter of notebook {source.stem}", name, known)
+    defaults = parameter_defaults(source)
+    parameters = {name: typed(name, value, defaults.get(name)) for name, value in parameters.items()}
     if output.suffix != ".ipynb":
         raise BadInput(f"got output {output.name}; expected a name that ends in .ipynb")
 
@@ -56,12 +60,15 @@ def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kern
     from parzc_core.pipeline.html import to_html
 
     output.parent.mkdir(parents=True, exist_ok=True)
+    content = nbformat.read(source, as_version=4)
+    said = {"name": kernel, "display_name": kernel, "language": "python"}  # tools that strip notebooks drop it
+    content.metadata["kernelspec"] = nbformat.from_dict({**said, **(content.metadata.get("kernelspec") or {})})
     unfinished = output.with_name(f".{output.stem}.{os.getpid()}.ipynb")
     failed = output.with_suffix(".failed.ipynb")
     try:
         with _kernel_environment():
             notebook = papermill.execute_notebook(
-                source,
+                content,
                 unfinished,
                 dict(parameters),
                 kernel_name=kernel,
@@ -123,12 +130,48 @@ def _follow(leader: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+_WORDS = {"true": True, "false": False, "none": None, "null": None}
+
+
 def _value(text: str) -> Any:
-    """`text` read as JSON where it is JSON, else as it stands."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    """What a text on the command line means: Python's or JSON's True, None, numbers, lists, quoted texts; else the text."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return text
+
+
+def typed(name: str, value: Any, default: Any) -> Any:
+    """A parameter's value in the type of the notebook's default. A default of None, or one that is computed, takes anything.
+
+    Raises BadInput for a value that cannot have that type.
+    """
+    if default is None and isinstance(value, str):
+        return _value(value)
+    if default is None or value is None or (type(value) is type(default) and not isinstance(value, str)):
+        return value
+    if isinstance(default, str):
+        quoted = isinstance(value, str) and value[:1] in "\"'" and value[-1:] == value[:1] and len(value) > 1
+        return str(_value(value)) if quoted else str(value)
+    if isinstance(value, str):
+        value = _value(value)
+    if isinstance(default, bool):
+        fits = isinstance(value, bool)
+    elif isinstance(default, int | float):
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        value = float(value) if fits and isinstance(default, float) else value
+    elif isinstance(default, list | tuple):
+        fits = isinstance(value, list | tuple)
+        value = type(default)(value) if fits else value
+    else:
+        fits = isinstance(value, type(default))
+    if not fits and value is not None:
+        raise BadInput(f"got {name}={value!r}; the notebook's default is {default!r}, expected a {type(default).__name__}")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for key, equals, _ in pairs:
             if not equals:
                 raise BadInput(f"got parameter {key!r}; expected key=value")
-        run_notebook(options.source, {key: _value(text) for key, _, text in pairs}, options.output)
+        run_notebook(options.source, {key: text for key, _, text in pairs}, options.output)
     except ParzcError as error:
         print(error)
         return 1 if isinstance(error, NotebookFailed) else 2

@@ -26,7 +26,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from torch import nn
 
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, whole
 from parzc_core.predictors.base import Kinds, Scores
 from parzc_core.predictors.optimise import Schedule, minimise
 from parzc_core.ranker import CHUNK, Inputs
@@ -136,6 +136,7 @@ class Arch2Vec:
         regressor = self._regressor
         if regressor is None:
             raise BadInput("Arch2Vec was asked to predict before it was fitted; call fit first")
+        whole("samples", samples, 0)
         x = (self._embedded(*self.config.kinds.check(inputs, self._nodes)) - self._scaling[0]) / self._scaling[1]
         if not samples:
             return regressor.predict(x)

@@ -62,10 +62,12 @@ class Kinds:
 
     def one_hot(self, operations: torch.Tensor) -> torch.Tensor:
         """float32[n, N, real] of operations int64[n, N]; an empty place is all zeros."""
-        return (operations.unsqueeze(-1) == torch.arange(self.real)).float()  # F.one_hot knows no vmap
+        return (operations.unsqueeze(-1) == torch.arange(self.real, device=operations.device)).float()  # F.one_hot knows no vmap
 
     def check(self, inputs: Inputs, nodes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """adjacency float32[n, N, N] and operations int64[n, N] of the inputs. nodes: N to expect. Raises BadInput."""
+        if not isinstance(inputs, Inputs):
+            raise BadInput(f"got {type(inputs).__name__}; expected Inputs with adjacency and operations (`Space.graph`)")
         adjacency, operations = inputs.adjacency, inputs.operations
         if adjacency is None or operations is None:
             raise BadInput("got inputs without a graph; expected Inputs with adjacency and operations (`Space.graph`)")

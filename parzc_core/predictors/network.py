@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, whole
 from parzc_core.predictors.base import Scores
 from parzc_core.predictors.optimise import minimise
 from parzc_core.ranker import CHUNK, Inputs
@@ -61,6 +61,7 @@ class NetworkPredictor(ABC):
         if self.network is None:
             raise BadInput(f"{type(self).__name__} was asked to predict before it was fitted; call fit first")
         a, o = map(torch.from_numpy, self.config.kinds.check(inputs, self._nodes))
+        whole("samples", samples, 0)
         if samples and not self.has_spread:
             raise BadInput(f"got samples={samples}; {type(self).__name__} has no spread, expected 0")
         with torch.no_grad(), seeded(self._seed):

@@ -185,7 +185,7 @@ class PINATNetwork(nn.Module):
         passes = self.kinds.passing(tokens).float()  # (n, E)
         passes = passes + (passes.sum(dim=1, keepdim=True) == 0)  # where nothing passes all edges are there
         count = vertices(self.edges)
-        places = torch.zeros(len(self.edges), count, count)
+        places = torch.zeros(len(self.edges), count, count, device=tokens.device)
         for place, (start, end) in enumerate(self.edges):
             places[place, start, end] = 1
         return torch.einsum("ne,eij->nij", passes, places), tokens, self.kinds.one_hot(tokens)[..., : self.kinds.choices]
@@ -193,7 +193,7 @@ class PINATNetwork(nn.Module):
     def forward(self, adjacency: torch.Tensor, operations: torch.Tensor) -> torch.Tensor:
         live, tokens, one_hot = self.layout(adjacency, operations)
         count = live.shape[1]
-        feeding = live.transpose(1, 2) + torch.eye(count)
+        feeding = live.transpose(1, 2) + torch.eye(count, device=live.device)
         h = self.embedding(tokens)
         if self.position is not None:
             h = h + self.position(self.columns(laplacian(live)).transpose(1, 2) if self.edges else laplacian(live))

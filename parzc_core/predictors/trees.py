@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
 
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, whole
 from parzc_core.predictors.base import Kinds, Scores
 from parzc_core.predictors.graph_features import graph_features
 from parzc_core.ranker import Inputs
@@ -96,6 +96,7 @@ class Trees:
         """See `Predictor`; the spread is exact."""
         if self._model is None:
             raise BadInput("Trees were asked to predict before they were fitted; call fit first")
+        whole("samples", samples, 0)
         if samples and not self.has_spread:
             raise BadInput(f"got samples={samples}; {self.config.model} has no spread, expected 0")
         self.config.kinds.check(inputs, self._nodes)

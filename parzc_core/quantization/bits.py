@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, is_whole
 from parzc_core.passes import nodes_of
 
 LEAST_BITS, MOST_BITS = 2, 8
@@ -107,11 +107,11 @@ def sample(
     )
     free = max(0, len(layers) - 2)
     there_are = (len(options) * len(others)) ** free
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= there_are:
+    if not is_whole(count) or not 1 <= count <= there_are:
         raise BadInput(
             f"got a sample of {count!r}; expected 1 to {there_are}, all of {len(layers)} layers' configurations"
         )
-    if not isinstance(seed, int) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise BadInput(f"got the seed {seed!r}; expected a whole number, 0 or above")
     generator = np.random.default_rng(seed)
     found: dict[BitConfiguration, None] = {}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, is_whole
 from parzc_core.passes import check_batch, nodes_of
 
 Product = Callable[[list[torch.Tensor]], list[torch.Tensor]]
@@ -99,5 +99,5 @@ def average_traces(curvature: Curvature, draws: int = 50, seed: int = 0) -> dict
 
 
 def _at_least_one(what: str, got: int) -> None:
-    if isinstance(got, bool) or not isinstance(got, int) or got < 1:
+    if not is_whole(got) or got < 1:
         raise BadInput(f"got {what}={got!r}; expected a whole number of at least 1")

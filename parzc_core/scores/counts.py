@@ -1,7 +1,7 @@
 """Network-level scores of Table 1: one number for a whole untrained network, higher meaning better.
 
 A new score is one decorated function of a `Passes` (a network, a batch, and the passes of the one on the other, each made once
-and shared by all that read it). A score that changes weights takes `passes.copy()`.
+and shared by all that read it). A score that changes weights takes `passes.changeable()`.
 """
 
 import numpy as np
@@ -10,7 +10,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core import _fast_layers
-from parzc_core.passes import Passes, cross_entropy, nodes_of
+from parzc_core._watch import CallsTheOriginal, mapped, tensors
+from parzc_core.errors import BadInput
+from parzc_core.passes import Passes, gradients_of, weight_nodes
 from parzc_core.scores.registry import network_score
 
 
@@ -28,10 +30,27 @@ def flops(passes: Passes) -> float:
     as well; they are `spaces.nb201.flops`, and stand in Table 1.
     """
     _fast_layers.restore(passes.model)
+    passes.model.eval()
+    try:
+        return _flops(passes, 1)
+    except CallsTheOriginal:
+        raise
+    except BadInput:  # a network that takes whole batches only
+        return _flops(passes, len(passes.images)) / len(passes.images)
+    finally:
+        _fast_layers.substitute(passes.model.train())
+
+
+def _flops(passes: Passes, count: int) -> float:
+    """Of the first so many images. Recurrent layers are taken apart, as the counter does not know the fused ones."""
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        passes.model.eval()(passes.images[:1])
-    _fast_layers.substitute(passes.model.train())
+    fused = torch._C._get_mkldnn_enabled()
+    try:
+        torch._C._set_mkldnn_enabled(False)
+        with counter, torch.no_grad():
+            passes.run(passes.part(slice(0, count)))
+    finally:
+        torch._C._set_mkldnn_enabled(fused)
     return float(counter.get_total_flops())
 
 
@@ -42,7 +61,7 @@ def jacov(passes: Passes) -> float:
     v are the eigenvalues of the correlation matrix of the rows J_n = d(sum of logits)/d(image n). NaN where a row is constant.
     """
     jacobian = passes.image_gradients
-    rows = np.zeros((len(passes.images), 1)) if jacobian is None else jacobian.flatten(1).double().numpy()
+    rows = np.zeros((len(passes.images), 1)) if jacobian is None else jacobian.flatten(1).double().cpu().numpy()
     if np.any(rows.std(axis=1) == 0):
         return float("nan")
     k = 1e-5
@@ -59,7 +78,7 @@ def nwot(passes: Passes) -> float:
     NaN for a network without ReLU and GELU modules, -inf where two images switch the same units.
     """
     n = len(passes.images)
-    kernel = torch.zeros(n, n, dtype=torch.float64)
+    kernel = torch.zeros(n, n, dtype=torch.float64, device=passes.device)
     relus = [module for module in passes.model.modules() if isinstance(module, nn.ReLU | nn.GELU)]
 
     def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -68,10 +87,12 @@ def nwot(passes: Passes) -> float:
         kernel.add_(code.shape[1] - on[:, None] - on[None, :] + 2 * both)  # on in both, or off in both
 
     handles = [module.register_forward_hook(add) for module in relus]
-    with torch.no_grad():
-        passes.model(passes.images)
-    for handle in handles:
-        handle.remove()
+    try:
+        with torch.no_grad():
+            passes.run()
+    finally:
+        for handle in handles:
+            handle.remove()
     return float(torch.linalg.slogdet(kernel).logabsdet) if relus else float("nan")
 
 
@@ -82,18 +103,23 @@ def zen(passes: Passes, repeats: int = 1, step: float = 0.01) -> float:
     Weights, x and e are standard normal; f is the feature map that the last global pooling (or else the last Linear) reads.
     The images give only their shape. Mean over `repeats` draws.
     """
-    network, images = passes.copy(), passes.images
-    for module in nodes_of(network).values():
-        nn.init.normal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    with passes.changeable() as network:
+        return _zen(passes, network, repeats, step)
+
+
+def _zen(passes: Passes, network: nn.Module, repeats: int, step: float) -> float:
+    for node in weight_nodes(network).values():
+        nn.init.normal_(node.weight)
+        bias = node.module.bias if node.parameter == "weight" else node.module._parameters.get("in_proj_bias")
+        if isinstance(bias, torch.Tensor):
+            nn.init.zeros_(bias)
     last = [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d | nn.Linear)]
     pooled = next((m for m in reversed(last) if isinstance(m, nn.AdaptiveAvgPool2d)), last[-1] if last else None)
     found: dict[str, torch.Tensor] = {}
     log_scale: list[torch.Tensor] = []
 
     def variance(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        per_channel = inputs[0].var(dim=(0, 2, 3), unbiased=False)
+        per_channel = inputs[0].var(dim=(0, *range(2, inputs[0].ndim)), unbiased=False)
         log_scale.append(0.5 * torch.log(per_channel.double().mean() + 1e-12))
 
     for norm in network.modules():
@@ -104,12 +130,12 @@ def zen(passes: Passes, repeats: int = 1, step: float = 0.01) -> float:
     scores = []
     with torch.no_grad():
         for _ in range(repeats):
-            x = torch.randn_like(images)
+            x = mapped(passes.inputs, lambda part: torch.randn_like(part) if part.is_floating_point() else part)
             features = []
-            for batch in (x, x + step * torch.randn_like(images)):
+            for batch in (x, mapped(x, lambda part: part + step * torch.randn_like(part) if part.is_floating_point() else part)):
                 log_scale.clear()
-                logits = network(batch)
-                features.append(found.get("features", logits).clone())
+                outputs = passes.run(batch, network)
+                features.append(found.get("features", tensors(outputs)[0]).clone())
                 if len(features) == 1:
                     scale = sum(float(term) for term in log_scale)
             difference = (features[0] - features[1]).abs().flatten(1).sum(dim=1).mean().double()
@@ -127,8 +153,8 @@ def zico(passes: Passes) -> float:
     gradients: list[tuple[torch.Tensor | None, ...]] = []
     half = len(passes.images) // 2
     for part in (slice(0, half), slice(half, 2 * half)):
-        loss = cross_entropy(passes.model(passes.images[part]), passes.labels[part])
-        gradients.append(torch.autograd.grad(loss, passes.weights, allow_unused=True))
+        loss = passes.loss_of(passes.run(passes.part(part)), passes.labels[part])
+        gradients.append(tuple(gradients_of(loss, passes.weights)))
     total = 0.0
     for first, second in zip(*gradients, strict=True):
         if first is None or second is None:

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import torch
 from torch import nn
 
-from parzc_core.passes import Passes, forward_with_calls
+from parzc_core._watch import forward_with_calls, mapped, total
+from parzc_core.passes import Passes
 from parzc_core.scores.registry import network_score
 
 _KINDS = {nn.ReLU: "r", nn.Conv2d: "c", nn.BatchNorm2d: "b"}
@@ -37,10 +38,10 @@ def eznas(passes: Passes) -> float:
     with ExitStack() as hooks:
         for relu in relus:
             hooks.callback(relu.register_forward_pre_hook(record).remove)
-        images = passes.images.detach().requires_grad_(True)
-        logits, _ = forward_with_calls(passes.model, {}, images)
+        inputs_of_all = mapped(passes.inputs, lambda x: x.detach().requires_grad_(True) if x.is_floating_point() else x)
+        outputs, _ = forward_with_calls(passes.model, {}, inputs_of_all, classes=False)
     live = [branch for branches in inputs.values() for branch in branches if branch.requires_grad]
-    gradients = iter(torch.autograd.grad(logits.sum(), live, allow_unused=True) if live else ())
+    gradients = iter(torch.autograd.grad(total(outputs), live, allow_unused=True) if live else ())
     layers: list[float] = []
     for branches in inputs.values():
         if not branches:  # the forward pass never came here

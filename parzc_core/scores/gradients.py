@@ -3,15 +3,17 @@
 All see the weights of Conv2d and Linear layers, no biases and no BatchNorm parameters; a weight without gradient counts as zero.
 """
 
-import functools
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.grad import conv2d_weight
 
+from parzc_core import _fast_layers
+from parzc_core._watch import Watch, forward_with_calls
 from parzc_core.errors import BadInput
-from parzc_core.passes import Gradients, Passes, forward_with_calls, nodes_of
+from parzc_core.passes import Gradients, Passes, weight_nodes
 from parzc_core.scores.registry import network_score
 
 
@@ -59,15 +61,21 @@ def gradsign(passes: Passes) -> float:
     rounding have a random sign (about 0.1 % of the score). Raises BadInput where BatchNorm has one value a channel and image,
     or a layer does not see the images along its first axis.
     """
-    model, images = passes.copy(), passes.images
-    nodes = nodes_of(model)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.forward = functools.partial(_batch_norm_of_each, module)  # type: ignore[method-assign]
+    with passes.changeable() as model:
+        return _gradsign(passes, model)
+
+
+def _gradsign(passes: Passes, model: nn.Module) -> float:
+    images, nodes = passes.images, weight_nodes(model)
+    if odd := [name for name, node in nodes.items() if not isinstance(node.module, nn.Conv2d | nn.Linear)]:
+        raise BadInput(f"got {type(nodes[odd[0]].module).__name__} {odd[0]!r}; gradsign expects Conv2d and Linear layers alone")
+    _fast_layers.restore(model, nn.modules.batchnorm._BatchNorm)
     seen: list[torch.Tensor] = []
     for node in nodes.values():
-        node.register_forward_pre_hook(lambda node, inputs: seen.append(inputs[0].detach()))
-    logits, calls = forward_with_calls(model, nodes, images)
+        node.module.register_forward_pre_hook(lambda node, inputs: seen.append(inputs[0].detach()))
+    logits, calls = forward_with_calls(
+        model, nodes, passes.inputs, watch=lambda copies: _EachAlone(nodes, copies, passes.foreign)
+    )
     inputs = seen[-len(calls) :] if calls else []  # a forward that overwrites outputs has been run twice
     loss = F.cross_entropy(logits, passes.labels, reduction="sum")
     gradients = torch.autograd.grad(loss, [call.output for call in calls], allow_unused=True)
@@ -78,7 +86,7 @@ def gradsign(passes: Passes) -> float:
     for call, x, gradient in zip(calls, inputs, gradients, strict=True):
         left[call.name] -= 1
         if gradient is not None:
-            g = _weight_gradient_of_each(nodes[call.name], x, gradient, len(images))
+            g = _weight_gradient_of_each(nodes[call.name].module, x, gradient, len(images))
             of_each[call.name] = of_each[call.name] + g if call.name in of_each else g
         if left[call.name] == 0 and call.name in of_each:
             total += float(of_each.pop(call.name).sign().sum(dim=0).abs().sum(dtype=torch.float64))
@@ -93,7 +101,9 @@ def ntk_condition(passes: Passes, images: int = 8) -> float:
     authors' code. In (-inf, -1]; -inf for a singular kernel, the zero one included.
     images: the first so many of the batch are the whole batch here; 8 cost a quarter of 16, one backward pass each.
     """
-    logits = passes.model(passes.images[:images])
+    logits = passes.run(passes.part(slice(0, images)))
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        raise BadInput("ntk_condition expects a network that gives logits [N, classes]")
     rows = [
         torch.autograd.grad(row.sum(), passes.weights, retain_graph=True, allow_unused=True) for row in logits.unbind()
     ]
@@ -114,17 +124,35 @@ def _square_sum(gradients: Gradients) -> float:
     return sum(float(gradient.double().square().sum()) for gradient in gradients.values() if gradient is not None)
 
 
-def _batch_norm_of_each(norm: nn.modules.batchnorm._BatchNorm, x: torch.Tensor) -> torch.Tensor:
-    """BatchNorm in train mode of each image as a batch of one: (N, C, ...) seen as one image of N C channels."""
+class _EachAlone(Watch):
+    """A forward pass in which BatchNorm in train mode sees each image as a batch of one."""
+
+    def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return (_batch_norm_of_each if func is F.batch_norm else func)(*args, **kwargs)
+
+
+def _batch_norm_of_each(
+    x: torch.Tensor,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """F.batch_norm of each image as a batch of one: (N, C, ...) seen as one image of N C channels."""
+    if not training:
+        return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     n, channels = x.shape[:2]
-    scale, shift = (None if p is None else p.repeat(n) for p in (norm.weight, norm.bias))
+    scale, shift = (None if p is None else p.repeat(n) for p in (weight, bias))
     return F.batch_norm(
-        x.reshape(1, n * channels, *x.shape[2:]), None, None, scale, shift, True, 0.0, norm.eps
+        x.reshape(1, n * channels, *x.shape[2:]), None, None, scale, shift, True, 0.0, eps
     ).view_as(x)
 
 
 def _weight_gradient_of_each(
-    node: nn.Conv2d | nn.Linear, x: torch.Tensor, gradient: torch.Tensor, n: int
+    node: Any, x: torch.Tensor, gradient: torch.Tensor, n: int
 ) -> torch.Tensor:
     """[N, entries of the weight]: each image's gradient, from a call's input and the gradient of its output."""
     if len(x) != n:

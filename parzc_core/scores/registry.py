@@ -1,12 +1,13 @@
 """The registry of network-level scores: one number for a whole untrained network, higher meaning better."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
-import torch
 from torch import nn
 
-from parzc_core.errors import UnknownName
-from parzc_core.passes import Passes, same_start
+from parzc_core._watch import same_start
+from parzc_core.errors import UnknownName, names_of
+from parzc_core.passes import Batch, Loss, Passes, with_passes
 from parzc_core.proxies import NODE_REGISTRY
 
 Score = Callable[[Passes], float]
@@ -19,9 +20,9 @@ def network_score(function: Score) -> Score:
     return function
 
 
-def score(name: str, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+def score(name: str, network: nn.Module, images: Batch, labels: Any, *, loss: Loss | None = None) -> float:
     """One score; the network and the caller's random generator are left as they were. Raises UnknownName, BadInput."""
-    return score_of(name, Passes(network, images, labels))
+    return with_passes(network, images, labels, lambda passes: score_of(name, passes), loss=loss)
 
 
 def score_of(name: str, passes: Passes) -> float:
@@ -33,26 +34,32 @@ def score_of(name: str, passes: Passes) -> float:
 
 
 def network_proxies(
-    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, names: Iterable[str] | None = None
+    network: nn.Module,
+    images: Batch,
+    labels: Any,
+    names: Iterable[str] | None = None,
+    *,
+    loss: Loss | None = None,
 ) -> dict[str, float]:
     """Network-level scores, higher meaning better: {name: score}.
 
     names: of `REGISTRY` (params, flops, jacov, nwot, zen, zico), or node-wise names, which give the sum over
-        nodes; None gives every network-level one. images float32[N, C, H, W], labels int64[N]. The network is left as it was.
+        nodes; None gives every network-level one. images float32[N, C, H, W], labels int64[N], loss: see
+        `collector.collect_statistics`. The network is left as it was.
     Raises UnknownName, BadInput.
     """
     # Imported here: both build on the registry above.
     from parzc_core import collector
 
-    wanted = tuple(REGISTRY) if names is None else tuple(names)
+    wanted = tuple(REGISTRY) if names is None else names_of("proxies", names)
     for name in wanted:
         if name not in REGISTRY and name not in NODE_REGISTRY:
             raise UnknownName.of("proxy", name, (*REGISTRY, *NODE_REGISTRY))
     node_names = [name for name in wanted if name in NODE_REGISTRY]
     scores: dict[str, float] = {}
     if node_names:
-        scores = collector.collect_statistics(network, images, labels, node_names).sums()
+        scores = collector.collect_statistics(network, images, labels, node_names, loss=loss).sums()
     for name in wanted:
         if name in REGISTRY:
-            scores[name] = score(name, network, images, labels)
+            scores[name] = score(name, network, images, labels, loss=loss)
     return {name: scores[name] for name in wanted}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, names_of, seed_of, whole
 from parzc_core.spaces import Graph, Isomorphism, nb101_cells
 
 INPUT, OUTPUT = "input", "output"
@@ -37,7 +37,7 @@ class Cell:
     ops: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        ops = tuple(self.ops)
+        ops = names_of("the operations", self.ops)
         try:
             matrix = np.asarray(self.matrix)
         except ValueError:  # rows of different lengths
@@ -128,6 +128,7 @@ def parse(arch_str: str) -> Cell:
 
 def arch(index: int) -> str:
     """The architecture at a place in [0, ARCH_COUNT) of the benchmark's cells sorted by their hash. Raises BadInput."""
+    index = whole("index", index)
     if not 0 <= index < ARCH_COUNT:
         raise BadInput(f"got index {index}; expected 0 to {ARCH_COUNT - 1}")
     cells = nb101_cells.all_cells()
@@ -136,6 +137,7 @@ def arch(index: int) -> str:
 
 def sample(count: int, seed: int) -> list[str]:
     """`count` different cells, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    count, seed = whole("count", count), seed_of(seed)
     if not 0 < count <= ARCH_COUNT:
         raise BadInput(f"got a sample of {count} cells; expected 1 to {ARCH_COUNT}")
     cells, rows = nb101_cells.all_cells(), nb101_cells.sample_rows(count, seed)
@@ -255,10 +257,8 @@ def build(cell: Cell | str, stem: int = 128, classes: int = 10, skip_dead: bool 
 
     stem: channels of the first stack (the benchmark: 128). skip_dead: nothing is dead in a pruned cell. Raises BadInput.
     """
-    for name, got, least in (("stem", stem, MAX_VERTICES), ("classes", classes, 2)):
-        if not isinstance(got, int) or got < least:
-            raise BadInput(f"got {name}={got!r}; expected a whole number of at least {least}")
-    return Network(parse(cell) if isinstance(cell, str) else cell, stem, classes)
+    stem, classes = whole("stem", stem, MAX_VERTICES), whole("classes", classes, 2)
+    return Network(cell if isinstance(cell, Cell) else parse(cell), stem, classes)
 
 
 def node_slots() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import whole
 from parzc_core.spaces import Graph
 from parzc_core.spaces.nb201_cells import (
     ARCH_COUNT as ARCH_COUNT,
@@ -227,7 +227,6 @@ def build(arch_str: str, channels: int = 16, cells: int = 5, classes: int = 10, 
     cells: number in each of the three stages. skip_dead: see SearchedCell; False computes what the published network does,
     which scores that count operations or activations (FLOPs, NWOT, Zen) see. Raises BadInput.
     """
-    for name, got, least in (("channels", channels, 1), ("cells", cells, 1), ("classes", classes, 2)):
-        if not isinstance(got, int) or got < least:
-            raise BadInput(f"got {name}={got!r}; expected a whole number of at least {least}")
+    channels, cells = whole("channels", channels, 1), whole("cells", cells, 1)
+    classes = whole("classes", classes, 2)
     return Network(arch_str, channels, cells, classes, skip_dead)

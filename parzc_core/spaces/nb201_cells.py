@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, seed_of, whole
 from parzc_core.spaces import Isomorphism
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -69,6 +69,7 @@ def _indices() -> dict[str, int]:
 
 def arch(index: int) -> str:
     """The architecture of a benchmark index in [0, ARCH_COUNT). Raises BadInput."""
+    index = whole("index", index)
     if not 0 <= index < ARCH_COUNT:
         raise BadInput(f"got index {index}; expected 0 to {ARCH_COUNT - 1}")
     return _index_order()[index]
@@ -82,6 +83,7 @@ def index(arch_str: str) -> int:
 
 def sample(count: int, seed: int) -> list[str]:
     """`count` different cells, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    count, seed = whole("count", count), seed_of(seed)
     if not 0 < count <= ARCH_COUNT:
         raise BadInput(f"got a sample of {count} cells; expected 1 to {ARCH_COUNT}")
     archs = _index_order()

@@ -47,7 +47,10 @@ def test_networks_without_accuracy_are_ranked_as_those_with_it_teach(ranking: pd
 def test_the_frame_says_what_was_given_and_what_was_collected(ranking: pd.DataFrame) -> None:
     assert ranking["accuracy"].tolist()[:10] == KNOWN
     assert ranking["accuracy"].iloc[10:].isna().all()
-    assert sorted(ranking["rank"]) == list(range(1, 19))
+    assert ranking["rank"].tolist() == [1 + sum(ranking["score"] > score) for score in ranking["score"]]
+    two_nodes = ranking.loc[ranking["nodes"] == 2]  # two nodes are 0 and 1 in the paper's encoding, whatever their values
+    assert two_nodes["score"].nunique() == two_nodes["rank"].nunique() == 1
+    assert (ranking["not_finite"] == 0).all()
     assert ranking.sort_values("rank")["score"].is_monotonic_decreasing
     assert ranking["score"].mean() == pytest.approx(0, abs=1e-9)
     assert (ranking["spread"] > 0).all()
@@ -56,6 +59,31 @@ def test_the_frame_says_what_was_given_and_what_was_collected(ranking: pd.DataFr
     for place, network in enumerate(networks(DEPTHS)[:3]):
         sums = collect_statistics(network, IMAGES, LABELS, PAPER_PROXIES).sums()
         assert ranking.loc[place, list(PAPER_PROXIES)].to_dict() == pytest.approx(sums)
+
+
+def test_networks_that_look_alike_have_no_order_and_no_spread() -> None:
+    config = TrainingConfig(epochs=3)
+    ranking = rank_networks(networks([0] * 5), IMAGES, LABELS, [10.0, 20.0, 30.0], config=config)
+    assert (ranking["score"] == 0).all()
+    assert (ranking["rank"] == 1).all()
+    assert ranking["spread"].isna().all()
+    aligned = rank_networks([networks([2])[0]] * 4, IMAGES, LABELS, [10.0, 20.0], encoding="aligned", config=config)
+    assert (aligned["score"] == 0).all()
+
+
+@pytest.mark.parametrize("broken", [0, 12])  # one that is learned from, one that is not
+def test_a_network_without_finite_statistics_has_no_score_and_no_rank(broken: int) -> None:
+    given = networks(DEPTHS)
+    with torch.no_grad():
+        given[broken][1].weight[0, 0] = float("inf" if broken else "nan")
+    with pytest.warns(UserWarning, match=rf"networks \[{broken}\] have statistics that are not finite"):
+        ranking = rank_networks(given, IMAGES, LABELS, KNOWN, config=QUICK)
+    assert np.isnan(ranking.loc[broken, "score"])
+    assert ranking["rank"].isna().tolist() == [place == broken for place in range(len(given))]
+    assert ranking.loc[broken, "not_finite"] > 0
+    assert ranking["rank"].min() == 1
+    with pytest.raises(BadInput, match="at least 2 to learn from"), pytest.warns(UserWarning, match="finite"):
+        rank_networks([given[broken], *given[1:3]], IMAGES, LABELS, KNOWN[:2], config=QUICK)
 
 
 def test_the_same_call_gives_the_same_and_leaves_networks_and_randomness_alone(ranking: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from parzc_core import paths
-from parzc_core.errors import CorruptDownload, UnknownName
+from parzc_core.errors import BadInput, CorruptDownload, UnknownName
 from parzc_core.files import fetch, registry
 from parzc_core.files.status import COLUMNS, status, text
 
@@ -114,3 +114,23 @@ def test_a_file_without_a_download(tmp_path, monkeypatch, sha256):
 def test_names_of_such_files():
     with pytest.raises(UnknownName, match=r"'set/own\.npz'"):
         fetch.locate("set/own.npz")
+
+
+def test_a_file_that_cannot_be_read_is_listed_and_named(tmp_path, monkeypatch):
+    """Instead of taking rights away, which root does not notice, reading fails."""
+    monkeypatch.setenv("PARZC_DATA", str(tmp_path))
+    file = registry.FILES[0]
+    path = tmp_path / file.name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+
+    def closed(name, *arguments):
+        if str(name) == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return open(name, *arguments)
+
+    monkeypatch.setattr(fetch, "open", closed, raising=False)
+    assert of_the_file()["kind"] == "unreadable in PARZC_DATA"
+    assert not of_the_file()["present"]
+    with pytest.raises(BadInput, match=rf"cannot read {path.name} in {path.parent}: Permission denied"):
+        fetch.locate(file.name)

@@ -1,5 +1,6 @@
 """One notebook in its own process: parameters, whole output or none, errors, the HTML page, and no orphan kernels."""
 
+import json
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from tiny_notebooks import texts, wait_for, write_notebook
 
 from parzc_core.artifact import known_parameters
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.pipeline.notebook import NotebookFailed, main, run_notebook
+from parzc_core.pipeline.notebook import NotebookFailed, main, run_notebook, typed
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -108,6 +109,51 @@ def test_command_line_reads_json_and_refuses_what_is_no_pair(
     assert "expected key=value" in capsys.readouterr().out
     assert main([str(source), str(tmp_path / "out.ipynb"), "jobs=2.5", "profile=a b"]) == 0
     assert texts(tmp_path / "out.ipynb").split() == ["float", "a", "b"]
+
+
+@pytest.mark.parametrize("metadata", [{}, {"kernelspec": None}, {"kernelspec": {"name": "python3"}}])
+def test_a_notebook_without_kernelspec_runs_and_a_false_is_false(tmp_path: Path, metadata: dict[str, object]) -> None:
+    source = write_notebook(tmp_path / "one.ipynb", "print('on' if flag else 'off')", parameters="flag = True")
+    source.write_text(json.dumps({**json.loads(source.read_text()), "metadata": metadata}))
+    assert main([str(source), str(tmp_path / "out.ipynb"), "flag=False"]) == 0
+    assert texts(tmp_path / "out.ipynb") == "off\n"
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "value"),
+    [
+        (True, "False", False),
+        (True, "false", False),
+        (False, "True", True),
+        (True, False, False),
+        (1, "3", 3),
+        (1, "2.5", 2.5),
+        (0.5, "2", 2.0),
+        (0.5, 2, 2.0),
+        ("a", "5", "5"),
+        ("a", "None", "None"),
+        ("a", '"5"', "5"),
+        ("a", 5, "5"),
+        ([1], "[2, 3]", [2, 3]),
+        ((1, 2), "[2, 3]", (2, 3)),
+        ([1], "('x', True)", ["x", True]),
+        ({}, '{"a": false}', {"a": False}),
+        (None, "5", 5),
+        (None, "True", True),
+        (None, "text", "text"),
+        (3, "None", None),
+    ],
+)
+def test_parameters_have_the_type_of_the_default(default: object, given: object, value: object) -> None:
+    found = typed("name", given, default)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(("default", "given"), [(True, "1"), (True, "yes"), (1, "True"), (1, "a"), ([1], "3"), ({}, "[]")])
+def test_a_parameter_of_another_type_is_refused(default: object, given: str) -> None:
+    with pytest.raises(BadInput, match="the notebook's default is"):
+        typed("name", given, default)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

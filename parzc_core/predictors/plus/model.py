@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from parzc_core.collecting.labelled import Data
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, whole
 from parzc_core.mabn import SIZES
 from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Scores
@@ -101,6 +101,8 @@ class ParZCPlus:
         self, inputs: PlusInputs, accuracy: np.ndarray, seed: int, unlabelled: PlusInputs | None = None
     ) -> "ParZCPlus":
         """See `Predictor`. unlabelled: cells whose features, without accuracy, set the scales; None takes the training cells."""
+        if not isinstance(inputs, PlusInputs):
+            raise BadInput(f"got {type(inputs).__name__}; expected PlusInputs")
         z_score(inputs, accuracy)  # for its checks
         labels = np.asarray(accuracy, dtype=np.float64)
         if labels.min() < 0 or labels.max() > 100:
@@ -127,6 +129,9 @@ class ParZCPlus:
         """See `Predictor`. The spread is that of the mixture of the learners' distributions; any samples > 0 gives it."""
         if not self._learners:
             raise BadInput("ParZC+ was asked to predict before it was fitted; call fit first")
+        whole("samples", samples, 0)
+        if not isinstance(inputs, PlusInputs):
+            raise BadInput(f"got {type(inputs).__name__}; expected PlusInputs")
         self._chosen(inputs, self._names)
         place = np.arange(len(inputs))
         if self.config.isomorphic:  # one of each class is enough

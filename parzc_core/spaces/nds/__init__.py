@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, seed_of, whole
 from parzc_core.spaces import Graph, Isomorphism
 from parzc_core.spaces.nds import genotype, slots
 from parzc_core.spaces.nds.genotype import DEPTHS, FAMILIES, INPUTS, WIDTHS, Architecture, Cell, Family, Operation
@@ -77,6 +77,7 @@ class NdsSpace:
         As the published ones were drawn: kind and source of every operation, width and depth, each uniform and by itself.
         width, depth: the same for all, in place of a drawn one; the cells of a seed do not change with them. Raises BadInput.
         """
+        count, seed = whole("count", count), seed_of(seed)
         if count < 1:
             raise BadInput(f"got a sample of {count} architectures; expected at least 1")
         rng = np.random.default_rng(seed)
@@ -120,8 +121,7 @@ class NdsSpace:
 
         width, depth: in place of the architecture's own. skip_dead: see `network.Network`. Raises BadInput.
         """
-        if not isinstance(classes, int) or classes < 2:
-            raise BadInput(f"got classes={classes!r}; expected a whole number of at least 2")
+        classes = whole("classes", classes, 2)
         return Network(self.parse(self.resized(arch_str, width, depth)), classes, skip_dead)
 
     def parameters(self, arch_str: str, classes: int = 10) -> int:

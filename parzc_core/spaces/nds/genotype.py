@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, is_whole
 
 INPUTS = 2
 WIDTHS, DEPTHS = (16, 24, 32), (4, 8, 12, 16, 20)  # of the CIFAR-10 networks (Radosavovic et al., ICCV 2019, §5)
@@ -128,7 +128,7 @@ def checked(family: Family, architecture: Architecture) -> Architecture:
         ("width", architecture.width, LEAST_WIDTH, "a reduction at width 1 has no two halves to join"),
         ("depth", architecture.depth, LEAST_DEPTH, "one cell for each of the two reductions and one before them"),
     ):
-        if isinstance(got, bool) or not isinstance(got, int) or got < least:
+        if not is_whole(got) or got < least:
             raise BadInput(f"got {name} {got!r} in {architecture}; expected a whole number of at least {least}: {why}")
     return architecture
 
@@ -213,6 +213,6 @@ def from_genotype(family: Family, genotype: Mapping[str, Any], width: int, depth
 
 
 def _whole(number: Any) -> int:
-    if isinstance(number, bool) or not isinstance(number, int):
+    if not is_whole(number):
         raise TypeError(f"{number!r} is not a whole number")
     return number

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, is_whole, seed_of, whole
 from parzc_core.spaces import Graph, Isomorphism
 from parzc_core.spaces.vit import blocks as vit_blocks
 from parzc_core.spaces.vit.blocks import CLASSES, IMAGE_SIZE, PATCH
@@ -94,6 +94,7 @@ def sample(count: int, seed: int, most_parameters: float | None = None) -> list[
     smallest = parameters(_EXAMPLE)
     if most_parameters is not None and most_parameters < smallest:
         raise BadInput(f"got most_parameters={most_parameters:g}; the smallest architecture has {smallest:,}")
+    count, seed = whole("count", count), seed_of(seed)
     if not 0 < count <= 10**6:
         raise BadInput(f"got a sample of {count} architectures; expected 1 to {10**6:,}")
     random = np.random.default_rng(seed)
@@ -120,7 +121,7 @@ def sample(count: int, seed: int, most_parameters: float | None = None) -> list[
 
 def parameters(arch: str | Config, classes: int = CLASSES, image_size: int = IMAGE_SIZE, relative: bool = True) -> int:
     """Parameters of `build(arch, ...)`, without building it. The AutoFormer-Ti in print has 5.7 million."""
-    config = parse(arch) if isinstance(arch, str) else arch
+    config = arch if isinstance(arch, Config) else parse(arch)
     e, tokens = config.embed, (image_size // PATCH) ** 2 + 1
     blocks = sum(
         vit_blocks.block_parameters(e, config.heads[i], HEAD_DIM, config.hidden(i), relative)
@@ -132,7 +133,7 @@ def parameters(arch: str | Config, classes: int = CLASSES, image_size: int = IMA
 
 def flops(arch: str | Config, classes: int = CLASSES, image_size: int = IMAGE_SIZE, relative: bool = True) -> int:
     """Floating-point operations of one image, a multiply-add counted as two, without building the network."""
-    config = parse(arch) if isinstance(arch, str) else arch
+    config = arch if isinstance(arch, Config) else parse(arch)
     e, patches = config.embed, (image_size // PATCH) ** 2
     blocks = sum(
         vit_blocks.block_flops(patches + 1, e, config.heads[i], HEAD_DIM, config.hidden(i), relative)
@@ -205,7 +206,7 @@ def build(
         ViT-Bench trained on its small data sets, where the heads share the embedding dimension. The counts are for 64.
     Raises BadInput.
     """
-    config = parse(arch) if isinstance(arch, str) else arch
+    config = arch if isinstance(arch, Config) else parse(arch)
     vit_blocks.check_build(image_size, classes, least=PATCH, step=PATCH)
     if head_dim is None:
         for heads in config.heads:
@@ -214,7 +215,7 @@ def build(
                     f"embedding dimension {config.embed} is not divisible by {heads} heads; give head_dim, or other heads"
                 )
         return Network(config, classes, image_size, [config.embed // heads for heads in config.heads], relative)
-    if not isinstance(head_dim, int) or head_dim < 1:
+    if not is_whole(head_dim) or head_dim < 1:
         raise BadInput(f"got head_dim={head_dim!r}; expected a whole number of at least 1, or None")
     return Network(config, classes, image_size, [head_dim] * config.depth, relative)
 

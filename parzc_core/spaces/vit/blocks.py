@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, is_whole
 from parzc_core.spaces import Graph
 
 PATCH = 16  # side of a patch in pixels, in both spaces
@@ -120,12 +120,12 @@ def check_images(x: torch.Tensor, image_size: int) -> None:
 
 def check_build(image_size: int, classes: int, least: int, step: int) -> None:
     """Raises BadInput unless image_size is `least` plus a multiple of `step`, and there are two classes."""
-    if not isinstance(image_size, int) or image_size < least or (image_size - least) % step:
+    if not is_whole(image_size) or image_size < least or (image_size - least) % step:
         raise BadInput(
             f"got image_size={image_size!r}; expected {least}, {least + step}, {least + 2 * step}, ... pixels, "
             f"so that patches of {PATCH} pixels cover the image"
         )
-    if not isinstance(classes, int) or classes < 2:
+    if not is_whole(classes) or classes < 2:
         raise BadInput(f"got classes={classes!r}; expected a whole number of at least 2")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, seed_of, whole
 from parzc_core.spaces import Graph, Isomorphism
 from parzc_core.spaces.vit import blocks
 from parzc_core.spaces.vit.blocks import CLASSES, IMAGE_SIZE, PATCH
@@ -100,6 +100,7 @@ def all_archs() -> list[str]:
 
 def sample(count: int, seed: int) -> list[str]:
     """`count` different architectures, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    count, seed = whole("count", count), seed_of(seed)
     if not 0 < count <= ARCH_COUNT:
         raise BadInput(f"got a sample of {count} architectures; expected 1 to {ARCH_COUNT}")
     archs = all_archs()
@@ -223,7 +224,7 @@ def build(arch: str | Config, image_size: int = IMAGE_SIZE, classes: int = CLASS
     image_size: side of the images, 16 plus a multiple of 8. skip_dead: nothing is dead here. Raises BadInput.
     """
     blocks.check_build(image_size, classes, least=PATCH, step=STRIDE)
-    return Network(parse(arch) if isinstance(arch, str) else arch, classes, image_size)
+    return Network(arch if isinstance(arch, Config) else parse(arch), classes, image_size)
 
 
 def role(node: str) -> tuple[int, int, str]:

@@ -1,0 +1,289 @@
+"""What a network may be, its nodes, and how to work on it without changing it.
+
+A network is worked on in a copy. Where it cannot be copied, or its copy calls the original (a function that it keeps refers to
+it), the network itself is used and its state restored afterwards, bit for bit.
+"""
+
+import contextlib
+import copy
+import functools
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from parzc_core.errors import BadInput
+
+NODE_TYPES = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+_PROJECTIONS = {
+    "in_proj": "in_proj_weight",
+    "q_proj": "q_proj_weight",
+    "k_proj": "k_proj_weight",
+    "v_proj": "v_proj_weight",
+}
+_DERIVING_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)  # they compute a weight before each call, the older way
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A weight that its layer multiplies by: the module that holds it, and the weight's name there."""
+
+    module: nn.Module
+    parameter: str = "weight"
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """W: [out, in / groups, ...], or [in, out / groups, ...] of a transposed convolution."""
+        return getattr(self.module, self.parameter)
+
+    @property
+    def channels(self) -> int:
+        """Output channels."""
+        return int(self.module.out_channels if isinstance(self.module, _ConvTransposeNd) else self.weight.shape[0])  # type: ignore[arg-type]
+
+    @property
+    def channel_axis(self) -> int:
+        """The axis of its output that counts them."""
+        return 1 if isinstance(self.module, _ConvNd) else -1
+
+
+def nodes_of(network: nn.Module) -> dict[str, Any]:
+    """The convolutions and Linear layers by module path, in module order. Raises BadInput if there is none."""
+    return {name: node.module for name, node in weight_nodes(network).items() if node.parameter == "weight"}
+
+
+def weight_nodes(network: nn.Module) -> dict[str, Node]:
+    """All nodes by module path, in module order: convolutions, Linear layers, and the input projections of attention.
+
+    A layer whose weight is no parameter of its own, but computed elsewhere, is no node. Raises BadInput if there is none.
+    """
+    found: dict[str, Node] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, NODE_TYPES) and _is_weight(module, "weight"):
+            found[name] = Node(module)
+        elif isinstance(module, nn.MultiheadAttention):
+            for path, parameter in _PROJECTIONS.items():
+                if _is_weight(module, parameter):
+                    found[f"{name}.{path}" if name else path] = Node(module, parameter)
+    if not found:
+        raise BadInput(
+            f"{type(network).__name__} has no Conv2d or Linear layer, nor another convolution or attention with weights of its "
+            "own, so it has no node to take statistics of"
+        )
+    return found
+
+
+def _is_weight(module: nn.Module, name: str) -> bool:
+    weight = module._parameters.get(name)
+    return weight is not None and weight.is_floating_point()
+
+
+def left_out(network: nn.Module, nodes: dict[str, Node]) -> tuple[str, ...]:
+    """Weights, of two axes or more, that belong to no node: embeddings, recurrent layers, tokens, computed weights."""
+    known = {id(node.weight) for node in nodes.values()}
+    found: dict[int, str] = {}  # by identity: a tied weight is named once
+    computed = []
+    for path, module in network.named_modules():
+        for name, p in module._parameters.items():
+            if p is not None and p.ndim > 1 and p.is_floating_point() and id(p) not in known:
+                found.setdefault(id(p), f"{path}.{name}".lstrip("."))
+        if isinstance(module, NODE_TYPES) and not _is_weight(module, "weight"):
+            computed.append(f"{path}.weight".lstrip("."))
+    return (*found.values(), *computed)
+
+
+def check_network(network: object) -> None:
+    """Raises BadInput, with what to do, for what is no module that can be run and differentiated here."""
+    kind = type(network).__name__
+    if not isinstance(network, nn.Module):
+        raise BadInput(f"got {_article(kind)} as the network; expected one torch module (for several: rank_networks)")
+    for module in network.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise BadInput(
+                f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from"
+            )
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None and nn.parameter.is_lazy(tensor):
+                raise BadInput(f"{kind} has a lazy layer without sizes ({name}); run one batch through it first")
+            if tensor is not None and tensor.is_meta:
+                raise BadInput(f"{kind} has no values yet ({name} is on the meta device); initialise it first")
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def uncompiled(network: nn.Module) -> nn.Module:
+    """The module that torch.compile wraps, else the module itself."""
+    while type(network).__name__ == "OptimizedModule" and "_orig_mod" in network._modules:
+        network = network._modules["_orig_mod"]  # type: ignore[assignment]
+    return network
+
+
+def copied(network: nn.Module) -> nn.Module | None:
+    """A copy with everything of its own; None where the network cannot be copied, or keeps parts of it in common."""
+    network = uncompiled(network)
+    try:
+        own = copy.deepcopy(network)
+    except MemoryError:
+        raise
+    except Exception:  # whatever a __deepcopy__ raises
+        return None
+    return None if parts_of(own) & parts_of(network) else own
+
+
+def parts_of(network: nn.Module) -> frozenset[int]:
+    """The ids of its modules, parameters and buffers."""
+    modules = list(network.modules())
+    held = [part for module in modules for part in (*module._parameters.values(), *module._buffers.values())]
+    return frozenset(map(id, [*modules, *(part for part in held if part is not None)]))
+
+
+def prepare(model: nn.Module) -> dict[str, Node]:
+    """Change a model for the passes, and give its nodes: plain weights, nothing in place, gradients for the nodes alone."""
+    for module in list(model.modules()):
+        for name, child in module._modules.items():
+            if child is not None:
+                module._modules[name] = uncompiled(child)
+        _with_plain_weights(module)
+        if module.__dict__.get("_compiled_call_impl") is not None:  # of module.compile()
+            module._compiled_call_impl = None
+        if module.__dict__.get("inplace") is True:
+            module.inplace = False  # type: ignore[assignment]
+        if isinstance(module, nn.DataParallel):
+            module.device_ids = []  # it then calls its module, whose layers can be seen
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    nodes = weight_nodes(model)
+    for node in nodes.values():
+        node.weight.requires_grad_(True)
+    return nodes
+
+
+def _with_plain_weights(module: nn.Module) -> None:
+    """Turn weights that are derived from others (weight and spectral norm, pruning, any parametrisation) into parameters.
+
+    Each has the value that it has in eval mode: spectral norm takes no further step of its power iteration.
+    """
+    if not parametrize.is_parametrized(module) and not module._forward_pre_hooks:
+        return
+    values: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        if parametrize.is_parametrized(module):
+            derived: Any = module.parametrizations
+            for part in derived.modules():
+                part.training = False
+            values = {name: getattr(module, name).detach().clone() for name in derived}
+            module.__class__ = type(module).__bases__[0]
+            del module._modules["parametrizations"]
+        training, module.training = module.training, False
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if isinstance(hook, _DERIVING_HOOKS):
+                name = hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name
+                hook(module, None)
+                values[name] = getattr(module, name).detach().clone()
+                del module._forward_pre_hooks[key]
+                for suffix in ("_g", "_v", "_u", "_orig", "_mask"):
+                    module._parameters.pop(name + suffix, None)
+                    module._buffers.pop(name + suffix, None)
+        module.training = training
+    for name, value in values.items():
+        module.__dict__.pop(name, None)
+        module.register_parameter(name, nn.Parameter(value, requires_grad=False))
+
+
+@contextmanager
+def borrowed(network: nn.Module) -> Iterator[nn.Module]:
+    """The network itself. After it, all that hangs on it is as it was: modules, their attributes and hooks, lists and
+    dictionaries, objects, tensors and their gradients."""
+    undo = _snapshot(network)
+    try:
+        yield uncompiled(network)
+    finally:
+        for step in undo:
+            step()
+
+
+def _snapshot(network: nn.Module) -> list[Callable[[], None]]:
+    """Steps that bring back the state of everything that can be reached from the network."""
+    undo: list[Callable[[], None]] = []
+    seen: dict[int, Any] = {}
+    stack: list[Any] = [network]
+    while stack:
+        thing = stack.pop()
+        if id(thing) in seen or isinstance(thing, str | bytes | int | float | type | types.ModuleType | torch.dtype):
+            continue
+        seen[id(thing)] = thing
+        if isinstance(thing, torch.Tensor):
+            undo.append(_tensor_as_it_is(thing))
+            stack.append(thing.grad if thing.is_leaf else None)
+        elif isinstance(thing, dict):
+            undo.append(functools.partial(_refill, thing, dict(thing)))
+            stack.extend(thing.values())
+        elif isinstance(thing, list | set | deque):
+            undo.append(functools.partial(_refill, thing, list(thing)))
+            stack.extend(thing)
+        elif isinstance(thing, tuple):
+            stack.extend(thing)
+        elif isinstance(thing, functools.partial):
+            stack.extend((thing.func, thing.args, thing.keywords))
+        elif isinstance(thing, types.MethodType):
+            stack.append(thing.__self__)
+        elif isinstance(thing, types.FunctionType):
+            for cell in thing.__closure__ or ():
+                with contextlib.suppress(ValueError):  # a variable without value
+                    stack.append(cell.cell_contents)
+        elif isinstance(getattr(thing, "__dict__", None), dict):
+            undo.append(functools.partial(_set_class, thing, type(thing)))
+            stack.append(vars(thing))
+    return undo
+
+
+def _refill(container: Any, kept: Any) -> None:
+    """Give a container what it had, in its order. One that still has it is not touched."""
+    now = container.items() if isinstance(container, dict) else container
+    before = kept.items() if isinstance(container, dict) else kept
+    if len(now) == len(before) and all(
+        a is b if not isinstance(container, dict) else a[0] is b[0] and a[1] is b[1]
+        for a, b in zip(now, before, strict=True)
+    ):
+        return
+    container.clear()
+    (container.extend if isinstance(container, list | deque) else container.update)(kept)
+
+
+def _set_class(thing: Any, kind: type) -> None:
+    if type(thing) is not kind:
+        thing.__class__ = kind
+
+
+def _tensor_as_it_is(tensor: torch.Tensor) -> Callable[[], None]:
+    """A step that gives a tensor the memory, the values, the flag and the gradient that it has now."""
+    memory, values, flag = tensor.data, tensor.detach().clone(), tensor.requires_grad
+    gradient = tensor.grad if tensor.is_leaf else None
+
+    def undo() -> None:
+        if tensor.data_ptr() != memory.data_ptr() or tensor.shape != memory.shape:
+            tensor.data = memory
+        if not torch.equal(memory, values):
+            memory.copy_(values)
+        if tensor.is_leaf:
+            if tensor.requires_grad != flag:
+                tensor.requires_grad_(flag)
+            if tensor.grad is not gradient:
+                tensor.grad = gradient
+
+    return undo

@@ -1,0 +1,360 @@
+"""Forward passes, and what they call: a mode that sees every torch function.
+
+So a node is known by its weight, whether its module is called or the weight is read; a copy that calls the original network is
+found out before it changes anything; and Synflow's pass has its parameters, types and missing BatchNorm wherever they are read.
+"""
+
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torch.utils.checkpoint
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from parzc_core._networks import Node
+from parzc_core.errors import BadInput
+
+
+class CallsTheOriginal(BadInput):
+    """A copy of a network that reads the original's parameters or buffers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One use of a node: its output, which version of that memory it was, and its place in the autograd graph.
+
+    channel_axis: of the output. row: first output channel that it computes, where a part of the weight was read.
+    tokens: (L, N) where the output is [L, N, C] or [L N, C], as inside torch's attention, not [N, ...].
+    """
+
+    name: str
+    output: torch.Tensor
+    version: int
+    grad_fn: Any
+    channel_axis: int = 1
+    row: int = 0
+    tokens: tuple[int, int] | None = None
+
+    def arranged(self, tensor: torch.Tensor, channel_axis: int) -> torch.Tensor:
+        """The output, or its gradient, with the images along the first axis and the channels along that axis."""
+        if self.tokens is not None:
+            tensor = (tensor if tensor.ndim == 3 else tensor.reshape(*self.tokens, -1)).transpose(0, 1)
+        if self.channel_axis % tensor.ndim == channel_axis % tensor.ndim:
+            return tensor
+        return tensor.movedim(self.channel_axis, channel_axis)
+
+
+_WEIGHT_SECOND = {"linear", "matmul", "mm", "bmm", "__matmul__"} | {
+    f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3)
+}
+_MATRIX = {"matmul", "mm", "bmm", "__matmul__"}
+_BATCH_NORMS = (F.batch_norm, torch.batch_norm, torch.native_batch_norm)
+
+
+class Watch(TorchFunctionMode):
+    """Records the calls of nodes in a forward pass.
+
+    nodes: by path. hand_out_copies: the network gets copies of the nodes' outputs, so that it cannot overwrite them.
+    foreign: ids of tensors that the pass must not touch; raises CallsTheOriginal before it does.
+    """
+
+    def __init__(self, nodes: Mapping[str, Node], hand_out_copies: bool = False, foreign: frozenset[int] = frozenset()):
+        super().__init__()
+        self.calls: list[Call] = []
+        self.led_back = False
+        self._nodes, self._copies, self._foreign = nodes, hand_out_copies, foreign
+        self._readers: dict[
+            int, tuple[str, torch.Tensor, int]
+        ] = {}  # by id: node, the weight or what is made of it, its row
+        for name, node in reversed(list(nodes.items())):
+            self._add_reader(name, node.weight, 0)
+        self._inside: set[int] = set()  # ids of the weights whose module is being called
+        self._tokens: tuple[int, int] | None = None
+
+    def _add_reader(self, name: str, tensor: torch.Tensor, row: int) -> None:
+        self._readers[id(tensor)] = (name, tensor, row)
+
+    @contextmanager
+    def hooked(self) -> Iterator["Watch"]:
+        """Inside, the nodes' modules tell of their calls, and so does every function that is called."""
+        with ExitStack() as stack:
+            for name, node in self._nodes.items():
+                if node.parameter == "weight":
+                    stack.callback(node.module.register_forward_pre_hook(self._before(node)).remove)
+                    stack.callback(node.module.register_forward_hook(self._after(name, node)).remove)
+            with self:
+                yield self
+
+    def _before(self, node: Node) -> Callable[..., None]:
+        weight = id(node.weight)
+
+        def enter(module: Any, inputs: Any) -> None:
+            self._inside.add(weight)
+
+        return enter
+
+    def _after(self, name: str, node: Node) -> Callable[..., torch.Tensor]:
+        weight, axis = id(node.weight), node.channel_axis
+
+        def leave(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+            self._inside.discard(weight)
+            return self._record(name, output, axis) if isinstance(output, torch.Tensor) else output
+
+        return leave
+
+    def _record(self, name: str, output: torch.Tensor, axis: int, row: int = 0) -> torch.Tensor:
+        tokens = self._tokens
+        self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, tokens))
+        return output.clone() if self._copies else output
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = (*args, *kwargs.values()) if kwargs else args
+        if self._foreign:
+            self._check(given)
+        if func is F.multi_head_attention_forward:
+            return self._attention(func, args, kwargs or {})
+        result = self._called(func, args, kwargs or {})
+        for place, value in enumerate(given):
+            if id(value) in self._readers:
+                return self._read(func.__name__, place, given, self._readers[id(value)], result)
+        return result
+
+    def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    def _check(self, given: Any) -> None:
+        foreign = self._foreign
+        for value in given:
+            if id(value) in foreign or (type(value) is list and any(id(part) in foreign for part in value)):
+                self.led_back = True
+                raise CallsTheOriginal(
+                    "the copy of the network uses the original's weights: a function or an object that it keeps refers to it"
+                )
+
+    def _attention(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Look inside torch's attention, whose first lines would call this mode again and again."""
+        inner = types.FunctionType(
+            func.__code__, {**func.__globals__, "has_torch_function": _never}, func.__name__, func.__defaults__
+        )
+        inner.__kwdefaults__ = func.__kwdefaults__
+        query = args[0] if args else kwargs["query"]
+        before, self._tokens = self._tokens, (query.shape[0], query.shape[1] if query.ndim == 3 else 1)
+        try:
+            with self:
+                return inner(*args, **kwargs)
+        finally:
+            self._tokens = before
+
+    def _read(self, function: str, place: int, given: Any, reader: tuple[str, torch.Tensor, int], result: Any) -> Any:
+        """A function read a node's weight, or what was made of it: it applied it, or made something of it."""
+        name, weight, row = reader
+        whole = self._nodes[name].weight
+        entries = whole[0].numel()  # of one output channel
+        applied = given[place]
+        second = function in _WEIGHT_SECOND and place == 1
+        third = function in ("addmm", "baddbmm") and place == 2
+        first = function in _MATRIX and place == 0
+        if isinstance(result, torch.Tensor) and result.ndim > 1 and (first or second or third):
+            if id(whole) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
+                return result
+            if function in _MATRIX or third:
+                fits = applied.shape[-1 if first else -2] == entries
+            else:
+                fits = applied[0].numel() == entries  # else it is transposed, and its channels are others
+            axis = 1 if function.startswith("conv") else -2 if first else -1
+            return self._record(name, result, axis, row) if fits else result
+        parts = result if isinstance(result, list | tuple) else (result,)
+        for part in parts:
+            if isinstance(part, torch.Tensor) and part.requires_grad and part is not weight:
+                if part.untyped_storage().data_ptr() == weight.untyped_storage().data_ptr():
+                    rows = (part.storage_offset() - weight.storage_offset()) // max(1, whole.stride(0))
+                    self._add_reader(name, part, row + rows)
+                elif part.numel() == weight.numel():
+                    self._add_reader(name, part, row)
+        return result
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _never(tensors: Any) -> bool:
+    return False
+
+
+class FlowWatch(Watch):
+    """Synflow's pass as well: parameters and buffers replaced wherever they are read, float64 everywhere, no BatchNorm.
+
+    replaced: by the id of a tensor, what stands in its place; the nodes have theirs already.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        replaced: Mapping[int, torch.Tensor],
+        hand_out_copies: bool = False,
+        foreign: frozenset[int] = frozenset(),
+    ):
+        super().__init__(nodes, hand_out_copies, foreign)
+        self._replaced = replaced
+
+    def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
+        args = [self._double(value) for value in args]
+        if func in _BATCH_NORMS:
+            return args[0] if args else self._double(kwargs["input"])
+        return self._double(func(*args, **{name: self._double(value) for name, value in kwargs.items()}))
+
+    def _double(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            value = self._replaced.get(id(value), value)
+            if value.dtype is torch.float64 or not (value.is_floating_point() or value.is_complex()):
+                return value
+            return value.to(torch.complex128) if value.is_complex() else value.double()
+        if isinstance(value, list | tuple) and any(isinstance(part, torch.Tensor) for part in value):
+            parts = [self._double(part) for part in value]
+            if all(a is b for a, b in zip(parts, value, strict=True)):
+                return value
+            return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        return value
+
+
+@contextmanager
+def ordinary() -> Iterator[None]:
+    """Inside, what is called is what can be seen and differentiated twice.
+
+    Attention is made of products, no encoder layer is fused, compiled functions run as they were written, and checkpoints keep
+    what they compute.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(False)
+        if "torch._dynamo" in sys.modules:  # something was compiled; importing it takes seconds
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for name, instead in (("CheckpointFunction", _Called), ("_checkpoint_without_reentrant_generator", _nothing)):
+            stack.callback(setattr, torch.utils.checkpoint, name, getattr(torch.utils.checkpoint, name))
+            setattr(torch.utils.checkpoint, name, instead)
+        yield
+
+
+class _Called:
+    """In place of a checkpoint: the function, called."""
+
+    @staticmethod
+    def apply(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        return function(*args)
+
+
+def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def same_start() -> Iterator[None]:
+    """Inside, random numbers start from one seed and gradients are on; the caller's generators are restored after it."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.inference_mode(False), torch.random.fork_rng(devices=devices), torch.enable_grad():
+        torch.manual_seed(0)
+        yield
+
+
+def forward_with_calls(
+    model: nn.Module,
+    nodes: Mapping[str, Node],
+    inputs: Any,
+    classes: bool = True,
+    foreign: frozenset[int] = frozenset(),
+    watch: Callable[[bool], Watch] | None = None,
+) -> tuple[Any, list[Call]]:
+    """Logits [N, classes], or whatever the network gives, and the calls of nodes in execution order.
+
+    classes: expect logits. foreign, watch: see Watch. Raises BadInput: inputs that it cannot take, no logits.
+    """
+    make = watch or (lambda copies: Watch(nodes, copies, foreign))
+    outputs, calls = _recorded(make(False), model, inputs, classes)
+    if any(version_of(call.output) != call.version for call in calls):
+        # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
+        with same_start():
+            outputs, calls = _recorded(make(True), model, inputs, classes)
+    return outputs, calls
+
+
+def _recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
+    outputs = run_watched(watch, model, inputs)
+    if classes and not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and outputs.is_floating_point()):
+        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise BadInput(
+            f"{type(model).__name__} returned {got}; expected logits [N, classes]: wrap it so that it returns them, or give "
+            "loss=, a function of its outputs and the labels"
+        )
+    if not any(tensor.requires_grad for tensor in tensors(outputs)):
+        raise BadInput(
+            f"the outputs of {type(model).__name__} depend on no weight; expected a forward that is not under torch.no_grad()"
+        )
+    return outputs, watch.calls
+
+
+def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
+    """model(inputs), several inputs by place or by name. The network gets copies of them, since it may write into its input.
+
+    Raises BadInput: inputs that it cannot take.
+    """
+    given = mapped(inputs, torch.Tensor.clone)
+    try:
+        with ordinary(), watch.hooked():
+            if isinstance(given, Mapping):
+                outputs = model(**given)
+            else:
+                outputs = model(*given) if isinstance(given, tuple | list) else model(given)
+    except (CallsTheOriginal, MemoryError):
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: "
+        raise BadInput(f"{type(model).__name__} cannot process {_shapes(inputs)}: {kind}{error}") from error
+    if watch.led_back:  # and the network caught the error
+        raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
+    return outputs
+
+
+def _shapes(inputs: Any) -> str:
+    shapes = [str(tuple(tensor.shape)) for tensor in tensors(inputs)]
+    return (
+        f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"
+    )
+
+
+def mapped(inputs: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """The inputs with every tensor changed: one tensor, or a tuple, list or dict of tensors and other values."""
+    if isinstance(inputs, torch.Tensor):
+        return function(inputs)
+    if isinstance(inputs, Mapping):
+        return {name: mapped(value, function) for name, value in inputs.items()}
+    if isinstance(inputs, tuple | list):
+        return [mapped(value, function) for value in inputs]
+    return inputs
+
+
+def tensors(values: Any) -> list[torch.Tensor]:
+    """All tensors of inputs or outputs, in order."""
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, Mapping):
+        values = values.values()
+    elif not isinstance(values, tuple | list):
+        values = vars(values).values() if hasattr(values, "__dataclass_fields__") else ()
+    return [tensor for value in values for tensor in tensors(value)]
+
+
+def total(outputs: Any) -> torch.Tensor:
+    """The sum of all logits, or of all numbers that a network gave."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.sum()
+    return torch.stack([tensor.sum() for tensor in tensors(outputs) if tensor.is_floating_point()]).sum()
