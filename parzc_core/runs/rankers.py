@@ -92,9 +92,23 @@ class RankerRun:
         return self.evaluate_group()[self.split % GROUP]
 
     def evaluate_group(self) -> list[dict[str, Any]]:
-        """Train and judge the runs of the group together."""
+        """Train and judge the runs of the group together.
+
+        Raw statistics may exceed float32, as Synflow's do. Every score is then NaN: that is what training on infinities gives.
+        """
         started = time.process_time()
         data = self.data
+        if self.encoding == "raw" and not np.isfinite(inputs_for(self, data, np.arange(1)).statistics).all():  # type: ignore[arg-type]
+            nothing = [(run.split % GROUP, training_cells(len(data), run.train, run.split)[1]) for run in self.group()]
+            return [
+                {
+                    **judgement(np.full(len(judged), np.nan), data.judged[judged], draw),
+                    "seconds": 0.0,
+                    "judged_on": data.judged_on,
+                    "training_loss": [float("nan")] * 2,
+                }
+                for draw, judged in nothing
+            ]
         trained = train_splits(self, data, [run.split for run in self.group()])
         seconds = (time.process_time() - started) / GROUP
         return [
