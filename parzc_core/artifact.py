@@ -14,7 +14,8 @@ order: its place in the run and in the report.
 needs (may be left out): labels it is of no use without, as space/dataset: `["nb101/cifar10"]`. Where they are missing, the
 notebook is skipped; that is no failure.
 optional (may be left out): those of `makes` that it makes only where labels allow, such as `["fig06a_tsne"]`.
-captions (may be left out): what its figures say, `{"fig06a_tsne": "a sentence"}`; `report.captions` fills in numbers.
+captions (may be left out): what its figures say, `{"fig06a_tsne": "a sentence"}`; `report.captions` fills in committed
+numbers.
 
 One cell, tagged `parameters`, assigns `profile = "standard"` and, if the notebook can use several processes, `jobs = 1`. A run
 leaves NAME.ipynb, NAME.html and NAME.status.json in report/notebooks/<profile>/; the last tells of the latest attempt, even if
@@ -115,7 +116,8 @@ def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
         if "profile" not in parameters:
             raise BadInput(f"{path.name} has no parameter 'profile'; expected it in a cell tagged 'parameters'")
         lists = {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
-        found.append(Experiment(path.stem, path, meta["title"], order=meta["order"], parameters=parameters, captions=captions, **lists))
+        about = {"title": meta["title"], "order": meta["order"], "parameters": parameters, "captions": captions}
+        found.append(Experiment(path.stem, path, **about, **lists))
     return tuple(sorted(found, key=lambda item: (item.order, item.name)))
 
 

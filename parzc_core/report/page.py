@@ -302,7 +302,9 @@ def _figures(profile: str, notebooks: list[Notebook]) -> list[Picture]:
             width, height = struct.unpack(">II", content[16:24])  # of the PNG's first chunk
             file = folders[shown] / f"{name}.pdf"
             pdf = _address(file) if file.is_file() else ""
-            message = captions.filled(messages.get(name, ""), shown)
+            message = captions.filled(messages.get(name, ""), agreement.COMMITTED)
+            if message and shown != agreement.COMMITTED:
+                message = f"In the committed results: {message}"
         caption = FIGURE_TEXTS.get(name, name.replace("_", " ").capitalize())
         pictures.append(Picture(name, caption, message, data, width, height, pdf, shown, _maker(notebooks, name)))
     return pictures

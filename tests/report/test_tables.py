@@ -82,7 +82,8 @@ def test_our_standard_deviation_is_in_markdown_and_csv_and_not_in_the_note(proje
 
 def test_printed_columns_come_first_and_small_values_are_shown(project):
     cells = [{"column": "CPU-hours: ranking", "metric": "cpu_hours", "unit": "h", "value": value} for value in (0.00004, 0.5)]
-    put("table04", {"row": "ParZC", **cells[0]}, {"row": "Mine", **cells[1]}, {"row": "Mine", "column": "Top-1 (%)", "metric": "accuracy"})
+    other = {"row": "Mine", "column": "Top-1 (%)", "metric": "accuracy"}
+    put("table04", {"row": "ParZC", **cells[0]}, {"row": "Mine", **cells[1]}, other)
     (block,) = view(comparison.compare("table04", "full", paths.RESULTS)).blocks
     assert [column.ours for column in block.columns] == [False, False, False, True]
     assert [column.heading for column in block.columns] == ["parameters (M)", "accuracy (%)", "GPU days", "CPU-hours"]
