@@ -115,9 +115,9 @@ def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
         parameters = known_parameters(path)
         if "profile" not in parameters:
             raise BadInput(f"{path.name} has no parameter 'profile'; expected it in a cell tagged 'parameters'")
-        lists = {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
-        about = {"title": meta["title"], "order": meta["order"], "parameters": parameters, "captions": captions}
-        found.append(Experiment(path.stem, path, **about, **lists))
+        about: dict[str, Any] = {"title": meta["title"], "order": meta["order"], "parameters": parameters, "captions": captions}
+        about |= {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
+        found.append(Experiment(path.stem, path, **about))
     return tuple(sorted(found, key=lambda item: (item.order, item.name)))
 
 

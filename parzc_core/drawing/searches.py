@@ -1,7 +1,7 @@
 """Regret curves: how far the best so far of every search method is from the optimum, against what it cost."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,6 +35,11 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
 LINES = {name: style for group in GROUPS.values() for name, style in group.items()}
 FLOOR = 0.01  # points: a mean regret below is drawn here, where the optimum is found in (nearly) every run
 RESAMPLES = 200
+_PLACES: tuple[Literal["outside lower left", "outside lower center", "outside lower right"], ...] = (
+    "outside lower left",
+    "outside lower center",
+    "outside lower right",
+)
 
 
 def regret_curves(
@@ -71,11 +76,10 @@ def regret_curves(
         if not ax.has_data():
             ax.set_axis_off()
     shown = {group: [name for name in styles if name in names] for group, styles in GROUPS.items()}
-    places = dict(zip((group for group in shown if shown[group]), ("lower left", "lower center", "lower right"), strict=False))
-    wide = figure.get_figwidth() > 9
-    for group, place in places.items():
+    present, columns_of = [group for group in shown if shown[group]], 2 if figure.get_figwidth() > 9 else 1
+    for group, place in zip(present, _PLACES, strict=False):
         own = shown[group]
-        figure.legend([handles[name] for name in own], own, loc=f"outside {place}", ncols=2 if wide else 1, title=group)
+        figure.legend([handles[name] for name in own], own, loc=place, ncols=columns_of, title=group)
     return figure
 
 

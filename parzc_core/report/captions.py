@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from parzc_core import paths
-from parzc_core.report.comparison import our_rows
+from parzc_core.report.comparison import Record, our_rows
 
 _PLACE = re.compile(r"\{(\w+): ([^|{}]+) \| ([^|{}]+) \| ([^|{}]+)\}")
 _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z{])")
@@ -18,10 +18,13 @@ _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z{])")
 
 def filled(text: str, profile: str, folder: Path | None = None) -> str:
     """The text without the sentences whose numbers are not in the rows of that profile. Raises as `comparison.compare` does."""
+    found = [(table, (row, column, metric)) for table, row, column, metric in places(text)]
+    tables = {table: our_rows(table, profile, folder or paths.RESULTS) for table, _ in found}
+    values = {f"{{{table}: {' | '.join(cell)}}}": _value(tables[table].get(cell)) for table, cell in found}
     said = []
     for sentence in _SENTENCE.split(text):
-        values = {place[0]: _value(place, profile, folder or paths.RESULTS) for place in _PLACE.finditer(sentence)}
-        if all(values.values()):
+        asked = [place[0] for place in _PLACE.finditer(sentence)]
+        if all(values[place] for place in asked):
             said.append(_PLACE.sub(lambda place: values[place[0]], sentence))
     return " ".join(said)
 
@@ -31,9 +34,8 @@ def places(text: str) -> list[tuple[str, str, str, str]]:
     return [(found[1], found[2], found[3], found[4]) for found in _PLACE.finditer(text)]
 
 
-def _value(place: re.Match[str], profile: str, folder: Path) -> str:
+def _value(row: Record | None) -> str:
     """The number as text, with a decimal, two below ten; "" if there is none."""
-    row = our_rows(place[1], profile, folder).get((place[2], place[3], place[4]))
     if row is None or not math.isfinite(row["value"]):
         return ""
     value = float(row["value"])

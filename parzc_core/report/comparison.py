@@ -73,7 +73,7 @@ def own(name: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     """
     lines = []
     for key, row in our_rows(name, profile, folder).items():
-        cell = {"value": row["value"], "spread": math.nan, "spread_kind": "", "unit": row["unit"], "note": row["note"]}
+        cell: Record = {"value": row["value"], "spread": math.nan, "spread_kind": "", "unit": row["unit"], "note": row["note"]}
         quoted = row["origin"] == "quoted"
         lines.append(_line(name, key, cell if quoted else None, None if quoted else row))
     frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(dict.fromkeys(_NUMBERS, "float64") | {"n": "int64"})

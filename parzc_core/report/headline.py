@@ -47,7 +47,6 @@ class Dot:
     ours: float
     low: float
     high: float
-    verdict: str
 
     @property
     def place(self) -> str:
@@ -72,22 +71,25 @@ class Panel:
 
 
 def panels(folder: Path | None = None) -> tuple[Panel, ...]:
-    """The panels; a cell that the paper does not print is left out. Raises as `comparison.compare` does."""
+    """The panels; a search is left out without random search and optimum of ours. Raises as `comparison.compare` does."""
     folder = folder or paths.RESULTS
     tables = {cell[0] for cells in _CELLS.values() for cell in cells}
-    frames = {table: comparison.compare(table, COMMITTED, folder).set_index(["row", "column", "metric"]) for table in tables}
+    lines = {}
+    for table in tables:
+        for line in comparison.compare(table, COMMITTED, folder).to_dict("records"):
+            lines[(table, line["row"], line["column"], line["metric"])] = line
     found = []
     for title, cells in _CELLS.items():
         dots = []
-        for table, *key, label in cells:
-            line = frames[table].loc[tuple(key)]
+        for table, row, column, metric, label in cells:
+            line = lines[(table, row, column, metric)]
             values = [line[name] for name in ("paper", "ours", "ci_low", "ci_high")]
-            if key[2] == "test_accuracy":
-                scale = comparison.scales(table, COMMITTED, folder).get((key[1], key[2]))
+            if metric == "test_accuracy":
+                scale = comparison.scales(table, COMMITTED, folder).get((column, metric))
                 if scale is None:  # without random search and optimum there is no such scale
                     continue
                 values = [scale.share(value) for value in values]
-            dots.append(Dot(label, table, *values, verdict=str(line["verdict"])))
+            dots.append(Dot(label, table, *values))
         if dots:
             found.append(_panel(title, tuple(dots)))
     return tuple(found)

@@ -91,7 +91,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of cells. label: of its metric ("Kendall"); unit: "" where it has none, or cells of several; ours: nothing is printed."""
+    """A column of cells.
+
+    label: of its metric ("Kendall"). unit: "" where it has none, or its cells have several. ours: the paper prints none of it.
+    """
 
     name: str
     label: str
@@ -195,11 +198,12 @@ def _records(frame: pd.DataFrame) -> Iterable[dict]:
 
 def _column_blocks(frame: pd.DataFrame) -> list[list[Pair]]:
     """The (column, metric) pairs of each block: all of a printed table, its printed ones first; else those that share rows."""
-    alone = {pair: _ours_alone(group) for pair, group in frame.groupby(["column", "metric"], sort=False)}
+    groups = {(str(key[0]), str(key[1])): group for key, group in frame.groupby(["column", "metric"], sort=False)}
+    alone = {pair: _ours_alone(group) for pair, group in groups.items()}
     if not all(alone.values()):
         return [sorted(alone, key=lambda pair: alone[pair])]
     found: list[tuple[set[str], list[Pair]]] = []
-    for pair, group in frame.groupby(["column", "metric"], sort=False):
+    for pair, group in groups.items():
         rows, pairs = set(group["row"]), [pair]
         for block in [block for block in found if block[0] & rows]:
             rows, pairs = rows | block[0], block[1] + pairs

@@ -43,7 +43,7 @@ FIGURE_TEXTS = {
 }
 MORE_FIGURES = ("fig06a_tsne",)  # told about once it is there
 BANNERS = {
-    "smoke": "This page was made by profile smoke, which only tests that everything runs: its sizes are too small to say anything.",
+    "smoke": "This page was made by profile smoke, which tests that everything runs and is too small to say anything.",
     "standard": "This page was made by profile standard, with smaller models and fewer splits than the committed results.",
 }
 _FILES = (("CSV", "table.csv"), ("LaTeX", "table.tex"), ("rows", "rows.csv"))
@@ -69,8 +69,8 @@ class Notebook:
 class Table:
     """One table as the page shows it. shown_profile: whose rows these are, "" for none.
 
-    counts: as in `comparison.summary`; where these rows are of a profile below "full", its verdicts as committed. Empty for a result
-    of ours. reasons: why cells are not judged, and how many. links: (word, address relative to the report).
+    counts: as in `comparison.summary`; where these rows are of a profile below "full", its verdicts as committed. Empty for a
+    result of ours. reasons: why cells are not judged, and how many. links: (word, address relative to the report).
     """
 
     name: str
