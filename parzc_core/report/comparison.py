@@ -179,10 +179,9 @@ def summary(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def printed_counts(profile: str, folder: Path = RESULTS) -> dict[str, int]:
-    """Of the numbers that the paper prints: printed, covered (run in this profile, with a value), verdicts and origin_<name>."""
-    every = pd.concat([compare(table, profile, folder) for table in paper.table_names()])
-    cells = every[every["paper"].notna()]
+def printed_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Of the printed numbers in a frame of `compare`: printed, covered (run, with a value), verdicts and origin_<name>."""
+    cells = frame[frame["paper"].notna()]
     counted = {"printed": len(cells), "covered": int(cells["ours"].notna().sum())}
     counted |= {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
     return counted | {f"origin_{origin}": int((cells["origin"] == origin).sum()) for origin in results.ORIGINS}

@@ -17,6 +17,7 @@ from parzc_core.errors import BadInput
 Key = tuple[str, str, str]  # row, column, metric
 Pair = tuple[str, str]  # column, metric
 _MOST_DECIMALS = 6
+_SHARED = 0.5  # of the rows of a column and a block together, for the column to join it
 METRICS = {
     "spearman": "Spearman",
     "kendall": "Kendall",
@@ -135,8 +136,8 @@ class TableView:
 def view(frame: pd.DataFrame, agreeing: Mapping[Key, bool] | None = None) -> TableView:
     """The texts of a comparison frame, rows in the order in which the frame has them, printed columns first.
 
-    A table of the paper is one block; one of ours is split where columns share no row. Decimals are those of the printed column.
-    A note that all cells of a row carry stands at the row, one that all cells of the table carry stands alone; each text is given
+    A table of the paper is one block; one of ours is split where columns share few rows. Decimals are those of the printed
+    column. A note that all cells of a row carry stands at the row, one that all cells of the table carry stands alone; each text is given
     once. A cell that is printed empty, and not run, is None. agreeing: whether a cell agrees with its committed value.
     Raises BadInput without a row.
     """
@@ -183,7 +184,8 @@ def _filled(line: dict) -> bool:
 
 def _column(name: str, metric: str, cells: pd.DataFrame) -> Column:
     units = set(cells["unit"].dropna()) - {""}
-    label = METRICS.get(metric, metric.replace("_", " "))
+    first, comma, rest = metric.partition(",")
+    label = METRICS.get(first, first.replace("_", " ")) + comma + rest
     return Column(name, label, units.pop() if len(units) == 1 else "", _ours_alone(cells))
 
 
@@ -197,21 +199,20 @@ def _records(frame: pd.DataFrame) -> Iterable[dict]:
 
 
 def _column_blocks(frame: pd.DataFrame) -> list[list[Pair]]:
-    """The (column, metric) pairs of each block: all of a printed table, its printed ones first; else those that share rows."""
+    """The (column, metric) pairs of each block: all of a printed table, printed ones first; else those that share most rows."""
     groups = {(str(key[0]), str(key[1])): group for key, group in frame.groupby(["column", "metric"], sort=False)}
     alone = {pair: _ours_alone(group) for pair, group in groups.items()}
     if not all(alone.values()):
         return [sorted(alone, key=lambda pair: alone[pair])]
     found: list[tuple[set[str], list[Pair]]] = []
     for pair, group in groups.items():
-        rows, pairs = set(group["row"]), [pair]
-        for block in [block for block in found if block[0] & rows]:
-            rows, pairs = rows | block[0], block[1] + pairs
-            found.remove(block)
-        found.append((rows, pairs))
-    order = list(alone)
-    blocks = [sorted(pairs, key=order.index) for _, pairs in found]
-    return sorted(blocks, key=lambda pairs: order.index(pairs[0]))
+        rows = set(group["row"])
+        at = next((at for at, (there, _) in enumerate(found) if len(there & rows) >= _SHARED * len(there | rows)), None)
+        if at is None:
+            found.append((rows, [pair]))
+        else:
+            found[at] = (found[at][0] | rows, [*found[at][1], pair])
+    return [pairs for _, pairs in found]
 
 
 def _decimals(group: pd.DataFrame) -> tuple[int, int]:

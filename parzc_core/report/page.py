@@ -46,6 +46,7 @@ BANNERS = {
     "smoke": "This page was made by profile smoke, which tests that everything runs and is too small to say anything.",
     "standard": "This page was made by profile standard, with smaller models and fewer splits than the committed results.",
 }
+_JUDGING = (*comparison.JUDGED, NOT_JUDGED)
 _FILES = (("CSV", "table.csv"), ("LaTeX", "table.tex"), ("rows", "rows.csv"))
 
 
@@ -69,8 +70,8 @@ class Notebook:
 class Table:
     """One table as the page shows it. shown_profile: whose rows these are, "" for none.
 
-    counts: as in `comparison.summary`; where these rows are of a profile below "full", its verdicts as committed. Empty for a
-    result of ours. reasons: why cells are not judged, and how many. links: (word, address relative to the report).
+    counts: as of `comparison.printed_counts`; where these rows are of a profile below "full", its verdicts as committed. Empty
+    for a result of ours. reasons: why cells are not judged, and how many. links: (word, address relative to the report).
     """
 
     name: str
@@ -153,7 +154,9 @@ def build(profile: str) -> Path:
         notebooks=notebooks,
         origins=results.ORIGINS,
         verdicts=(*comparison.JUDGED, NOT_JUDGED, "new"),
-        totals=comparison.printed_counts(profile),
+        totals=comparison.printed_counts(
+            pd.concat([comparison.compare(name, profile, paths.RESULTS) for name in paper.table_names()])
+        ),
         reasons=_reasons(tables),
         rule=verdicts,
         beside=beside,
@@ -209,7 +212,8 @@ def _tables(profile: str, notebooks: list[Notebook], beside: pd.DataFrame) -> li
         judged = frame
         if shown and shown not in verdicts.JUDGED_PROFILES and summaries["full"].loc[name, "run"]:
             judged = comparison.compare(name, "full", paths.RESULTS)
-            counts |= summaries["full"].loc[name, [*comparison.JUDGED, NOT_JUDGED]].to_dict()
+        counts |= comparison.printed_counts(frame)
+        counts |= {verdict: count for verdict, count in comparison.printed_counts(judged).items() if verdict in _JUDGING}
         notebook = _maker(notebooks, name)
         tables.append(
             Table(
@@ -245,7 +249,7 @@ def _own_tables(profile: str, notebooks: list[Notebook], beside: pd.DataFrame) -
             Table(
                 # A figure of the same name has the anchor.
                 f"{name}-numbers",
-                table_title(name)[:1].upper() + table_title(name)[1:],
+                table_title(name),
                 notebook.title if notebook else "",
                 view(frame, _agreeing(beside, name) if shown == profile else None),
                 {},

@@ -35,6 +35,12 @@ def render_markdown(frame: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_OWN = {
+    "nds_nb301": "NDS and NAS-Bench-301",
+    "parzc_plus": "ParZC+",
+    "search_nb101": "Search on NAS-Bench-101",
+    "width_nb101": "Width on NAS-Bench-101",
+}
 _SIGNS = {"matches": r"\approx", "higher": "+", "lower": "-"}
 
 
@@ -127,10 +133,10 @@ def write_tables(profile: str) -> list[Path]:
 
 
 def table_title(table: str) -> str:
-    """ "Table 6" of "table06", "Figure 6a, its numbers" of "fig06a_tsne"; of a result of ours its name, "parzc plus"."""
+    """ "Table 6" of "table06", "Figure 6a, its numbers" of "fig06a_tsne"; of a result of ours its name, "ParZC+"."""
     if found := re.fullmatch(r"(table|fig)0*(\d+[a-z]?)(_.*)?", table):
         return f"Table {found[2]}" if found[1] == "table" else f"Figure {found[2]}, its numbers"
-    return table.replace("_", " ")
+    return _OWN.get(table, table.replace("_", " ").capitalize())
 
 
 def _marked(text: str, marks: tuple[str, ...]) -> str:
