@@ -137,8 +137,9 @@ def view(frame: pd.DataFrame, agreeing: Mapping[Key, bool] | None = None) -> Tab
     """The texts of a comparison frame, rows in the order in which the frame has them, printed columns first.
 
     A table of the paper is one block; one of ours is split where columns share few rows. Decimals are those of the printed
-    column. A note that all cells of a row carry stands at the row, one that all cells of the table carry stands alone; each text is given
-    once. A cell that is printed empty, and not run, is None. agreeing: whether a cell agrees with its committed value.
+    column. A note that all cells of a row carry stands at the row, one that all cells of the table carry stands alone; each
+    text is given once. A cell that is printed empty, and not run, is None. agreeing: whether a cell agrees with its committed
+    value.
     Raises BadInput without a row.
     """
     if frame.empty:
