@@ -167,7 +167,7 @@ def test_the_figure_holds_all_methods(made: pd.DataFrame) -> None:
     assert names <= set(LINES)
     assert {"Random search", "REA", "NPENAS", "ParZC", "ParZC (aligned)", CHARGED} <= names
     figure = regret_curves(found)
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == names
+    assert {text.get_text() for legend in figure.legends for text in legend.get_texts()} == names
     assert len([ax for ax in figure.axes if ax.axison]) == len(found)
     looks = {(style["color"], style["linestyle"], style["marker"]) for style in LINES.values()}
     assert len(looks) == len(LINES)
