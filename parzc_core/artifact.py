@@ -14,6 +14,8 @@ order: its place in the run and in the report.
 needs (may be left out): labels it is of no use without, as space/dataset: `["nb101/cifar10"]`. Where they are missing, the
 notebook is skipped; that is no failure.
 optional (may be left out): those of `makes` that it makes only where labels allow, such as `["fig06a_tsne"]`.
+captions (may be left out): what its figures say, `{"fig06a_tsne": "a sentence"}`; `report.captions` fills in committed
+numbers.
 
 One cell, tagged `parameters`, assigns `profile = "standard"` and, if the notebook can use several processes, `jobs = 1`. A run
 leaves NAME.ipynb, NAME.html and NAME.status.json in report/notebooks/<profile>/; the last tells of the latest attempt, even if
@@ -23,8 +25,8 @@ that was skipped.
 import ast
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ _NEED = re.compile(r"[^/\s]+/[^/\s]+")  # space/dataset
 class Experiment:
     """A notebook of the artifact. name: its file's stem. parameters: names assigned in its parameters cell.
 
-    title, makes, order, needs and optional are its metadata; the module's text explains them.
+    title, makes, order, needs, optional and captions are its metadata; the module's text explains them.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Experiment:
     parameters: tuple[str, ...]
     needs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    captions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def product(self, made: str, profile: str) -> Path:
         """The file of one of `makes`: a table's rows, or a figure."""
@@ -99,14 +102,22 @@ def discover(folder: Path | None = None) -> tuple[Experiment, ...]:
             raise BadInput(
                 f"{path.name}: metadata key 'parzc' has optional {optional!r}; expected a list of some of makes"
             )
+        captions = meta.get("captions", {})
+        texts = isinstance(captions, dict) and all(isinstance(text, str) for text in captions.values())
+        if not texts or not set(captions) <= set(meta["makes"]):
+            raise BadInput(
+                f"{path.name}: metadata key 'parzc' has captions {captions!r}; expected a text for some of makes, such as "
+                '{"fig04_rank_correlation": "The best are ranked high."}'
+            )
         for made in meta["makes"]:
             if (first := makers.setdefault(made, path.name)) != path.name:
                 raise BadInput(f"{made} is made by {first} and by {path.name}; expected one notebook for each result")
         parameters = known_parameters(path)
         if "profile" not in parameters:
             raise BadInput(f"{path.name} has no parameter 'profile'; expected it in a cell tagged 'parameters'")
-        lists = {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
-        found.append(Experiment(path.stem, path, meta["title"], order=meta["order"], parameters=parameters, **lists))
+        about: dict[str, Any] = {"title": meta["title"], "order": meta["order"], "parameters": parameters, "captions": captions}
+        about |= {"makes": tuple(meta["makes"]), "needs": tuple(needs), "optional": tuple(optional)}
+        found.append(Experiment(path.stem, path, **about))
     return tuple(sorted(found, key=lambda item: (item.order, item.name)))
 
 

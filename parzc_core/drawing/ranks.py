@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from parzc_core import metrics
-from parzc_core.drawing.style import BLUE, VERMILION, expect, new_figure
+from parzc_core.drawing.style import BACKDROP, BLUE, GREY, VERMILION, expect, new_figure
+
+FEW = 0.05  # of the cells, which may lie below the axis
 
 
 def rank_scatter(
@@ -22,6 +24,7 @@ def rank_scatter(
 
     predicted, truth: float[n]; best: bool[n] mask, or how many of the truly best cells get a star; tau: Kendall's tau
     in percent, computed if not given. Draws into `ax` if given, else into a figure of its own. NaN predictions are left out.
+    Where a few failed cells would take most of the axis, it is cut; they are counted and drawn as triangles on its lower edge.
     """
     scores, accuracy = np.asarray(predicted, dtype=float), np.asarray(truth, dtype=float)
     expect(scores.ndim == 1 and scores.shape == accuracy.shape, f"shapes {scores.shape} and {accuracy.shape} differ")
@@ -38,15 +41,30 @@ def rank_scatter(
     ax = new_figure(5.6, 4.4).subplots() if ax is None else ax
     rank = pd.Series(scores).rank(ascending=False).to_numpy()
     size = float(np.clip(4000 / len(rank), 4, 24))
-    ax.scatter(rank[~stars], accuracy[~stars], s=size, color=BLUE, alpha=0.35, linewidth=0, rasterized=True,
+    floor = _floor(accuracy)
+    low = accuracy < floor
+    ax.scatter(rank[~stars & ~low], accuracy[~stars & ~low], s=size, color=BLUE, alpha=0.35, linewidth=0, rasterized=True,
                label=f"{len(rank):,} cells, Kendall's τ = {tau:.1f} %")  # fmt: skip
-    ax.scatter(rank[stars], accuracy[stars], s=95, marker="*", color=VERMILION, edgecolor="white", linewidth=0.5,
-               zorder=3, label=f"{int(stars.sum())} truly best")  # fmt: skip
+    if low.any():
+        ax.scatter(rank[low], np.full(low.sum(), floor), s=18, marker="v", color=GREY, alpha=0.5, linewidth=0, rasterized=True)
+        said = f"▼ {int(low.sum()):,} cells below {floor:.0f} %"
+        ax.text(0.98, 0.05, said, transform=ax.transAxes, ha="right", fontsize=9, bbox=BACKDROP)
+    # Above the frame, so that the best in its corner are whole.
+    ax.scatter(rank[stars], accuracy[stars], s=60, marker="*", color=VERMILION, edgecolor="white", linewidth=0.4,
+               zorder=5, alpha=0.9, clip_on=False, label=f"{int(stars.sum())} truly best")  # fmt: skip
     ax.invert_xaxis()
-    ax.margins(0.04)
+    ax.margins(0.05)
     ax.set(xlabel="predicted rank (1 = best)", ylabel="true accuracy (%)")
     ax.set_title(title, pad=24)
     legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, handletextpad=0.2, columnspacing=1)
-    for handle in legend.legend_handles:
+    for handle, area in zip(legend.legend_handles, (30, 70), strict=True):
         handle.set_alpha(1)  # type: ignore[union-attr]
+        handle.set_sizes([area])  # type: ignore[union-attr]
     return ax.get_figure(root=True)  # type: ignore[return-value]
+
+
+def _floor(accuracy: np.ndarray) -> float:
+    """Where the accuracy axis is cut: below all but a few cells, if those few would take more than half of it; else -inf."""
+    most = [float(np.quantile(accuracy, FEW)), float(accuracy.max())]
+    floor = most[0] - (most[1] - most[0]) / 10
+    return floor if floor - accuracy.min() > most[1] - floor else -np.inf

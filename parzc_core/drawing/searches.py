@@ -1,32 +1,45 @@
 """Regret curves: how far the best so far of every search method is from the optimum, against what it cost."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, expect, new_figure
+from parzc_core.drawing.style import GREEN, GREY, VERMILION, expect, new_figure
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # method -> (grid float64[points], regrets float64[runs, points])
 
-# Method -> colour, line and marker, so that each is told apart in three ways.
-LINES: dict[str, dict[str, Any]] = {
-    "Random search": {"color": GREY, "linestyle": "-", "marker": "o"},
-    "REA": {"color": BLUE, "linestyle": "-", "marker": "s"},
-    "REINFORCE": {"color": ORANGE, "linestyle": "--", "marker": "^"},
-    "NASBOT": {"color": GREEN, "linestyle": "-", "marker": "v"},
-    "BOHB": {"color": VERMILION, "linestyle": "-.", "marker": "D"},
-    "BOHB (two fidelities)": {"color": VERMILION, "linestyle": ":", "marker": "d"},
-    "NPENAS": {"color": PURPLE, "linestyle": "--", "marker": "P"},
-    "ParZC": {"color": "black", "linestyle": "-", "marker": "X"},
-    "ParZC (aligned)": {"color": SKY, "linestyle": "-.", "marker": "*"},
-    "ParZC with its CPU-seconds": {"color": "black", "linestyle": ":", "marker": ""},
+# Group -> method -> line and marker. A group has one colour, so that curves which coincide are read as a bundle; within it a
+# method is told apart by line and marker.
+GROUPS: dict[str, dict[str, dict[str, Any]]] = {
+    "without a model of accuracy": {
+        "Random search": {"color": GREY, "linestyle": "-", "marker": "o"},
+        "REA": {"color": GREY, "linestyle": "--", "marker": "s"},
+        "REINFORCE": {"color": GREY, "linestyle": ":", "marker": "^"},
+    },
+    "with a model of accuracy": {
+        "NASBOT": {"color": GREEN, "linestyle": "-", "marker": "v"},
+        "BOHB": {"color": GREEN, "linestyle": "--", "marker": "D"},
+        "BOHB (two fidelities)": {"color": GREEN, "linestyle": ":", "marker": "d"},
+        "NPENAS": {"color": GREEN, "linestyle": "-.", "marker": "P"},
+    },
+    "ParZC": {
+        "ParZC": {"color": VERMILION, "linestyle": "-", "marker": "X"},
+        "ParZC (aligned)": {"color": VERMILION, "linestyle": "--", "marker": "*"},
+        "ParZC with its CPU-seconds": {"color": VERMILION, "linestyle": ":", "marker": ""},
+    },
 }
+LINES = {name: style for group in GROUPS.values() for name, style in group.items()}
 FLOOR = 0.01  # points: a mean regret below is drawn here, where the optimum is found in (nearly) every run
 RESAMPLES = 200
+_PLACES: tuple[Literal["outside lower left", "outside lower center", "outside lower right"], ...] = (
+    "outside lower left",
+    "outside lower center",
+    "outside lower right",
+)
 
 
 def regret_curves(
@@ -62,12 +75,11 @@ def regret_curves(
     for ax in axes.flat:
         if not ax.has_data():
             ax.set_axis_off()
-    figure.legend(
-        [handles[name] for name in names],
-        names,
-        loc="outside lower center",
-        ncols=min(len(names), 5, int(figure.get_figwidth() // 1.9)),
-    )
+    shown = {group: [name for name in styles if name in names] for group, styles in GROUPS.items()}
+    present, columns_of = [group for group in shown if shown[group]], 2 if figure.get_figwidth() > 9 else 1
+    for group, place in zip(present, _PLACES, strict=False):
+        own = shown[group]
+        figure.legend([handles[name] for name in own], own, loc=place, ncols=columns_of, title=group)
     return figure
 
 
@@ -79,7 +91,8 @@ def _curve(ax: Axes, name: str, grid: np.ndarray, regrets: np.ndarray) -> Any:
     there = np.isfinite(regrets).all(axis=0)
     grid, regrets = grid[there], regrets[:, there]
     mean = regrets.mean(axis=0)
-    style = {**LINES[name], "markevery": max(1, len(grid) // 6), "markersize": 5.5, "linewidth": 1.6}
+    # Markers where curves have come apart: in the last third.
+    style = {**LINES[name], "markevery": [len(grid) - 1, max(0, len(grid) * 5 // 6)], "markersize": 6, "linewidth": 1.6}
     (line,) = ax.plot(grid, np.maximum(mean, FLOOR), **style)
     if len(regrets) > 1:
         drawn = np.random.default_rng(0).integers(len(regrets), size=(RESAMPLES, len(regrets)))

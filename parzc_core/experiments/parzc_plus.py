@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from parzc_core import paper
 from parzc_core.collecting.labelled import judgeable
@@ -274,7 +275,7 @@ def calibration_and_selection(coverage: pd.DataFrame, grown: pd.DataFrame) -> Fi
     """A row a ranker: nominal against measured coverage; tau and gap to the best cell by number of labels, a line a choice.
 
     coverage: columns row, "given 50", ... (`calibrated`, of one size). grown: as of `selected`. Marks
-    are means over splits.
+    are means over splits, bands 95 % bootstrap intervals of the mean.
     """
     expect(len(coverage), "calibration_and_selection got no coverage; expected a line a ranker and split at least")
     rows = list(dict.fromkeys(coverage["row"]))
@@ -288,21 +289,26 @@ def calibration_and_selection(coverage: pd.DataFrame, grown: pd.DataFrame) -> Fi
             left.plot(LEVELS, measured, marker=marker, color=colour, label=label)
         left.set(xlabel="level of the interval (%)", ylabel="unseen cells inside (%)", ylim=(0, 102), xticks=LEVELS)
         left.set_title(f"{row}: coverage")
-        left.legend(loc="lower right", fontsize=9)
         own = grown[grown["row"] == row]
+        there = [choice for choice in CHOICE_STYLES if choice in set(own["choice"])]
         for ax, column, label in (
             (middle, "kendall", "τ on test accuracy (%)"),
             (right, "gap", "points below the best"),
         ):
-            for choice, (colour, marker) in CHOICE_STYLES.items():
-                line = own[own["choice"] == choice].groupby("labels")[column].mean()
-                if len(line):
-                    ax.plot(np.asarray(line.index), line.to_numpy(), marker=marker, color=colour, label=choice)
+            if len(own):
+                seaborn.lineplot(
+                    own, x="labels", y=column, hue="choice", style="choice", hue_order=there, style_order=there, dashes=False,
+                    palette={choice: CHOICE_STYLES[choice][0] for choice in there},
+                    markers={choice: CHOICE_STYLES[choice][1] for choice in there},
+                    errorbar=("ci", 95), seed=0, err_kws={"alpha": 0.1, "linewidth": 0}, legend=False, ax=ax,
+                )  # fmt: skip
             ax.set(xlabel="labels", ylabel=label)
             if not len(own):
                 ax.text(0.5, 0.5, "not run in this profile", ha="center", va="center", transform=ax.transAxes)
-        if len(own):
-            middle.legend(fontsize=9)
         middle.set_title(f"{row}: ranking of other cells")
         right.set_title(f"{row}: best cell found")
+    # Beside the panels, so that no line runs under a legend.
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2, title="interval")
+    styles = [Line2D([], [], color=colour, marker=marker) for colour, marker in CHOICE_STYLES.values()]
+    figure.legend(styles, list(CHOICE_STYLES), loc="outside lower right", ncols=2, title="choice of the next cells")
     return figure

@@ -278,12 +278,12 @@ def predicted_vs_measured(scores: Mapping[str, np.ndarray], accuracy: np.ndarray
 
 
 def fronts(
-    scores: Mapping[str, np.ndarray], size: np.ndarray, accuracy: np.ndarray, title: str = "", steps: int = 200
+    scores: Mapping[str, np.ndarray], size: np.ndarray, accuracy: np.ndarray, title: str = "", steps: int = 12
 ) -> Figure:
     """A panel a method: accuracy against size (bits) of all configurations, their Pareto front, and what the method picks.
 
-    Its line is the measured accuracy of the configuration with its highest score among those no larger than a size. Raises
-    BadInput without a method.
+    A mark is the measured accuracy of the configuration with its highest score among those no larger than one of `steps` sizes.
+    Raises BadInput without a method.
     """
     figure, panels = _panels(scores, title)
     best, budgets = front(size, accuracy), np.linspace(size.min(), size.max(), steps)
@@ -292,11 +292,17 @@ def fronts(
         ends = np.append(size[best], size.max()), np.append(accuracy[best], accuracy[best[-1]])
         ax.step(ends[0] / MEGABIT, ends[1], where="post", color="black", linewidth=1.2, label="Pareto front")
         chosen = picks(scores[name], size, budgets.tolist())
-        ax.step(budgets / MEGABIT, accuracy[chosen], where="post", color=VERMILION, linewidth=1.6, label="picked")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper")
+        ax.plot(budgets / MEGABIT, accuracy[chosen], "o", color=VERMILION, markersize=6, label="picked at this size")
+        ax.vlines(budgets / MEGABIT, accuracy[chosen], _reached(size, accuracy, budgets), color=VERMILION, linewidth=1, alpha=0.6)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper", markerscale=1.4)
     figure.supxlabel("largest size allowed: bits of the weights (millions)")
     figure.supylabel("measured accuracy (%)")
     return figure
+
+
+def _reached(size: np.ndarray, accuracy: np.ndarray, budgets: np.ndarray) -> np.ndarray:
+    """The highest accuracy that fits each size."""
+    return np.array([accuracy[size <= budget].max() for budget in budgets])
 
 
 def _panels(scores: Mapping[str, np.ndarray], title: str) -> tuple[Figure, list[tuple[Axes, str]]]:

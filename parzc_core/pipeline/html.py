@@ -1,4 +1,4 @@
-"""Executed notebook -> one HTML file that needs no network: pictures and formulas are embedded, scripts are taken out.
+"""Executed notebook -> one HTML file that needs no network: pictures and formulas are embedded, whatever could run is taken out.
 
 nbconvert's page loads MathJax, require.js and Mermaid from the web. Here formulas are drawn as SVG by matplotlib's
 mathtext instead; one that mathtext cannot draw stays readable as its LaTeX source.
@@ -7,6 +7,7 @@ mathtext instead; one that mathtext cannot draw stays readable as its LaTeX sour
 import base64
 import html
 import io
+import re
 
 from bs4 import BeautifulSoup
 from matplotlib.font_manager import FontProperties
@@ -48,11 +49,35 @@ def _markdown(source: str) -> str:
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
-def to_html(notebook: NotebookNode, title: str) -> str:
-    """The notebook as a self-contained page with JupyterLab's look."""
+# What can run, fetch, or stand in for another page.
+_ACTIVE = ("script", "iframe", "frame", "object", "embed", "applet", "base", "link", "form")
+_ADDRESSES = ("href", "src", "xlink:href", "action", "formaction", "data", "poster", "background", "to", "values", "from")
+_SCHEME = re.compile(r"(?:javascript|vbscript):|data:(?!image/(?:png|jpeg|gif|webp|svg\+xml)[;,])", re.IGNORECASE)
+_BACK = '<p style="margin:.6rem 1rem 0;font:15px sans-serif"><a href="{address}">← ParZC, reproduced: the report</a></p>'
+
+
+def to_html(notebook: NotebookNode, title: str, report: str = "") -> str:
+    """The notebook as a self-contained page with JupyterLab's look. report: address of the report, to which it links back."""
     exporter = HTMLExporter(template_name="lab", embed_images=True, filters={"markdown2html": _markdown})
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    soup = BeautifulSoup(page, "html.parser")
-    for script in soup("script"):
-        script.decompose()
+    soup = sanitised(page)
+    if report and soup.body:
+        soup.body.insert(0, BeautifulSoup(_BACK.format(address=html.escape(report)), "html.parser"))
     return str(soup)
+
+
+def sanitised(page: str) -> BeautifulSoup:
+    """The page without anything that runs or loads another page: scripts, frames, event handlers, srcdoc, script addresses."""
+    soup = BeautifulSoup(page, "html.parser")
+    for tag in soup.find_all(True):
+        if tag.decomposed:
+            continue
+        if tag.name in _ACTIVE or (tag.name == "meta" and str(tag.get("http-equiv", "")).lower() == "refresh"):
+            tag.decompose()
+            continue
+        for name in list(tag.attrs):
+            value = re.sub(r"[\x00-\x20\x7f-\x9f]", "", str(tag[name]))  # a browser ignores them in a scheme
+            active = name.lower().startswith("on") or name.lower() == "srcdoc"
+            if active or (name.lower() in _ADDRESSES and _SCHEME.match(value)):
+                del tag[name]
+    return soup

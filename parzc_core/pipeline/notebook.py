@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from parzc_core import paths
 from parzc_core.artifact import known_parameters, parameter_defaults
 from parzc_core.errors import BadInput, ParzcError, UnknownName
 from parzc_core.paths import write_whole
@@ -78,7 +79,10 @@ def run_notebook(source: Path, parameters: Mapping[str, Any], output: Path, kern
                 extra_arguments=["--log-level=ERROR"],  # the kernel's own remarks are not about the notebook
             )
         notebook.metadata.papermill.update(input_path=source.name, output_path=output.name)
-        write_whole(output.with_suffix(".html"), to_html(notebook, source.stem))
+        # Below the report's folder, as report/notebooks/<profile>/NAME.html; a page elsewhere has no report to link to.
+        inside = output.is_relative_to(paths.REPORT.resolve())
+        report = Path(os.path.relpath(paths.REPORT / "index.html", output.parent)).as_posix() if inside else ""
+        write_whole(output.with_suffix(".html"), to_html(notebook, source.stem, report))
         write_whole(output, nbformat.writes(notebook))
         failed.unlink(missing_ok=True)
         return output

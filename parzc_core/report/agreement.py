@@ -14,6 +14,7 @@ import pandas as pd
 from parzc_core import paths
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report.comparison import Record, our_rows
+from parzc_core.report.tables import neutral
 from parzc_core.report.verdicts import MARGIN, RELATIVE
 from parzc_core.storage import rows as results
 
@@ -59,7 +60,8 @@ def write(profile: str, folder: Path | None = None) -> tuple[pd.DataFrame, Path]
     """`agreement`, also as results/<profile>/agreement.csv, what differs first; the frame and the file."""
     folder = folder or paths.RESULTS
     found = agreement(profile, folder).sort_values("agrees", kind="stable")
-    text = found.assign(agrees=found["agrees"].map({True: "agrees", False: "differs"})).to_csv(index=False, lineterminator="\n")
+    told = found.assign(agrees=found["agrees"].map({True: "agrees", False: "differs"}))
+    text = neutral(told).to_csv(index=False, lineterminator="\n")
     return found, paths.write_whole(folder / profile / FILE, text)
 
 

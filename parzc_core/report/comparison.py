@@ -61,6 +61,31 @@ def compare(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype(dict.fromkeys(_NUMBERS, "float64") | {"n": "int64"})
 
 
+def scales(table: str, profile: str, folder: Path = RESULTS) -> dict[tuple[str, str], Scale]:
+    """The share scale of each (column, metric) in which we have both random search and the optimum."""
+    return _scales(table, our_rows(table, profile, folder))
+
+
+def own(name: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """The cells of a result of ours that no table of the paper has; columns as in COLUMNS, without verdicts.
+
+    A row that quotes a number of the paper's text or figures has it as `paper`. Raises as `compare` does.
+    """
+    lines = []
+    for key, row in our_rows(name, profile, folder).items():
+        cell: Record = {"value": row["value"], "spread": math.nan, "spread_kind": "", "unit": row["unit"], "note": row["note"]}
+        quoted = row["origin"] == "quoted"
+        lines.append(_line(name, key, cell if quoted else None, None if quoted else row))
+    frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(dict.fromkeys(_NUMBERS, "float64") | {"n": "int64"})
+    return frame.assign(verdict=frame["verdict"].where(frame["verdict"] == "unavailable", ""))
+
+
+def own_names(profile: str, folder: Path = RESULTS) -> tuple[str, ...]:
+    """The results of ours that have rows in a profile and are no table of the paper, by name."""
+    found = sorted(file.parent.name for file in (folder / profile).glob("*/rows.csv"))
+    return tuple(name for name in found if name not in paper.table_names())
+
+
 def our_rows(table: str, profile: str, folder: Path) -> dict[Cell, Record]:
     """Our row of each cell (row, column, metric); none for a table that was not run. Raises as `compare` does."""
     if not results.has_rows(table, profile, folder):
@@ -152,6 +177,14 @@ def summary(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
         line |= {f"origin_{origin}": int((cells["origin"] == origin).sum()) for origin in results.ORIGINS}
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def printed_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Of the printed numbers in a frame of `compare`: printed, covered (run, with a value), verdicts and origin_<name>."""
+    cells = frame[frame["paper"].notna()]
+    counted = {"printed": len(cells), "covered": int(cells["ours"].notna().sum())}
+    counted |= {verdict: int((cells["verdict"] == verdict).sum()) for verdict in VERDICTS}
+    return counted | {f"origin_{origin}": int((cells["origin"] == origin).sum()) for origin in results.ORIGINS}
 
 
 def reasons(profile: str, folder: Path = RESULTS) -> pd.Series:

@@ -1,12 +1,13 @@
 """A comparison frame laid out as the paper lays out its table: texts only, from which every rendering is made.
 
-`view(frame)` turns what `comparison.compare` gives into blocks of rows x columns, each cell with the printed value, ours,
-interval, delta, verdict and origin, and the notes with their marks.
+`view(frame)` turns what `comparison.compare` or `comparison.own` gives into blocks of rows x columns, each cell with the printed
+value, ours, interval, delta, verdict and origin, and the notes with their marks.
 """
 
+import itertools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,6 +15,9 @@ import pandas as pd
 from parzc_core.errors import BadInput
 
 Key = tuple[str, str, str]  # row, column, metric
+Pair = tuple[str, str]  # column, metric
+_MOST_DECIMALS = 6
+_SHARED = 0.5  # of the rows of a column and a block together, for the column to join it
 METRICS = {
     "spearman": "Spearman",
     "kendall": "Kendall",
@@ -25,9 +29,12 @@ METRICS = {
     "gpu_seconds": "GPU seconds",
     "gpu_days": "GPU days",
     "params": "parameters",
+    "cpu_hours": "CPU-hours",
     "text": "",
 }
 SETTING = "value"  # metric of a hyper-parameter (Table 10)
+# A unit is left out where the label names it.
+_LONG_UNITS = {"s": "seconds", "h": "hours", "days": "days"}
 SPREADS = {"std": "std", "variance": "variance", "": "not named"}
 _ATTRIBUTE = re.compile(r"(method|applicable space): (.*)")
 
@@ -37,7 +44,8 @@ class Cell:
     """Texts of one cell; empty where there is nothing. `marks` are the letters of its notes.
 
     std, count: "std 2.144" and "n = 10", the spread of ours; count is there with a std, and for a single value.
-    reason: why the verdict is "not judged".
+    reason: why the verdict is "not judged". number: what the cell is sorted by, ours if there is one; NaN without a number.
+    agrees: "agrees" or "differs" from the committed value, in a profile below "full"; else "".
     """
 
     paper: str
@@ -51,6 +59,8 @@ class Cell:
     reason: str
     origin: str
     marks: tuple[str, ...]
+    number: float = math.nan
+    agrees: str = ""
 
     @property
     def line(self) -> str:
@@ -65,10 +75,10 @@ class Cell:
     def _joined(self, *ours: str) -> str:
         printed = f"{self.paper} {self.spread}".strip()
         if not self.ours:
-            return f"{printed} ({self.origin})"
+            return f"{printed} ({self.origin})".strip()
         verdict = ": ".join(filter(None, (self.verdict, self.reason)))
         judged = " ".join(filter(None, (*ours, self.delta and f"({self.delta})", verdict)))
-        return f"{printed} → {judged} ({self.origin})"
+        return f"{printed} → {judged} ({self.origin})" if printed else f"{judged} ({self.origin})"
 
 
 @dataclass(frozen=True)
@@ -82,20 +92,37 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Columns that share their rows: (column, metric label) pairs, the rows, and the names of the attribute columns."""
+class Column:
+    """A column of cells.
 
-    columns: tuple[tuple[str, str], ...]
+    label: of its metric ("Kendall"). unit: "" where it has none, or its cells have several. ours: the paper prints none of it.
+    """
+
+    name: str
+    label: str
+    unit: str
+    ours: bool
+
+    @property
+    def heading(self) -> str:
+        """ "Kendall (%)"; the label alone where it names its unit."""
+        named = not self.unit or _LONG_UNITS.get(self.unit, self.unit) in self.label
+        return self.label if named else f"{self.label} ({self.unit})".strip()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns that share their rows, the rows, and the names of the attribute columns."""
+
+    columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     attributes: tuple[str, ...]
 
     @property
-    def groups(self) -> tuple[tuple[str, int], ...]:
-        """Neighbouring columns of the same name with how many there are: the upper row of a two-row header."""
-        names = [name for name, _ in self.columns]
-        starts = [at for at, name in enumerate(names) if at == 0 or names[at - 1] != name]
-        stops = [*starts[1:], len(names)]
-        return tuple((names[start], stop - start) for start, stop in zip(starts, stops, strict=True))
+    def groups(self) -> tuple[tuple[str, int, bool], ...]:
+        """Neighbouring columns of the same name, how many, and whether they are ours: the upper row of a two-row header."""
+        runs = itertools.groupby(self.columns, key=lambda column: (column.name, column.ours))
+        return tuple((name, len(list(found)), ours) for (name, ours), found in runs)
 
 
 @dataclass(frozen=True)
@@ -107,19 +134,23 @@ class TableView:
     general: tuple[str, ...]
 
 
-def view(frame: pd.DataFrame) -> TableView:
-    """The texts of a comparison frame, rows and columns in the order in which the frame has them.
+def view(frame: pd.DataFrame, agreeing: Mapping[Key, bool] | None = None) -> TableView:
+    """The texts of a comparison frame, rows in the order in which the frame has them, printed columns first.
 
-    Decimals are those of the printed column. A note that all cells of a row carry stands at the row, one that all cells
-    of the table carry stands alone; each text is given once. Raises BadInput without a row.
+    A table of the paper is one block; one of ours is split where columns share few rows. Decimals are those of the printed
+    column. A note that all cells of a row carry stands at the row, one that all cells of the table carry stands alone; each
+    text is given once. A cell that is printed empty, and not run, is None. agreeing: whether a cell agrees with its committed
+    value.
+    Raises BadInput without a row.
     """
     if frame.empty:
         raise BadInput("got a comparison frame without rows; expected what comparison.compare gives")
     records: dict[Key, dict] = {(line["row"], line["column"], line["metric"]): line for line in _records(frame)}
-    notes = {key: _notes(line) for key, line in records.items()}
+    notes = {key: _notes(line) for key, line in records.items() if _filled(line)}
     general = tuple(text for text in _unique(notes) if all(text in found for found in notes.values()))
     marks: dict[str, str] = {}
-    digits = {pair: _decimals(group) for pair, group in frame.groupby(["column", "metric"], sort=False)}
+    pairs = {pair: group for pair, group in frame.groupby(["column", "metric"], sort=False)}
+    digits = {pair: _decimals(group) for pair, group in pairs.items()}
     first = {key[0]: key for key in reversed(records)}
     blocks = []
     for columns in _column_blocks(frame):
@@ -128,53 +159,84 @@ def view(frame: pd.DataFrame) -> TableView:
         titles = tuple(dict.fromkeys(title for found in attributes.values() for title in found))
         lines = []
         for name in rows:
-            keys = [key for pair in columns if (key := (name, *pair)) in records]
-            whole = [text for text in notes[keys[0]] if len(keys) > 1 and all(text in notes[key] for key in keys)]
+            keys = [key for pair in columns if (key := (name, *pair)) in notes]
+            whole = [text for text in notes[keys[0]] if all(text in notes[key] for key in keys)] if len(keys) > 1 else []
             skip = {*general, *whole}
             row_marks = tuple(_mark(marks, text) for text in whole if text not in general)
             cells: list[Cell | None] = []
-            for column, metric in columns:
-                line = records.get((name, column, metric))
-                if line is None:
+            for pair in columns:
+                key = (name, *pair)
+                if key not in notes:
                     cells.append(None)
                     continue
-                own = [text for text in notes[(name, column, metric)] if text not in skip]
-                cells.append(_cell(line, digits[(column, metric)], tuple(_mark(marks, text) for text in own)))
+                own = tuple(_mark(marks, text) for text in notes[key] if text not in skip)
+                agrees = "" if key not in (agreeing or {}) else "agrees" if (agreeing or {})[key] else "differs"
+                cells.append(_cell(records[key], digits[pair], own, agrees))
             lines.append(
                 Line(name, row_marks, tuple(cells), tuple(attributes[name].get(title, "") for title in titles))
             )
-        headings = tuple((column, METRICS.get(metric, metric.replace("_", " "))) for column, metric in columns)
-        blocks.append(Block(headings, tuple(lines), titles))
+        blocks.append(Block(tuple(_column(*pair, pairs[pair]) for pair in columns), tuple(lines), titles))
     return TableView(tuple(blocks), tuple((mark, text) for text, mark in marks.items()), general)
+
+
+def _filled(line: dict) -> bool:
+    """Whether a cell has something in it: a number, words, or a run of ours."""
+    return not math.isnan(line["paper"]) or line["metric"] == "text" or line["verdict"] != "quoted"
+
+
+def _column(name: str, metric: str, cells: pd.DataFrame) -> Column:
+    units = set(cells["unit"].dropna()) - {""}
+    first, comma, rest = metric.partition(",")
+    label = METRICS.get(first, first.replace("_", " ")) + comma + rest
+    return Column(name, label, units.pop() if len(units) == 1 else "", _ours_alone(cells))
+
+
+def _ours_alone(cells: pd.DataFrame) -> bool:
+    """Whether the paper prints nothing in these cells."""
+    return not (cells["paper"].notna() | (cells["metric"] == "text") | (cells["verdict"] == "quoted")).any()
 
 
 def _records(frame: pd.DataFrame) -> Iterable[dict]:
     return ({str(name): value for name, value in line.items()} for line in frame.to_dict("records"))
 
 
-def _column_blocks(frame: pd.DataFrame) -> list[list[tuple[str, str]]]:
-    """Neighbouring (column, metric) pairs with the same printed rows; columns that only we have join the last block."""
-    ours_only = frame["paper"].isna() & frame["verdict"].isin(["new", "unavailable"])
-    printed = frame[frame["row"].isin(frame.loc[~ours_only, "row"]) & (frame["verdict"] != "new")]
-    blocks: list[list[tuple[str, str]]] = []
-    last: set[str] | None = None
-    for column, metric in dict.fromkeys(zip(frame["column"], frame["metric"], strict=True)):
-        rows = set(printed.loc[(printed["column"] == column) & (printed["metric"] == metric), "row"])
-        if not blocks or (rows and last is not None and rows != last):
-            blocks.append([])
-        blocks[-1].append((column, metric))
-        last = rows or last
-    return blocks
+def _column_blocks(frame: pd.DataFrame) -> list[list[Pair]]:
+    """The (column, metric) pairs of each block: all of a printed table, printed ones first; else those that share most rows."""
+    groups = {(str(key[0]), str(key[1])): group for key, group in frame.groupby(["column", "metric"], sort=False)}
+    alone = {pair: _ours_alone(group) for pair, group in groups.items()}
+    if not all(alone.values()):
+        return [sorted(alone, key=lambda pair: alone[pair])]
+    found: list[tuple[set[str], list[Pair]]] = []
+    for pair, group in groups.items():
+        rows = set(group["row"])
+        at = next((at for at, (there, _) in enumerate(found) if len(there & rows) >= _SHARED * len(there | rows)), None)
+        if at is None:
+            found.append((rows, [pair]))
+        else:
+            found[at] = (found[at][0] | rows, [*found[at][1], pair])
+    return [pairs for _, pairs in found]
 
 
-def _decimals(group: pd.DataFrame) -> int:
-    """Digits after the point that the printed values and spreads of a column need; 2 if it prints none."""
+def _decimals(group: pd.DataFrame) -> tuple[int, int]:
+    """Digits after the point of a column: of the printed values and spreads, and of ours, which have at least one.
+
+    A column without printed numbers has two, none if it has whole numbers alone, and more where its smallest value would be lost.
+    """
     texts = [repr(float(value)) for name in ("paper", "paper_spread") for value in group[name].dropna()]
-    needed = [len(text.partition(".")[2]) if not text.endswith(".0") else 0 for text in texts if "e" not in text]
-    if not texts:
-        return 2
-    # A printed column of percentages has a decimal even if every digit behind the point is 0.
-    return max([*needed, 1 if (group["unit"] == "%").any() else 0])
+    if texts:
+        needed = [len(text.partition(".")[2]) if not text.endswith(".0") else 0 for text in texts if "e" not in text]
+        # A printed column of percentages has a decimal even if every digit behind the point is 0.
+        printed = max([*needed, 1 if (group["unit"] == "%").any() else 0])
+        return printed, max(printed, 1)
+    values = [value for name in ("ours", "ci_low", "ci_high") for value in group[name] if math.isfinite(value)]
+    sizes = [abs(value) for value in group["ours"] if math.isfinite(value) and value]
+    if (group["unit"] == "%").any() or not sizes:
+        return 2, 2
+    if all(value == round(value) for value in values):
+        return 0, 0
+    # Two digits of the smallest value.
+    own = min(max(2, 1 - math.floor(math.log10(min(sizes)))), _MOST_DECIMALS)
+    return own, own
 
 
 def _number(value: float, decimals: int, signed: bool = False) -> str:
@@ -188,9 +250,9 @@ def _setting(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
-    ours = max(decimals, 1)
-    printed = _number(line["paper"], decimals) or (str(line["note"]) if line["metric"] == "text" else "–")
+def _cell(line: dict, digits: tuple[int, int], marks: tuple[str, ...], agrees: str) -> Cell:
+    decimals, ours = digits
+    printed = _number(line["paper"], decimals) or (str(line["note"]) if line["metric"] == "text" else "")
     spread = _number(line["paper_spread"], decimals)
     kind = SPREADS.get(line["paper_spread_kind"], str(line["paper_spread_kind"]))
     interval = f"[{_number(line['ci_low'], ours)}, {_number(line['ci_high'], ours)}]"
@@ -210,6 +272,8 @@ def _cell(line: dict, decimals: int, marks: tuple[str, ...]) -> Cell:
         reason=str(line["reason"]) if value and not lost else "",
         origin=str(line["origin"]),
         marks=marks,
+        number=line["paper"] if math.isnan(line["ours"]) else line["ours"],
+        agrees=agrees,
     )
 
 

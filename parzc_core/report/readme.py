@@ -108,7 +108,7 @@ def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
     for part in view(frame).blocks:
         for line in part.lines:
             for heading, cell in zip(part.columns, line.cells, strict=True):
-                block[(line.name, *heading)] = cell
+                block[(line.name, heading.name, heading.label)] = cell
     variants = [
         name for name in dict.fromkeys(frame["row"]) if name == row or name.startswith((f"{row} (", f"{row}, "))
     ]

@@ -1,12 +1,14 @@
 """A comparison frame rendered as Markdown, LaTeX and CSV, and written beside the rows it was made from."""
 
+import math
+import re
 from pathlib import Path
 
 import pandas as pd
 
 from parzc_core import paper, paths
 from parzc_core.report import comparison
-from parzc_core.report.layout import view
+from parzc_core.report.layout import Cell, view
 from parzc_core.storage import rows as results
 
 
@@ -15,7 +17,7 @@ def render_markdown(frame: pd.DataFrame) -> str:
     shown = view(frame)
     parts = []
     for block in shown.blocks:
-        header = ["", *(f"{column}<br>{metric}" if metric else column for column, metric in block.columns)]
+        header = ["", *("<br>".join(filter(None, (column.name, column.heading))) for column in block.columns)]
         rows = [
             [
                 _marked(line.name, line.marks),
@@ -33,49 +35,93 @@ def render_markdown(frame: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_OWN = {
+    "nds_nb301": "NDS and NAS-Bench-301",
+    "parzc_plus": "ParZC+",
+    "search_nb101": "Search on NAS-Bench-101",
+    "width_nb101": "Width on NAS-Bench-101",
+}
+_SIGNS = {"matches": r"\approx", "higher": "+", "lower": "-"}
+
+
 def render_latex(frame: pd.DataFrame) -> str:
-    """A booktabs tabular per block, escaped, plain ASCII but for letters of names; notes follow as a list."""
+    """A booktabs tabular per block, escaped, plain ASCII but for letters of names; what its signs mean follows as comments.
+
+    A printed column becomes two, the paper's and ours with its 95 % interval; a verdict is a raised sign behind ours. Words that
+    do not fit a column of numbers (notes, reasons, origins) are in table.csv and table.md.
+    """
     shown = view(frame)
     parts = ["% needs \\usepackage{booktabs}"]
     for block in shown.blocks:
-        width = len(block.columns)
-        upper = " & ".join(["", *(rf"\multicolumn{{{n}}}{{c}}{{{_tex(name)}}}" for name, n in block.groups)])
-        lower = " & ".join(["", *(_tex(metric) for _, metric in block.columns), *map(_tex, block.attributes)])
-        lines = [rf"\begin{{tabular}}{{l{'r' * width}{'l' * len(block.attributes)}}}", r"\toprule"]
-        lines += [upper + " &" * len(block.attributes) + r" \\", lower + r" \\", r"\midrule"]
+        wide = [1 if column.ours else 2 for column in block.columns]
+        kinds = ["r" if column.label else "l" for column in block.columns]
+        groups, at = [], 0
+        for name, count, _ in block.groups:
+            groups.append(rf"\multicolumn{{{sum(wide[at : at + count])}}}{{c}}{{{_tex(name)}}}")
+            at += count
+        headings = []
+        for column, width in zip(block.columns, wide, strict=True):
+            headings.append(rf"\multicolumn{{{width}}}{{c}}{{{_tex(column.heading)}}}")
+        sources = [word for width in wide for word in ("paper", "ours")[2 - width :]]
+        count = len(block.attributes)
+        spec = "".join(kind * width for kind, width in zip(kinds, wide, strict=True))
+        lines = [rf"\begin{{tabular}}{{l{spec}{'l' * count}}}", r"\toprule"]
+        for texts in (groups, headings):
+            lines.append(" & ".join(["", *texts, *[""] * count]) + r" \\")
+        lines += [" & ".join(["", *sources, *map(_tex, block.attributes)]) + r" \\", r"\midrule"]
         for line in block.lines:
-            texts = [_tex_marked(line.name, line.marks)]
-            texts += [_tex_marked(cell.line_with_std, cell.marks) if cell else "" for cell in line.cells]
+            texts = [_tex(line.name)]
+            for cell, width in zip(line.cells, wide, strict=True):
+                texts += (_tex_cell(cell) if cell else ("", ""))[2 - width :]
             lines.append(" & ".join([*texts, *map(_tex, line.attributes)]) + r" \\")
         parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
-    notes = [_tex(text) for text in shown.general] + [rf"$^{{{mark}}}$ {_tex(text)}" for mark, text in shown.notes]
-    if notes:
-        items = "\n".join(rf"\item[] {text}" for text in notes)
-        parts.append(f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}")
+    if any(cell and cell.verdict in _SIGNS for block in shown.blocks for line in block.lines for cell in line.cells):
+        parts.append("% raised signs: approx, the printed value matches ours; +, ours is higher; -, ours is lower")
     return "\n\n".join(parts) + "\n"
 
 
+def _tex_cell(cell: Cell) -> tuple[str, str]:
+    """What the paper prints, and ours with its interval and the sign of its verdict."""
+    spread = cell.spread.partition(" ")[0].replace("±", " ± ")
+    ours = f"{cell.ours} {cell.interval}".strip() if not math.isnan(cell.number) else ""
+    sign = f"$^{{{_SIGNS[cell.verdict]}}}$" if cell.verdict in _SIGNS else ""
+    return _tex(cell.paper + spread), _tex(ours) + sign
+
+
 def render_csv(frame: pd.DataFrame) -> str:
-    """The wide table: a line a row, and per column and metric printed value, ours, interval, std, verdict, reason, origin."""
-    fields = ["paper", "paper_spread", "ours", "ci_low", "ci_high", "std", "delta", "verdict", "reason", "origin"]
-    columns: dict[str, pd.Series] = {}
-    for (column, metric), group in frame.groupby(["column", "metric"], sort=False):
-        part = group.set_index("row")
-        if metric == "text":
-            part = part.assign(paper=part["note"])
-        columns |= {f"{column} {metric} {field}": part[field] for field in fields}
-    wide = pd.DataFrame(columns).reindex(list(dict.fromkeys(frame["row"])))
-    return wide.to_csv(index_label="row", lineterminator="\n")
+    """A line a cell: row, column, metric, printed value, ours with interval and std, delta, verdict, reason, origin and note.
+
+    The header is plain identifiers. A text that a spreadsheet would take for a formula has an apostrophe in front.
+    """
+    return neutral(frame).to_csv(index=False, lineterminator="\n")
+
+
+def neutral(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with an apostrophe before each text that begins with = + - @ or a control character and is no number."""
+    return frame.map(lambda value: f"'{value}" if isinstance(value, str) and _formula(value) else value)
+
+
+def _formula(text: str) -> bool:
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def write_tables(profile: str) -> list[Path]:
-    """table.csv, table.md and table.tex beside the rows of every table that was run in that profile; their paths."""
+    """table.csv, table.md and table.tex beside the rows of every table that was run in that profile, ours too; their paths."""
     written = []
-    for table in paper.table_names():
+    for table in (*paper.table_names(), *comparison.own_names(profile, paths.RESULTS)):
         if not results.has_rows(table, profile, paths.RESULTS):
             continue
-        frame = comparison.compare(table, profile, paths.RESULTS)
-        head = f"{table_title(table)}, profile {profile}: {paper.caption(table)}"
+        printed = table in paper.table_names()
+        frame = (comparison.compare if printed else comparison.own)(table, profile, paths.RESULTS)
+        if frame.empty:
+            continue
+        head = f"{table_title(table)}, profile {profile}" + (f": {paper.caption(table)}" if printed else "")
         texts = {
             "csv": render_csv(frame),
             "md": f"**{head}**\n\n{render_markdown(frame)}",
@@ -87,8 +133,10 @@ def write_tables(profile: str) -> list[Path]:
 
 
 def table_title(table: str) -> str:
-    """ "Table 6" of "table06"."""
-    return f"Table {int(table.removeprefix('table'))}"
+    """ "Table 6" of "table06", "Figure 6a, its numbers" of "fig06a_tsne"; of a result of ours its name, "ParZC+"."""
+    if found := re.fullmatch(r"(table|fig)0*(\d+[a-z]?)(_.*)?", table):
+        return f"Table {found[2]}" if found[1] == "table" else f"Figure {found[2]}, its numbers"
+    return _OWN.get(table, table.replace("_", " ").capitalize())
 
 
 def _marked(text: str, marks: tuple[str, ...]) -> str:
@@ -107,7 +155,3 @@ _TEX |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
 
 def _tex(text: str) -> str:
     return "".join(_TEX.get(letter, letter) for letter in text)
-
-
-def _tex_marked(text: str, marks: tuple[str, ...]) -> str:
-    return _tex(text) + (rf"$^{{{','.join(marks)}}}$" if marks else "")

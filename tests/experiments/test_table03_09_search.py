@@ -12,7 +12,7 @@ import pytest
 from search_toys import separable
 
 from parzc_core import labels, paper
-from parzc_core.drawing.searches import LINES, regret_curves
+from parzc_core.drawing.searches import GROUPS, LINES, regret_curves
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.experiments import table03_09_search as table03_09
 from parzc_core.experiments.table03_09_search import CHARGED, one_search, panels
@@ -167,13 +167,13 @@ def test_the_figure_holds_all_methods(made: pd.DataFrame) -> None:
     assert names <= set(LINES)
     assert {"Random search", "REA", "NPENAS", "ParZC", "ParZC (aligned)", CHARGED} <= names
     figure = regret_curves(found)
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == names
+    assert {text.get_text() for legend in figure.legends for text in legend.get_texts()} == names
     assert len([ax for ax in figure.axes if ax.axison]) == len(found)
     looks = {(style["color"], style["linestyle"], style["marker"]) for style in LINES.values()}
     assert len(looks) == len(LINES)
-    assert (
-        len({matplotlib.colors.to_hex(style["color"]) for style in LINES.values()}) == len(LINES) - 2
-    )  # two have a second line each
+    colours = [{matplotlib.colors.to_hex(style["color"]) for style in group.values()} for group in GROUPS.values()]
+    assert [len(own) for own in colours] == [1] * len(GROUPS)  # a group has a colour of its own
+    assert len(set.union(*colours)) == len(GROUPS)
 
 
 def test_one_search_is_drawn_step_by_step() -> None:

@@ -91,6 +91,7 @@ def test_with_nothing_run_every_printed_value_is_there_and_quoted(project):
     for name in paper.table_names():
         shown = section(soup, name).select("td.cell")
         printed = paper.printed(name)
+        printed = printed[printed["value"].notna() | (printed["metric"] == "text")]  # what is printed empty is empty here
         assert len(shown) == len(printed), name
         assert [texts(badge) for badge in section(soup, name).select(".badge")] == ["quoted"] * len(printed), name
         values = [next(tag.stripped_strings) for tag in shown]
@@ -116,7 +117,10 @@ def test_the_page_fetches_nothing(project):
     put("table06", {"column": "NB201-CF10 78", "row": "NP", "note": "see http://example.org"})
     html = report.build("full").read_text()
     soup = BeautifulSoup(html, "html.parser")
-    assert soup.find_all(["script", "link", "iframe", "object", "embed"]) == []
+    assert soup.find_all(["link", "iframe", "object", "embed", "base"]) == []
+    (script,) = soup.find_all("script")
+    assert script.attrs == {}
+    assert not re.search(r"fetch|XMLHttpRequest|import|https?:|innerHTML|eval", script.text)
     targets = [
         str(tag.get(key)) for tag in soup.find_all(True) for key in ("src", "href", "srcset", "data") if tag.get(key)
     ]
@@ -173,8 +177,9 @@ def test_the_paper_table_keeps_its_layout_when_rows_are_added(project):
     heads = [th.text for th in table.select("tr.upper th")]
     assert heads == ["", *dict.fromkeys(paper.printed("table01")["column"])]
     assert {th["colspan"] for th in table.select("tr.upper th[colspan]")} == {"2"}
-    assert [th.text for th in table.select("thead tr:last-child th")] == ["", *["Spearman", "Kendall"] * 7]
-    assert len(section(page(), "table02").select(".paper-table")) == 2  # NAS-Bench-101 above, NAS-Bench-201 below
+    assert [th.text for th in table.select("thead tr:last-child th")] == ["", *["Spearman (%)", "Kendall (%)"] * 7]
+    for name in paper.table_names():  # printed columns stay together
+        assert len(section(page(), name).select(".paper-table")) == 1
     words = [th.text for th in section(page(), "table03").select("tr.upper th")]
     assert words[-2:] == ["method", "applicable space"]
 
@@ -234,7 +239,7 @@ def test_names_and_notes_are_escaped_everywhere(project):
     assert r"\textless{}b\textgreater{}" in latex
     assert r"\& \textbar{} more\_\$5\textbackslash{}" in latex
     frame = pd.read_csv(folder / "table.csv", index_col="row")
-    assert frame.loc[NASTY, "NB201-CF10 78 kendall ours"] == 50.0
+    assert frame.loc[NASTY, "ours"] == 50.0
 
 
 def notebook(name: str, makes: list[str], **meta: object) -> None:
@@ -339,3 +344,80 @@ def test_a_run_without_a_number_is_told_from_one_that_could_not_be_made(project)
 def test_a_difference_that_rounds_to_zero_has_no_minus(project):
     put("table01", {"value": 70.58})
     assert "+0.0 ≈ matches" in texts(cell(page(), "table01", "ParZC", 3))
+
+
+def test_a_dozen_numbers_stand_beside_the_claims(project):
+    put(
+        "table03",
+        {"row": "RS (w/o sharing)", "column": "CIFAR-10", "metric": "test_accuracy", "value": 93.0},
+        {"row": "Optimal", "column": "CIFAR-10", "metric": "test_accuracy", "value": 94.5},
+        {"column": "CIFAR-10", "metric": "test_accuracy", "value": 93.75, "ci_low": 93.3, "ci_high": 94.2},
+    )
+    put("table01", {"value": 75.0, "ci_low": 74.0, "ci_high": 76.5})
+    dots = {texts(dot): dot for dot in section(page(), "claims").select("a.dot")}
+    (tau,) = [dot for said, dot in dots.items() if said == "NAS-Bench-201, CIFAR-10 Table 1 70.6 → 75.0"]
+    assert tau["href"] == "#table01"
+    (share,) = [dot for said, dot in dots.items() if said.startswith("CIFAR-10 Table 3")]
+    assert texts(share).endswith("→ 0.50")
+    ends = {mark["class"][0]: mark["style"] for mark in share.select(".track i") if mark["class"] != ["tick"]}
+    assert ends["range"] == "left:20.0%;width:60.0%"
+    assert ends["ours-dot"] == "left:50.0%"
+    assert sum("not run" in said for said in dots) == len(dots) - 2 == 9
+
+
+def test_results_of_ours_have_tables_too_below_those_of_the_paper(project):
+    notebook("study", ["study"])
+    cells = [{"row": "a", "column": "x", "value": 12.5}, {"row": "b", "column": "x", "value": 13.0}]
+    other = {"row": "c", "column": "y", "metric": "cpu_hours", "unit": "h", "value": 0.00046}
+    put("study", *({**cell, "origin": "ours", "note": "judged\nhere"} for cell in (*cells, other)), minutes=2)
+    soup = page()
+    shown = section(soup, "study-numbers")
+    assert texts(shown.select("h2")[0]) == "Study. About study"
+    blocks = shown.select(".paper-table")
+    assert [[texts(th) for th in block.select("tbody th")] for block in blocks] == [["a", "b"], ["c"]]
+    assert [texts(th) for th in blocks[1].select("thead tr:last-child th")] == ["", "CPU-hours"]
+    assert texts(blocks[1].select("td.cell")[0]).startswith("0.00046 ours")
+    assert shown.select(".verdict") == []
+    links = {texts(link): str(link["href"]) for link in shown.select(".links a")}
+    assert list(links) == ["CSV", "LaTeX", "rows", "notebook"]
+    assert all((paths.REPORT / address).resolve().is_file() for address in links.values())
+
+
+def test_what_a_table_can_be_sorted_and_filtered_by_stands_in_its_cells(project):
+    put("table01", {"value": 75.0, "ci_low": 74.0, "ci_high": 76.5, "note": "said"}, {"row": "Plain", "value": -3.0})
+    soup = page()
+    mine = cell(soup, "table01", "ParZC", 3)
+    assert (mine["data-v"], mine["data-k"], mine["data-o"]) == ("75.0", "higher", "reproduced")
+    quoted = cell(soup, "table01", "Params", 0)
+    assert (quoted["data-v"], quoted["data-k"], quoted["data-o"]) == ("37.0", "", "quoted")
+    form = section(soup, "table01").select_one("form.tools")
+    assert form is not None
+    assert [texts(one) for one in form.select("select[name=origin] option")] == ["any origin", "reproduced", "quoted", "ours"]
+    for mark in section(soup, "table01").select(".marks a"):
+        assert soup.find(id=str(mark["href"])[1:]), mark
+
+
+def test_a_cell_of_a_smaller_profile_says_whether_it_agrees(project):
+    for profile, values in (("standard", (60.0, 40.0)), ("full", (61.0, 50.0))):
+        cells = zip(("NP", "MLP"), values, strict=True)
+        put("table06", *({"row": row, "column": "NB201-CF10 78", "value": value} for row, value in cells), profile=profile)
+    soup = page("standard")
+    assert "agrees with committed" in texts(cell(soup, "table06", "NP", 0))
+    differs = cell(soup, "table06", "MLP", 0)
+    assert "differs with committed" not in texts(differs)
+    assert "differs from committed" in texts(differs)
+    assert differs["data-k"] == "differs"
+    assert "profile standard, with smaller models" in texts(section(soup, "claims").select(".banner")[0])
+
+
+def test_pictures_have_a_size_and_a_message_with_computed_numbers(project):
+    style_.save_figure(cells_.cell_graph(CELL), "study", "full")
+    said = "It reaches {study: a | x | kendall}. It is cheap ({study: b | x | kendall})."
+    notebook("study", ["study"], captions={"study": said})
+    put("study", {"row": "a", "column": "x", "value": 12.56, "origin": "ours"})
+    shown = section(page(), "study")
+    picture = shown.select_one("img")
+    assert picture is not None
+    assert int(str(picture["width"])) > int(str(picture["height"])) > 50
+    assert "Study. It reaches 12.6." in texts(shown)
+    assert "cheap" not in texts(shown)
