@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -100,7 +101,6 @@ def load(
     )
 
 
-@lru_cache(maxsize=8)
 def unlabelled(space: str = "nb201", dataset: str = "cifar10", cells: int | None = None, width: int | None = None) -> Cells:
     """Committed statistics of `cells` architectures (None: all) without their labels. Raises BadInput, CorruptShard.
 
@@ -110,8 +110,13 @@ def unlabelled(space: str = "nb201", dataset: str = "cifar10", cells: int | None
     name = folder_name(dataset, width)
     if not (paths.STATISTICS / space / name).is_dir():
         paths.checkout(f"the committed statistics of {space} {name}")
-    collection = StatisticsStore(paths.STATISTICS / space / name).read(cells)
-    for manifest in sorted((paths.STATISTICS / space / "scores" / name).glob("*/manifest.json")):
+    return _cells(paths.STATISTICS, space, name, cells)
+
+
+@lru_cache(maxsize=8)
+def _cells(statistics: Path, space: str, name: str, cells: int | None) -> Cells:
+    collection = StatisticsStore(statistics / space / name).read(cells)
+    for manifest in sorted((statistics / space / "scores" / name).glob("*/manifest.json")):
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())
     return Cells(collection, *stacked_graphs(space, collection.archs))
 

@@ -1,6 +1,6 @@
 """The explorer against the collection it comes from, and its widgets without a browser."""
 
-from types import SimpleNamespace
+import dataclasses
 
 import numpy as np
 import pytest
@@ -146,8 +146,7 @@ def test_values_that_are_not_finite_are_counted(explorer, without_pictures, monk
     real = explorer.data.collection.statistics[0]
     values = real.values.copy()
     values[0, :2] = np.nan
-    broken = SimpleNamespace(nodes=real.nodes, proxies=real.proxies, values=values, not_finite=2,
-                             execution_order=real.execution_order, of=real.of)  # fmt: skip
+    broken = dataclasses.replace(real, values=values)
     monkeypatch.setattr(explorer, "statistics", lambda _: broken)
     assert explorer.report(RESNET).facts["Not finite"].startswith("2 ")
 

@@ -263,7 +263,7 @@ def test_rows_stand_beside_the_printed_ranges(tmp_path: Path) -> None:
     ours = table[table["metric"] != "text"].set_index(["row", "column"])
     assert ours.loc[("Learning Rate", "Table 10: best of ours"), ["ours", "unit"]].tolist() == [pytest.approx(0.01), ""]
     assert "| [1e-4, 1e-2] (quoted) |" in (markdown := render_markdown(table))
-    assert "– → 0.01 new (ours)" in markdown  # in the unit of the printed range beside it
+    assert "| 0.01 new (ours) (f) |" in markdown  # in the unit of the printed range beside it
     assert ours.loc[("Depth", "Table 10: best of ours"), "ours"] == 1
     assert "searched in [1, 2], printed as [2, 8]" in ours.loc[("Depth", "Table 10: best of ours"), "note"]
     assert ours.loc[("ParZC, best of Table 10's space", "gain"), "ours"] == pytest.approx(3)

@@ -376,9 +376,8 @@ def test_a_sentence_carries_the_numbers_of_the_rows_and_follows_them(project: An
     said = "the mixer brings +5.4 [+3.4, +7.4] points, where +7.65 is printed."
     assert first.sentence == f"Mixer 66.7 [65.7, 67.7], MLP 61.2 [60.2, 62.2]: {said}"
     assert first.markdown.startswith("**A mixer ranks better than an MLP** (§4.4, Table 6): *holds.* Mixer 66.7")
-    assert first.linked("notebooks/").endswith(
-        "printed. [`table06_08_ablation`](notebooks/table06_08_ablation.ipynb), 17 CPU-minutes."
-    )
+    assert first.linked("notebooks/").endswith("printed. [notebook](notebooks/table06_08_ablation.ipynb)")
+    assert first.cost == "17 CPU-minutes"
     assert (first.minutes, first.word) == (17.4, HOLDS)
     write(table_6(Mixer=61.0, MLP=64.0))
     second = judged("mixer")
