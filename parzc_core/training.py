@@ -357,7 +357,7 @@ def device_for(config: ModelConfig, device: str | None = None) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, TypeError, AssertionError) as error:
         raise BadInput(f"got device={device!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
     if found.type == "meta":
         raise BadInput("got device='meta', which holds no numbers; expected 'cpu' or 'cuda'")

@@ -25,6 +25,7 @@ DOCUMENTS = tuple(
         "CONTRIBUTING.md",
         "docs/nas_checklist.md",
         "docs/setup.md",
+        "docs/which_label.md",
         "parzc_core/collecting/README.md",
         "parzc_core/labels/README.md",
         "parzc_core/paper/inconsistencies.md",
