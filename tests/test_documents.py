@@ -155,6 +155,7 @@ QUICK: dict[str, Command] = {
     "parzc run --check": ("run --profile smoke --check --dry-run",),
     "parzc status": tuple(f"status --profile {name}" for name in ("smoke", "standard", "full", "paper")),
     "parzc tune": ("tune --help",),
+    "parzc data labels": ("data labels",),
     "parzc search": ("search --method random --trainings 5 --out {out}",),
     "parzc mixed-precision": ("mixed-precision --help",),
     "parzc collect": ("collect --help",),

@@ -243,9 +243,11 @@ def _trained_for(plan: Plan, row: str, group: pd.DataFrame) -> tuple[int, int]:
     """Epochs as run, and as published; (0, 0) for trees and the like."""
     if row in RANKERS:
         return int(group["epochs"].iloc[0]), plan.benchmark.epochs
-    changes: tuple[dict[str, Any], ...] = ({}, dict(group["changes"].iloc[0]))  # as published, as run
-    published, run = (getattr(configuration(row, plan.benchmark.space, **one), "schedule", None) for one in changes)
-    return (0, 0) if run is None or published is None else (run.epochs, published.epochs)
+    published = getattr(configuration(row, plan.benchmark.space), "schedule", None)
+    if published is None:
+        return 0, 0
+    run = dict(group["changes"].iloc[0]).get("schedule", published)
+    return (run["epochs"] if isinstance(run, Mapping) else run.epochs), published.epochs  # a frame holds a dataclass as a dict
 
 
 def _epochs(run: int, published: int) -> str:

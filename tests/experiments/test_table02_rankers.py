@@ -130,7 +130,7 @@ def made_up(plan: Plan) -> pd.DataFrame:
                 "train": n,
                 "split": s,
                 "epochs": 30,
-                "changes": () if n == 100 else (("schedule", Schedule(93, 10, 1e-4)),),
+                "changes": () if n == 100 else (("schedule", dataclasses.asdict(Schedule(93, 10, 1e-4))),),
                 **{name: values[i, 2 * (n == 424) + s] for name, i in names.items()},
             }
             for row in ("NP", "ParZC")
