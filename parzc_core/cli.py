@@ -226,7 +226,7 @@ def _search(options: argparse.Namespace) -> int:
     chosen = method(options.method)
     benchmark = TabularBenchmark(options.space, options.dataset)
     with tqdm(total=options.trainings, unit="training", disable=None) as bar:
-        found = chosen.run(benchmark, Budget(evaluations=options.trainings), options.seed, lambda step: bar.update() and None)
+        found = chosen.run(benchmark, Budget(evaluations=options.trainings), options.seed, lambda step: bar.update())
     steps = found.table()
     better = steps[steps["best"] != steps["best"].shift()]
     print(better.assign(training=better.index + 1)[["training", "accuracy", "arch"]].to_string(index=False))

@@ -17,7 +17,7 @@ from parzc_core.paths import NOTEBOOKS, ROOT
 FOLDERS = {".ci", ".devcontainer", ".github", "docs", "figures", "notebooks", "parzc_core", "results", "tests"}
 SOURCES = sorted([ROOT / "dodo.py", *ROOT.glob("parzc_core/**/*.py"), *ROOT.glob("tests/**/*.py")])
 BOOKS = sorted(NOTEBOOKS.glob("*.ipynb"))
-MODULE_LINES, TEST_LINES, NOTEBOOK_LINES = 500, 660, 80  # a file is as long as its concept, but no longer
+MODULE_LINES, TEST_LINES, NOTEBOOK_LINES = 500, 600, 80  # a file is as long as its concept, but no longer
 # Pieced together, so that this file does not hold the words it looks for.
 UNFINISHED = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "PLACE" + "HOLDER", "NotImplemented" + "Error")))
 MACHINE = re.compile("|".join(("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/[a-z]", "file:" + "//")))

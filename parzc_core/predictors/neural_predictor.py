@@ -11,7 +11,7 @@ from that code: accuracy is z-scored on the training cells, not with mean and de
 Eq. 1 of A.4 has it, an embedding of the operations, LayerNorm after each layer, no dropout inside, ReLU in the head.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -23,19 +23,19 @@ from parzc_core.predictors.network import NetworkPredictor
 from parzc_core.predictors.optimise import Schedule
 
 SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True)
-PUBLIC_SCHEDULE = Schedule(300, 10, 1e-4, weight_decay=1e-3, cosine=True, drop_last=True)
+PUBLIC_SCHEDULE = replace(SCHEDULE, drop_last=True)
 
 
 @dataclass(frozen=True)
-class PublicNPConfig:
-    """kinds: of the space. width, depth: of the graph convolutions; hidden, dropout: of the head, dropout also inside."""
+class NeuralPredictorConfig:
+    """kinds: of the space. width, depth: of the graph convolutions; hidden, dropout: of the head; in "NP" dropout also inside."""
 
     kinds: Kinds
     width: int = 144
     depth: int = 3
     hidden: int = 128
     dropout: float = 0.1
-    schedule: Schedule = PUBLIC_SCHEDULE
+    schedule: Schedule = SCHEDULE
 
 
 def rows_to_one(adjacency: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ class PublicConvolution(nn.Module):
 class PublicNPNetwork(nn.Module):
     """adjacency float32[n, N, N], operations int64[n, N] -> scores [n]."""
 
-    def __init__(self, config: PublicNPConfig):
+    def __init__(self, config: NeuralPredictorConfig):
         super().__init__()
         c = config
         self.kinds = c.kinds
@@ -89,22 +89,10 @@ class PublicNPNetwork(nn.Module):
 class PublicNP(NetworkPredictor):
     """Equal scores for graphs that are equal but for the order of their nodes."""
 
-    config: PublicNPConfig
+    config: NeuralPredictorConfig
 
     def build(self, nodes: int) -> nn.Module:
         return PublicNPNetwork(self.config)
-
-
-@dataclass(frozen=True)
-class NeuralPredictorConfig:
-    """kinds: of the space. width, depth: of the graph convolutions; hidden, dropout: of the head."""
-
-    kinds: Kinds
-    width: int = 144
-    depth: int = 3
-    hidden: int = 128
-    dropout: float = 0.1
-    schedule: Schedule = SCHEDULE
 
 
 class NeuralPredictor(NetworkPredictor):

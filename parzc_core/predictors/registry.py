@@ -15,7 +15,7 @@ from parzc_core.predictors.base import Kinds, Predictor
 from parzc_core.predictors.ctnas import CTNAS, CTNASConfig
 from parzc_core.predictors.gates import GATES, GATESConfig
 from parzc_core.predictors.nao import NAO, NAOConfig
-from parzc_core.predictors.neural_predictor import NeuralPredictor, NeuralPredictorConfig, PublicNP, PublicNPConfig
+from parzc_core.predictors.neural_predictor import PUBLIC_SCHEDULE, NeuralPredictor, NeuralPredictorConfig, PublicNP
 from parzc_core.predictors.pinat import PINAT, PINATConfig
 from parzc_core.predictors.plus.features import plus_inputs
 from parzc_core.predictors.plus.model import GRAF_LIKE, PLUS, ParZCPlus
@@ -53,7 +53,7 @@ class Entry:
 
 
 PREDICTORS: dict[str, Entry] = {
-    "NP": Entry(PublicNPConfig, PublicNP, invariant=True),
+    "NP": Entry(partial(NeuralPredictorConfig, schedule=PUBLIC_SCHEDULE), PublicNP, invariant=True),
     "NP (ours)": Entry(NeuralPredictorConfig, NeuralPredictor, invariant=True),
     "ReNAS": Entry(ReNASConfig, ReNAS),
     "NAO": Entry(NAOConfig, NAO),

@@ -124,7 +124,7 @@ class TabularBenchmark:
                 raise BadInput(f"{space} {dataset}: an architecture has no accuracy or no training time; leave it out")
         self._positions = {arch: i for i, arch in enumerate(self.table.archs)}
 
-    def open(self, budget: Budget, told: Callable[["Step"], None] | None = None) -> "Session":
+    def open(self, budget: Budget, told: Callable[["Step"], object] | None = None) -> "Session":
         """A session that may spend that. told: called with every training. Raises BadInput if the whole space costs less."""
         count, every = len(self.table.archs), float(self.table.fidelities[self.epochs].seconds.sum())
         if budget.evaluations is not None and budget.evaluations > count:
@@ -172,7 +172,7 @@ class Session:
     dataset: str
     epochs: int
     budget: Budget
-    told: Callable[[Step], None] | None = None
+    told: Callable[[Step], object] | None = None
     cost: float = 0.0
     steps: list[Step] = field(default_factory=list)
     repeats: int = 0

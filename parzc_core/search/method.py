@@ -88,7 +88,7 @@ class SearchMethod(ABC):
         """Read what lies on disk, before the clock starts."""
 
     def run(
-        self, benchmark: TabularBenchmark, budget: Budget, seed: int, told: Callable[[Step], None] | None = None
+        self, benchmark: TabularBenchmark, budget: Budget, seed: int, told: Callable[[Step], object] | None = None
     ) -> Trajectory:
         """Search once; the same arguments give the same steps. Raises BadInput where the budget buys no training at all.
 

@@ -12,7 +12,7 @@ from parzc_core.predictors.arch2vec import Arch2VecConfig, Autoencoder, pretrain
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.gates import Flow, GATESConfig, GATESNetwork
 from parzc_core.predictors.nao import NAOConfig, NAONetwork
-from parzc_core.predictors.neural_predictor import PublicNPConfig, PublicNPNetwork
+from parzc_core.predictors.neural_predictor import NeuralPredictorConfig, PublicNPNetwork
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.pinat import PIM, InvariantConvolution, PINATNetwork
 from parzc_core.predictors.registry import configuration, predictor
@@ -172,7 +172,7 @@ def test_nao_has_two_tokens_an_edge_where_operations_are_on_edges():
 
 def test_np_as_published_cell_by_cell():
     torch.manual_seed(0)
-    network = PublicNPNetwork(PublicNPConfig(Kinds.of("nb101"), width=3, depth=2, hidden=4)).eval()
+    network = PublicNPNetwork(NeuralPredictorConfig(Kinds.of("nb101"), width=3, depth=2, hidden=4)).eval()
     for arch in nb101.sample(8, seed=3):
         cell = nb101.graph(arch)
         real = int((cell.operations < 5).sum())  # what follows are empty places

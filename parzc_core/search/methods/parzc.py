@@ -6,14 +6,13 @@ from functools import lru_cache
 import numpy as np
 
 from parzc_core import paths
-from parzc_core.collecting.labelled import columns_read, folder_name, training_cells
+from parzc_core.collecting.labelled import Cells, columns_read, folder_name, training_cells, unlabelled
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
-from parzc_core.spaces import stacked_graphs
-from parzc_core.storage.statistics import Collection, StatisticsStore
+from parzc_core.storage.statistics import StatisticsStore
 from parzc_core.training import fit
 
 
@@ -35,24 +34,27 @@ class Pool:
 WIDTHS = {"nb101": 32}  # channels of the networks whose statistics are read, where they are not the benchmark's own
 
 
-def _store(space: str, dataset: str) -> StatisticsStore:
-    return StatisticsStore(paths.STATISTICS / space / folder_name(dataset, WIDTHS.get(space)))
+def read(space: str, dataset: str, cells: int | None = None) -> Cells:
+    """The committed statistics that searches read, of the first `cells` architectures. Raises BadInput, CorruptShard."""
+    return unlabelled(space, dataset, cells, WIDTHS.get(space))
 
 
-@lru_cache(maxsize=1)
-def _read(space: str, dataset: str, cells: int | None) -> Collection:
-    return _store(space, dataset).read(cells)
+def collecting(space: str, dataset: str, cells: Cells) -> float:
+    """CPU-seconds that these statistics took, of the store's manifest; of a part of what was collected, its share."""
+    complete = StatisticsStore(paths.STATISTICS / space / folder_name(dataset, WIDTHS.get(space))).complete()
+    return cells.collection.manifest.get("cpu_seconds", 0.0) * len(cells) / max(complete, 1)
 
 
 @lru_cache(maxsize=1)
 def pool(space: str, dataset: str, cells: int | None = None) -> Pool:
     """The committed statistics of the first `cells` architectures of the sample (None: all). Raises BadInput, CorruptShard."""
-    store, collection = _store(space, dataset), _read(space, dataset, cells)
+    found = read(space, dataset, cells)
     return Pool(
-        tuple(collection.archs),
-        tuple(collection.statistics),
-        *stacked_graphs(space, collection.archs),
-        collection.manifest.get("cpu_seconds", 0.0) * len(collection.archs) / max(store.complete(), 1),
+        tuple(found.collection.archs),
+        tuple(found.statistics),
+        found.adjacency,
+        found.operations,
+        collecting(space, dataset, found),
     )
 
 
@@ -81,7 +83,7 @@ class ParZC(SearchMethod):
         self._pool(benchmark.choices.name, benchmark.dataset)
 
     def reads(self, space: str, dataset: str) -> str:
-        return columns_read(_read(space, dataset, self.cells), PAPER_PROXIES)
+        return columns_read(read(space, dataset, self.cells).collection, PAPER_PROXIES)
 
     def _pool(self, space: str, dataset: str) -> Pool:
         return self.given or pool(space, dataset, self.cells)

@@ -5,15 +5,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from parzc_core import paths
-from parzc_core.collecting.labelled import columns_read, folder_name, unlabelled
+from parzc_core.collecting.labelled import columns_read
 from parzc_core.errors import BadInput
 from parzc_core.predictors.plus.features import PlusInputs, columns, graph_inputs, plus_features
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
-from parzc_core.search.methods.parzc import WIDTHS
-from parzc_core.storage.statistics import StatisticsStore
+from parzc_core.search.methods.parzc import collecting, read
 
 _GRAPH = PlusConfig(parts=("graph", "paths"))  # of architectures without statistics
 
@@ -33,11 +31,8 @@ class PlusPool:
 @lru_cache(maxsize=1)
 def plus_pool(space: str, dataset: str, cells: int | None = None) -> PlusPool:
     """The committed statistics of the first `cells` architectures of the sample (None: all). Raises BadInput, CorruptShard."""
-    width = WIDTHS.get(space)
-    read = unlabelled(space, dataset, cells, width)
-    complete = StatisticsStore(paths.STATISTICS / space / folder_name(dataset, width)).complete()
-    spent = read.collection.manifest.get("cpu_seconds", 0.0) * len(read) / max(complete, 1)
-    return PlusPool(tuple(read.collection.archs), plus_features(read), spent)
+    found = read(space, dataset, cells)
+    return PlusPool(tuple(found.collection.archs), plus_features(found), collecting(space, dataset, found))
 
 
 @dataclass(frozen=True)
@@ -70,8 +65,8 @@ class ParZCPlusSearch(SearchMethod):
         self._pool(benchmark.choices.name, benchmark.dataset)
 
     def reads(self, space: str, dataset: str) -> str:
-        read = unlabelled(space, dataset, self.cells, WIDTHS.get(space))
-        return columns_read(read.collection, *columns(read))
+        found = read(space, dataset, self.cells)
+        return columns_read(found.collection, *columns(found))
 
     def _pool(self, space: str, dataset: str) -> PlusPool:
         return self.given or plus_pool(space, dataset, self.cells)

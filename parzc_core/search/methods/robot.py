@@ -15,12 +15,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from parzc_core.collecting.labelled import columns_read, unlabelled
+from parzc_core.collecting.labelled import columns_read
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
-from parzc_core.search.methods.parzc import WIDTHS
+from parzc_core.search.methods.parzc import read
 
 SCORES = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov")  # the six of its experiments
 TRANSFORMS = ("raw", "log")
@@ -32,7 +32,7 @@ def scaled_scores(space: str, dataset: str, transform: str = "raw") -> tuple[tup
 
     transform: "raw", or "log" for the sign of a value times log10(1 + its size).
     """
-    collection = unlabelled(space, dataset, None, WIDTHS.get(space)).collection
+    collection = read(space, dataset).collection
     columns = [
         np.array([one.of(name).sum() for one in collection.statistics])
         if name in NODE_PROXIES
@@ -70,7 +70,7 @@ class RoBoT(SearchMethod):
         scaled_scores(benchmark.choices.name, benchmark.dataset, self.transform)
 
     def reads(self, space: str, dataset: str) -> str:
-        collection = unlabelled(space, dataset, None, WIDTHS.get(space)).collection
+        collection = read(space, dataset).collection
         node = tuple(name for name in SCORES if name in NODE_PROXIES)
         return columns_read(collection, node, tuple(name for name in SCORES if name not in NODE_PROXIES))
 

@@ -1,0 +1,143 @@
+"""How the collector is called: other losses and inputs, what is left out, and networks and batches that are refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from network_toys import FIRST, Base, X, Y, with_
+from plain_autograd import reference
+from torch import nn
+
+from parzc_core import network_proxies
+from parzc_core.collector import collect_statistics
+from parzc_core.errors import BadInput
+from parzc_core.proxies import NODE_PROXIES
+
+# --- other tasks
+
+
+def test_a_loss_of_ones_own() -> None:
+    torch.manual_seed(1)
+    network, masks = (
+        nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(6, 5, 1)),
+        Y[:, None, None].repeat(1, 8, 8),
+    )
+    statistics = collect_statistics(network, X, masks, loss=F.cross_entropy)
+    expected = reference(network, X, masks)
+    for proxy in NODE_PROXIES:
+        assert dict(zip(statistics.nodes, statistics.of(proxy), strict=True)) == pytest.approx(
+            expected[proxy], rel=2e-3
+        )
+    scores = network_proxies(network, X, masks, ["snip", "jacov", "zico", "flops"], loss=F.cross_entropy)
+    assert scores["snip"] == pytest.approx(statistics.sums()["snip"])
+    assert all(np.isfinite(list(scores.values())))
+
+
+@pytest.mark.parametrize("loss", [3, lambda out, y: out, lambda out, y: 1.0, lambda out, y: out.nothing])
+def test_a_loss_that_is_none(loss: Any) -> None:
+    with pytest.raises(BadInput, match="loss"):
+        collect_statistics(Base(), X, Y, loss=loss)
+
+
+def test_several_inputs_by_place_and_by_name() -> None:
+    class Pair(Base):
+        def forward(self, left: torch.Tensor, right: torch.Tensor, flip: bool = False) -> torch.Tensor:  # type: ignore[override]
+            return Base.forward(self, left - right)
+
+    both = [(X, 0.5 * X), [X, 0.5 * X, True], {"right": 0.5 * X, "left": X}]
+    found = [collect_statistics(Pair(), images, Y, FIRST[:-1]).values for images in both]
+    plain = with_(first=lambda self, x: Base.first(self, x - 0.5 * x))
+    for values in found:
+        np.testing.assert_allclose(values, collect_statistics(plain, X, Y, FIRST[:-1]).values, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_the_callers_mode_does_not_matter(context: Callable[[], Any]) -> None:
+    with context():
+        images, network = X * 1, Base()
+        inside = collect_statistics(network, images, Y).values
+    np.testing.assert_array_equal(inside, collect_statistics(Base(), X, Y).values)
+
+
+def test_what_is_left_out_is_named_and_never_zero() -> None:
+    def by_einsum(self: Any, h: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("nc,oc->no", torch.relu(self.c2(h)).mean((2, 3)), self.fc.weight)
+
+    statistics = collect_statistics(with_(second=by_einsum), X, Y)
+    assert statistics.left_out == ("fisher of fc",)
+    values = statistics.of("fisher")
+    assert np.isnan(values).tolist() == [node == "fc" for node in statistics.nodes]
+    assert statistics.of("snip")[statistics.nodes.index("fc")] > 0
+
+
+# --- what is no network, and no batch
+
+
+def traced() -> Any:
+    return torch.jit.trace(Base(), X)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (lambda: [Base()], "expected one torch module"),
+        (lambda: nn.Linear, "expected one torch module"),
+        (lambda: None, "expected one torch module"),
+        (lambda: nn.Sequential(nn.LazyConv2d(6, 3), nn.Flatten(), nn.LazyLinear(4)), "run one batch through it first"),
+        (traced, "torch.jit"),
+        (lambda: nn.Linear(3, 4, device="meta"), "initialise it first"),
+        (lambda: with_(second=lambda self, h: (Base.second(self, h),)), "loss="),
+        (lambda: with_(second=lambda self, h: {"logits": Base.second(self, h)}), "loss="),
+        (lambda: with_(second=lambda self, h: Base.second(self, h).detach()), "depend on no weight"),
+        (lambda: with_(second=lambda self, h: Base.second(self, h)[:3]), "3 rows of logits for 8 labels"),
+    ],
+)
+def test_networks_that_cannot_be_judged(network: Callable[[], Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        collect_statistics(network(), X, Y)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (X.numpy(), Y, "torch.from_numpy"),
+        (X, Y.numpy(), "int64 tensor"),
+        (X, None, "int64 tensor"),
+        (X[:0], Y[:0], "empty batch"),
+        ((), Y, "without a tensor"),
+        ({"x": 3}, Y, "without a tensor"),
+        ((X, X), Y, "inputs of shapes .*TypeError"),
+        (torch.randn(8, 5, 8, 8), Y, "cannot process images of shape"),
+    ],
+)
+def test_batches_that_cannot_be_used(images: Any, labels: Any, words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        collect_statistics(Base(), images, labels)
+
+
+@pytest.mark.parametrize(
+    "name", ["flops", "nwot", "zen", "zico", "jacov", "gradsign", "ntk_condition", "eznas", "snip"]
+)
+def test_every_score_says_that_the_channels_are_wrong(name: str) -> None:
+    with pytest.raises(BadInput, match="cannot process images of shape"):
+        network_proxies(Base(), torch.randn(8, 5, 8, 8), Y, [name])
+
+
+def test_multiply_adds_of_fused_layers() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.p, self.fc, self.rnn = nn.Linear(24, 8), nn.Linear(6, 4), nn.GRU(8, 6, batch_first=True)
+            self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.rnn(self.layer(self.p(x.flatten(1).view(-1, 8, 24))))[0][:, -1])
+
+    tokens = 8
+    attention = 8 * 24 + 2 * tokens * 8 + 8 * 8 + 2 * 8 * 16  # of one token
+    expected = 2 * (tokens * (24 * 8 + attention + 3 * 6 * (8 + 6)) + 6 * 4)
+    assert network_proxies(Encoder(), X, Y, ["flops"])["flops"] == expected
