@@ -27,10 +27,18 @@ def graph_features(inputs: Inputs, kinds: Kinds) -> pd.DataFrame:
     """
     adjacency, operations = kinds.check(inputs)
     # Cells are few among architectures that differ in a part the graph does not show; each is computed once.
-    flat = np.concatenate([adjacency.reshape(len(adjacency), -1), operations], axis=1)
-    _, first, place = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    first, place = distinct(adjacency, operations)
     table = _features(adjacency[first], operations[first], kinds)
-    return table.iloc[place.ravel()].reset_index(drop=True)
+    return table.iloc[place].reset_index(drop=True)
+
+
+def distinct(*parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Position of the first of each kind of equal rows, and int64[n], the kind of every row. parts: arrays [n, ...]."""
+    rows = [np.ascontiguousarray(part).reshape(len(part), -1).view(np.uint8) for part in parts]
+    flat = np.ascontiguousarray(np.concatenate(rows, axis=1))
+    whole = flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
+    _, first, place = np.unique(whole, return_index=True, return_inverse=True)
+    return first, place.ravel()
 
 
 def _features(adjacency: np.ndarray, operations: np.ndarray, kinds: Kinds) -> pd.DataFrame:
@@ -55,20 +63,26 @@ def _features(adjacency: np.ndarray, operations: np.ndarray, kinds: Kinds) -> pd
         paths = np.einsum("ni,nij->nj", paths.astype(np.float64), live_edges)
         columns[f"paths of length {length}"] = (paths * is_output).sum(axis=1)
 
+    # Operations that an edge leaves or enters, counted once: of all edges, of those from the input, of those to the output.
+    ends = {
+        "fed by input": (edges & is_input[:, :, None]).sum(axis=1),
+        "feed output": (edges & is_output[:, None, :]).sum(axis=2),
+        "edges from": edges.sum(axis=2),
+        "edges to": edges.sum(axis=1),
+    }
+    outside = is_input | is_output
     for size in range(1, kinds.choices + 1):
         for chosen in combinations(range(kinds.choices), size):
             name = " ".join(map(str, chosen))
             inside = np.isin(operations, chosen)
-            allowed = inside | is_input | is_output
+            allowed = inside | outside
             among = edges & allowed[:, :, None] & allowed[:, None, :]
             shortest = extreme_path(among, inside, is_input, is_output, longest=False)
             columns[f"shortest path, {name}"] = np.where(np.isfinite(shortest), shortest, nodes)
             most = extreme_path(live_edges, inside, is_input, is_output, longest=True)
             columns[f"most on a path, {name}"] = np.where(connected, most, -1)
-            columns[f"fed by input, {name}"] = (edges & is_input[:, :, None] & inside[:, None, :]).sum(axis=(1, 2))
-            columns[f"feed output, {name}"] = (edges & inside[:, :, None] & is_output[:, None, :]).sum(axis=(1, 2))
-            columns[f"edges from, {name}"] = (edges & inside[:, :, None]).sum(axis=(1, 2))
-            columns[f"edges to, {name}"] = (edges & inside[:, None, :]).sum(axis=(1, 2))
+            for what, count in ends.items():
+                columns[f"{what}, {name}"] = (count * inside).sum(axis=1)
     return pd.DataFrame(columns).astype(np.float64)
 
 
@@ -87,10 +101,15 @@ def extreme_path(
 
     Infinite, or minus infinite for the most, where there is no path.
     """
-    sign = -1.0 if longest else 1.0
-    cost = np.where(start, 0.0, np.inf)
-    step = np.where(edges, 0.0, np.inf)
-    for _ in range(start.shape[1] - 1):
-        arriving = (cost[:, :, None] + step).min(axis=1) + sign * counts
-        cost = np.minimum(cost, arriving)
-    return sign * np.where(end, cost, np.inf).min(axis=1)
+    nodes = start.shape[1]
+    none = np.int8(2 * nodes)  # stands for infinite: more than any path has, and its sums fit in a byte (N < 32)
+    sign = np.int8(-1 if longest else 1)
+    # Architectures go last, so that numpy's loops run over them.
+    begins, ends, counted = (np.ascontiguousarray(flags.T) for flags in (start, end, counts))
+    closed = np.ascontiguousarray(~edges.transpose(1, 2, 0)) * none  # int8[from, to, n]
+    cost = np.where(begins, np.int8(0), none)  # int8[N, n]
+    for _ in range(nodes - 1):
+        arriving = (cost[:, None] + closed).min(axis=0)
+        cost = np.where(arriving < nodes, np.minimum(cost, arriving + sign * counted), cost)
+    least = np.where(ends, cost, none).min(axis=0)
+    return np.where(least < none, sign * least.astype(np.float64), sign * np.inf)

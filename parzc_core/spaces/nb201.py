@@ -4,6 +4,7 @@ An architecture is its string, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`: one group 
 `build` gives the benchmark's network with its parameter names, so that its published weights load with strict=True.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -95,12 +96,9 @@ def flops(cell: int | str) -> int:
     return _FIXED_FLOPS + sum(_EDGE_FLOPS[operation] for operation in operations)
 
 
-def graph(arch_str: str) -> Graph:
-    """Operations on nodes: input, the six edges' operations, output (8 nodes); an operation feeds those that read its end.
-
-    `operations` indexes OPERATIONS, with 5 for the input and 6 for the output.
-    """
-    operations = parse(arch_str)
+@functools.cache
+def _adjacency() -> np.ndarray:
+    """float32[8, 8], the same for all cells: which operations read where another one writes."""
     adjacency = np.zeros((8, 8), dtype=np.float32)
     for a, (start, end) in enumerate(EDGES, start=1):
         if start == 0:
@@ -110,8 +108,17 @@ def graph(arch_str: str) -> Graph:
         for b, (other_start, _) in enumerate(EDGES, start=1):
             if end == other_start:
                 adjacency[a, b] = 1
+    return adjacency
+
+
+def graph(arch_str: str) -> Graph:
+    """Operations on nodes: input, the six edges' operations, output (8 nodes); an operation feeds those that read its end.
+
+    `operations` indexes OPERATIONS, with 5 for the input and 6 for the output.
+    """
+    operations = parse(arch_str)
     codes = [5, *(OPERATIONS.index(operation) for operation in operations), 6]
-    return Graph(adjacency, np.array(codes, dtype=np.int64))
+    return Graph(_adjacency().copy(), np.array(codes, dtype=np.int64))
 
 
 class ReluConvBn(nn.Module):

@@ -206,6 +206,16 @@ def representative(arch_str: str) -> str:
     return _representatives()[canonical(arch_str)[0]]
 
 
+@functools.cache
+def _slots_by_edge(cells: int) -> list[tuple[str, int | None, str, str]]:
+    """Every slot with the number of its edge, None outside cells, and what stands before and after that number."""
+    found: list[tuple[str, int | None, str, str]] = []
+    for slot in node_slots(cells):
+        match = re.fullmatch(r"(.+\.layers\.)(\d+)(\..+)", slot)
+        found.append((slot, int(match[2]), match[1], match[3]) if match else (slot, None, "", ""))
+    return found
+
+
 def isomorphism(arch_str: str, cells: int = 5) -> Isomorphism:
     """The representative of a cell, and which node of the representative's network each live node corresponds to.
 
@@ -214,12 +224,9 @@ def isomorphism(arch_str: str, cells: int = 5) -> Isomorphism:
     there = representative(arch_str)
     pairs = dict(zip(canonical(arch_str)[1], canonical(there)[1], strict=True))
     nodes: dict[str, str] = {}
-    for slot in node_slots(cells):
-        if ".layers." not in slot:
+    for slot, edge, before, after in _slots_by_edge(cells):
+        if edge is None:
             nodes[slot] = slot
-            continue
-        before, _, rest = slot.partition(".layers.")
-        edge, _, after = rest.partition(".")
-        if int(edge) in pairs:
-            nodes[slot] = f"{before}.layers.{pairs[int(edge)]}.{after}"
+        elif edge in pairs:
+            nodes[slot] = f"{before}{pairs[edge]}{after}"
     return Isomorphism(there, nodes)

@@ -244,19 +244,20 @@ def unpack(content: bytes) -> list[Record]:
     """The records of a shard's bytes."""
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         data = {key: file[key] for key in file.files}
-    names, proxies = data["node_names"].tolist(), tuple(data["proxies"].tolist())
+    proxies = tuple(data["proxies"].tolist())
     score_names, values = data["score_names"].tolist(), data["values"][:, data["column"]]
-    records, start = [], 0
-    for i, arch in enumerate(data["archs"].tolist()):
-        part = slice(start, start + int(data["lengths"][i]))
-        start = part.stop
+    names, nodes, execution = data["node_names"].tolist(), data["nodes"].tolist(), data["execution"].tolist()
+    scores_of, positions, ends = data["scores"].tolist(), data["positions"].tolist(), np.cumsum(data["lengths"]).tolist()
+    records = []
+    for i, (arch, start, end) in enumerate(zip(data["archs"].tolist(), [0, *ends[:-1]], ends, strict=True)):
+        part = slice(start, end)
         statistics = NodeStatistics(
-            nodes=tuple(names[n] for n in data["nodes"][part]),
+            nodes=tuple([names[n] for n in nodes[part]]),
             proxies=proxies,
             values=values[:, part],
             numel=data["numel"][part],
-            execution_order=tuple(data["execution"][part].tolist()),
+            execution_order=tuple(execution[part]),
         )
-        scores = dict(zip(score_names, data["scores"][i].tolist(), strict=True))
-        records.append(Record(arch, statistics, scores, int(data["positions"][i])))
+        scores = dict(zip(score_names, scores_of[i], strict=True))
+        records.append(Record(arch, statistics, scores, positions[i]))
     return records

@@ -22,7 +22,7 @@ from parzc_core.collecting.labelled import Cells, Data
 from parzc_core.encoding import slotted_logs
 from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
-from parzc_core.predictors.graph_features import graph_features
+from parzc_core.predictors.graph_features import distinct, graph_features
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.ranker import Inputs
 from parzc_core.spaces import space as space_named
@@ -153,25 +153,40 @@ def path_counts(graphs: Inputs, kinds: Kinds, identity: Sequence[int]) -> np.nda
     A column for each sequence found, in order of length, then of its operations. Equal for isomorphic cells.
     """
     adjacency, operations = kinds.check(graphs)
-    flat = np.concatenate([adjacency.reshape(len(adjacency), -1), operations], axis=1)
-    _, first, place = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    found = [_paths(adjacency[i] > 0, operations[i], kinds, set(identity)) for i in first]
-    sequences = sorted({sequence for each in found for sequence in each}, key=lambda s: (len(s), s))
-    return np.array([[each.get(s, 0) for s in sequences] for each in found], dtype=np.float64)[place.ravel()]
+    is_input, is_output = operations == kinds.input, operations == kinds.output
+    first, shape = distinct(adjacency > 0, is_input, is_output)
+    # A sequence as a number, a digit from 1 for each operation, so that shorter ones come first.
+    base = kinds.total + 1
+    number = np.int64 if base ** operations.shape[1] < 2**63 else object
+    digit = np.where(np.isin(operations, list(identity)), 0, operations + 1).astype(number)
+    found = [(np.empty(0, np.int64), np.empty(0, number))]  # (architectures, sequence of each), a pair a path
+    for place, one in enumerate(first):
+        rows = np.flatnonzero(shape == place)
+        for path in node_paths(adjacency[one] > 0, int(is_input[one].argmax()), is_output[one]):
+            there = rows[(operations[rows][:, path] != kinds.none).all(axis=1)]
+            sequence = np.zeros(len(there), dtype=number)
+            for node in path:
+                passed = digit[there, node]
+                sequence = np.where(passed > 0, sequence * base + passed, sequence)
+            found.append((there, sequence))
+    sequences, column = np.unique(np.concatenate([s for _, s in found]), return_inverse=True)
+    counts = np.zeros((len(operations), len(sequences)))
+    np.add.at(counts, (np.concatenate([rows for rows, _ in found]), column.ravel()), 1)
+    return counts
 
 
-def _paths(edges: np.ndarray, operations: np.ndarray, kinds: Kinds, identity: set[int]) -> dict[tuple[int, ...], int]:
-    found: dict[tuple[int, ...], int] = {}
+def node_paths(edges: np.ndarray, start: int, end: np.ndarray) -> list[list[int]]:
+    """The nodes inside each path along acyclic edges bool[N, N] from a node to one of `end`, bool[N]."""
     feeds = [np.flatnonzero(row).tolist() for row in edges]
-    stack: list[tuple[int, tuple[int, ...]]] = [(int(np.flatnonzero(operations == kinds.input)[0]), ())]
+    found: list[list[int]] = []
+    stack: list[tuple[int, list[int]]] = [(start, [])]
     while stack:
         node, passed = stack.pop()
         for after in feeds[node]:
-            operation = int(operations[after])
-            if operation == kinds.output:
-                found[passed] = found.get(passed, 0) + 1
-            elif operation != kinds.none:
-                stack.append((after, passed if operation in identity else (*passed, operation)))
+            if end[after]:
+                found.append(passed)
+            else:
+                stack.append((after, [*passed, after]))
     return found
 
 

@@ -299,3 +299,9 @@ class TestRuns:
         assert found["gap"][-1] >= 0
         with pytest.raises(BadInput, match="pool=15"):
             SelectionRun("random", Cells(), 10, 10, 3, 15, 0, SMALL).evaluate()
+
+
+def test_without_a_path_there_is_no_sequence():
+    """The paths of cells whose input reaches nothing: no column, a row each."""
+    adjacency, operations = np.zeros((3, 4, 4), dtype=np.float32), np.array([[5, 0, 1, 6]] * 3)
+    assert path_counts(Inputs(None, adjacency, operations), Kinds.of("nb201"), []).shape == (3, 0)
