@@ -231,10 +231,9 @@ def at_the_end(grown: pd.DataFrame) -> pd.DataFrame:
 def conclusions(results: pd.DataFrame, parts: pd.DataFrame, coverage: pd.DataFrame, grown: pd.DataFrame) -> list[str]:
     """What was measured, a sentence or two each: over the rival, by part, intervals, choice of the next cells."""
     least = results.groupby("place")["train"].transform("min")
-    small = results[results["train"] == least].groupby(["place", "train", "row"], sort=False)["kendall"].mean().unstack()
-    places = ", ".join(
-        f"{place} with {train} labels {one[OURS]:.1f} ({RIVAL}: {one[RIVAL]:.1f})" for (place, train), one in small.iterrows()
-    )
+    few = results[results["train"] == least].pivot_table(index=["place", "train"], columns="row", values="kendall", sort=False)
+    lines = few.reset_index().to_dict("records")
+    places = ", ".join(f"{x['place']} with {x['train']} labels {x[OURS]:.1f} ({RIVAL}: {x[RIVAL]:.1f})" for x in lines)
     fewest = parts[parts["train"] == parts["train"].min()].pivot(index="split", columns="row", values="kendall").mean()
     cost = (fewest[OURS] - fewest.drop(OURS)).sort_values(ascending=False)
     without = cost[cost.index.str.startswith("without")]

@@ -76,7 +76,7 @@ def conclusions(found: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     """What the ranking is worth, in two sentences. found: of `taus`, ParZC's scores first. pairs: of `sure_pairs`."""
     tau, right = found["tau (%)"], pairs["order right (%)"]
     ours = [name for name in tau.index if str(name).startswith("ParZC")]
-    best = tau.drop(ours).idxmax()
+    best = str(tau.drop(ours).idxmax())
     said = ", ".join(f"{name} {tau[name]:.0f}" for name in ours)
     return [
         f"**Tau on networks whose accuracy was not given:** {said}; {best} alone has {tau[best]:.0f} and needs no accuracy.",

@@ -110,7 +110,7 @@ def conclusions(proxies: pd.DataFrame, rankers: pd.DataFrame, width: int = WIDTH
     mean = rankers.mean()
     agreement = proxies["agreement"].rename(index=PROXY_LABELS).sort_values()
     moved = (proxies["narrow"] - proxies["wide"]).rename(index=PROXY_LABELS)
-    most = moved.abs().idxmax()
+    most = str(moved.abs().idxmax())
     return [
         f"**Rankers.** MABN has a tau of {mean['narrow']:.1f} % on the statistics of {width} channels and {mean['wide']:.1f} % "
         f"on those of 128. The two rank the other cells alike with a tau of {mean['agreement']:.0f} %.",

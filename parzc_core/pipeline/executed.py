@@ -3,9 +3,9 @@
     for name, copy in keep(artifact.discover(), minutes=5).items():
         print(name, copy.reason or f"{copy.bytes:,} bytes")
 
-A notebook runs on a copy of the results, so it reads every stored run and changes no committed row. Pictures are made small.
-Paths of this machine, and what could run in a page, are taken out. A notebook that needs more time than `minutes` is stopped: not
-all of its runs are stored. README.md beside the copies says which are missing, and why.
+A notebook runs on a copy of the results: it reads stored runs, trains none of those that are lacking, and changes no committed
+row. Pictures are made small. Paths of this machine, and what could run in a page, are taken out. A notebook that needs more time
+than `minutes` is stopped. README.md beside the copies says which are missing, and why.
 """
 
 import base64
@@ -34,6 +34,7 @@ from parzc_core.artifact import Experiment
 from parzc_core.errors import BadInput
 from parzc_core.pipeline.html import sanitised
 from parzc_core.pipeline.tasks import unmet
+from parzc_core.runs.protocol import STORED_ONLY
 
 PROFILE = "full"
 MOST_BYTES = 12_000_000  # of all copies together
@@ -103,19 +104,20 @@ def _kept(item: Experiment, minutes: float) -> Copy:
         output = scratch / "report" / f"{item.name}.ipynb"
         words = [f"{key}={value}" for key, value in {"profile": PROFILE, "jobs": 1}.items() if key in item.parameters]
         command = [sys.executable, "-m", "parzc_core.pipeline.notebook", str(item.path), str(output), *words]
-        own = {f"PARZC_{key.upper()}": str(scratch / key) for key in ("results", "figures", "report")}
+        own = {f"PARZC_{key.upper()}": str(scratch / key) for key in ("results", "figures", "report")} | {STORED_ONLY: "yes"}
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env={**os.environ, **own})
         try:
             said = process.communicate(timeout=60 * minutes)[0].strip()
         except subprocess.TimeoutExpired:
-            return Copy(f"stopped after {minutes:g} minutes: not all that it computes is stored")
+            return Copy(f"stopped after {minutes:g} minutes: it computes more than what is stored")
         finally:
             if process.poll() is None:  # it ends its kernel with it
                 process.terminate()
                 process.wait()
         if process.returncode:
-            return Copy(f"failed: {said.splitlines()[-1] if said else process.returncode}")
+            last = said.splitlines()[-1].removeprefix("BadInput: ") if said else f"exit code {process.returncode}"
+            return Copy(last if last.endswith(" are not stored") else f"failed: {last}")
         spent = round((time.monotonic() - started) / 60, 1)
         away = {str(scratch / "results"): "results", str(scratch): "", str(paths.ROOT): ".", sys.prefix: "PYTHON"}
         data = paths.data_folder()

@@ -141,8 +141,7 @@ def _text(value: Any, digits: int) -> str:
 def _html(texts: pd.DataFrame, raw: bool = False) -> str:
     """A table element of texts. raw: they are HTML already."""
     if not raw:
-        names = {"index": _escaped, "columns": _escaped}
-        texts = texts.map(_set).rename(**names)  # type: ignore[arg-type]
+        texts = texts.map(_set).rename(index=_escaped, columns=_escaped)
     with pd.option_context("display.max_colwidth", None):
         return texts.to_html(border=0, escape=False)
 

@@ -66,7 +66,7 @@ def test_a_copy_is_kept_and_rows_are_left_alone(project: Project) -> None:
     made = executed.keep([two], minutes=0.02) | executed.keep([one, three], minutes=10)
     assert rows.read_bytes() == before
     assert (made["one"].reason, made["one"].rows) == ("", ("table07",))
-    assert made["two"].reason == "stopped after 0.02 minutes: not all that it computes is stored"
+    assert made["two"].reason == "stopped after 0.02 minutes: it computes more than what is stored"
     assert made["three"].reason.startswith("failed: ")
     assert texts(executed.folder() / "one.ipynb") == "full results/full/table07/rows.csv\n"
     page = (executed.folder() / "README.md").read_text()
