@@ -109,8 +109,8 @@ def _cell(cell: Cell | None, interval: str, printed: str) -> str:
 def _texts(frame: pd.DataFrame, digits: int) -> pd.DataFrame:
     """Every value as text, columns without one left out."""
     places = [place for place in range(frame.shape[1]) if frame.iloc[:, place].notna().any()]
-    columns = [_column(frame.iloc[:, place].tolist(), digits) for place in places]
-    made = pd.DataFrame(np.array(columns, dtype=object).T, index=frame.index, columns=frame.columns[places])
+    columns = {place: _column(frame.iloc[:, place].tolist(), digits) for place in places}
+    made = pd.DataFrame(columns, index=frame.index).set_axis(frame.columns[places], axis=1)
     plain = isinstance(frame.index, pd.RangeIndex) and frame.index.name is None
     return made.set_axis([""] * len(made)) if plain else made
 
