@@ -31,6 +31,7 @@ DOCUMENTS = tuple(
         "parzc_core/paper/inconsistencies.md",
         "parzc_core/predictors/plus/README.md",
         "results/README.md",
+        "results/full/notebooks/README.md",
         "results/statistics/README.md",
     )
 )
@@ -158,6 +159,8 @@ QUICK: dict[str, Command] = {
     "parzc data labels": ("data labels",),
     "parzc search": ("search --method random --trainings 5 --out {out}",),
     "parzc mixed-precision": ("mixed-precision --help",),
+    "parzc ranker": ("ranker --help",),
+    "parzc notebooks": ("notebooks --help",),
     "parzc collect": ("collect --help",),
     "parzc collect --dataset cifar10 --cells 15625 --share-isomorphic --jobs 2": (
         "collect --dataset cifar10 --cells 2 --width 4 --batch 4 --share-isomorphic --out {out}",
@@ -174,6 +177,7 @@ QUICK: dict[str, Command] = {
     "parzc report --profile full --readme": ("report --help",),
 }
 SLOW: dict[str, Command] = {
+    "parzc ranker": ("ranker --train 20 --epochs 1 --out {out}/ranker.npz",),
     "parzc run": ("run table06 fig02 --profile smoke --jobs 2 --together 2",),
     "parzc tune": ("tune --space table10 --trials 1 --size tiny --cells 60 --train 20 --out {out}/study.sqlite",),
     "parzc mixed-precision": ("mixed-precision --plan tiny --out {out}",),

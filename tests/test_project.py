@@ -146,6 +146,23 @@ class TestNotebook:
         assert first["cell_type"] == "markdown"
         assert source(first).startswith("# ")
 
+    def test_ends_with_what_holds_and_what_to_try(self, book: Path) -> None:
+        """The conclusions are computed: claims, sentences of the notebook's module, or a list made in the cell."""
+        last = json.loads(book.read_text())["cells"][-1]
+        text = source(last).partition("## Try this\n")[2]
+        assert last["cell_type"] == "markdown"
+        assert 1 <= len(text.splitlines()) <= 4
+        assert "`" in text, "name what to change, and say what to expect"
+        computed = ("claims_of(", "told.bullets(", "key_claims(")
+        assert any(any(word in source(cell) for word in computed) for cell in cells(book, "code"))
+
+    def test_shows_tables_in_one_way(self, book: Path) -> None:
+        """`report.shown.show` formats them; a style or a rounding of its own is not needed."""
+        for cell in cells(book, "code"):
+            lines = source(cell).splitlines()
+            kept = [line for line in lines if ".background_gradient(" not in line]
+            assert not any(re.search(r"\.style\.|\.round\(\d?\)", line) for line in kept), source(cell)
+
     def test_runs_in_the_usual_kernel_and_its_cells_have_names(self, book: Path) -> None:
         content = json.loads(book.read_text())
         assert content["metadata"]["kernelspec"]["name"] == "python3"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,6 +14,8 @@ from parzc_core.checkpoints import forget, kept_as
 from parzc_core.errors import BadInput
 from parzc_core.storage.run_store import RunStore
 from parzc_core.storage.workers import in_parallel, lacking, scheduler
+
+STORED_ONLY = "PARZC_STORED_ONLY"  # where it is set, nothing is computed: a run that is not stored is an error
 
 
 class Run(Protocol):
@@ -53,6 +56,8 @@ def run_all(
     kept = store if isinstance(store, RunStore) else RunStore(store)
     keys = {run: run.key() for run in runs}
     with lacking(kept, keys) as missing:
+        if missing and os.environ.get(STORED_ONLY):
+            raise BadInput(f"{len(missing)} of {len(keys)} runs of {kept.path.parent.name} are not stored")
         groups = _groups(missing, chunk)
         known = {run: keys.get(run) or run.key() for group in groups for run in group}
         stems = {run: kept.path.parent / "checkpoints" / kept.key(key) for run, key in known.items()}

@@ -1,14 +1,20 @@
 """The first notebook: its ranker, what it is compared with, and its favourites."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import check
 
 from parzc_core import metrics
+from parzc_core.collecting import labelled
 from parzc_core.experiments import start_here
 from parzc_core.ranker import Inputs
+from parzc_core.spaces import nb201
+from parzc_core.training import load_ranker
 
 VALUES = np.array([3.0, 1.0, 2.0, 5.0, 4.0, 0.0])
 UNSEEN = np.array([5, 0, 1, 2])
@@ -30,17 +36,62 @@ def data() -> Any:
     return type("Cells", (), {"collection": collection, "judged": judged, "learn": judged - 1, "judged_on": "test"})()
 
 
-def test_the_ranker_is_mabn_on_aligned_statistics_in_the_size_of_the_profile() -> None:
+def test_another_ranker_has_the_size_of_the_profile() -> None:
     run = start_here.planned("smoke", train=16, split=3)
-    assert (run.parts, run.encoding, run.size, run.train, run.split) == (("Mixer", "BN"), "aligned", "tiny", 16, 3)
-    assert start_here.planned("full").epochs == 200
+    assert (run.parts, run.encoding, run.size, run.train, run.split) == (("NP", "Mixer", "BN"), "aligned", "tiny", 16, 3)
+    assert start_here.planned("full", train=78).epochs == 200
+    assert start_here.planned("full", start_here.SHIPPED.train) == start_here.SHIPPED
 
 
-def test_sums_and_the_ranker_are_judged_on_the_same_cells_the_best_first(data: Any) -> None:
-    table = start_here.beside_sums(data, UNSEEN, np.array([0.0, 1.0, 3.0, 2.0]))
-    assert list(table.index) == ["snip", "MABN on node-wise statistics", "plain"]
+class TestCommittedRanker:
+    """The ranker that the first notebook loads: small, and as good as it says, in every profile."""
+
+    @pytest.fixture(scope="class")
+    def loaded(self) -> Any:
+        data = labelled.load()
+        return data, *start_here.ranker("smoke", data)
+
+    def test_it_is_small_and_says_what_it_learned_from(self, loaded: Any) -> None:
+        data, ranker, _, learned, unseen = loaded
+        assert start_here.FILE.stat().st_size < 2_000_000
+        about = ranker.trained_on
+        assert (about["space"], about["dataset"], len(about["cells"])) == ("nb201", "cifar10", start_here.SHIPPED.train)
+        expected, others = labelled.training_cells(len(data), start_here.SHIPPED.train, start_here.SHIPPED.split)
+        assert learned.tolist() == expected.tolist()
+        assert unseen.tolist() == others.tolist()
+
+    def test_it_predicts_what_is_claimed(self, loaded: Any) -> None:
+        data, ranker, inputs, _, unseen = loaded
+        tau = metrics.kendall(ranker.predict(inputs[unseen]), data.judged[unseen])
+        assert tau == pytest.approx(ranker.trained_on["kendall"], abs=0.2)
+        assert tau > 80
+        some = unseen[:2000]
+        sums = pd.DataFrame([data.statistics[i].sums() for i in some])
+        assert max(metrics.kendall(values.to_numpy(), data.judged[some]) for _, values in sums.items()) < tau - 20
+
+
+def test_the_ranker_is_made_again_by_one_function(tmp_path: Path) -> None:
+    run = replace(start_here.SHIPPED, cells=60, train=20, epochs=1, size="tiny")
+    file, tau = start_here.train_and_save(run, tmp_path / "ranker.npz")
+    ranker = load_ranker(file)
+    assert ranker.trained_on["kendall"] == pytest.approx(tau, abs=0.01)
+    data = run.data
+    read = Inputs(ranker.encoder.transform(data.statistics), data.adjacency, data.operations)  # type: ignore[union-attr]
+    learned, unseen = labelled.training_cells(60, 20, 0)
+    assert metrics.kendall(ranker.predict(read[unseen]), data.judged[unseen]) == pytest.approx(tau, abs=1e-6)
+    assert ranker.trained_on["cells"] == [nb201.index(data.collection.archs[i]) for i in learned]
+
+
+def test_sums_the_ranker_and_trees_are_judged_on_the_same_cells_the_best_first(data: Any) -> None:
+    inputs, learned = Inputs(VALUES[:, None].astype(np.float32)), np.array([3, 4])
+    taus = start_here.beside_sums(data, inputs, learned, UNSEEN, np.array([0.0, 1.0, 3.0, 2.0]))
     tau = metrics.kendall(np.array([0.0, 1.0, 3.0, 2.0]), data.judged[UNSEEN])
-    assert table["Kendall's tau (%)"].tolist() == pytest.approx([100, tau, -100])
+    assert taus.drop(start_here.TREES).to_dict() == pytest.approx({"SNIP": 100, start_here.PARZC: tau, "Plain": -100})
+    assert taus.tolist() == sorted(taus, reverse=True)
+    said = start_here.says(taus, 2)
+    assert "learned from 2 accuracies" in said
+    assert "The best proxy, SNIP, reads none and has 100.0 %" in said
+    check(start_here.tau_bars(taus), ["SNIP", start_here.PARZC, "Kendall's tau with accuracy"])
 
 
 def test_favourites_are_unseen_cells_with_their_true_rank(data: Any) -> None:

@@ -419,12 +419,18 @@ def test_claims_of_a_notebook_and_those_that_matter_most_are_markdown(project: A
     assert text._repr_markdown_() == text
     assert [line[:4] for line in text.splitlines()] == ["- **", "- **"]
     assert "*holds.*" in text
+    short = claims.in_short("table07_losses").splitlines()
+    assert short[0].startswith("**In short**")
+    assert [line[:4] for line in short[2:]] == ["- **", "- **"]
+    assert all(len(line) < 400 for line in short)
     key = claims.key_claims(notebooks="notebooks/")
     assert len(key.splitlines()) == 8
     assert "[notebook](notebooks/table07_losses.ipynb)" in key
     assert all(len(line) < 400 for line in key.splitlines())
     with pytest.raises(BadInput, match="no claim is decided by the notebook 'explore'"):
         claims.claims_of("explore")
+    with pytest.raises(BadInput, match="no claim is decided by the notebook 'explore'"):
+        claims.in_short("explore")
     with pytest.raises(UnknownName):
         claims.claim("everything")
 

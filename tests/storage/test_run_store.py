@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput
-from parzc_core.runs.protocol import run_all
+from parzc_core.runs.protocol import STORED_ONLY, run_all
 from parzc_core.runs.rankers import RankerRun
 from parzc_core.storage.run_store import RunStore
 from parzc_core.storage.workers import lacking
@@ -174,3 +174,24 @@ def test_what_is_stored_is_read_without_waiting(tmp_path: Path) -> None:
     store.put({"seed": 0}, {"tau": 1.0})
     with store.alone(), lacking(store, {run: {"seed": 0}}) as missing:
         assert missing == []
+
+
+def test_a_run_that_is_not_stored_is_an_error_where_nothing_may_be_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass(frozen=True)
+    class Stored:
+        seed: int
+
+        def key(self) -> dict[str, int]:
+            return {"seed": self.seed}
+
+        def evaluate(self) -> dict[str, float]:
+            return {"tau": float(self.seed)}
+
+    path = tmp_path / "table99" / "runs.jsonl"
+    run_all([Stored(1)], path)
+    monkeypatch.setenv(STORED_ONLY, "yes")
+    assert run_all([Stored(1)], path) == {Stored(1): {"tau": 1.0}}
+    with pytest.raises(BadInput, match="1 of 2 runs of table99 are not stored"):
+        run_all([Stored(1), Stored(2)], path)
