@@ -9,6 +9,8 @@ import pandas as pd
 
 from parzc_core import paper
 from parzc_core.collecting.labelled import Data, judgeable, load
+from parzc_core.errors import NotStored
+from parzc_core.mabn import SIZES
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
 from parzc_core.profiles import profile as profile_named
@@ -168,29 +170,59 @@ def _predictor_runs(benchmark: Benchmark, name: str, train: int, profile: str) -
 
 
 WIDER = "public"  # size of the public implementation, eight times as wide and twice as deep
+PRINTED_STEP = 16.0  # CPU-seconds of a training step of the printed size, 1,600 wide and five deep, measured on two cores
 
 
 def wider(plan: Plan) -> dict[str, list[RankerRun]]:
     """{size: runs}: "ParZC (NP)" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs.
 
-    In the profile "full", on NAS-Bench-101.
+    In the profile "full", on the benchmarks that the paper prints.
     """
-    if plan.profile != "full" or plan.benchmark != _NB101:
+    if plan.profile != "full" or plan.benchmark.extra:
         return {}
     which = (*RANKERS["ParZC (NP)"], plan.benchmark.samples[0])
     some = [run for run in plan.rankers if (run.parts, run.encoding, run.train) == which and run.split < GROUP]
-    return {size: [replace(run, size=size) for run in some] for size in ("cpu", WIDER)}
+    return {size: [replace(run, size=size) for run in some] for size in ("cpu", WIDER)} if some else {}
 
 
 def by_size(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
     """Of `wider`, a row a pair of sizes: tau and CPU-seconds of either, and `paired_differences`. Empty where nothing is run."""
-    found = {size: run_rankers(runs, store, jobs) for size, runs in wider(plan).items()}
+    try:
+        found = {size: run_rankers(runs, store, jobs) for size, runs in wider(plan).items()}
+    except NotStored:
+        return pd.DataFrame()
     if not found:
         return pd.DataFrame()
     tau, seconds = (pd.DataFrame({size: one[what] for size, one in found.items()}) for what in ("kendall", "seconds"))
     name = f"{plan.benchmark.column}{plan.benchmark.samples[0]}: {WIDER} - cpu"
     about = {f"{what}, {size}": part[size].mean() for what, part in (("tau", tau), ("CPU-s", seconds)) for size in found}
     return paired_differences(tau, {name: (WIDER, "cpu")}).assign(**about)
+
+
+def cost_of_the_printed_size() -> str:
+    """What one split of the printed size would take, and why it is not run, as a sentence."""
+    parts = []
+    for benchmark in BENCHMARKS.values():
+        if not benchmark.extra:
+            steps = benchmark.epochs * -(-benchmark.samples[0] // RankerRun.batch_size)
+            parts.append(f"{PRINTED_STEP * steps / 3600:.0f} on {benchmark.space} ({benchmark.samples[0]} cells)")
+    return (
+        f"**The printed size** (width {SIZES['printed']['width']:,}, depth {SIZES['printed']['depth']}) takes "
+        f"{PRINTED_STEP:.0f} CPU-seconds a training step, so CPU-hours a split: {', '.join(parts)}. It is not run here."
+    )
+
+
+def cpu_hours(results: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """CPU-hours of the runs behind the table, a row a ranker, a column a benchmark and their sum, dearest first.
+
+    results: of `Plan.run` by benchmark.
+    """
+    each = {name: found.groupby("row", sort=False)["seconds"].sum() / 3600 for name, found in results.items()}
+    table = pd.DataFrame(each).fillna(0.0)
+    table["all"] = table.sum(axis=1)
+    table = table.sort_values("all", ascending=False)
+    table.loc["all"] = table.sum()
+    return table
 
 
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
