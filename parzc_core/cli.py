@@ -59,10 +59,23 @@ def _run(options: argparse.Namespace) -> int:
         count = workers.ask(options.scheduler)
         print(f"missing runs are computed by the {count} workers of the Dask scheduler at {options.scheduler}")
         os.environ[workers.SCHEDULER] = options.scheduler  # the notebooks' kernels inherit it
+    if options.stored:
+        from parzc_core.storage import workers
+
+        os.environ[workers.STORED] = "1"
     outcome = run_.run(name, options.jobs, chosen, options.force, options.together)
     print(outcome.overview())
+    for made in dict.fromkeys(made for item in chosen for made in item.makes if options.stored):
+        if left := _manifest(made, name).get("left_out"):
+            print(f"{made}: {left['cells']} cells left out, {_needed(left)}; their earlier rows are kept and not judged")
     differs = _beside_committed(name)
     return 1 if outcome.failed or (options.check and differs) else 0
+
+
+def _needed(left: dict[str, Any]) -> str:
+    """The runs that cells left out need, and their CPU-hours."""
+    unknown = f", and {left['runs_of_unknown_cost']} runs of unknown cost" if left["runs_of_unknown_cost"] else ""
+    return f"which need {left['runs']} runs, about {left['cpu_hours']:.1f} CPU-hours{unknown}"
 
 
 def _beside_committed(profile: str) -> bool:
@@ -343,6 +356,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute missing runs (tcp://host:8786)"
+    )
+    run.add_argument(
+        "--stored", action="store_true", help="train nothing: make what stored runs give, and say what is left out"
     )
     run.add_argument("--dry-run", action="store_true", help="only list what would be run, and why")
     run.add_argument("--force", action="store_true", help="run also what is up to date")

@@ -44,6 +44,10 @@ class CorruptShard(ParzcError, RuntimeError):
     """A statistics shard that is truncated or altered; the message names it."""
 
 
+class NotStored(ParzcError, RuntimeError):
+    """Runs that are not stored, where nothing may be computed; the message says how many and what they would take."""
+
+
 class WorkerDied(ParzcError, RuntimeError):
     """A worker process was killed; what was finished is kept."""
 

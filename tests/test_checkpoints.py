@@ -15,6 +15,7 @@ from ranker_toys import small, toy
 from parzc_core import checkpoints
 from parzc_core.checkpoints import forget, kept_as
 from parzc_core.predictors import arch2vec
+from parzc_core.predictors.nn_former import WarmSchedule
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import predictor
 from parzc_core.ranker import Inputs
@@ -36,11 +37,15 @@ def rival(name):
     arch2vec._PRETRAINED.clear()
     field = "pretraining" if name == "Arch2Vec" else "schedule"
     nodes = {"edges": ()} if name in ("PINAT", "NAO") else {}  # the toy's operations are on nodes
-    fitted = predictor(name, "nb201", **{field: SCHEDULE}, **nodes).fit(GRAPHS, ACCURACY, seed=3)
-    return fitted.predict(GRAPHS).tolist()
+    schedule = WarmSchedule(6, 4, 1e-3, average=0.5) if name == "NN-Former" else SCHEDULE
+    sizes = {"width": 16, "depth": 1, "hidden": 32} if name == "NN-Former" else {}
+    fitted = predictor(name, "nb201", **{field: schedule}, **nodes, **sizes).fit(GRAPHS, ACCURACY, seed=3)
+    each = fitted.predict_each(GRAPHS) if name == BEST else []
+    return [scores.tolist() for scores in (fitted.predict(GRAPHS), *each)]
 
 
-KINDS = ("MABN", "ParZC", "NP", "TNASP", "PINAT", "NAO", "Arch2Vec")
+BEST = "CTNAS (best checkpoint)"
+KINDS = ("MABN", "ParZC", "NP", "TNASP", "PINAT", "NAO", "Arch2Vec", "NN-Former", BEST)
 
 
 def trained(kind):
@@ -96,7 +101,7 @@ def epochs_run(monkeypatch):
             found.append(epoch)
             yield epoch
 
-    for module in ("training", "predictors.optimise"):
+    for module in ("training", "predictors.optimise", "predictors.nn_former"):
         monkeypatch.setattr(f"parzc_core.{module}.epochs", watched)
     return found
 

@@ -16,6 +16,7 @@ from parzc_core.cli import main
 from parzc_core.errors import BadInput
 from parzc_core.pipeline import run as running
 from parzc_core.pipeline import tasks
+from parzc_core.storage import workers
 
 
 @pytest.fixture
@@ -128,6 +129,27 @@ def test_run_passes_on_and_its_exit_code_tells(
     outcome.failed["explore"] = "worn out"
     assert main(["run"]) == 1
     assert "FAILED: explore" in capsys.readouterr().out
+
+
+def test_stored_runs_alone_are_asked_for_and_what_is_left_out_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(running, "run", lambda *_: seen.append(workers.stored_alone()) or running.Outcome())
+    monkeypatch.setenv(workers.STORED, "")  # undone after the test
+    left = {"cells": 3, "runs": 15, "cpu_hours": 2.25, "runs_of_unknown_cost": 0}
+    put("table06", {"row": "NP", "value": 30.0})
+    manifest = project / "results" / "full" / "table06" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"left_out": left}))
+    assert main(["run", "table06", "--profile", "full"]) == 0
+    assert "left out" not in capsys.readouterr().out
+    assert main(["run", "table06", "--profile", "full", "--stored"]) == 0
+    assert seen == [False, True]
+    said = "table06: 3 cells left out, which need 15 runs, about 2.2 CPU-hours; their earlier rows are kept and not judged"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"left_out": left | {"runs_of_unknown_cost": 5}}))
+    assert main(["run", "table06", "--profile", "full", "--stored"]) == 0
+    assert "about 2.2 CPU-hours, and 5 runs of unknown cost; " in capsys.readouterr().out
 
 
 def test_check_makes_a_difference_from_the_committed_results_an_error(

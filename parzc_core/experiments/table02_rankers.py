@@ -9,6 +9,8 @@ import pandas as pd
 
 from parzc_core import paper
 from parzc_core.collecting.labelled import Data, judgeable, load
+from parzc_core.errors import NotStored
+from parzc_core.mabn import SIZES
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, configuration
 from parzc_core.profiles import profile as profile_named
@@ -84,6 +86,17 @@ PAIRS = {
     "ParZC (aligned) over trees on graph features": ("ParZC (aligned)", "graph extra-trees"),
     "ParZC+ over these trees": ("ParZC+", "graph extra-trees"),
 }
+# Training cells at most, in the larger profiles. NN-Former takes about 25 CPU-seconds a cell and split: 10 CPU-hours for 1,563.
+MOST = {"NN-Former": 200, "CTNAS (best checkpoint)": 500}
+# Rows by the protocol of a predictor's own paper: (predictor, end of the name of what its runs record, what the note says).
+OWN_PROTOCOLS = {
+    "NN-Former (all cells)": ("NN-Former", "_all", "judged on all {all:,} cells, training cells among them, as in its paper"),
+    "CTNAS (best checkpoint)": (
+        "CTNAS (best checkpoint)",
+        "_best",
+        "the best of ten checkpoints on the {unseen:,} unseen cells that it is judged on, as printed",
+    ),
+}
 LIMITS = {"smoke": 10, "standard": 1200}  # steps of predictors at most; the larger profiles train for all published epochs
 
 
@@ -123,11 +136,12 @@ def planned(name: str, profile: str) -> Plan | None:
     samples = [n for n in benchmark.samples if n <= 0.6 * min(there, sizes.cells or there)]
     chosen = samples if whole else samples[:1]
     rankers = [run for n in chosen for row in benchmark.rows for run in _rankers(benchmark, row, n, profile)]
-    rivals = PREDICTORS if whole or name == next(iter(BENCHMARKS)) else ()
+    rivals = tuple(PREDICTORS) if whole or name == next(iter(BENCHMARKS)) else ()
     predictors = [
         run
         for n in chosen
         for predictor in rivals
+        if n <= MOST.get(predictor, n) and not (benchmark.extra and predictor == "NN-Former")  # it has the published labels
         for run in _predictor_runs(benchmark, predictor, n, profile)
     ]
     return Plan(benchmark, profile, sizes.cells, tuple(rankers), tuple(predictors))
@@ -156,29 +170,59 @@ def _predictor_runs(benchmark: Benchmark, name: str, train: int, profile: str) -
 
 
 WIDER = "public"  # size of the public implementation, eight times as wide and twice as deep
+PRINTED_STEP = 16.0  # CPU-seconds of a training step of the printed size, 1,600 wide and five deep, measured on two cores
 
 
 def wider(plan: Plan) -> dict[str, list[RankerRun]]:
     """{size: runs}: "ParZC (NP)" with the fewest training cells as planned, and WIDER, to see what a CPU's size costs.
 
-    In the profile "full", on NAS-Bench-101.
+    In the profile "full", on the benchmarks that the paper prints.
     """
-    if plan.profile != "full" or plan.benchmark != _NB101:
+    if plan.profile != "full" or plan.benchmark.extra:
         return {}
     which = (*RANKERS["ParZC (NP)"], plan.benchmark.samples[0])
     some = [run for run in plan.rankers if (run.parts, run.encoding, run.train) == which and run.split < GROUP]
-    return {size: [replace(run, size=size) for run in some] for size in ("cpu", WIDER)}
+    return {size: [replace(run, size=size) for run in some] for size in ("cpu", WIDER)} if some else {}
 
 
 def by_size(plan: Plan, store: Path, jobs: int = 1) -> pd.DataFrame:
     """Of `wider`, a row a pair of sizes: tau and CPU-seconds of either, and `paired_differences`. Empty where nothing is run."""
-    found = {size: run_rankers(runs, store, jobs) for size, runs in wider(plan).items()}
+    try:
+        found = {size: run_rankers(runs, store, jobs) for size, runs in wider(plan).items()}
+    except NotStored:
+        return pd.DataFrame()
     if not found:
         return pd.DataFrame()
     tau, seconds = (pd.DataFrame({size: one[what] for size, one in found.items()}) for what in ("kendall", "seconds"))
     name = f"{plan.benchmark.column}{plan.benchmark.samples[0]}: {WIDER} - cpu"
     about = {f"{what}, {size}": part[size].mean() for what, part in (("tau", tau), ("CPU-s", seconds)) for size in found}
     return paired_differences(tau, {name: (WIDER, "cpu")}).assign(**about)
+
+
+def cost_of_the_printed_size() -> str:
+    """What one split of the printed size would take, and why it is not run, as a sentence."""
+    parts = []
+    for benchmark in BENCHMARKS.values():
+        if not benchmark.extra:
+            steps = benchmark.epochs * -(-benchmark.samples[0] // RankerRun.batch_size)
+            parts.append(f"{PRINTED_STEP * steps / 3600:.0f} on {benchmark.space} ({benchmark.samples[0]} cells)")
+    return (
+        f"**The printed size** (width {SIZES['printed']['width']:,}, depth {SIZES['printed']['depth']}) takes "
+        f"{PRINTED_STEP:.0f} CPU-seconds a training step, so CPU-hours a split: {', '.join(parts)}. It is not run here."
+    )
+
+
+def cpu_hours(results: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """CPU-hours of the runs behind the table, a row a ranker, a column a benchmark and their sum, dearest first.
+
+    results: of `Plan.run` by benchmark.
+    """
+    each = {name: found.groupby("row", sort=False)["seconds"].sum() / 3600 for name, found in results.items()}
+    table = pd.DataFrame(each).fillna(0.0)
+    table["all"] = table.sum(axis=1)
+    table = table.sort_values("all", ascending=False)
+    table.loc["all"] = table.sum()
+    return table
 
 
 def _rankers(benchmark: Benchmark, row: str, train: int, profile: str) -> Iterator[RankerRun]:
@@ -220,15 +264,20 @@ def rows(plan: Plan, results: pd.DataFrame) -> list[Row]:
     """The rows of Table 2 for the results of `Plan.run`: tau in percent, a mean over splits with its interval."""
     data, made = plan.data, []
     for _, group in results.groupby(["row", "train"], sort=False):
-        row, train = str(group["row"].iloc[0]), int(group["train"].iloc[0])
-        for column in plan.benchmark.columns(train):
-            measured = plan.benchmark.measured(column)
-            judged = min(100, len(data) - train) if measured == "kendall_100" else len(data) - train
-            note = f"{_trained(plan, row, group)}judged on {judged:,} unseen cells; {data.note}"
-            epochs, published = _trained_for(plan, row, group)
-            about: dict[str, Any] = {"profile": plan.profile, "origin": data.origin, "note": note}
-            about |= {"epochs": epochs, "published_epochs": published}
-            made.append(row_of_runs(TABLE, row, column, "kendall", group[measured].tolist(), **about))
+        predictor, train = str(group["row"].iloc[0]), int(group["train"].iloc[0])
+        own = {row: rest for row, (owner, *rest) in OWN_PROTOCOLS.items() if owner == predictor}
+        for row, (end, said) in ({predictor: ("", "judged on {unseen:,} unseen cells")} | own).items():
+            for column in plan.benchmark.columns(train):
+                measured = plan.benchmark.measured(column)
+                if (recorded := f"{measured}{end}") not in group:
+                    continue
+                unseen = min(100, len(data) - train) if measured == "kendall_100" else len(data) - train
+                judged = said.format(all=len(data), unseen=unseen)
+                epochs, published = _trained_for(plan, predictor, group)
+                note = f"{_trained(plan, predictor, group)}{judged}; {data.note}"
+                about: dict[str, Any] = {"profile": plan.profile, "origin": data.origin, "note": note}
+                about |= {"epochs": epochs, "published_epochs": published}
+                made.append(row_of_runs(TABLE, row, column, "kendall", group[recorded].tolist(), **about))
     return made
 
 

@@ -7,10 +7,28 @@ import pandas as pd
 from parzc_core.experiments.table02_rankers import BENCHMARKS, by_labels
 from parzc_core.predictors.registry import PREDICTORS
 from parzc_core.report import told
+from parzc_core.report.comparison import JUDGED
 
 SPACES = {"nb201": "NAS-Bench-201", "nb101": "NAS-Bench-101"}
 TREES = "graph extra-trees"
 BELOW = 2.0  # points below print from which a cell is named
+FAR = 5.0  # points from print from which a cell is explained
+LABELS = "labels without failed runs"
+# One thing changed, said after "with" -> (row, the row with that change).
+EVIDENCE = {
+    "our structure of NP": ("NP", "NP (ours)"),
+    "the best checkpoint taken on the judged cells": ("CTNAS", "CTNAS (best checkpoint)"),
+    "DiffKendall, our structure of NP": ("NP", "NP (DiffKendall)"),
+}
+# Tau that NN-Former's own paper prints (CVPR 2025), judged on all cells.
+NN_FORMER = {
+    "NB201 S'_156": 80.4,
+    "NB201 S'_1563": 89.0,
+    "NB101 S_100": 70.9,
+    "NB101 S_172": 76.5,
+    "NB101 S_424 (all)": 80.9,
+    "NB101 S_4236": 87.7,
+}
 
 
 def columns_run(compared: pd.DataFrame, name: str) -> list[str]:
@@ -104,6 +122,66 @@ def _of_failed_runs(compared: pd.DataFrame) -> list[str]:
         "**Failed trainings.** Without them tau on NAS-Bench-101 changes by (mean of the columns): "
         f"{', '.join(f'{row} {value:+.1f}' for row, value in change.items())}. Neither paper mentions failed trainings."
     ]
+
+
+def far_from_print(compared: pd.DataFrame) -> pd.DataFrame:
+    """The judged cells of rivals more than FAR points from print, a row each, and what is measured that bears on it, minus print.
+
+    Columns: printed, ours, difference; then the same difference with one thing changed (EVIDENCE and labels without failed runs),
+    NaN where there is no such run; left: the smallest of all these differences. compared: Table 2 as `compare` gives it.
+    """
+    judged = compared["verdict"].isin(JUDGED) & compared["row"].isin(PREDICTORS) & (compared["delta"].abs() > FAR)
+    lines = {}
+    for cell in compared[judged].to_dict("records"):
+        row, column, printed = cell["row"], cell["column"], cell["paper"]
+        changed = {what: _one(compared, other, column) - printed for what, (one, other) in EVIDENCE.items() if one == row}
+        changed[LABELS] = _one(compared, row, column.replace("NB101 ", "NB101 without failed runs, ", 1)) - printed
+        line = {"printed": printed, "ours": cell["ours"], "difference": cell["delta"], **changed}
+        there = [value for value in (cell["delta"], *changed.values()) if not math.isnan(value)]
+        lines[row, column] = {**line, "left": min(there, key=abs)}
+    found = pd.DataFrame.from_dict(lines, orient="index")
+    order = ["printed", "ours", "difference", LABELS, *EVIDENCE, "left"]
+    return found[[name for name in order if name in found and found[name].notna().any()]]
+
+
+def explanations(compared: pd.DataFrame) -> list[str]:
+    """How many rivals' cells are far from print, what brings them near it, and which are left, a sentence each."""
+    far = far_from_print(compared)
+    if far.empty:
+        return []
+    above = int((far["difference"] > 0).sum())
+    said = [
+        f"**More than {FAR:.0f} points from print**: {len(far)} cells of rivals, trained whole on five splits, {above} above it. "
+        "The table says what bears on each."
+    ]
+    for what in (name for name in (LABELS, *EVIDENCE) if name in far):
+        there = far[far[what].notna()]
+        near = there[there[what].abs() <= FAR]
+        said.append(f"**With {what}** {len(near)} of {len(there)} such cells are within {FAR:.0f} points{_cells(near)}.")
+    left = far[far["left"].abs() > FAR]
+    if len(left):
+        said.append(f"**Left unexplained** by anything measured here: {len(left)} cells{_cells(left)}.")
+    return said
+
+
+def _cells(far: pd.DataFrame) -> str:
+    """ " (NP NB101 S_100, …)", or nothing."""
+    return f" ({', '.join(f'{row} {column}' for row, column in far.index)})" if len(far) else ""
+
+
+def beside_nn_former(compared: pd.DataFrame) -> pd.DataFrame:
+    """NN-Former: its own paper's tau, ours by its protocol (all cells) and on unseen cells, ParZC+ beside it; a row a column."""
+    sides = {"its paper": NN_FORMER, "ours, all cells": "NN-Former (all cells)", "ours, unseen": "NN-Former", "ParZC+": "ParZC+"}
+    columns = [column for name in SPACES for column in columns_run(compared, name)]
+    lines = {
+        column: {
+            what: side.get(column, math.nan) if isinstance(side, dict) else _one(compared, side, column)
+            for what, side in sides.items()
+        }
+        for column in columns
+    }
+    found = pd.DataFrame.from_dict(lines, orient="index", columns=[*sides])
+    return found[found["ours, unseen"].notna()] if len(found) else found
 
 
 def _best_printed(compared: pd.DataFrame, column: str) -> tuple[str, float]:

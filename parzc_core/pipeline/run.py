@@ -96,7 +96,7 @@ def _reason(task: Task, status: DependencyStatus, record: Any) -> str | None:
     if missing := reasons.get("missing_target"):
         said.append("missing: " + ", ".join(file.removeprefix(f"{paths.ROOT}/") for file in missing))
     if reasons.get("uptodate_false"):
-        said.append("other label files are at hand")
+        said.append("other label files are at hand, or it was run with --stored and is not now, or the other way round")
     return "; ".join(said) or "its dependencies changed"
 
 

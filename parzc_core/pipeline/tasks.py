@@ -39,7 +39,9 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
     The report has no doit dependency on the notebooks: it must be built, and say so, when one of them failed.
     """
     manifests = sorted(paths.STATISTICS.rglob("manifest.json"))
-    condition = {"profile": profile, "labels": _labels()}
+    condition: dict[str, Any] = {"profile": profile, "labels": _labels()}
+    if _stored_alone():  # what it leaves out has to be run later
+        condition["stored"] = True
     made: list[dict[str, Any]] = [
         {
             "name": item.name,
@@ -65,6 +67,12 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
             }
         )
     return made
+
+
+def _stored_alone() -> bool:
+    from parzc_core.storage.workers import stored_alone
+
+    return stored_alone()
 
 
 def _labels() -> list[str]:

@@ -119,7 +119,7 @@ class Predictor(Protocol[Read]):
     def fit(self, inputs: Read, accuracy: np.ndarray, seed: int, unlabelled: Read | None = None) -> "Predictor[Read]":
         """Learn, and return itself. The same arguments give the same predictor; the caller's random state is left alone.
 
-        inputs: n architectures; accuracy: float[n], percent, of which only the z-score or the order is used. unlabelled:
+        inputs: n architectures; accuracy: float[n], percent; but for NN-Former only its z-score or order is used. unlabelled:
         architectures of the space without accuracy, which only some methods use. Raises BadInput.
         """
 

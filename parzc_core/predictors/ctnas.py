@@ -11,6 +11,7 @@ score: the mean probability to beat the training architectures. Left out: pseudo
 searches.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +23,7 @@ from torch import nn
 from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.network import NetworkPredictor
-from parzc_core.predictors.optimise import Schedule
+from parzc_core.predictors.optimise import Objective, Schedule, minimise
 from parzc_core.ranker import Inputs
 
 SCHEDULE = Schedule(1000, 256, 2e-4, weight_decay=5e-4, betas=(0.5, 0.999))
@@ -108,3 +109,40 @@ class CTNAS(NetworkPredictor):
         candidates = Inputs(None, adjacency.numpy(), operations.numpy())
         beats = [self.win_probability(chunk, self._references).mean(axis=1) for chunk in candidates.chunks()]
         return np.concatenate(beats)
+
+
+CHECKPOINTS = 10  # of the public code's training
+
+
+class CTNASCheckpoints(CTNAS):
+    """CTNAS with the networks after each tenth of its training, from which its paper takes the best one.
+
+    The printed tau is the best of these on the very cells that it is given for: `predict_each` is for that protocol. `predict` is
+    CTNAS's own.
+    """
+
+    def optimise(self, network: nn.Module, objective: Objective, count: int) -> nn.Module:
+        self.checkpoints = nn.ModuleList(copy.deepcopy(network) for _ in range(CHECKPOINTS))
+        total = self.config.schedule.epochs
+
+        def keep(epoch: int) -> None:
+            for place, kept in enumerate(self.checkpoints, start=1):
+                if epoch == -(-total * place // CHECKPOINTS):
+                    kept.load_state_dict(network.state_dict())
+
+        minimise(network, objective, count, self.config.schedule, {"checkpoints": self.checkpoints}, keep)
+        self.checkpoints.eval()
+        return network
+
+    def predict_each(self, inputs: Inputs) -> list[np.ndarray]:
+        """Scores float64[n] of each checkpoint, the last one's at the end. Raises BadInput."""
+        last = self.network
+        self.predict(inputs[np.arange(1)])  # refuses what `predict` does
+        try:
+            found = []
+            for kept in self.checkpoints:
+                self.network = kept
+                found.append(np.asarray(self.predict(inputs)))
+        finally:
+            self.network = last
+        return found

@@ -11,7 +11,7 @@ from torch import nn
 
 from parzc_core.errors import BadInput, whole
 from parzc_core.predictors.base import Scores
-from parzc_core.predictors.optimise import minimise
+from parzc_core.predictors.optimise import Objective, minimise
 from parzc_core.ranker import CHUNK, Inputs
 from parzc_core.training import seeded, z_score
 
@@ -37,7 +37,7 @@ class NetworkPredictor(ABC):
     def loss(
         self, network: nn.Module, adjacency: torch.Tensor, operations: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor:
-        """What is minimised on a batch; target: z-scored accuracy [batch]."""
+        """What is minimised on a batch; target: of `target`, [batch]."""
         return nn.functional.mse_loss(network(adjacency, operations), target)
 
     def fit(
@@ -45,13 +45,22 @@ class NetworkPredictor(ABC):
     ) -> "NetworkPredictor":
         """See `Predictor`; `unlabelled` is not used."""
         a, o = map(torch.from_numpy, self.config.kinds.check(inputs))
-        y = torch.from_numpy(z_score(inputs, accuracy)).float()
+        y = torch.from_numpy(self.target(inputs, accuracy)).float()
         with seeded(seed), torch.enable_grad():
             network = self.build(o.shape[1])
             self.prepare(network, a, o)
-            minimise(network, lambda rows: self.loss(network, a[rows], o[rows], y[rows]), len(y), self.config.schedule)
-        self.network, self._nodes, self._seed = network, o.shape[1], seed
+            trained = self.optimise(network, lambda rows: self.loss(network, a[rows], o[rows], y[rows]), len(y))
+        self.network, self._nodes, self._seed = trained, o.shape[1], seed
         return self
+
+    def target(self, inputs: Inputs, accuracy: np.ndarray) -> np.ndarray:
+        """float64[n]: what is learned, the z-scored accuracy unless a subclass says otherwise. Raises BadInput."""
+        return z_score(inputs, accuracy)
+
+    def optimise(self, network: nn.Module, objective: Objective, count: int) -> nn.Module:
+        """Train on `count` architectures by `minimise`, unless a subclass says otherwise; returns the network that predicts."""
+        minimise(network, objective, count, self.config.schedule)
+        return network
 
     def prepare(self, network: nn.Module, adjacency: torch.Tensor, operations: torch.Tensor) -> None:  # noqa: B027
         """What is done once with all training architectures before training; nothing, unless a subclass says."""

@@ -1,7 +1,9 @@
 """How the networks among the predictors are trained: Adam over shuffled batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -51,11 +53,18 @@ class Schedule:
         return batches(order, self.batch_size)
 
 
-def minimise(network: nn.Module, objective: Objective, count: int, schedule: Schedule) -> None:
+def minimise(
+    network: nn.Module,
+    objective: Objective,
+    count: int,
+    schedule: Schedule,
+    parts: Mapping[str, Any] = MappingProxyType({}),
+    after: Callable[[int], None] = lambda epoch: None,
+) -> None:
     """Train in place: objective(rows int64[batch]) -> scalar loss, over shuffled batches of `count` architectures.
 
-    All that an epoch changes has to be in the network or in torch's random state; a training that was killed then goes on where
-    it was (see `checkpoints`).
+    after: called with the number of each epoch once it is done. All that an epoch changes has to be in the network, in `parts` or
+    in torch's random state; a training that was killed then goes on where it was (see `checkpoints`).
     """
     adam = torch.optim.Adam(
         network.parameters(),
@@ -66,7 +75,7 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
     )
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=schedule.epochs)
     network.train()
-    for _ in epochs(schedule.epochs, {"network": network, "adam": adam, "annealing": annealing}):
+    for epoch in epochs(schedule.epochs, {"network": network, "adam": adam, "annealing": annealing, **parts}):
         for rows in schedule.batches(count):
             adam.zero_grad(set_to_none=True)
             objective(rows).backward()
@@ -75,4 +84,5 @@ def minimise(network: nn.Module, objective: Objective, count: int, schedule: Sch
             adam.step()
         if schedule.cosine:
             annealing.step()
+        after(epoch)
     network.eval()

@@ -12,10 +12,11 @@ from parzc_core.errors import BadInput, UnknownName
 from parzc_core.predictors import pinat
 from parzc_core.predictors.arch2vec import Arch2Vec, Arch2VecConfig
 from parzc_core.predictors.base import Kinds, Predictor
-from parzc_core.predictors.ctnas import CTNAS, CTNASConfig
+from parzc_core.predictors.ctnas import CTNAS, CTNASCheckpoints, CTNASConfig
 from parzc_core.predictors.gates import GATES, GATESConfig
 from parzc_core.predictors.nao import NAO, NAOConfig
 from parzc_core.predictors.neural_predictor import PUBLIC_SCHEDULE, NeuralPredictor, NeuralPredictorConfig, PublicNP
+from parzc_core.predictors.nn_former import NNFormer, NNFormerConfig
 from parzc_core.predictors.pinat import PINAT, PINATConfig
 from parzc_core.predictors.plus.features import plus_inputs
 from parzc_core.predictors.plus.model import GRAF_LIKE, PLUS, ParZCPlus
@@ -60,8 +61,10 @@ PREDICTORS: dict[str, Entry] = {
     "Arch2Vec": Entry(Arch2VecConfig, Arch2Vec, invariant=True),
     "GATES": Entry(GATESConfig.published, GATES, invariant=True),
     "CTNAS": Entry(CTNASConfig, CTNAS, invariant=True),
+    "CTNAS (best checkpoint)": Entry(CTNASConfig, CTNASCheckpoints, invariant=True),
     "TNASP": Entry(TNASPConfig, TNASP),
     "PINAT": Entry(PINATConfig, PINAT, version=pinat.VERSION),
+    "NN-Former": Entry(NNFormerConfig, NNFormer, invariant=True),
     "one-hot extra-trees": Entry(partial(TreesConfig, features=("one-hot",)), Trees),
     "one-hot boosting": Entry(partial(TreesConfig, features=("one-hot",), model="gradient boosting"), Trees),
     "graph extra-trees": Entry(TreesConfig, Trees, invariant=True),

@@ -28,7 +28,7 @@ def judgement(score: np.ndarray, truth: np.ndarray, draw: int = 0, resamples: in
         for statistic in (metrics.kendall, metrics.spearman)
         if resamples
     }
-    few = np.random.default_rng(draw).permutation(len(truth))[:100]
+    few = hundred(len(truth), draw)
     found, best = metrics.correlations(score, truth), min(10, len(truth))
     return {
         **asdict(found),
@@ -36,6 +36,11 @@ def judgement(score: np.ndarray, truth: np.ndarray, draw: int = 0, resamples: in
         "top10": metrics.top_k_precision(score, truth, best) if found.n >= best else float("nan"),
         "kendall_100": metrics.kendall(score[few], truth[few]),
     }
+
+
+def hundred(count: int, draw: int) -> np.ndarray:
+    """Positions of 100 random ones of `count` architectures, or of all where there are fewer."""
+    return np.random.default_rng(draw).permutation(count)[:100]
 
 
 def intervals_of_mean(

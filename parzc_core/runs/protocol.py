@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 
 from parzc_core.checkpoints import forget, kept_as
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, NotStored
 from parzc_core.storage.run_store import RunStore
-from parzc_core.storage.workers import in_parallel, lacking, scheduler
+from parzc_core.storage.workers import in_parallel, lacking, scheduler, stored_alone
 
 STORED_ONLY = "PARZC_STORED_ONLY"  # where it is set, nothing is computed: a run that is not stored is an error
 
@@ -48,6 +48,7 @@ def run_all(
 
     A run of minutes keeps checkpoints in the folder "checkpoints" beside the store until it is stored. Killed and started again,
     it goes on from there, and its seconds are those of both processes.
+    With PARZC_STORED set (`parzc run --stored`) nothing is computed: NotStored, where a run is missing.
     With PARZC_SCHEDULER set (`parzc run --scheduler`), the workers of that Dask cluster compute the missing runs, each from its
     own copy of the statistics and labels; only this process writes. A run that is killed there starts again on another worker.
     store: a jsonl file. jobs: processes. unit: of the progress bar. chunk: how many runs like this one a process computes before
@@ -55,6 +56,8 @@ def run_all(
     """
     kept = store if isinstance(store, RunStore) else RunStore(store)
     keys = {run: run.key() for run in runs}
+    if stored_alone():
+        _refuse_missing(kept, keys)
     with lacking(kept, keys) as missing:
         if missing and os.environ.get(STORED_ONLY):
             raise BadInput(f"{len(missing)} of {len(keys)} runs of {kept.path.parent.name} are not stored")
@@ -66,6 +69,18 @@ def run_all(
                 kept.put(known[run], result)
                 forget(stems[run])
     return {run: kept.get(key) or {} for run, key in keys.items()}
+
+
+def _refuse_missing(store: RunStore, keys: Mapping[R, Mapping[str, Any]]) -> None:
+    """NotStored, with the runs that are missing and what alike ones took, where any is."""
+    found = [store.get(key) for key in keys.values()]
+    spent = [result["seconds"] for result in found if result is not None and "seconds" in result]
+    if absent := found.count(None):
+        mean = sum(spent) / len(spent) / 3600 if spent else 0.0
+        hours = f" (about {absent * mean:.1f} CPU-hours if they are like the stored ones)" if spent else ""
+        raise NotStored(
+            f"{absent} of {len(found)} runs are not in {store.path}{hours}; the same command without --stored computes them"
+        )
 
 
 def run_frame(runs: Sequence[Any], store: Path, jobs: int = 1, unit: str = "run") -> pd.DataFrame:

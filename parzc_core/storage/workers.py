@@ -19,12 +19,18 @@ from parzc_core.storage.run_store import RunStore
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 SCHEDULER = "PARZC_SCHEDULER"  # environment variable: address of the Dask scheduler whose workers train, for notebooks too
+STORED = "PARZC_STORED"  # environment variable: read stored runs and compute none, for notebooks too
 _ALONE = threading.Lock()
 
 
 def scheduler() -> str | None:
     """The address in SCHEDULER, which `parzc run --scheduler` sets; None for processes on this machine."""
     return os.environ.get(SCHEDULER) or None
+
+
+def stored_alone() -> bool:
+    """Whether STORED is set, which `parzc run --stored` does."""
+    return bool(os.environ.get(STORED))
 
 
 def run(

@@ -9,19 +9,23 @@ import torch
 from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.nn_former import WarmSchedule
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, graphs_alone, predictor
 from parzc_core.ranker import Inputs
 from parzc_core.spaces import nb101, nb201
 
-NETWORKS = ("NP", "NP (ours)", "ReNAS", "NAO", "GATES", "CTNAS", "TNASP", "PINAT")
+NETWORKS = ("NP", "NP (ours)", "ReNAS", "NAO", "GATES", "CTNAS", "TNASP", "PINAT", "CTNAS (best checkpoint)")
 # Enough to learn ten cells by heart; the published rates are for thousands of steps, and dropout is against just that.
 QUICK = {name: {"schedule": Schedule(300, 10, 1e-3)} for name in NETWORKS}
 QUICK |= {name: {"schedule": Schedule(100, 10, 1e-3), "dropout": 0.0} for name in ("TNASP", "PINAT")}
 QUICK["NAO"]["dropout"] = QUICK["GATES"]["dropout"] = QUICK["NP"]["dropout"] = 0.0
 QUICK |= {"Arch2Vec": {"pretraining": Schedule(60, 10, 2e-3)}}
+SMALL = {"width": 32, "depth": 2, "hidden": 64}  # twelve blocks take seconds
+QUICK["NN-Former"] = {"schedule": WarmSchedule(100, 10, 3e-3), "dropout": 0.0, **SMALL}
 SHORT = {name: {"schedule": Schedule(5, 10, 1e-3)} for name in NETWORKS}
 SHORT |= {"Arch2Vec": {"pretraining": Schedule(5, 10, 1e-3)}}
+SHORT["NN-Former"] = {"schedule": WarmSchedule(5, 10, 1e-3, average=0.5), **SMALL}
 READ_GRAPHS = [name for name, entry in PREDICTORS.items() if entry.reads is graphs_alone]  # ParZC+ has tests of its own
 SHORT |= {name: {"trees": 5} for name in READ_GRAPHS if name not in SHORT}
 
@@ -85,7 +89,7 @@ def test_pinat_without_positions_does_not_see_the_order_of_nodes_and_with_them_d
         assert np.allclose(a, b, rtol=1e-4, atol=1e-5) is not positions
 
 
-@pytest.mark.parametrize("name", ["ReNAS", "GATES", "CTNAS"])
+@pytest.mark.parametrize("name", ["ReNAS", "GATES", "CTNAS", "CTNAS (best checkpoint)"])
 def test_comparisons_use_the_order_of_accuracies_alone(name):
     one, two = (short(name).fit(TEN, values, seed=0).predict(OTHERS) for values in (ACCURACY, np.exp(ACCURACY / 9)))
     np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-7)

@@ -12,11 +12,12 @@ from parzc_core.collecting.labelled import Data, training_cells
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.predictors import registry
+from parzc_core.predictors.nn_former import WarmSchedule
 from parzc_core.predictors.optimise import Schedule
 from parzc_core.predictors.registry import PREDICTORS, Entry, predictor
 from parzc_core.ranker import Inputs
 from parzc_core.runs import rankers
-from parzc_core.runs.predictors import PredictorRun, run_predictors
+from parzc_core.runs.predictors import ALSO, PredictorRun, run_predictors
 from parzc_core.spaces import nb201, stacked_graphs
 from parzc_core.storage.statistics import Collection
 
@@ -176,3 +177,35 @@ def test_bad_runs_are_refused():
         PredictorRun("NP", train=1)
     assert registry.graphs_alone is PREDICTORS["PINAT"].reads
     assert rankers.GROUP == rankers.GROUP
+
+
+def test_nn_former_is_also_judged_on_all_cells_as_in_its_paper(data):
+    small = {"width": 16, "depth": 1, "hidden": 32, "schedule": WarmSchedule(3, 20, 1e-3)}
+    run = PredictorRun("NN-Former", train=20, changes=tuple(small.items()))
+    result = run.evaluate()
+    fitted, inputs, _, judged = run.fitted()
+    every = scipy.stats.kendalltau(fitted.predict(inputs), data.judged).statistic
+    unseen = scipy.stats.kendalltau(fitted.predict(inputs[judged]), data.judged[judged]).statistic
+    assert result["kendall_all"] == pytest.approx(100 * every)
+    assert result["kendall"] == pytest.approx(100 * unseen)
+    assert every != unseen
+
+
+def test_the_best_checkpoint_is_the_best_on_the_judged_cells(data):
+    schedule = (("schedule", Schedule(25, 20, 1e-3)),)
+    run, plain = (PredictorRun(name, train=20, changes=schedule) for name in ("CTNAS (best checkpoint)", "CTNAS"))
+    result = run.evaluate()
+    fitted, inputs, _, judged = run.fitted()
+    each = fitted.predict_each(inputs[judged])
+    taus = [100 * scipy.stats.kendalltau(scores, data.judged[judged]).statistic for scores in each]
+    assert len(taus) == 10
+    np.testing.assert_array_equal(each[-1], fitted.predict(inputs[judged]))
+    assert result["kendall_best"] == pytest.approx(max(taus))
+    assert result["kendall_100_best"] == pytest.approx(max(taus))  # a hundred of a hundred
+    assert result["kendall"] == plain.evaluate()["kendall"] == pytest.approx(taus[-1])  # the same training
+    assert len({round(tau, 6) for tau in taus}) > 3
+
+
+def test_no_other_predictor_has_more_than_a_judgement():
+    assert set(ALSO) == {"NN-Former", "CTNAS (best checkpoint)"} <= set(PREDICTORS)
+    assert not set(RUN.evaluate()) & {"kendall_all", "kendall_best", "kendall_100_best"}

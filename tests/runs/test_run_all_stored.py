@@ -1,0 +1,57 @@
+"""With `parzc run --stored` runs are read and none is computed."""
+
+import dataclasses
+
+import pytest
+
+from parzc_core.artifact import Experiment
+from parzc_core.errors import NotStored
+from parzc_core.pipeline import tasks
+from parzc_core.runs.protocol import run_all
+from parzc_core.storage.run_store import RunStore
+from parzc_core.storage.workers import STORED
+
+
+@dataclasses.dataclass(frozen=True)
+class Sum:
+    a: int
+
+    def key(self):
+        return {"kind": "Sum", "a": self.a}
+
+    def evaluate(self):
+        return {"value": self.a + 1, "seconds": 1800.0}
+
+
+RUNS = [Sum(1), Sum(2), Sum(3)]
+
+
+def test_what_is_stored_is_read(tmp_path, monkeypatch):
+    expected = run_all(RUNS, tmp_path / "runs.jsonl")
+    monkeypatch.setenv(STORED, "1")
+    monkeypatch.setattr(Sum, "evaluate", lambda run: pytest.fail("computed"))
+    assert run_all(RUNS, tmp_path / "runs.jsonl") == expected
+    assert run_all([], tmp_path / "none.jsonl") == {}
+
+
+def test_a_missing_run_is_refused_with_what_it_would_take(tmp_path, monkeypatch):
+    run_all(RUNS[:1], tmp_path / "runs.jsonl")
+    monkeypatch.setenv(STORED, "1")
+    with pytest.raises(NotStored, match=r"2 of 3 runs are not in .*runs.jsonl \(about 1.0 CPU-hours .*without --stored"):
+        run_all(RUNS, tmp_path / "runs.jsonl")
+    with pytest.raises(NotStored, match=r"3 of 3 runs are not in .*none.jsonl; "):
+        run_all(RUNS, tmp_path / "none.jsonl")
+    assert len(RunStore(tmp_path / "runs.jsonl")) == 1
+
+
+def test_a_notebook_made_from_stored_runs_is_not_up_to_date_for_one_that_trains(tmp_path, monkeypatch):
+    book = tmp_path / "book.ipynb"
+    book.write_text('{"cells": []}')
+    item = Experiment("book", book, "Book", (), 1, ())
+    states = []
+    for stored in (False, True):
+        if stored:
+            monkeypatch.setenv(STORED, "1")
+        (task,) = tasks.tasks("smoke", 1, [item], report=False)
+        states.append(task["uptodate"][0].config)
+    assert states[1] == states[0] | {"stored": True}
