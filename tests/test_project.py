@@ -95,6 +95,8 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
         "failed_trainings_nb101",
         "search_regret",
         "search_nb101",
+        "search_methods",
+        "search_trainings",
         "tuning_history",
         "tuning_importance",
         "search_your_own",

@@ -25,10 +25,13 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "BOHB": {"color": GREEN, "linestyle": "--", "marker": "D"},
         "BOHB (two fidelities)": {"color": GREEN, "linestyle": ":", "marker": "d"},
         "NPENAS": {"color": GREEN, "linestyle": "-.", "marker": "P"},
+        "RoBoT": {"color": GREEN, "linestyle": "-", "marker": "<"},
+        "RoBoT (logarithms)": {"color": GREEN, "linestyle": "--", "marker": ">"},
     },
     "ParZC": {
         "ParZC": {"color": VERMILION, "linestyle": "-", "marker": "X"},
         "ParZC (aligned)": {"color": VERMILION, "linestyle": "--", "marker": "*"},
+        "ParZC+": {"color": VERMILION, "linestyle": "-", "marker": "o"},
         "ParZC with its CPU-seconds": {"color": VERMILION, "linestyle": ":", "marker": ""},
     },
 }

@@ -49,6 +49,8 @@ FIGURES = (
     ("parzc_plus", "Ours", "ParZC+: coverage of its intervals, and which cells to evaluate next"),
     ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
     ("search_nb101", "Ours", "search on NAS-Bench-101: regret of the best so far by trainings"),
+    ("search_methods", "Ours", "search on NAS-Bench-201: what every method ends with after 100 trainings"),
+    ("search_trainings", "Ours", "search on NAS-Bench-201: share of seeds that found the optimum, by trainings"),
     ("failed_trainings_nb101", "Ours", "NAS-Bench-101's failed trainings, and the losses of Table 7 with and without them"),
     ("width_nb101", "Ours", "NAS-Bench-101: statistics of narrow networks in place of wide ones"),
     ("mixed_precision_ranks", "Ours", "bit configurations: rank by each method against measured accuracy"),

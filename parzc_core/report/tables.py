@@ -39,6 +39,7 @@ _OWN = {
     "nds_nb301": "NDS and NAS-Bench-301",
     "parzc_plus": "ParZC+",
     "search_nb101": "Search on NAS-Bench-101",
+    "search_trainings": "Search by number of trainings",
     "width_nb101": "Width on NAS-Bench-101",
 }
 _SIGNS = {"matches": r"\approx", "higher": "+", "lower": "-"}

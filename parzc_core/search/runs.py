@@ -20,6 +20,7 @@ from parzc_core.runs.protocol import run_all
 from parzc_core.search import method
 from parzc_core.search.benchmark import FULL, Budget, TabularBenchmark
 from parzc_core.search.method import SearchMethod
+from parzc_core.storage.run_store import RunStore
 
 # Raised when a method or the benchmark changes what a search does, so that stored runs are redone.
 VERSION = 1
@@ -98,6 +99,12 @@ def benchmark(space: str, dataset: str, epochs: int) -> TabularBenchmark:
 @lru_cache(maxsize=8)
 def _fingerprint(space: str, dataset: str, epochs: int) -> str:
     return benchmark(space, dataset, epochs).fingerprint()
+
+
+def stored(runs: Sequence[SearchRun], store: Path) -> list[SearchRun]:
+    """Those of the searches whose result is in the store."""
+    kept = RunStore(store)
+    return [run for run in runs if kept.get(run.key()) is not None] if len(kept) else []
 
 
 def run_searches(runs: Sequence[SearchRun], store: Path, jobs: int = 1) -> pd.DataFrame:

@@ -134,7 +134,8 @@ def summarise(values: Sequence[float], seed: int = 0, resamples: int = 10_000) -
     interval = scipy.stats.bootstrap(
         (runs,), np.mean, n_resamples=resamples, batch=1000, method="percentile", rng=np.random.default_rng(seed)
     ).confidence_interval
-    return Summary(float(runs.mean()), float(runs.std(ddof=1)), float(interval.low), float(interval.high))
+    low, high = sorted((float(interval.low), float(interval.high)))  # of equal runs they differ by rounding, either way
+    return Summary(float(runs.mean()), float(runs.std(ddof=1)), low, high)
 
 
 def row_of_runs(table: str, row: str, column: str, metric: str, values: Sequence[float], **rest: Any) -> Row:

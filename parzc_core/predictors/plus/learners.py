@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from scipy.stats import norm, rankdata
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.tree import ExtraTreeRegressor
 
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.predictors.plus.process import BlockProcess
@@ -71,24 +71,33 @@ class ProcessLearner:
 
 
 class TreesLearner:
-    """Extra-trees on accuracy itself, a mean over leaves, then its log error; the spread is that over trees."""
+    """Extra-trees on accuracy itself, a mean over leaves, then its log error; the spread is that over trees.
+
+    The trees are those of scikit-learn's ExtraTreesRegressor, grown and asked one by one: each of its 500 would be cloned, and
+    would check the same input again, which takes longer than growing or asking it.
+    """
 
     def __init__(self, trees: int, share: float):
         self.trees, self.share = trees, share
 
     def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "TreesLearner":
         """See `Learner`."""
-        model = ExtraTreesRegressor(self.trees, max_features=self.share, random_state=seed)
-        self._model = model.fit(np.hstack(blocks), accuracy)
+        x, draw = np.hstack(blocks), np.random.RandomState(seed)
+        seeds = [draw.randint(np.iinfo(np.int32).max) for _ in range(self.trees)]
+        grown = [ExtraTreeRegressor(max_features=self.share, random_state=each) for each in seeds]
+        self._trees = [one.fit(x, accuracy, check_input=False).tree_ for one in grown]
         return self
 
     def predict(self, blocks: Blocks, spread: bool) -> Prediction:
         """See `Learner`."""
-        x = np.hstack(blocks)
+        x = np.asfortranarray(np.hstack(blocks))  # a tree reads one column after the other
+        leaves = [tree.apply(x) for tree in self._trees]
+        values = [tree.value[:, 0, 0] for tree in self._trees]
+        mean = np.stack([value[leaf] for value, leaf in zip(values, leaves, strict=True)]).mean(axis=0)
         if not spread:
-            return log_error(self._model.predict(x)), None
-        each = np.stack([tree.predict(x) for tree in self._model.estimators_])
-        return log_error(each.mean(axis=0)), log_error(each).std(axis=0)
+            return log_error(mean), None
+        errors = np.stack([log_error(value)[leaf] for value, leaf in zip(values, leaves, strict=True)])
+        return log_error(mean), errors.std(axis=0)
 
 
 class MABNLearner:

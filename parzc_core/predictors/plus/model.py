@@ -11,6 +11,7 @@ tau by no more than 0.15 points either way, and costs more than all of them.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from parzc_core.mabn import SIZES
 from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Scores
 from parzc_core.predictors.plus.features import Blocks, PlusInputs, columns
-from parzc_core.predictors.plus.learners import Learner, MABNLearner, ProcessLearner, TreesLearner
+from parzc_core.predictors.plus.learners import Learner, MABNLearner, Prediction, ProcessLearner, TreesLearner
 from parzc_core.training import z_score
 
 PARTS = ("graph", "paths", "scores", "statistics", "places")
@@ -74,7 +75,6 @@ class PlusConfig:
                 f"got {self}; expected a part, a learner, a tree and a member at least, points above 0, a share of (0, 1]"
             )
 
-
     def columns(self, data: Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The columns of a collection that these parts read: (node-wise proxies, network-level scores)."""
         proxies, scores = columns(data)
@@ -86,6 +86,58 @@ class PlusConfig:
 
 PLUS = PlusConfig()
 GRAF_LIKE = PlusConfig(parts=("graph", "scores"), learners=("trees",), isomorphic=False)
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray]  # of a block: which vary, bool[D], and mean and deviation of those
+
+
+@dataclass(frozen=True, eq=False)
+class _Standard:
+    """What is read of n architectures: columns of each block; blocks of m of them that differ, standardised; place int64[n] in
+    those m."""
+
+    columns: list[Columns]
+    blocks: list[np.ndarray]
+    place: np.ndarray
+
+
+@lru_cache(maxsize=2)  # a search asks for those of its pool in every step
+def _standard(inputs: PlusInputs, names: tuple[str, ...], isomorphic: bool) -> _Standard:
+    columns = _columns(inputs, names, isomorphic)
+    first, place = _different(inputs, isomorphic)
+    return _Standard(columns, _blocks(inputs[first], names, columns, isomorphic), place)
+
+
+def _read(inputs: PlusInputs, isomorphic: bool) -> Blocks:
+    return inputs.shared if isomorphic else inputs.blocks
+
+
+def _columns(inputs: PlusInputs, names: tuple[str, ...], isomorphic: bool) -> list[Columns]:
+    """Raises BadInput where architectures do not differ."""
+    found = []
+    for block in (_read(inputs, isomorphic)[name] for name in names):
+        mean, std = block.mean(axis=0, dtype=np.float64), block.std(axis=0, dtype=np.float64)
+        varies = std > 1e-6 * np.maximum(1.0, np.abs(mean))
+        found.append((varies, mean[varies], std[varies]))
+    if not any(varies.any() for varies, _, _ in found):
+        raise BadInput(f"got {len(inputs)} architectures that do not differ in {', '.join(names)}")
+    return found
+
+
+def _different(inputs: PlusInputs, isomorphic: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of one architecture of each class, and for each of all its place in those; all, where classes do not count."""
+    if not isomorphic:
+        return np.arange(len(inputs)), np.arange(len(inputs))
+    _, first, place = np.unique(inputs.classes, return_index=True, return_inverse=True)
+    return first, place.ravel()
+
+
+def _blocks(inputs: PlusInputs, names: tuple[str, ...], columns: list[Columns], isomorphic: bool) -> list[np.ndarray]:
+    """Standardised, float32, without the columns that do not vary; a block without any is left out."""
+    read = _read(inputs, isomorphic)
+    return [
+        ((read[name][:, varies] - mean) / std).astype(np.float32)
+        for name, (varies, mean, std) in zip(names, columns, strict=True)
+        if varies.any()
+    ]
 
 
 class ParZCPlus:
@@ -101,29 +153,32 @@ class ParZCPlus:
         self, inputs: PlusInputs, accuracy: np.ndarray, seed: int, unlabelled: PlusInputs | None = None
     ) -> "ParZCPlus":
         """See `Predictor`. unlabelled: cells whose features, without accuracy, set the scales; None takes the training cells."""
-        if not isinstance(inputs, PlusInputs):
-            raise BadInput(f"got {type(inputs).__name__}; expected PlusInputs")
-        z_score(inputs, accuracy)  # for its checks
-        labels = np.asarray(accuracy, dtype=np.float64)
-        if labels.min() < 0 or labels.max() > 100:
-            raise BadInput(f"got accuracy from {labels.min():g} to {labels.max():g}; expected percent, 0 to 100")
+        labels = self._checked(inputs, accuracy)
         reference = inputs if unlabelled is None else unlabelled
-        self._names = self._chosen(inputs)
-        self._columns = []
-        for block in (self._read(reference)[name] for name in self._names):
-            mean, std = block.mean(axis=0, dtype=np.float64), block.std(axis=0, dtype=np.float64)
-            varies = std > 1e-6 * np.maximum(1.0, np.abs(mean))
-            self._columns.append((varies, mean[varies], std[varies]))
-        if not any(varies.any() for varies, _, _ in self._columns):
-            raise BadInput(f"got {len(reference)} architectures that do not differ in {', '.join(self._names)}")
-        blocks = self._blocks(inputs)
-        self._learners = [self._new(name).fit(blocks, labels, seed) for name in self.config.learners]
-        self._weights = self._weighed(labels)
-        rows = np.random.default_rng(seed).permutation(len(reference))[:REFERENCE]
-        some = self._blocks(reference[rows])
-        predicted = [learner.predict(some, spread=False)[0] for learner in self._learners]
-        self._scales = [(float(each.mean()), float(each.std()) or 1.0) for each in predicted]
+        self._columns = _columns(reference, self._names, self.config.isomorphic)
+        self._learn(inputs, labels, seed)
+        some = self._blocks(reference[_sample(len(reference), seed)])
+        self._set_scales([learner.predict(some, spread=False)[0] for learner in self._learners])
         return self
+
+    def fit_predict(
+        self, inputs: PlusInputs, rows: np.ndarray, accuracy: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(score, spread), float64[n] each, of all inputs, of which the accuracy of those at `rows` is known.
+
+        What `fit` with all inputs as unlabelled and `predict` give, but faster: the same inputs are standardised once, however
+        often they are asked for, and each is predicted once.
+        """
+        some = inputs[rows]
+        labels = self._checked(some, accuracy)
+        standard = _standard(inputs, self._names, self.config.isomorphic)
+        self._columns = standard.columns
+        self._learn(some, labels, seed)
+        found = [learner.predict(standard.blocks, spread=True) for learner in self._learners]
+        sample = standard.place[_sample(len(inputs), seed)]
+        self._set_scales([mean[sample] for mean, _ in found])
+        score, spread = self._mixed(found)
+        return score[standard.place], spread[standard.place]
 
     def predict(self, inputs: PlusInputs, samples: int = 0) -> Scores:
         """See `Predictor`. The spread is that of the mixture of the learners' distributions; any samples > 0 gives it."""
@@ -133,21 +188,38 @@ class ParZCPlus:
         if not isinstance(inputs, PlusInputs):
             raise BadInput(f"got {type(inputs).__name__}; expected PlusInputs")
         self._chosen(inputs, self._names)
-        place = np.arange(len(inputs))
-        if self.config.isomorphic:  # one of each class is enough
-            _, first, place = np.unique(inputs.classes, return_index=True, return_inverse=True)
-            inputs = inputs[first]
+        first, place = _different(inputs, self.config.isomorphic)
+        blocks = self._blocks(inputs[first])
+        score, spread = self._mixed([learner.predict(blocks, spread=samples > 0) for learner in self._learners])
+        return (score[place], spread[place]) if samples else score[place]
+
+    def _checked(self, inputs: PlusInputs, accuracy: np.ndarray) -> np.ndarray:
+        """float64[n], accuracy; from here on the blocks' names are known."""
+        if not isinstance(inputs, PlusInputs):
+            raise BadInput(f"got {type(inputs).__name__}; expected PlusInputs")
+        z_score(inputs, accuracy)  # for its checks
+        labels = np.asarray(accuracy, dtype=np.float64)
+        if labels.min() < 0 or labels.max() > 100:
+            raise BadInput(f"got accuracy from {labels.min():g} to {labels.max():g}; expected percent, 0 to 100")
+        self._names = self._chosen(inputs)
+        return labels
+
+    def _learn(self, inputs: PlusInputs, labels: np.ndarray, seed: int) -> None:
         blocks = self._blocks(inputs)
+        self._learners = [self._new(name).fit(blocks, labels, seed) for name in self.config.learners]
+        self._weights = self._weighed(labels)
+
+    def _set_scales(self, predicted: list[np.ndarray]) -> None:
+        self._scales = [(float(each.mean()), float(each.std()) or 1.0) for each in predicted]
+
+    def _mixed(self, found: list[Prediction]) -> tuple[np.ndarray, np.ndarray]:
+        """(score, spread) of the mixture of what the learners say, each on its scale."""
         means, variances = [], []
-        for learner, (middle, scale) in zip(self._learners, self._scales, strict=True):
-            mean, spread = learner.predict(blocks, spread=samples > 0)
+        for (mean, spread), (middle, scale) in zip(found, self._scales, strict=True):
             means.append((mean - middle) / scale)
-            variances.append(np.zeros(len(inputs)) if spread is None else (spread / scale) ** 2)
+            variances.append(np.zeros(len(mean)) if spread is None else (spread / scale) ** 2)
         score = self._weights @ np.stack(means)
-        if not samples:
-            return score[place]
-        variance = self._weights @ (np.stack(variances) + (np.stack(means) - score) ** 2)
-        return score[place], np.sqrt(variance)[place]
+        return score, np.sqrt(self._weights @ (np.stack(variances) + (np.stack(means) - score) ** 2))
 
     def _weighed(self, accuracy: np.ndarray) -> np.ndarray:
         """Weights of the learners, with sum 1."""
@@ -170,24 +242,19 @@ class ParZCPlus:
             return MABNLearner(c.members, c.size, c.network_steps, c.batch)
         return ProcessLearner(name == "rank process", c.steps, c.most)
 
-    def _read(self, inputs: PlusInputs) -> Blocks:
-        return inputs.shared if self.config.isomorphic else inputs.blocks
-
-    def _chosen(self, inputs: PlusInputs, expected: list[str] | None = None) -> list[str]:
+    def _chosen(self, inputs: PlusInputs, expected: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Names of the blocks that are read. Raises BadInput: none, or other ones than in `fit`."""
-        there = self._read(inputs)
-        names = [name for name in there if (name if name in PARTS else "statistics") in self.config.parts]
+        there = _read(inputs, self.config.isomorphic)
+        names = tuple(name for name in there if (name if name in PARTS else "statistics") in self.config.parts)
         if not names or names != (expected or names):
             wanted = "some of " + ", ".join(self.config.parts) if expected is None else ", ".join(expected)
             raise BadInput(f"got inputs with the blocks {', '.join(there) or 'none'}; expected {wanted}")
         return names
 
     def _blocks(self, inputs: PlusInputs) -> list[np.ndarray]:
-        """Standardised, without the columns that do not vary; a block without any is left out."""
-        read = self._read(inputs)
-        pairs = zip(self._names, self._columns, strict=True)
-        return [
-            ((read[name][:, varies] - mean) / std).astype(np.float32)
-            for name, (varies, mean, std) in pairs
-            if varies.any()
-        ]
+        return _blocks(inputs, self._names, self._columns, self.config.isomorphic)
+
+
+def _sample(count: int, seed: int) -> np.ndarray:
+    """Positions of those on which scales are compared."""
+    return np.random.default_rng(seed).permutation(count)[:REFERENCE]

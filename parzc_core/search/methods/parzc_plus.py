@@ -52,7 +52,7 @@ class ParZCPlusSearch(SearchMethod):
     cells: int | None = None
     given: PlusPool | None = field(default=None, repr=False, compare=False)
     name = "parzc_plus"
-    effort = 40
+    effort = 15
 
     def __post_init__(self) -> None:
         if self.start < 2 or self.parents < 1 or not self.weights or min(self.mutants, *self.weights) < 0:
@@ -126,10 +126,8 @@ class ParZCPlusSearch(SearchMethod):
         accuracy = np.array([known[arch] for arch in known if arch in place])
         if len(rows) < 2 or np.ptp(accuracy) == 0:  # nothing to learn from
             return [archs[i] for i in np.argsort(chance) if archs[i] not in known][: len(self.weights)]
-        with session.timed("training"):
-            ranker = ParZCPlus(config).fit(inputs[rows], accuracy, seed, unlabelled=inputs)
         with session.timed("ranking"):
-            score, spread = ranker.predict(inputs, samples=1)
+            score, spread = ParZCPlus(config).fit_predict(inputs, rows, accuracy, seed)
         picked: dict[str, int] = {}
         for weight in self.weights:
             for i in np.argsort(-(score + weight * spread + 1e-6 * chance), kind="stable"):

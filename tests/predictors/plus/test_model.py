@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
@@ -24,7 +25,7 @@ from parzc_core.predictors.plus.features import (
     slot_groups,
     summary,
 )
-from parzc_core.predictors.plus.learners import ProcessLearner, normal_scores, standardised
+from parzc_core.predictors.plus.learners import ProcessLearner, TreesLearner, log_error, normal_scores, standardised
 from parzc_core.predictors.plus.model import GRAF_LIKE, LEARNERS, PARTS, ParZCPlus, PlusConfig
 from parzc_core.predictors.plus.process import BlockProcess, squared_distances
 from parzc_core.ranker import Inputs
@@ -197,6 +198,27 @@ class TestRanker:
         assert score == pytest.approx(first, abs=1e-9)
         assert (spread > 0).all()
         assert torch.equal(torch.get_rng_state(), before)
+
+    def test_fit_and_predict_at_once_are_fit_and_predict(self, data: Data, inputs: PlusInputs) -> None:
+        rows = np.random.default_rng(3).permutation(N)[:40]
+        for config in (SMALL, dataclasses.replace(SMALL, isomorphic=False)):
+            ranker = ParZCPlus(config).fit(inputs[rows], data.learn[rows], 5, inputs)
+            expected, at_once = ranker.predict(inputs, samples=1), ParZCPlus(config)
+            for _ in range(2):  # the second time from what is kept
+                found = at_once.fit_predict(inputs, rows, data.learn[rows], 5)
+                for ours, theirs in zip(found, expected, strict=True):
+                    assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+        with pytest.raises(BadInput, match="same number"):
+            ParZCPlus(SMALL).fit_predict(inputs, rows, data.learn[:9], 0)
+
+    def test_trees_are_scikit_learns(self) -> None:
+        generator = np.random.default_rng(4)
+        x = generator.normal(size=(70, 9)).astype(np.float32)
+        accuracy = 80 + x[:50, :3].sum(axis=1).astype(np.float64)
+        mean, spread = TreesLearner(40, 0.5).fit([x[:50, :4], x[:50, 4:]], accuracy, 7).predict([x[:, :4], x[:, 4:]], True)
+        rival = ExtraTreesRegressor(40, max_features=0.5, random_state=7).fit(x[:50], accuracy)
+        assert mean == pytest.approx(log_error(rival.predict(x)), rel=1e-12)
+        assert spread == pytest.approx(np.std([log_error(tree.predict(x)) for tree in rival.estimators_], axis=0))
 
     def test_isomorphic_cells_score_alike(self, data: Data, inputs: PlusInputs) -> None:
         score = ParZCPlus(SMALL).fit(inputs[np.arange(40)], data.learn[:40], 0, inputs).predict(inputs)
