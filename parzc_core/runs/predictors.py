@@ -94,6 +94,6 @@ class PredictorRun:
         return fitted.predict(inputs[judged], samples), train, judged
 
 
-def run_predictors(runs: Sequence[PredictorRun], store: Path, jobs: int = 1) -> pd.DataFrame:
-    """`run_frame` of predictors."""
-    return run_frame(runs, store, jobs, unit="predictor")
+def run_predictors(runs: Sequence[PredictorRun], store: Path, jobs: int = 1, **options: Any) -> pd.DataFrame:
+    """`run_frame` of predictors, with its other options."""
+    return run_frame(runs, store, jobs, unit="predictor", **options)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -40,6 +40,7 @@ def run_all(
     jobs: int = 1,
     unit: str = "run",
     chunk: Callable[[R], int] = lambda run: 1,
+    reads: Callable[[R], Collection[str]] = lambda run: (),
 ) -> dict[R, dict[str, Any]]:
     """{run: its result}, in order. Compute missing runs in parallel; save each one at once.
 
@@ -48,11 +49,12 @@ def run_all(
     With PARZC_SCHEDULER set (`parzc run --scheduler`), the workers of that Dask cluster compute the missing runs, each from its
     own copy of the statistics and labels; only this process writes. A run that is killed there starts again on another worker.
     store: a jsonl file. jobs: processes. unit: of the progress bar. chunk: how many runs like this one a process computes before
-    it saves them, for runs of less than a second.
+    it saves them, for runs of less than a second. reads: what the result of a run must hold; one that was stored before that
+    was recorded is named in a warning and computed anew.
     """
     kept = store if isinstance(store, RunStore) else RunStore(store)
     keys = {run: run.key() for run in runs}
-    with lacking(kept, keys) as missing:
+    with lacking(kept, keys, reads) as missing:
         groups = _groups(missing, chunk)
         known = {run: keys.get(run) or run.key() for group in groups for run in group}
         stems = {run: kept.path.parent / "checkpoints" / kept.key(key) for run, key in known.items()}
@@ -63,9 +65,11 @@ def run_all(
     return {run: kept.get(key) or {} for run, key in keys.items()}
 
 
-def run_frame(runs: Sequence[Any], store: Path, jobs: int = 1, unit: str = "run") -> pd.DataFrame:
-    """`run_all` as a table: a row a run, the fields of the run and then those of its result."""
-    results = run_all(runs, store, jobs, unit)
+def run_frame(
+    runs: Sequence[Any], store: Path, jobs: int = 1, unit: str = "run", reads: Callable[[Any], Collection[str]] = lambda run: ()
+) -> pd.DataFrame:
+    """`run_all` as a table: a row a run, the fields of the run and then those of its result. NaN where a result lacks one."""
+    results = run_all(runs, store, jobs, unit, reads=reads)
     return pd.DataFrame([{**dataclasses.asdict(run), **results[run]} for run in runs])
 
 

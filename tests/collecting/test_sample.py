@@ -203,9 +203,10 @@ def test_a_first_collection_that_fails_leaves_nothing_that_refuses_the_right_one
     def fails(*_):
         raise BadInput("no such network")
 
-    with monkeypatch.context() as patched, pytest.raises(BadInput, match="no such network"):
-        patched.setattr(sample, "compute_shard", fails)
+    monkeypatch.setattr(sample, "compute_shard", fails)
+    with pytest.raises(BadInput, match="no such network"):
         collect(replace(CONFIG, cells=7), tmp_path, progress=False)
+    monkeypatch.setattr(sample, "compute_shard", compute_shard)
     assert collect(CONFIG, tmp_path, progress=False).complete() == 5
 
 

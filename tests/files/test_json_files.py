@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from parzc_core.errors import BadInput
 from parzc_core.files import json_files
 
-anything = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+bare = st.none() | st.booleans() | st.integers() | st.text()
+anything = st.recursive(bare, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 
 
 @pytest.mark.parametrize(
