@@ -92,6 +92,7 @@ def _beside_committed(profile: str) -> bool:
 
 def _status(options: argparse.Namespace) -> int:
     from parzc_core import artifact
+    from parzc_core.files import json_files
     from parzc_core.pipeline import run as run_
 
     name = profile(options.profile).name
@@ -101,7 +102,7 @@ def _status(options: argparse.Namespace) -> int:
     skipped = {}
     for item in experiments:
         file = item.status_file(name)
-        last = json.loads(file.read_text()) if file.is_file() else {}
+        last = json_files.load(file) if file.is_file() else {}
         known = [last.get("minutes"), *(_manifest(made, name).get("minutes") for made in item.makes)]
         minutes = next((f"{spent:.1f}" for spent in known if spent is not None), "-")
         state = "up to date" if reasons[item.name] is None else "to be run"
@@ -127,7 +128,9 @@ def _status(options: argparse.Namespace) -> int:
 def _manifest(made: str, profile: str) -> dict[str, Any]:
     """What is written beside a result about the run that made it, here or elsewhere; empty without such a file."""
     file = paths.RESULTS / profile / made / "manifest.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    from parzc_core.files import json_files
+
+    return json_files.load(file) if file.is_file() else {}
 
 
 def _origins(rows: Path) -> str:
@@ -140,16 +143,15 @@ def _origins(rows: Path) -> str:
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from parzc_core.collecting.labelled import folder_name
     from parzc_core.collecting.one import CollectionConfig
-    from parzc_core.collecting.sample import collect
+    from parzc_core.collecting.sample import collect, default_folder
 
     given = {field.name: getattr(options, field.name) for field in fields(CollectionConfig)}
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     config = CollectionConfig(**{name: value for name, value in (given | lists).items() if value is not None})
-    folder = options.out or paths.STATISTICS / options.space / folder_name(options.dataset, options.width)
+    folder = options.out or default_folder(config)
     running = {"jobs": options.jobs, "scheduler": options.scheduler, "shard_size": options.shard_size}
-    store = collect(config, folder, progress=True, **running)
+    store = collect(config, folder, progress=True, mix_versions=options.mix_versions, **running)
     manifest = store.manifest
     print(
         f"statistics of {options.cells} cells of {options.space} ({manifest['computed']} computed, "
@@ -394,7 +396,11 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument(
         "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute (tcp://host:8786)"
     )
-    collect.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/statistics/SPACE/DATASET)")
+    collect.add_argument(
+        "--mix-versions", action="store_true", help="add also to statistics that another torch or parzc computed"
+    )
+    where = "results/statistics/SPACE/DATASET, or where that holds another collection results/collected/SPACE/DATASET-..."
+    collect.add_argument("--out", type=Path, metavar="FOLDER", help=f"output folder ({where})")
 
     about = "Benchmark labels, and the card of the collected statistics."
     data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description=about)

@@ -28,6 +28,7 @@ from parzc_core.collecting import one
 from parzc_core.collecting import peer as benchmark_peer
 from parzc_core.collecting.peer import PEER_SOURCE, PROXIES, Ours, Peer, cpu_seconds, times_of, whole_cell
 from parzc_core.errors import BadInput
+from parzc_core.files import json_files
 from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.paths import write_whole
 from parzc_core.spaces import nb201, nb201_cells
@@ -247,7 +248,7 @@ def update_readme() -> bool:
     """Put the committed results into README; whether that changed it. Raises BadInput: no results, no such block."""
     if not (paths.RESULTS / FILE).is_file():
         raise BadInput(f"no {paths.RESULTS / FILE}; measure first: parzc benchmark collector")
-    results = json.loads((paths.RESULTS / FILE).read_text(encoding="utf-8"))
+    results = json_files.load(paths.RESULTS / FILE)
     return blocks.put(paths.ROOT / README, "benchmark", markdown(results))
 
 

@@ -119,10 +119,16 @@ class Plan:
     def run(self, store: Path, jobs: int = 1) -> pd.DataFrame:
         """A result a row, those of `run_rankers` and `run_predictors`, with its row of the table as column `row`."""
         named = {value: name for name, value in RANKERS.items()}
-        ours, rivals = run_rankers(self.rankers, store, jobs), run_predictors(self.predictors, store, jobs)
+        ours = run_rankers(self.rankers, store, jobs, reads=self._reads)
+        rivals = run_predictors(self.predictors, store, jobs, reads=self._reads)
         ours["row"] = [named[one.parts, one.encoding] for one in self.rankers]
         rivals["row"] = [one.predictor for one in self.predictors]
         return pd.concat([found for found in (rivals, ours) if len(found)], ignore_index=True)
+
+
+    def _reads(self, run: RankerRun | PredictorRun) -> set[str]:
+        """What the rows show of a run's result."""
+        return {self.benchmark.measured(column) for column in self.benchmark.columns(run.train)}
 
 
 def planned(name: str, profile: str) -> Plan | None:

@@ -34,7 +34,7 @@ from parzc_core.artifact import Experiment
 from parzc_core.errors import BadInput
 from parzc_core.pipeline.html import sanitised
 from parzc_core.pipeline.tasks import unmet
-from parzc_core.runs.protocol import STORED_ONLY
+from parzc_core.storage.workers import STORED
 
 PROFILE = "full"
 MOST_BYTES = 12_000_000  # of all copies together
@@ -104,7 +104,7 @@ def _kept(item: Experiment, minutes: float) -> Copy:
         output = scratch / "report" / f"{item.name}.ipynb"
         words = [f"{key}={value}" for key, value in {"profile": PROFILE, "jobs": 1}.items() if key in item.parameters]
         command = [sys.executable, "-m", "parzc_core.pipeline.notebook", str(item.path), str(output), *words]
-        own = {f"PARZC_{key.upper()}": str(scratch / key) for key in ("results", "figures", "report")} | {STORED_ONLY: "yes"}
+        own = {f"PARZC_{key.upper()}": str(scratch / key) for key in ("results", "figures", "report")} | {STORED: "yes"}
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env={**os.environ, **own})
         try:
@@ -116,8 +116,9 @@ def _kept(item: Experiment, minutes: float) -> Copy:
                 process.terminate()
                 process.wait()
         if process.returncode:
-            last = said.splitlines()[-1].removeprefix("BadInput: ") if said else f"exit code {process.returncode}"
-            return Copy(last if last.endswith(" are not stored") else f"failed: {last}")
+            last = said.splitlines()[-1] if said else f"exit code {process.returncode}"
+            missing = last.removeprefix("NotStored: ").partition("; ")[0]
+            return Copy(missing if missing != last else f"failed: {last}")
         spent = round((time.monotonic() - started) / 60, 1)
         away = {str(scratch / "results"): "results", str(scratch): "", str(paths.ROOT): ".", sys.prefix: "PYTHON"}
         data = paths.data_folder()

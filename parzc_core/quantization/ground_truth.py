@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from parzc_core import paths
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.files import json_files
 from parzc_core.images import fashion_mnist as data_
 from parzc_core.images.fashion_mnist import Images, accuracy
 from parzc_core.quantization import network as checkpoint
@@ -194,7 +195,7 @@ def _trained(plan: Plan, folder: Path, images: Any) -> tuple[nn.Module, dict[str
             "images": images().digest,
         }
         paths.write_whole(manifest, json.dumps(facts, indent=2) + "\n")
-    return checkpoint.load(network, path).eval(), json.loads(manifest.read_bytes())
+    return checkpoint.load(network, path).eval(), json_files.load(manifest)
 
 
 def _name(plan: Plan) -> str:

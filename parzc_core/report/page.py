@@ -6,7 +6,6 @@ READMEs say from the same rows.
 """
 
 import base64
-import json
 import os
 import struct
 from collections import Counter
@@ -21,6 +20,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from parzc_core import __version__, artifact, paper, paths
+from parzc_core.files import json_files
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report import agreement, captions, claims, comparison, headline, verdicts
 from parzc_core.report.evidence import number
@@ -182,7 +182,7 @@ def _notebooks(profile: str) -> list[Notebook]:
     for item in artifact.discover():
         status: dict[str, Any] = {}
         if item.status_file(profile).is_file():
-            status = json.loads(item.status_file(profile).read_text())
+            status = json_files.load(item.status_file(profile))
         page = item.output(profile).with_suffix(".html")
         link = page.relative_to(paths.REPORT).as_posix() if page.is_file() else ""
         state = str(status.get("status", "not run"))

@@ -124,6 +124,6 @@ def best_checkpoint(run: PredictorRun, fitted: Predictor[Any], inputs: Any, judg
 ALSO = {"NN-Former": on_all_cells, "CTNAS (best checkpoint)": best_checkpoint}
 
 
-def run_predictors(runs: Sequence[PredictorRun], store: Path, jobs: int = 1) -> pd.DataFrame:
-    """`run_frame` of predictors."""
-    return run_frame(runs, store, jobs, unit="predictor")
+def run_predictors(runs: Sequence[PredictorRun], store: Path, jobs: int = 1, **options: Any) -> pd.DataFrame:
+    """`run_frame` of predictors, with its other options."""
+    return run_frame(runs, store, jobs, unit="predictor", **options)

@@ -2,8 +2,7 @@
 
 import dataclasses
 import itertools
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,8 +13,6 @@ from parzc_core.checkpoints import forget, kept_as
 from parzc_core.errors import BadInput, NotStored
 from parzc_core.storage.run_store import RunStore
 from parzc_core.storage.workers import in_parallel, lacking, scheduler, stored_alone
-
-STORED_ONLY = "PARZC_STORED_ONLY"  # where it is set, nothing is computed: a run that is not stored is an error
 
 
 class Run(Protocol):
@@ -43,6 +40,7 @@ def run_all(
     jobs: int = 1,
     unit: str = "run",
     chunk: Callable[[R], int] = lambda run: 1,
+    reads: Callable[[R], Collection[str]] = lambda run: (),
 ) -> dict[R, dict[str, Any]]:
     """{run: its result}, in order. Compute missing runs in parallel; save each one at once.
 
@@ -52,15 +50,14 @@ def run_all(
     With PARZC_SCHEDULER set (`parzc run --scheduler`), the workers of that Dask cluster compute the missing runs, each from its
     own copy of the statistics and labels; only this process writes. A run that is killed there starts again on another worker.
     store: a jsonl file. jobs: processes. unit: of the progress bar. chunk: how many runs like this one a process computes before
-    it saves them, for runs of less than a second.
+    it saves them, for runs of less than a second. reads: what the result of a run must hold; one that was stored before that
+    was recorded is named in a warning and computed anew.
     """
     kept = store if isinstance(store, RunStore) else RunStore(store)
     keys = {run: run.key() for run in runs}
     if stored_alone():
-        _refuse_missing(kept, keys)
-    with lacking(kept, keys) as missing:
-        if missing and os.environ.get(STORED_ONLY):
-            raise BadInput(f"{len(missing)} of {len(keys)} runs of {kept.path.parent.name} are not stored")
+        _refuse_missing(kept, keys, reads)
+    with lacking(kept, keys, reads) as missing:
         groups = _groups(missing, chunk)
         known = {run: keys.get(run) or run.key() for group in groups for run in group}
         stems = {run: kept.path.parent / "checkpoints" / kept.key(key) for run, key in known.items()}
@@ -71,21 +68,27 @@ def run_all(
     return {run: kept.get(key) or {} for run, key in keys.items()}
 
 
-def _refuse_missing(store: RunStore, keys: Mapping[R, Mapping[str, Any]]) -> None:
+def _refuse_missing(
+    store: RunStore, keys: Mapping[R, Mapping[str, Any]], reads: Callable[[R], Collection[str]]
+) -> None:
     """NotStored, with the runs that are missing and what alike ones took, where any is."""
     found = [store.get(key) for key in keys.values()]
-    spent = [result["seconds"] for result in found if result is not None and "seconds" in result]
-    if absent := found.count(None):
+    whole = [one for run, one in zip(keys, found, strict=True) if one is not None and set(reads(run)) <= set(one)]
+    if absent := len(found) - len(whole):
+        spent = [one["seconds"] for one in whole if "seconds" in one]
         mean = sum(spent) / len(spent) / 3600 if spent else 0.0
         hours = f" (about {absent * mean:.1f} CPU-hours if they are like the stored ones)" if spent else ""
         raise NotStored(
-            f"{absent} of {len(found)} runs are not in {store.path}{hours}; the same command without --stored computes them"
+            f"{absent} of {len(found)} runs of {store.path.parent.name} are not stored{hours}; "
+            "the same command without --stored computes them"
         )
 
 
-def run_frame(runs: Sequence[Any], store: Path, jobs: int = 1, unit: str = "run") -> pd.DataFrame:
-    """`run_all` as a table: a row a run, the fields of the run and then those of its result."""
-    results = run_all(runs, store, jobs, unit)
+def run_frame(
+    runs: Sequence[Any], store: Path, jobs: int = 1, unit: str = "run", reads: Callable[[Any], Collection[str]] = lambda run: ()
+) -> pd.DataFrame:
+    """`run_all` as a table: a row a run, the fields of the run and then those of its result. NaN where a result lacks one."""
+    results = run_all(runs, store, jobs, unit, reads=reads)
     return pd.DataFrame([{**dataclasses.asdict(run), **results[run]} for run in runs])
 
 

@@ -172,6 +172,6 @@ def train_splits(
     return [(ranker, item, *part) for ranker, item, part in zip(rankers, inputs, parts, strict=True)]
 
 
-def run_rankers(runs: Sequence[RankerRun], store: Path, jobs: int = 1) -> pd.DataFrame:
-    """`run_frame` of rankers."""
-    return run_frame(runs, store, jobs, unit=f"{GROUP} rankers")
+def run_rankers(runs: Sequence[RankerRun], store: Path, jobs: int = 1, **options: Any) -> pd.DataFrame:
+    """`run_frame` of rankers, with its other options."""
+    return run_frame(runs, store, jobs, unit=f"{GROUP} rankers", **options)

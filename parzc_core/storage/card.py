@@ -14,6 +14,7 @@ from typing import Any
 
 from parzc_core import __version__, paths
 from parzc_core.errors import BadInput
+from parzc_core.files import json_files
 from parzc_core.proxies import NODE_REGISTRY
 from parzc_core.scores.registry import REGISTRY
 from parzc_core.storage import blocks
@@ -65,7 +66,7 @@ def collections(folder: Path | None = None) -> list[dict[str, Any]]:
     found = []
     for file in sorted(folder.rglob("manifest.json"), key=lambda file: file.relative_to(folder).as_posix()):
         content = file.read_bytes()
-        manifest = json.loads(content)
+        manifest = json_files.loads(content, str(file))
         config = manifest["config"]
         found.append(
             {

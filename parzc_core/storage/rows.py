@@ -24,6 +24,7 @@ import scipy.stats
 
 from parzc_core import __version__, profiles
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.files import json_files
 from parzc_core.paper.kinds import origin_of
 from parzc_core.paths import RESULTS, write_whole
 from parzc_core.storage.run_store import plain
@@ -256,7 +257,7 @@ def read_manifest(table: str, profile: str, folder: Path = RESULTS) -> dict[str,
         raise BadInput(
             f"no {path.name} of {table!r} in profile {profile!r}; run `parzc run {table} --profile {profile}`"
         )
-    return json.loads(path.read_bytes())
+    return json_files.load(path)
 
 
 def read_rows(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:

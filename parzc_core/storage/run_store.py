@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from parzc_core.errors import BadInput
+from parzc_core.files import json_files
 from parzc_core.storage.lock import beside, locked
 
 
@@ -32,10 +34,13 @@ def plain(value: Any) -> Any:
 
 
 class RunStore:
-    """Trained runs in a jsonl file, one line `{"key", "config", "result"}` each.
+    """Trained runs in a jsonl file, one line `{"key", "config", "result", "sha256"}` each; sha256 is of key and result.
 
     Several processes may append at once. A torn last line (a killed writer) is ignored, and closed off by the next
     writer, so no earlier line is ever touched. Of a configuration stored twice the last line counts.
+    Every line is verified as it is read: half a line, a key that is not the configuration's, a result that is not its
+    checksum's. Such a line is named in a warning and its run is not stored, so that it is computed anew. Lines of earlier
+    versions have no checksum; two of them with different results (seconds aside) count for none.
 
         store = RunStore(folder / "runs.jsonl")
         result = store.get(config) or store.put(config, train(config))
@@ -44,7 +49,8 @@ class RunStore:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._records: dict[str, dict[str, Any]] = {}
-        self._offset = 0  # bytes of whole lines read so far
+        self._offset = self._lines = 0  # bytes and number of whole lines read so far
+        self.faults: dict[int, str] = {}  # {number of a line, from 1: why it is not used}
 
     @staticmethod
     def key(config: Mapping[str, Any]) -> str:
@@ -56,8 +62,8 @@ class RunStore:
             raise BadInput(f"got the configuration {config!r}; expected a dict with text as keys")
         try:
             text = json.dumps(dict(config), sort_keys=True, separators=(",", ":"), allow_nan=False, default=plain)
-        except (TypeError, ValueError) as error:
-            raise BadInput(f"the configuration {config!r} has no canonical JSON: {error}") from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BadInput(f"the configuration {config!r:.300} has no canonical JSON: {error}") from None
         return hashlib.sha256(text.encode()).hexdigest()
 
     def get(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -69,7 +75,11 @@ class RunStore:
     def put(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
         """Appends a result, on disk before this returns; returns it as `get` will. Raises BadInput as `key` does."""
         record = {"key": self.key(config), "config": dict(config), "result": dict(result)}
-        line = json.dumps(record, default=plain) + "\n"
+        try:
+            record = json_files.loads(json.dumps(record, default=plain), f"a run of {self.path}")  # as it will be read
+        except RecursionError:
+            raise BadInput(f"a run of {self.path} is nested too deeply to be stored") from None
+        line = json.dumps({**record, "sha256": _checksum(record)}) + "\n"
         with locked(beside(self.path)), open(self.path, "ab+") as file:
             end = file.seek(0, os.SEEK_END)
             if end and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
@@ -77,7 +87,7 @@ class RunStore:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
-        return json.loads(line)["result"]
+        return record["result"]
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -100,17 +110,57 @@ class RunStore:
         try:
             with open(self.path, "rb") as file:
                 if file.seek(0, os.SEEK_END) < self._offset:  # another file by now: start over
-                    self._records, self._offset = {}, 0
+                    self._start_over()
                 file.seek(self._offset)
                 data = file.read()
         except FileNotFoundError:
-            self._records, self._offset = {}, 0
+            self._start_over()
             return
         end = data.rfind(b"\n") + 1
         self._offset += end
-        for line in data[:end].splitlines():
+        found: dict[int, str] = {}
+        for line in data[:end].split(b"\n")[:-1]:
+            self._lines += 1
             try:
-                record = json.loads(line)
-                self._records[record["key"]] = {name: record[name] for name in ("key", "config", "result")}
-            except (ValueError, KeyError, TypeError):
-                continue  # what is left of a torn line
+                if line.strip():
+                    self._take(json_files.loads(line, "it"))
+            except (BadInput, KeyError, TypeError) as error:
+                found[self._lines] = str(error) if isinstance(error, BadInput) else "it lacks key, config or result"
+        if found:
+            self.faults |= found
+            named = "; ".join(f"line {number}: {why}" for number, why in list(found.items())[:3])
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            warnings.warn(f"{self.path}: not used, so that it is computed anew: {named}{more}", stacklevel=3)
+
+    def _start_over(self) -> None:
+        self._records, self._offset, self._lines, self.faults = {}, 0, 0, {}
+
+    def _take(self, record: dict[str, Any]) -> None:
+        """Keep the record of a line. Raises BadInput, KeyError, TypeError for what is none."""
+        key, config, result, checksum = record["key"], record["config"], record["result"], record.get("sha256")
+        if not isinstance(config, dict) or not isinstance(result, dict):
+            raise BadInput("its config or result is no JSON object")
+        if self.key(config) != key:
+            raise BadInput("its key is not that of its config: it was edited")
+        if checksum is not None and checksum != _checksum(record):
+            raise BadInput("its sha256 is not that of its result: it was edited")
+        before = self._records.get(key)
+        if before is not None and checksum is None:
+            if _without_seconds(before["result"]) != _without_seconds(result):
+                if "sha256" not in before:
+                    del self._records[key]
+                raise BadInput("its run is stored before with another result")
+            if "sha256" in before:
+                return
+        self._records[key] = record
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    """sha256 (hex) of the canonical JSON of a line's key and result."""
+    text = json.dumps({name: record[name] for name in ("key", "result")}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_seconds(result: dict[str, Any]) -> str:
+    """What must be equal where a run is stored twice, as text: NaN equals NaN there."""
+    return json.dumps({name: value for name, value in result.items() if name != "seconds"}, sort_keys=True)

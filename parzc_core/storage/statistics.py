@@ -24,10 +24,13 @@ import pandas as pd
 
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, CorruptShard
+from parzc_core.files import json_files
+from parzc_core.files.json_files import brief
 from parzc_core.paths import write_whole
 from parzc_core.storage.lock import Locked, locked
 
 KEPT_BITS = 20
+_DECIDING_VERSIONS = ("torch", "parzc")  # those that compute values; python's and numpy's are recorded
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,37 +73,73 @@ class Collection:
 
 
 class StatisticsStore:
-    """A folder of shards. Opening it with another configuration than it was made with is refused."""
+    """A folder of shards. Opening it with another configuration, other images or another precision is refused.
+
+    Shards of other versions of torch or parzc are read as they are; adding to them is refused (`check_versions`).
+    """
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest. Raises BadInput where the folder holds no store."""
+        """The manifest. Raises BadInput where the folder holds no store, or what is there is no manifest."""
         path = self.folder / "manifest.json"
         if not path.is_file():
             raise BadInput(f"{self.folder} holds no statistics (no manifest.json); make them with: parzc collect")
-        return json.loads(path.read_text())
+        remedy = "bring it back, or remove it: then `parzc collect` verifies the shards beside it and writes it anew"
+        try:
+            found = json_files.load(path)
+        except BadInput as error:
+            raise BadInput(f"{error}; {remedy}") from None
+        kinds = {"config": dict, "starts": list, "shards": dict, "architectures": int}
+        if not all(isinstance(found.get(key), kind) for key, kind in kinds.items()):
+            raise BadInput(f"{path} is no manifest of statistics (it lacks one of {', '.join(kinds)}); {remedy}")
+        return found
 
     def open(self, description: dict[str, Any], archs: Sequence[str], starts: Sequence[int]) -> None:
-        """Create the store, or check that the one there was made alike. description["config"] decides. Raises BadInput.
+        """Create the store, or check that the one there was made alike. Raises BadInput, naming what differs.
 
+        description: "config" and "image_batch" decide, with the sample and the precision. What a manifest does not say is taken
+        for alike. A store without any shard is made anew: a first collection that failed leaves nothing behind.
         archs: the sample. starts: for each shard, the lowest position in it; ascending, and every position below the next
         shard's is in this one or an earlier one.
         """
         digest = hashlib.sha256("\n".join(archs).encode()).hexdigest()
-        identity = {"config": description["config"], "archs_sha256": digest, "starts": list(starts)}
-        if (self.folder / "manifest.json").is_file():
+        identity = {"config": description["config"], "image_batch": description.get("image_batch", {})}
+        identity |= {"archs_sha256": digest, "starts": list(starts), "kept_mantissa_bits": KEPT_BITS}
+        if (self.folder / "manifest.json").is_file() and (next(self.folder.glob("shard-*.npz"), None) is not None):
             there = self.manifest
-            if {key: there.get(key) for key in identity} != identity:
+            identity = json.loads(json.dumps(identity))  # as a manifest has it
+            if (differs := _difference({key: there.get(key, identity[key]) for key in identity}, identity)) is not None:
+                key, kept, asked = differs
                 raise BadInput(
-                    f"{self.folder} holds another collection ({there.get('config')}); "
-                    f"got {identity['config']}: choose another folder, or remove that one"
+                    f"{self.folder} holds another collection: its {key} is {brief(kept, 60)}, got {brief(asked, 60)}; "
+                    "choose another folder (--out FOLDER), or remove that one"
                 )
             return
-        extra = {"architectures": len(archs), "kept_mantissa_bits": KEPT_BITS, "shards": {}}
+        extra = {"architectures": len(archs), "shards": {}}
         self._write_manifest({**description, **identity, **extra})
+
+    def check_versions(self, here: dict[str, str], mix: bool = False) -> None:
+        """Before shards are added: raises BadInput where those there were computed by another torch or parzc.
+
+        here: the versions of this process. mix: add all the same; the manifest then lists these versions too.
+        """
+        manifest = self.manifest
+        kept = [manifest.get("versions", here), *manifest.get("other_versions", [])]
+        deciding = [{key: versions.get(key) for key in _DECIDING_VERSIONS} for versions in kept]
+        ours = {key: here.get(key) for key in _DECIDING_VERSIONS}
+        if ours in deciding or not manifest["shards"]:
+            return
+        if not mix:
+            key = next(key for key in _DECIDING_VERSIONS if deciding[0][key] != ours[key])
+            raise BadInput(
+                f"the statistics in {self.folder} were computed with {key} {deciding[0][key]}, here is {ours[key]}, and the "
+                "values of the two may differ; install that version, choose another folder (--out FOLDER), or add to it all the "
+                "same (--mix-versions, which the manifest will say)"
+            )
+        self._write_manifest({**manifest, "other_versions": [*manifest.get("other_versions", []), here]})
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         flat_lists = re.compile(r"\[\s+([^\[\]{}]*?)\s+\]")  # on one line each
@@ -197,6 +236,15 @@ class StatisticsStore:
             [record.scores for record in records], index=[record.arch for record in records], dtype=float
         )
         return Collection([r.arch for r in records], [r.statistics for r in records], scores, manifest)
+
+
+def _difference(there: Any, here: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """(name, value there, value here) of the first entry that differs, as "config.cells"; None where all is alike."""
+    if not isinstance(there, dict) or not isinstance(here, dict):
+        return None if there == here else (name, there, here)
+    names = [key for key in {**here, **there} if there.get(key) != here.get(key)]
+    inner = (_difference(there.get(key), here.get(key), f"{name}.{key}".lstrip(".")) for key in names)
+    return next(inner, None)
 
 
 def round_mantissa(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:

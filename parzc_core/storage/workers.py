@@ -3,7 +3,8 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,11 +125,25 @@ def _client(address: str) -> Any:
 
 
 @contextmanager
-def lacking(store: RunStore, keys: Mapping[Item, Mapping[str, Any]]) -> Iterator[list[Item]]:
-    """The runs whose result is not in the store. Inside, no other process computes them, and what one was computing is done."""
-    missing = [run for run, key in keys.items() if store.get(key) is None]
-    with store.alone() if missing else nullcontext():
-        yield [run for run in missing if store.get(keys[run]) is None]
+def lacking(
+    store: RunStore, keys: Mapping[Item, Mapping[str, Any]], reads: Callable[[Item], Collection[str]] = lambda run: ()
+) -> Iterator[list[Item]]:
+    """The runs whose result is not in the store. Inside, no other process computes them, and what one was computing is done.
+
+    reads: what a result must hold; an older one without is named in a warning and counts as not there.
+    """
+
+
+    def lacks(run: Item) -> set[str] | None:
+        one = store.get(keys[run])
+        return None if one is None else set(reads(run)) - set(one)
+
+    found = {run: names for run in keys if (names := lacks(run)) != set()}
+    if older := [names for names in found.values() if names is not None]:
+        recorded = ", ".join(sorted(set().union(*older)))
+        warnings.warn(f"{store.path}: {len(older)} runs, stored before {recorded} was recorded, are computed anew", stacklevel=3)
+    with store.alone() if found else nullcontext():
+        yield [run for run in found if lacks(run) != set()]
 
 
 def in_parallel(

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from parzc_core import paths
 from parzc_core.collecting import sample
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect, compute_shard, grouped
@@ -68,12 +70,12 @@ def test_collecting_resumes_without_computing_anything_twice(tiny, tmp_path, mon
 
     computed = []
 
-    def counted(config, number, groups):
+    def counted(config, number, *rest):
         if len(computed) == 1 and number not in computed:
             computed.append(None)
             raise KeyboardInterrupt
         computed.append(number)
-        return compute_shard(config, number, groups)
+        return compute_shard(config, number, *rest)
 
     monkeypatch.setattr(sample, "compute_shard", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -119,6 +121,111 @@ def test_a_damaged_shard_is_named_and_computed_anew_alone(tiny, tmp_path, capsys
     assert again.manifest["shards"] == shards
     assert again.damaged() == {}
     assert again.path(0).stat().st_mtime_ns == untouched
+
+
+def altered(store: StatisticsStore, **entries) -> None:
+    """The last shard is missing, and the manifest says something else."""
+    store.path(len(store.manifest["starts"]) - 1).unlink()
+    store._write_manifest(store.manifest | entries)
+
+
+def photographs(folder: Path, first: int) -> str:
+    """A folder of images, two classes of four."""
+    for i in range(8):
+        file = folder / "ab"[i % 2] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((32, 32, 3), first + i, dtype=np.uint8)).save(file)
+    return str(folder)
+
+
+def test_other_photographs_another_precision_or_configuration_is_refused_by_the_one_entry_that_differs(tiny, tmp_path):
+    config = replace(CONFIG, images=photographs(tmp_path / "photographs", 0))
+    altered(collect(config, tmp_path / "store", progress=False))
+    photographs(tmp_path / "photographs", 100)
+    with pytest.raises(BadInput, match=r"its image_batch\.sha256 is .{60}…, got") as refused:
+        collect(config, tmp_path / "store", progress=False)
+    assert len(str(refused.value)) < 300 + len(str(tmp_path))
+    (tmp_path / "photographs" / "a" / "0.png").rename(tmp_path / "photographs" / "b" / "0.png")  # the label alone differs
+    photographs(tmp_path / "photographs", 0)
+    with pytest.raises(BadInput, match=r"its image_batch\."):
+        collect(config, tmp_path / "store", progress=False)
+    altered(collect(CONFIG, tmp_path / "bits", progress=False), kept_mantissa_bits=12)
+    with pytest.raises(BadInput, match="its kept_mantissa_bits is 12, got 20; choose another folder"):
+        collect(CONFIG, tmp_path / "bits", progress=False)
+    with pytest.raises(BadInput, match=r"its config\.width is None, got 8;"):
+        collect(replace(CONFIG, width=8), tmp_path / "bits", progress=False)
+
+
+@pytest.mark.parametrize("library", ["torch", "parzc"])
+def test_shards_of_other_versions_are_read_and_added_to_only_if_asked(tiny, tmp_path, library):
+    store = collect(CONFIG, tmp_path, progress=False)
+    older = store.manifest["versions"] | {library: "0.0.1", "python": "3.9.0"}
+    store._write_manifest(store.manifest | {"versions": older})
+    before = (tmp_path / "manifest.json").read_bytes()
+    assert collect(CONFIG, tmp_path, progress=False).read().archs  # complete: nothing is added
+    altered(store)
+    before = (tmp_path / "manifest.json").read_bytes()
+    with pytest.raises(BadInput, match=rf"computed with {library} 0\.0\.1, here is .*--out FOLDER.*--mix-versions"):
+        collect(CONFIG, tmp_path, progress=False)
+    assert store.read().archs == store.read(4).archs
+    assert (tmp_path / "manifest.json").read_bytes() == before
+    for _ in range(2):  # once mixed, these versions are known
+        mixed = collect(CONFIG, tmp_path, progress=False, mix_versions=True)
+        assert mixed.complete() == 5
+        assert mixed.manifest["versions"] == older
+        assert mixed.manifest["other_versions"] == [sample._description(CONFIG, {})["versions"]]
+        altered(store)
+    assert collect(CONFIG, tmp_path, progress=False).complete() == 5
+
+
+def test_another_python_goes_on_and_a_complete_store_is_not_rewritten(tiny, tmp_path):
+    store = collect(CONFIG, tmp_path, progress=False)
+    assert set(store.manifest["cpu"]) == {"machine", "capability"}
+    kept = (tmp_path / "manifest.json").stat().st_mtime_ns
+    collect(CONFIG, tmp_path, progress=False)
+    assert (tmp_path / "manifest.json").stat().st_mtime_ns == kept
+    altered(store, versions=store.manifest["versions"] | {"python": "3.9.0", "numpy": "1.0"})
+    assert collect(CONFIG, tmp_path, progress=False).complete() == 5
+
+
+@pytest.mark.parametrize("other", [{"seed": 5}, {"scores": ()}, {"proxies": ("snip",)}])
+def test_an_unknown_shard_of_another_collection_is_computed_anew(tiny, tmp_path, capsys, other):
+    store = collect(CONFIG, tmp_path / "store", progress=False)
+    expected = store.manifest["shards"]
+    stranger = collect(replace(CONFIG, **other), tmp_path / "other", progress=False)
+    store._write_manifest(store.manifest | {"shards": {n: h for n, h in expected.items() if "00001" not in n}})
+    store.path(1).write_bytes(stranger.path(1).read_bytes())
+    assert collect(CONFIG, tmp_path / "store", progress=False).manifest["shards"] == expected
+    assert "shard-00001.npz holds other" in "".join(capsys.readouterr())
+
+
+def test_a_first_collection_that_fails_leaves_nothing_that_refuses_the_right_one(tiny, tmp_path, monkeypatch):
+    def fails(*_):
+        raise BadInput("no such network")
+
+    monkeypatch.setattr(sample, "compute_shard", fails)
+    with pytest.raises(BadInput, match="no such network"):
+        collect(replace(CONFIG, cells=7), tmp_path, progress=False)
+    monkeypatch.setattr(sample, "compute_shard", compute_shard)
+    assert collect(CONFIG, tmp_path, progress=False).complete() == 5
+
+
+def test_a_worker_with_other_images_is_refused(tiny):
+    with pytest.raises(BadInput, match="other images"):
+        compute_shard(CONFIG, 0, [], {"sha256": "0"})
+
+
+def test_without_a_folder_a_collection_lies_beside_the_committed_one(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "STATISTICS", tmp_path / "statistics")
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    folder = sample.default_folder(CONFIG)
+    assert folder == tmp_path / "statistics" / "nb201" / "cifar10"
+    collect(CONFIG, folder, progress=False)
+    assert sample.default_folder(CONFIG) == folder
+    other = sample.default_folder(replace(CONFIG, cells=6))
+    assert other.parent == tmp_path / "collected" / "nb201"
+    assert other.name.startswith("cifar10-")
+    assert other != sample.default_folder(replace(CONFIG, cells=7))
 
 
 def test_kill_9_loses_at_most_the_shard_in_flight(tmp_path):
@@ -178,13 +285,13 @@ import os, signal, pathlib
 from joblib.externals.loky import set_loky_pickler
 mark = pathlib.Path(sys.argv[1]) / "killed"
 
-def compute(config, number, groups, compute=collecting.compute_shard):
+def compute(config, number, *rest, compute=collecting.compute_shard):
     from parzc_core.spaces import nb201
     nb201.build = lambda arch, **rest: build(arch, channels=4, cells=1, **rest)
     if number == 3 and not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return compute(config, number, groups)
+    return compute(config, number, *rest)
 
 collecting.compute_shard = compute
 collecting.collect(config, sys.argv[1], jobs=2)

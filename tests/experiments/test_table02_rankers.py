@@ -131,7 +131,7 @@ def test_cpu_hours_are_sums_over_runs() -> None:
 def test_what_a_size_costs_is_paired_over_splits(monkeypatch, tmp_path) -> None:
     taus = {"cpu": [60.0, 62.0, 64.0, 66.0, 68.0], "public": [61.0, 63.0, 65.0, 67.0, 74.0]}
     frame = lambda runs: pd.DataFrame({"kendall": taus[runs[0].size], "seconds": 2.0})  # noqa: E731
-    monkeypatch.setattr(table02, "run_rankers", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(table02, "run_rankers", lambda runs, store, jobs, **rest: frame(runs))
     (line,) = table02.by_size(plan_of("nb101", "full"), tmp_path / "runs.jsonl").to_dict("records")
     assert line["our mean difference"] == pytest.approx(2.0)
     assert (line["tau, cpu"], line["tau, public"], line["CPU-s, cpu"]) == (64.0, 66.0, 2.0)
@@ -214,8 +214,8 @@ def test_one_shot_methods_are_quoted_as_printed_and_say_why():
 def test_results_of_rankers_and_predictors_stand_under_their_names(monkeypatch, tmp_path):
     plan = dataclasses.replace(plan_of("nb201", "smoke"))
     frame = lambda runs: pd.DataFrame([{"train": run.train, "split": run.split} for run in runs])  # noqa: E731
-    monkeypatch.setattr(table02, "run_rankers", lambda runs, store, jobs: frame(runs))
-    monkeypatch.setattr(table02, "run_predictors", lambda runs, store, jobs: frame(runs))
+    monkeypatch.setattr(table02, "run_rankers", lambda runs, store, jobs, **rest: frame(runs))
+    monkeypatch.setattr(table02, "run_predictors", lambda runs, store, jobs, **rest: frame(runs))
     found = plan.run(tmp_path / "runs.jsonl")
     expected = [run.predictor for run in plan.predictors] + [
         name for name in ("NP (DiffKendall)", "ParZC", "ParZC (NP)", "ParZC (aligned)") for _ in range(2)

@@ -37,9 +37,9 @@ def test_what_is_stored_is_read(tmp_path, monkeypatch):
 def test_a_missing_run_is_refused_with_what_it_would_take(tmp_path, monkeypatch):
     run_all(RUNS[:1], tmp_path / "runs.jsonl")
     monkeypatch.setenv(STORED, "1")
-    with pytest.raises(NotStored, match=r"2 of 3 runs are not in .*runs.jsonl \(about 1.0 CPU-hours .*without --stored"):
+    with pytest.raises(NotStored, match=r"2 of 3 runs of .* are not stored \(about 1.0 CPU-hours .*without --stored"):
         run_all(RUNS, tmp_path / "runs.jsonl")
-    with pytest.raises(NotStored, match=r"3 of 3 runs are not in .*none.jsonl; "):
+    with pytest.raises(NotStored, match=r"3 of 3 runs of .* are not stored; "):
         run_all(RUNS, tmp_path / "none.jsonl")
     assert len(RunStore(tmp_path / "runs.jsonl")) == 1
 

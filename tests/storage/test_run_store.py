@@ -1,10 +1,13 @@
 """Runs on disk: nothing is lost when writers are killed or meet, and equal configurations are known again."""
 
 import hashlib
+import json
 import math
 import subprocess
 import sys
 import threading
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput
-from parzc_core.runs.protocol import STORED_ONLY, run_all
+from parzc_core.runs.protocol import run_all
 from parzc_core.runs.rankers import RankerRun
 from parzc_core.storage.run_store import RunStore
 from parzc_core.storage.workers import lacking
@@ -81,6 +84,115 @@ def test_lines_that_are_no_runs_are_passed_over(tmp_path: Path) -> None:
         file.write(b'\n[1]\nnull\n{"key": "x"}\n\xff\xfe\n{"key": [], "config": {}, "result": {}}\n')
     RunStore(path).put({"seed": 1}, {"tau": 2.0})
     assert len(RunStore(path)) == 2
+
+
+def three_runs(path: Path, checksum: bool = True) -> list[str]:
+    """Lines of a store with seeds 0 to 2, with a checksum or as earlier versions wrote them."""
+    for seed in range(3):
+        RunStore(path).put({"seed": seed}, {"tau": seed / 7, "seconds": 1.0, "loss": math.nan})
+    lines = path.read_text().splitlines()
+    if not checksum:
+        lines = [json.dumps({key: value for key, value in json.loads(line).items() if key != "sha256"}) for line in lines]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return lines
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_lines_with_and_without_a_checksum_are_read(tmp_path: Path, checksum: bool) -> None:
+    lines = three_runs(tmp_path / "runs.jsonl", checksum)
+    assert all(("sha256" in json.loads(line)) is checksum for line in lines)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store = RunStore(tmp_path / "runs.jsonl")
+        assert [store.get({"seed": seed})["tau"] for seed in range(3)] == [0, 1 / 7, 2 / 7]  # type: ignore[index]
+    assert store.faults == {}
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (lambda line: line.replace('"config": {"seed": 1}', '"config": {"seed": 7}'), "its key is not that of its config"),
+        (lambda line: line.replace("0.142857", "0.942857"), "its sha256 is not that of its result"),
+        (lambda line: line.replace("NaN", "0.5"), "its sha256 is not that of its result"),
+        (lambda line: line[:60], "is no JSON"),
+        (lambda line: "[" * 100_000, "nested too deeply"),
+        (lambda line: line.replace('"seconds": 1.0', '"seconds": ' + "[" * 900 + "]" * 900), "nested too deeply"),
+        (lambda line: line.replace('"result": {', '"result": [{').replace("}, \"sha256\"", "}], \"sha256\""), "no JSON object"),
+    ],
+)
+def test_an_edited_or_half_line_is_named_and_its_run_computed_anew(tmp_path: Path, edit: Callable, why: str) -> None:
+    path = tmp_path / "runs.jsonl"
+    lines = three_runs(path)
+    assert edit(lines[1]) != lines[1]
+    path.write_text("\n".join([lines[0], edit(lines[1]), lines[2], ""]))
+    store = RunStore(path)
+    with pytest.warns(UserWarning, match=rf"runs\.jsonl: not used, so that it is computed anew: line 2: .*{why}"):
+        assert store.get({"seed": 1}) is None
+    assert list(store.faults) == [2]
+    assert all(store.get({"seed": seed}) for seed in (0, 2))
+    store.put({"seed": 1}, {"tau": 3.0})
+    assert store.get({"seed": 1}) == {"tau": 3.0}
+    with pytest.warns(UserWarning, match="line 2"):
+        assert RunStore(path).get({"seed": 1}) == {"tau": 3.0}
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_a_duplicate_with_another_result_is_never_taken(tmp_path: Path, checksum: bool) -> None:
+    path = tmp_path / "runs.jsonl"
+    line = three_runs(path, checksum)[1]
+    without = {key: value for key, value in json.loads(line).items() if key != "sha256"}
+    slower = json.dumps(without | {"result": without["result"] | {"seconds": 9.0}})  # computed twice: seconds may differ
+    path.write_text(path.read_text() + slower + "\n")
+    assert RunStore(path).get({"seed": 1})["tau"] == 1 / 7  # type: ignore[index]
+    other = json.dumps(without | {"result": {"tau": 9.0}})
+    path.write_text(path.read_text() + other + "\n")
+    store = RunStore(path)
+    with pytest.warns(UserWarning, match="line 5: its run is stored before with another result"):
+        got = store.get({"seed": 1})
+    assert (got is None) is not checksum  # without one none of them is known to be right
+    store.put({"seed": 1}, {"tau": 2.0})
+    assert store.get({"seed": 1}) == {"tau": 2.0}
+
+
+def test_a_checksum_outranks_a_line_without(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    line = json.loads(three_runs(path)[1])
+    path.write_text(path.read_text() + json.dumps({"key": line["key"], "config": line["config"], "result": {"tau": 9.0}}) + "\n")
+    store = RunStore(path)
+    with pytest.warns(UserWarning, match="line 4"):
+        assert store.get({"seed": 1})["tau"] == 1 / 7  # type: ignore[index]
+
+
+def test_what_is_nested_too_deeply_is_not_stored(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs.jsonl")
+    for levels in (40, 100_000):
+        deep: list = []
+        for _ in range(levels):
+            deep = [deep]
+        with pytest.raises(BadInput):
+            store.put({"seed": 0}, {"deep": deep})
+    assert not store.path.exists()
+
+
+@dataclass(frozen=True)
+class Seed:
+    seed: int
+
+    def key(self) -> dict[str, int]:
+        return {"seed": self.seed}
+
+    def evaluate(self) -> dict[str, float]:
+        return {"tau": 2.0, "added later": 1.0}
+
+
+def test_a_run_stored_before_a_column_was_recorded_is_named_and_computed_anew_where_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    RunStore(path).put({"seed": 0}, {"tau": 1.0})
+    assert run_all([Seed(0)], path) == {Seed(0): {"tau": 1.0}}
+    with pytest.warns(UserWarning, match=r"runs\.jsonl: 1 runs, stored before added later was recorded, are computed anew"):
+        found = run_all([Seed(0), Seed(1)], path, reads=lambda run: {"added later"})
+    assert found == {Seed(0): {"tau": 2.0, "added later": 1.0}, Seed(1): {"tau": 2.0, "added later": 1.0}}
+    assert len(path.read_text().splitlines()) == 3
 
 
 WRITER = """
@@ -174,24 +286,3 @@ def test_what_is_stored_is_read_without_waiting(tmp_path: Path) -> None:
     store.put({"seed": 0}, {"tau": 1.0})
     with store.alone(), lacking(store, {run: {"seed": 0}}) as missing:
         assert missing == []
-
-
-def test_a_run_that_is_not_stored_is_an_error_where_nothing_may_be_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @dataclass(frozen=True)
-    class Stored:
-        seed: int
-
-        def key(self) -> dict[str, int]:
-            return {"seed": self.seed}
-
-        def evaluate(self) -> dict[str, float]:
-            return {"tau": float(self.seed)}
-
-    path = tmp_path / "table99" / "runs.jsonl"
-    run_all([Stored(1)], path)
-    monkeypatch.setenv(STORED_ONLY, "yes")
-    assert run_all([Stored(1)], path) == {Stored(1): {"tau": 1.0}}
-    with pytest.raises(BadInput, match="1 of 2 runs of table99 are not stored"):
-        run_all([Stored(1), Stored(2)], path)

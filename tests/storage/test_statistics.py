@@ -132,6 +132,16 @@ def test_a_store_is_not_opened_as_another_collection(tmp_path):
         StatisticsStore(tmp_path / "nothing").read()
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[" * 100_000, '{"config": 1}', "\xff"])
+def test_a_broken_manifest_is_one_line_that_says_the_way_out(tmp_path, text):
+    store, _ = filled(tmp_path)
+    (tmp_path / "manifest.json").write_bytes(text.encode("latin1"))
+    with pytest.raises(BadInput, match=r"manifest\.json .*remove it: then `parzc collect` verifies the shards") as refused:
+        store.read()
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400 + len(str(tmp_path))
+
+
 def test_a_second_collector_on_the_same_store_is_refused(tmp_path):
     store = StatisticsStore(tmp_path)
     with store.lock(), pytest.raises(BadInput, match="another process"), StatisticsStore(tmp_path).lock():
