@@ -22,6 +22,7 @@ LAYERS = (
     Layer("drawing", "report"),
     Layer("search", "tuning", "quantization"),
     Layer("runs"),
+    Layer("own"),
     Layer("predictors"),
     Layer("collecting"),
     Layer("labels"),

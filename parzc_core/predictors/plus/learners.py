@@ -2,8 +2,10 @@
 
 Accuracy has a long tail of bad cells, where a percent means little, and the best are a fraction of a percent apart: on
 u = -log(100.5 - accuracy) both ends are stretched alike. A learner's scale may differ by a linear map (`ParZC+` takes it out).
+Labels that are no percentages are taken unchanged (`SCALES`).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +33,14 @@ def accuracy_of(u: np.ndarray) -> np.ndarray:
     return CEILING - np.exp(-np.asarray(u, dtype=np.float64))
 
 
+def unchanged(labels: np.ndarray) -> np.ndarray:
+    """The labels as float64, for labels of any scale; higher is better."""
+    return np.asarray(labels, dtype=np.float64)
+
+
+SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log error": log_error, "unchanged": unchanged}
+
+
 def standardised(values: np.ndarray) -> np.ndarray:
     """Mean 0 and standard deviation 1; zeros where all are equal."""
     return (values - values.mean()) / (values.std() or 1.0)
@@ -50,14 +60,14 @@ class Learner(Protocol):
 
 
 class ProcessLearner:
-    """A `BlockProcess` on the log error, or on normal scores (`ranks`), which adapt to any distribution."""
+    """A `BlockProcess` on a scale of SCALES, or on normal scores (`ranks`), which adapt to any distribution."""
 
-    def __init__(self, ranks: bool, steps: int, most: int):
-        self.ranks, self.process = ranks, BlockProcess(steps, most)
+    def __init__(self, ranks: bool, steps: int, most: int, scale: str = "log error"):
+        self.ranks, self.process, self.scale = ranks, BlockProcess(steps, most), SCALES[scale]
 
     def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "ProcessLearner":
         """See `Learner`."""
-        target = normal_scores(accuracy) if self.ranks else standardised(log_error(accuracy))
+        target = normal_scores(accuracy) if self.ranks else standardised(self.scale(accuracy))
         self.process.fit([limited(block) for block in blocks], target, seed)
         return self
 
@@ -69,12 +79,57 @@ class ProcessLearner:
         """What it says of each training cell from the others alone."""
         return self.process.left_out()
 
+    def state(self) -> dict[str, np.ndarray]:
+        """See `BlockProcess`."""
+        return self.process.state()
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> "ProcessLearner":
+        """Take up what `state` gave, and return itself."""
+        self.process.restore(state)
+        return self
+
+
+class Forest:
+    """Fitted trees as plain arrays, which need no scikit-learn: each node's feature (-1: a leaf), threshold, children, value."""
+
+    ARRAYS = ("roots", "feature", "threshold", "left", "right", "value")
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]):
+        self.arrays = {name: arrays[name] for name in self.ARRAYS}
+
+    @classmethod
+    def of(cls, model: ExtraTreesRegressor) -> "Forest":
+        """The trees of a fitted model, one after the other."""
+        trees = [tree.tree_ for tree in model.estimators_]
+        roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
+        pairs = list(zip(trees, roots, strict=True))
+        arrays = {
+            "roots": roots.astype(np.int32),
+            "feature": np.concatenate([np.maximum(tree.feature, -1) for tree in trees]).astype(np.int32),
+            "threshold": np.concatenate([tree.threshold for tree in trees]),
+            "left": np.concatenate([tree.children_left + root for tree, root in pairs]).astype(np.int32),
+            "right": np.concatenate([tree.children_right + root for tree, root in pairs]).astype(np.int32),
+            "value": np.concatenate([tree.value[:, 0, 0] for tree in trees]),
+        }
+        return cls(arrays)
+
+    def predict_each(self, x: np.ndarray) -> np.ndarray:
+        """float64[trees, n] of features float[n, D]."""
+        roots, feature, threshold, left, right, value = (self.arrays[name] for name in self.ARRAYS)
+        x, rows = np.asarray(x, dtype=np.float32), np.arange(len(x))
+        node = np.repeat(roots[:, None], len(x), axis=1)
+        while (inner := feature[node] >= 0).any():
+            goes_left = x[rows, np.maximum(feature[node], 0)] <= threshold[node]
+            node = np.where(inner, np.where(goes_left, left[node], right[node]), node)
+        return value[node]
+
 
 class TreesLearner:
-    """Extra-trees on accuracy itself, a mean over leaves, then its log error; the spread is that over trees."""
+    """Extra-trees on accuracy itself, a mean over leaves, then on the scale (of SCALES); the spread is that over trees."""
 
-    def __init__(self, trees: int, share: float):
-        self.trees, self.share = trees, share
+    def __init__(self, trees: int, share: float, scale: str = "log error"):
+        self.trees, self.share, self.scale = trees, share, SCALES[scale]
+        self._model: ExtraTreesRegressor | None = None
 
     def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "TreesLearner":
         """See `Learner`."""
@@ -85,10 +140,22 @@ class TreesLearner:
     def predict(self, blocks: Blocks, spread: bool) -> Prediction:
         """See `Learner`."""
         x = np.hstack(blocks)
-        if not spread:
-            return log_error(self._model.predict(x)), None
-        each = np.stack([tree.predict(x) for tree in self._model.estimators_])
-        return log_error(each.mean(axis=0)), log_error(each).std(axis=0)
+        if self._model is not None and not spread:
+            return self.scale(self._model.predict(x)), None
+        if self._model is not None:
+            each = np.stack([tree.predict(x) for tree in self._model.estimators_])
+        else:
+            each = self._forest.predict_each(x)
+        return self.scale(each.mean(axis=0)), self.scale(each).std(axis=0) if spread else None
+
+    def state(self) -> dict[str, np.ndarray]:
+        """See `Forest`."""
+        return (self._forest if self._model is None else Forest.of(self._model)).arrays
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> "TreesLearner":
+        """Take up what `state` gave, and return itself."""
+        self._forest = Forest(state)
+        return self
 
 
 class MABNLearner:
