@@ -216,6 +216,29 @@ def _tune(options: argparse.Namespace) -> int:
     return 0
 
 
+def _notebooks(options: argparse.Namespace) -> int:
+    from parzc_core import artifact
+    from parzc_core.pipeline import executed
+
+    paths.checkout("the results that notebooks are executed from")
+    made = executed.keep(artifact.select(options.names, artifact.discover()), options.minutes)
+    for name, one in made.items():
+        changed = f"; other values than the committed rows of {', '.join(one.rows)}" if one.rows else ""
+        print(f"{name}: {one.reason or f'{one.bytes / 1e6:.2f} MB, {one.minutes:.1f} minutes'}{changed}")
+    return 1 if any(one.reason.startswith("failed") for one in made.values()) else 0
+
+
+def _ranker(options: argparse.Namespace) -> int:
+    from parzc_core.experiments import start_here
+
+    run = replace(start_here.SHIPPED, train=options.train, split=options.split, epochs=options.epochs)
+    if options.out is None:
+        paths.checkout("the ranker that the first notebook loads")
+    file, tau = start_here.train_and_save(run, options.out or start_here.FILE)
+    print(f"{file}: trained on {run.train} cells, Kendall's tau {tau:.1f} % on all the others of NAS-Bench-201")
+    return 0
+
+
 def _search(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
@@ -414,6 +437,18 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--trainings", type=_positive, default=60, metavar="N", help="networks that it may train (60)")
     search.add_argument("--seed", type=int, default=0, help="of everything random (0)")
     search.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/searches)")
+
+    books = command("notebooks", _notebooks, "Execute notebooks from stored runs; keep small copies in results/full/notebooks.")
+    books.add_argument("names", nargs="*", metavar="TABLE|FIGURE", help="such as table06, fig02 or explore; all without")
+    books.add_argument(
+        "--minutes", type=_positive, default=5, metavar="N", help="a notebook that takes longer is stopped (5)"
+    )
+
+    ranker = command("ranker", _ranker, "Train the ranker that notebooks/00_start_here loads (minutes).")
+    ranker.add_argument("--train", type=_positive, default=600, metavar="N", help="training cells (600)")
+    ranker.add_argument("--split", type=int, default=0, help="seed of their choice and of the training (0)")
+    ranker.add_argument("--epochs", type=_positive, default=200, metavar="N", help="passes over them (200)")
+    ranker.add_argument("--out", type=Path, metavar="FILE", help="output file (results/rankers/nb201_cifar10.npz)")
 
     mixed = command(
         "mixed-precision", _mixed_precision, "Make Table 11's ground truth: train, quantize, measure; resumes."

@@ -119,7 +119,7 @@ def stages(nodes: Sequence[str]) -> list[tuple[str, int, int]]:
         if found is None:
             return "", 0
         passed = sum(int(found[1]) > reduction for reduction in reductions)
-        return ("reduction", passed) if int(found[1]) in reductions else (f"stage {1 + passed}", passed)
+        return (f"reduction {1 + passed}", passed) if int(found[1]) in reductions else (f"stage {1 + passed}", passed)
 
     runs, start = [], 0
     for (label, _), group in groupby(nodes, key=stage):

@@ -1,34 +1,37 @@
 """Figures 2 and 5: which nodes matter, by boosted trees that regress accuracy from one proxy's node-wise values (§1, A.2).
 
-    found = run(labelled.load(), settings("full"))
+    found = run(settings("full"), None, folder / "runs.jsonl", jobs)
     table = summary(found[ALL])
 """
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
-from tqdm import tqdm
 
 from parzc_core import metrics
-from parzc_core.collecting.labelled import Data
+from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import Data, read_of
 from parzc_core.collector import NodeStatistics
 from parzc_core.drawing.style import BACKDROP, BLUE, draw_stages, expect, new_figure, stages
 from parzc_core.errors import BadInput
 from parzc_core.paper import PROXY_LABELS
+from parzc_core.runs.protocol import run_all
 from parzc_core.spaces import nb201
 from parzc_core.spaces.nb201_cells import expression
 from parzc_core.storage.rows import Row
 
+VERSION = 1  # raised when code changes what a run gives
 FIGURES = {  # figure -> proxies, a panel each
     "fig02_importance": ("synflow", "grad_norm", "fisher"),
     "fig05_importance": ("plain", "synflow", "snip", "grad_norm", "fisher", "l2_norm"),
@@ -194,21 +197,46 @@ def parts_of_the_network() -> list[str]:
     return [label for label, (_, i, j) in zip(STAGES, stages(nb201.SLOTS), strict=True) for _ in range(i, j)]
 
 
-def run(data: Data, config: GBDTConfig, jobs: int = 1) -> dict[str, dict[str, Importance]]:
-    """{ALL or CONNECTED: {proxy of PROXIES: importance of its nodes}}; data: of NAS-Bench-201."""
-    cells = {ALL: np.full(len(data), True), CONNECTED: connected(data.collection.archs)}
-    values, groups = {p: slotted(data.collection.statistics, p, nb201.SLOTS) for p in PROXIES}, parts_of_the_network()
-    tasks = [(which, p) for which in cells for p in PROXIES]
-    work = (
-        delayed(node_importance)(
-            values[p][cells[which]], data.learn[cells[which]], data.judged[cells[which]], nb201.SLOTS, groups, config
+@dataclass(frozen=True)
+class NodeRun:
+    """The trees of one proxy on NAS-Bench-201, every node in its own slot, with both importances.
+
+    which: ALL cells, or the CONNECTED ones alone. cells: of the collection, from its front; None takes all.
+    """
+
+    proxy: str
+    which: str = ALL
+    cells: int | None = None
+    config: GBDTConfig = GBDTConfig()
+
+    def key(self) -> dict[str, Any]:
+        """The settings, the proxy's values and the labels that are learned."""
+        read = read_of(labelled.load(cells=self.cells), (self.proxy,))
+        return {"kind": type(self).__name__, "version": VERSION, **asdict(self), **read}
+
+    def evaluate(self) -> dict[str, Any]:
+        """The fields of `Importance` but the names; seconds: CPU."""
+        started, data = time.process_time(), labelled.load(cells=self.cells)
+        kept = connected(data.collection.archs) if self.which == CONNECTED else np.full(len(data), True)
+        values = slotted(data.collection.statistics, self.proxy, nb201.SLOTS)[kept]
+        found = node_importance(
+            values, data.learn[kept], data.judged[kept], nb201.SLOTS, parts_of_the_network(), self.config
         )
-        for which, p in tasks
-    )
-    grown = tqdm(Parallel(n_jobs=jobs, return_as="generator")(work), total=len(tasks), unit="GBDT", disable=None)
-    found: dict[str, dict[str, Importance]] = {which: {} for which in cells}
-    for (which, p), importance in zip(tasks, grown, strict=True):
-        found[which][p] = importance
+        about = {"r2": found.r2, "kendall": found.kendall, "trained": found.trained, "held_out": found.held_out}
+        arrays = {"impurity": found.impurity, "permutation": found.permutation}
+        groups = {str(name): values.tolist() for name, values in found.groups.items()}
+        return {**arrays, "groups": groups, **about, "seconds": round(time.process_time() - started, 1)}
+
+
+def run(config: GBDTConfig, cells: int | None, store: Path, jobs: int = 1) -> dict[str, dict[str, Importance]]:
+    """{ALL or CONNECTED: {proxy of PROXIES: importance of its nodes}}. cells: as in NodeRun. store: as in `run_all`."""
+    plan = [NodeRun(proxy, which, cells, config) for which in (ALL, CONNECTED) for proxy in PROXIES]
+    found: dict[str, dict[str, Importance]] = {ALL: {}, CONNECTED: {}}
+    for one, result in run_all(plan, store, jobs, "GBDT").items():
+        groups = pd.DataFrame(result["groups"], index=list(STAGES))
+        arrays = np.array(result["impurity"]), np.array(result["permutation"])
+        about = (result[name] for name in ("r2", "kendall", "trained", "held_out"))
+        found[one.which][one.proxy] = Importance(nb201.SLOTS, *arrays, groups, *about)
     return found
 
 
@@ -273,7 +301,7 @@ def importance_along_depth(importances: Mapping[str, tuple[Sequence[str], ArrayL
     columns = 1 if len(importances) <= 3 else 2
     rows = -(-len(importances) // columns)
     fig = new_figure(9 if columns == 1 else 13, 0.9 + 1.9 * rows)
-    axes = fig.subplots(rows, columns, squeeze=False)
+    axes = fig.subplots(rows, columns, squeeze=False, sharex=True)
     for place, ax in enumerate(axes.flat):
         if place >= len(importances):
             ax.set_axis_off()
@@ -288,5 +316,6 @@ def importance_along_depth(importances: Mapping[str, tuple[Sequence[str], ArrayL
         ax.text(0.012, 0.93, title, transform=ax.transAxes, va="top", fontsize=12, fontweight="bold", bbox=BACKDROP)
         if place + columns >= len(importances):
             ax.set_xlabel("node along depth (execution order)")
+            ax.tick_params(labelbottom=True)
     fig.supylabel("GBDT impurity importance", fontsize=11)
     return fig

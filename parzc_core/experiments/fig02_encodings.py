@@ -227,7 +227,7 @@ def importance_by_encoding(found: Mapping[ImportanceRun, Mapping[str, Any]], spa
     proxies = list(dict.fromkeys(run.proxy for run in runs))
     encodings = [name for name in ROWS if any(run.encoding == name for run in runs)]
     figure = new_figure(6.5 * len(encodings), 0.9 + 1.5 * len(proxies))
-    panels = figure.subplots(len(proxies), len(encodings), squeeze=False)
+    panels = figure.subplots(len(proxies), len(encodings), squeeze=False, sharex="col")
     for line, proxy in zip(panels, proxies, strict=True):
         for ax, encoding in zip(line, encodings, strict=True):
             seeds = np.array([found[run]["importance"] for run in runs if (run.proxy, run.encoding) == (proxy, encoding)])

@@ -228,6 +228,33 @@ def at_the_end(grown: pd.DataFrame) -> pd.DataFrame:
     return pd.concat({"mean": last.mean(), "std over splits": last.std()}, axis=1)
 
 
+def conclusions(results: pd.DataFrame, parts: pd.DataFrame, coverage: pd.DataFrame, grown: pd.DataFrame) -> list[str]:
+    """What was measured, a sentence or two each: over the rival, by part, intervals, choice of the next cells."""
+    least = results.groupby("place")["train"].transform("min")
+    small = results[results["train"] == least].groupby(["place", "train", "row"], sort=False)["kendall"].mean().unstack()
+    places = ", ".join(
+        f"{place} with {train} labels {one[OURS]:.1f} ({RIVAL}: {one[RIVAL]:.1f})" for (place, train), one in small.iterrows()
+    )
+    fewest = parts[parts["train"] == parts["train"].min()].pivot(index="split", columns="row", values="kendall").mean()
+    cost = (fewest[OURS] - fewest.drop(OURS)).sort_values(ascending=False)
+    without = cost[cost.index.str.startswith("without")]
+    narrow = coverage[coverage["train"] == coverage["train"].min()].groupby("row", sort=False).mean(numeric_only=True)
+    given, widened = (narrow[f"{spread} {LEVELS[0]}"] for spread in ("given", "widened"))
+    held = "; ".join(f"{row} {given[row]:.0f} % as given and {widened[row]:.0f} % widened" for row in narrow.index)
+    labels = grown["labels"].max()
+    last = grown[(grown["labels"] == labels) & (grown["row"] == OURS)].groupby("choice")[["kendall", "gap"]].mean()
+    best, order = last["gap"].idxmin(), last["kendall"].idxmax()
+    parted = ", ".join(f"{str(name).removeprefix('without ')} ({value:.1f} points)" for name, value in without.head(3).items())
+    return [
+        f"**Tau with the fewest labels.** {places}.",
+        f"**Parts.** What costs most to leave out: {parted}.",
+        f"**Intervals that claim {LEVELS[0]} %** hold these shares of the unseen cells: {held}.",
+        f"**The next cells.** With {labels} labels the choice *{best}* is {last.loc[best, 'gap']:.2f} points below the pool's "
+        f"best, *random* {last.loc['random', 'gap']:.2f}. The other cells are ranked best after the choice *{order}*: tau "
+        f"{last.loc[order, 'kendall']:.1f}, against {last.loc[best, 'kendall']:.1f} after *{best}*.",
+    ]
+
+
 def rows(
     results: pd.DataFrame, parts: pd.DataFrame, coverage: pd.DataFrame, grown: pd.DataFrame, profile: str
 ) -> Iterator[Row]:

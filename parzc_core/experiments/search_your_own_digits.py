@@ -72,6 +72,19 @@ def taus(unseen: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index", columns=["tau (%)", "ci_low", "ci_high"])
 
 
+def conclusions(found: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """What the ranking is worth, in two sentences. found: of `taus`, ParZC's scores first. pairs: of `sure_pairs`."""
+    tau, right = found["tau (%)"], pairs["order right (%)"]
+    ours = [name for name in tau.index if str(name).startswith("ParZC")]
+    best = tau.drop(ours).idxmax()
+    said = ", ".join(f"{name} {tau[name]:.0f}" for name in ours)
+    return [
+        f"**Tau on networks whose accuracy was not given:** {said}; {best} alone has {tau[best]:.0f} and needs no accuracy.",
+        f"**Pairs in the right order:** {right['sure']:.0f} % of those that the ranking is sure of, {right['not sure']:.0f} % of "
+        "the others. Sure pairs should nearly all be right.",
+    ]
+
+
 def predicted_and_measured(ranking: pd.DataFrame) -> Figure:
     """Score against measured accuracy, bars of two spreads, and crosses for the networks whose accuracy was given.
 

@@ -165,6 +165,19 @@ def gains(found: Sequence[Found], judged: pd.DataFrame) -> pd.DataFrame:
     return paired_differences(judged, pairs).assign(**{"gain in the study": own})
 
 
+def conclusions(gained: pd.DataFrame) -> list[str]:
+    """What a search was worth, a sentence a space. gained: of `gains`."""
+    said = []
+    for name, one in gained.iterrows():
+        word = "no gain that can be told from chance" if one["ci_low"] <= 0 <= one["ci_high"] else "more than chance"
+        interval = f"{one['our mean difference']:+.1f} [{one['ci_low']:.1f}, {one['ci_high']:.1f}]"
+        said.append(
+            f"**{str(name).partition(' - ')[0]}**: {one['gain in the study']:+.1f} points on the study's own validation parts, "
+            f"{interval} on splits that it has not seen, which is {word}."
+        )
+    return said
+
+
 def finish(study: StudyConfig, trials: pd.DataFrame, store: Path) -> Found:
     """The study with its trials, and the value of the settings it started from; that is computed where `store` lacks it."""
     run = DefaultRun(study)

@@ -105,6 +105,22 @@ def rows(proxies: pd.DataFrame, rankers: pd.DataFrame, data: Data, profile: str)
     ]
 
 
+def conclusions(proxies: pd.DataFrame, rankers: pd.DataFrame, width: int = WIDTH) -> list[str]:
+    """What both comparisons say, a sentence each. proxies: of `compare_proxies`, rankers: of `compare_rankers`."""
+    mean = rankers.mean()
+    agreement = proxies["agreement"].rename(index=PROXY_LABELS).sort_values()
+    moved = (proxies["narrow"] - proxies["wide"]).rename(index=PROXY_LABELS)
+    most = moved.abs().idxmax()
+    return [
+        f"**Rankers.** MABN has a tau of {mean['narrow']:.1f} % on the statistics of {width} channels and {mean['wide']:.1f} % "
+        f"on those of 128. The two rank the other cells alike with a tau of {mean['agreement']:.0f} %.",
+        f"**Proxies.** Their two rankings agree with a tau of {agreement.iloc[2]:.0f} % and more, but for {agreement.index[0]} "
+        f"({agreement.iloc[0]:.0f} %) and {agreement.index[1]} ({agreement.iloc[1]:.0f} %). Two widths are two initialisations, "
+        "and these depend most on it (`stability`).",
+        f"**With accuracy** {most} moves most: {moved[most]:+.1f} points of tau at {width} channels.",
+    ]
+
+
 def tau_by_width(proxies: pd.DataFrame, width: int = WIDTH) -> Figure:
     """Two bars a proxy, tau at the own width and at `width` channels, and a mark for the tau between both."""
     figure = new_figure(7, 3.8)

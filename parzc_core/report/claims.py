@@ -124,11 +124,22 @@ def claim(name: str, folder: Path | None = None) -> Text:
 
 def claims_of(notebook: str, folder: Path | None = None) -> Text:
     """The sentences of all claims that a notebook's rows decide, a list item each. Raises BadInput if there is none."""
+    return Text("\n".join(f"- {one.markdown}" for one in _of_notebook(notebook, folder)))
+
+
+def in_short(notebook: str, folder: Path | None = None) -> Text:
+    """The claims of a notebook with their verdicts, a line each, for its top. Raises BadInput if there is none."""
+    lines = [f"- **{one.claim.title}** ({one.claim.place}): *{one.word}.* {one.brief}" for one in _of_notebook(notebook, folder)]
+    return Text("\n".join(["**In short**, from the committed results:", "", *lines]))
+
+
+def _of_notebook(notebook: str, folder: Path | None) -> list[Judged]:
+    """All claims that a notebook's rows decide. Raises BadInput if there is none."""
     found = stated.of_notebook(notebook)
     if not found:
         known = ", ".join(sorted({one.notebook for one in stated.CLAIMS}))
         raise BadInput(f"no claim is decided by the notebook {notebook!r}; there are claims of {known}")
-    return Text("\n".join(f"- {one.markdown}" for one in judged_claims(found, folder)))
+    return judged_claims(found, folder)
 
 
 def key_claims(folder: Path | None = None, notebooks: str = "") -> Text:

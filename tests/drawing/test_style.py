@@ -55,9 +55,9 @@ def test_stages_follow_the_reductions():
     assert stages(NODES) == [
         ("stem", 0, 1),
         ("stage 1", 1, 5),
-        ("reduction", 5, 8),
+        ("reduction 1", 5, 8),
         ("stage 2", 8, 10),
-        ("reduction", 10, 13),
+        ("reduction 2", 10, 13),
         ("stage 3", 13, 14),
         ("head", 14, 15),
     ]
@@ -65,5 +65,5 @@ def test_stages_follow_the_reductions():
 
 def test_neighbouring_reductions_stay_two_and_other_names_have_no_stage():
     bare = ["stem.0", "cells.5.conv_a.op.1", "cells.5.conv_b.op.1", "cells.11.conv_a.op.1", "classifier"]
-    assert [run[0] for run in stages(bare)] == ["stem", "reduction", "reduction", "head"]
+    assert [run[0] for run in stages(bare)] == ["stem", "reduction 1", "reduction 2", "head"]
     assert stages(["body.0", "body.1"]) == [("", 0, 2)]

@@ -1,5 +1,6 @@
 """Node importance against data of which it is known which slot matters."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from figure_checks import NODES, check
 from sklearn.ensemble import GradientBoostingRegressor
 
+from parzc_core.collecting.labelled import load
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
 from parzc_core.experiments import fig02_05_importance
@@ -140,7 +142,7 @@ def test_importance_along_depth_is_labelled_and_whole():
     rng = np.random.default_rng(0)
     drawn = {name: (NODES, rng.random(len(NODES))) for name in ("snip", "fisher", "plain", "synflow")}
     figure = fig02_05_importance.importance_along_depth(drawn)
-    check(figure, ["SNIP", "Fisher", "stage 1", "stage 3", "reduction", "GBDT impurity importance"])
+    check(figure, ["SNIP", "Fisher", "stage 1", "stage 3", "reduction 1", "reduction 2", "GBDT impurity importance"])
 
 
 def test_importance_bars_have_the_heights_given():
@@ -193,3 +195,20 @@ def test_both_tables_and_the_rows_say_what_the_trees_found():
     units = {(row.column, row.metric): row.unit for row in rows}
     assert units["nodes with half of it", "nodes"] == "1"
     assert units["stem", "impurity_share"] == "%"
+
+
+def test_trees_are_grown_once_and_read_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, store = GBDTConfig(estimators=3, repeats=1), tmp_path / "runs.jsonl"
+    found = fig02_05_importance.run(config, 60, store)
+    monkeypatch.setattr(fig02_05_importance.NodeRun, "evaluate", None)
+    again = fig02_05_importance.run(config, 60, store)
+    assert list(found) == [fig02_05_importance.ALL, fig02_05_importance.CONNECTED]
+    for which, one in found.items():
+        assert list(one) == list(fig02_05_importance.PROXIES)
+        for proxy, importance in one.items():
+            assert importance.groups.index.tolist() == list(fig02_05_importance.STAGES)
+            assert importance.impurity.tolist() == again[which][proxy].impurity.tolist()
+            pd.testing.assert_frame_equal(importance.groups, again[which][proxy].groups)
+    connected = fig02_05_importance.connected(load(cells=60).collection.archs)
+    one = found[fig02_05_importance.CONNECTED]["snip"]
+    assert one.trained + one.held_out == connected.sum()

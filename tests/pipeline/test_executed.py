@@ -1,0 +1,97 @@
+"""Executed copies: no row changes, pictures are small, nothing of this machine is left, and a page says what is missing."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_notebooks import texts
+from tiny_project import Project, project_fixture  # noqa: F401  it is a fixture
+
+from parzc_core import artifact, paths
+from parzc_core.pipeline import executed
+from parzc_core.pipeline.executed import MOST_BYTES, WIDEST, small, small_picture
+
+
+def picture(width: int, height: int = 40) -> str:
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
+
+
+def test_a_picture_is_made_small() -> None:
+    made = small_picture(picture(2000))
+    assert len(made) < len(picture(2000)) / 4
+    assert Image.open(io.BytesIO(base64.b64decode(made))).size == (WIDEST, 22)
+    tiny = picture(4, 4)
+    assert len(small_picture(tiny)) <= len(tiny)
+
+
+def test_what_could_run_and_where_it_ran_is_taken_out() -> None:
+    outputs = [
+        nbformat.v4.new_output("stream", name="stderr", text="50 %"),
+        nbformat.v4.new_output("stream", name="stdout", text="kept in /somewhere/results"),
+        nbformat.v4.new_output("display_data", data={"image/png": picture(10), "text/plain": "<Figure>"}),
+        nbformat.v4.new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}),
+        nbformat.v4.new_output("display_data", data={"text/html": "<p onclick='x()'>a<script>x()</script></p>"}),
+    ]
+    cell = nbformat.v4.new_code_cell("1", outputs=outputs, metadata={"tags": ["parameters"], "papermill": {"duration": 3}})
+    book = small(nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {"input_path": "x"}}), {"/somewhere": "~"})
+    assert book.metadata == {}
+    assert book.cells[0].metadata == {"tags": ["parameters"]}
+    stream, drawn, page = book.cells[0].outputs
+    assert stream.text == "kept in ~/results"
+    assert list(drawn.data) == ["image/png"]
+    assert page.data == {"text/html": "<p>a</p>"}
+
+
+def test_a_copy_is_kept_and_rows_are_left_alone(project: Project) -> None:
+    rows = project.root / "results" / "full" / "table07" / "rows.csv"
+    rows.parent.mkdir(parents=True)
+    rows.write_text("row,column,metric,seed,value\na,b,kendall,-1,1.0\n")
+    before = rows.read_bytes()
+    write = (
+        "import os, pathlib\nfile = pathlib.Path(os.environ['PARZC_RESULTS'], 'full/table07/rows.csv')\n"
+        "print(profile, file)\nfile.write_text(file.read_text().replace('1.0', '2.0'));"
+    )
+    project.notebook("one", write, makes=("table07",))
+    project.notebook("two", "import time\ntime.sleep(60)", order=2)
+    project.notebook("three", "1 / 0", order=3)
+    one, two, three = artifact.discover()
+    made = executed.keep([two], minutes=0.02) | executed.keep([one, three], minutes=10)
+    assert rows.read_bytes() == before
+    assert (made["one"].reason, made["one"].rows) == ("", ("table07",))
+    assert made["two"].reason == "stopped after 0.02 minutes: not all that it computes is stored"
+    assert made["three"].reason.startswith("failed: ")
+    assert texts(executed.folder() / "one.ipynb") == "full results/full/table07/rows.csv\n"
+    page = (executed.folder() / "README.md").read_text()
+    assert "| [one](one.ipynb) |" in page
+    assert "- `two`: stopped after 0.02 minutes" in page
+    assert "Other values than in the committed rows: `table07`" in page
+    assert executed.index() == made
+
+
+COPIES = sorted((paths.ROOT / "results" / "full" / "notebooks").glob("*.ipynb"))
+
+
+def test_the_committed_copies_are_small_and_the_page_names_every_notebook() -> None:
+    assert sum(copy.stat().st_size for copy in COPIES) <= MOST_BYTES
+    page = (paths.ROOT / "results" / "full" / "notebooks" / "README.md").read_text()
+    names = {item.name for item in artifact.discover()}
+    assert {copy.stem for copy in COPIES} <= names
+    assert [name for name in names if f"[{name}](" not in page and f"`{name}`:" not in page] == []
+
+
+@pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.stem)
+def test_a_committed_copy_has_outputs_of_the_full_profile(copy: Path) -> None:
+    book = json.loads(copy.read_text(encoding="utf-8"))
+    code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert any("".join(cell["source"]).startswith("# Parameters\nprofile = \"full\"") for cell in code)
+    assert sum(bool(cell["outputs"]) for cell in code) >= 2
+    assert not any(output["output_type"] == "error" for cell in code for output in cell["outputs"])
+    assert "<script" not in copy.read_text(encoding="utf-8")
