@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from parzc_core.losses import diff_kendall
     from parzc_core.mabn import MABN, MABNConfig
     from parzc_core.own import NetworkRanker, collect_space, describe, load_ranker, rank_networks
+    from parzc_core.runs.compare import compare_proxies
     from parzc_core.scores import network_proxies
     from parzc_core.training import FittedRanker, fit
 
@@ -72,6 +73,7 @@ __all__ = [
     "__version__",
     "collect_space",
     "collect_statistics",
+    "compare_proxies",
     "describe",
     "diff_kendall",
     "encode",
@@ -88,6 +90,7 @@ _MODULES = {
     "MABNConfig": "mabn",
     "NetworkRanker": "own",
     "collect_space": "own",
+    "compare_proxies": "runs.compare",
     "describe": "own",
     "collect_statistics": "collector",
     "diff_kendall": "losses",

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from parzc_core import _plugins
 from parzc_core.errors import UnknownName, names_of
 
 
@@ -178,7 +179,7 @@ def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
     """The names as a tuple; one name may be given alone. Raises BadInput (no names), UnknownName (not registered)."""
     chosen = names_of("proxies", names)
     for name in chosen:
-        if name not in NODE_REGISTRY:
+        if not _plugins.known(name, NODE_REGISTRY):
             raise UnknownName.of("node-wise proxy", name, NODE_REGISTRY)
     return chosen
 
