@@ -47,7 +47,7 @@ def run_file(path: Path | str) -> ModuleType:
 
     Its functions and classes reach worker processes as code. Raises BadInput: no such file, or what went wrong in it.
     """
-    from joblib.externals import cloudpickle  # here: the core needs it for nothing else
+    import cloudpickle  # here: the core needs it for nothing else
 
     path = Path(path)
     if not path.is_file():

@@ -63,7 +63,9 @@ class Calibration:
         g = normal_scores(labels)
         different, first = np.unique(labels, return_index=True)
         slope, intercept = np.polyfit(score, g, 1) if np.ptp(score) > 1e-9 else (0.0, float(g.mean()))
-        errors = np.sort(np.abs(g - intercept - slope * score) / spread)
+        # Each error is that from the line through the others (its leverage says how much the line gave way to it).
+        leverage = 1 / len(g) + (score - score.mean()) ** 2 / max(np.sum((score - score.mean()) ** 2), 1e-12)
+        errors = np.sort(np.abs(g - intercept - slope * score) / (1 - np.minimum(leverage, 0.9)) / spread)
         return cls(different, g[first], float(intercept), float(slope), errors)
 
     @property
