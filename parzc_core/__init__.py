@@ -35,6 +35,7 @@
     storage        what was computed once: statistics, runs, result rows
     collecting     statistics of a sample of a space, joined with its labels
     predictors     the rival predictors of Table 2, and ParZC+
+    own            networks, spaces and labels of one's own
     runs           everything that is trained and judged, each stored once
     search         search methods with and without ParZC (Tables 3 and 9)
     tuning         hyper-parameter studies (Table 10)
@@ -56,19 +57,24 @@ if TYPE_CHECKING:
     from parzc_core.collecting.labelled import load
     from parzc_core.collector import collect_statistics
     from parzc_core.encoding import encode
-    from parzc_core.experiments.search_your_own import rank_networks
     from parzc_core.losses import diff_kendall
     from parzc_core.mabn import MABN, MABNConfig
+    from parzc_core.own import NetworkRanker, collect_space, describe, load_ranker, rank_networks
+    from parzc_core.runs.compare import compare_proxies
     from parzc_core.scores import network_proxies
-    from parzc_core.training import FittedRanker, fit, load_ranker
+    from parzc_core.training import FittedRanker, fit
 
 __version__ = "0.1.0"
 __all__ = [
     "MABN",
     "FittedRanker",
     "MABNConfig",
+    "NetworkRanker",
     "__version__",
+    "collect_space",
     "collect_statistics",
+    "compare_proxies",
+    "describe",
     "diff_kendall",
     "encode",
     "fit",
@@ -82,14 +88,18 @@ _MODULES = {
     "MABN": "mabn",
     "FittedRanker": "training",
     "MABNConfig": "mabn",
+    "NetworkRanker": "own",
+    "collect_space": "own",
+    "compare_proxies": "runs.compare",
+    "describe": "own",
     "collect_statistics": "collector",
     "diff_kendall": "losses",
     "encode": "encoding",
     "fit": "training",
     "load": "collecting.labelled",
-    "load_ranker": "training",
+    "load_ranker": "own",
     "network_proxies": "scores",
-    "rank_networks": "experiments.search_your_own",
+    "rank_networks": "own",
 }
 
 

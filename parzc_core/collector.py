@@ -105,7 +105,7 @@ def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> Node
     records, calls = _tensors(passes, passes_read(names))
     unseen = [f"fisher of {name}" for name, node in records.items() if "fisher" in names and is_unseen(node)]
     nodes, execution_order = node_order(calls, list(passes.nodes))
-    values = np.array([[NODE_REGISTRY[k].formula(records[node]) for node in nodes] for k in names], dtype=np.float64)
+    values = np.array([[NODE_REGISTRY[k].value(records[node]) for node in nodes] for k in names], dtype=np.float64)
     return NodeStatistics(
         nodes=nodes,
         proxies=names,

@@ -5,15 +5,18 @@ proxies. Formulas follow Abdelfattah et al., "Zero-Cost Proxies for Lightweight 
 
     @node_proxy("gradient")
     def grad_mean(node):
-        return 0.0 if node.gradient is None else float(node.gradient.double().sum())
+        return float(node.gradient.double().mean())
+
+A node that does not reach the loss has a gradient of zeros.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from parzc_core import _plugins
 from parzc_core.errors import UnknownName, names_of
 
 
@@ -21,13 +24,16 @@ from parzc_core.errors import UnknownName, names_of
 class NodeTensors:
     """What a proxy reads of one node, such as a Conv2d or Linear layer: weight, gradient, activation and Hessian, S(N_i) of §3.1.
 
-    weight: W. gradient: dL/dW, L being the mean cross-entropy in train mode; None where the node does not reach the loss.
+    What comes from a pass is there for the proxies that name it. A formula gets zeros where a node does not reach the loss.
+
+    weight: W. gradient: dL/dW, L being the mean cross-entropy in train mode.
     hessian_gradient: H g, the derivative of sum_nodes <g, stop(g)> by W.
     outputs, output_gradients: the node's output before BatchNorm, and dL/doutput; one entry for each call of the node, with the
         images along the first axis.
     flow_weight, flow_gradient: |W| and dR/d|W| of Synflow's linearised network, float64.
     channel_axis: axis of `outputs` that counts output channels. channels: how many the whole weight has; None: its first axis.
     rows: first output channel of each call, where calls apply parts of the weight.
+    reached: whether the node reaches the loss.
     """
 
     weight: torch.Tensor
@@ -40,6 +46,7 @@ class NodeTensors:
     channel_axis: int = 1
     channels: int | None = None
     rows: tuple[int, ...] = ()
+    reached: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,23 @@ class NodeProxy:
     needs: frozenset[str]
     formula: Callable[[NodeTensors], float]
 
+    def value(self, node: NodeTensors) -> float:
+        """The formula's value; zeros stand for the gradients that a node has not got, as it does not reach the loss."""
+        missing = [name for need in self.needs for name in _TENSORS[need] if getattr(node, name) is None]
+        if not missing:
+            return float(self.formula(node))
+        zeros = {name: torch.zeros_like(node.weight) for name in missing}
+        return float(self.formula(replace(node, reached=node.reached and "gradient" not in missing, **zeros)))
+
 
 NODE_REGISTRY: dict[str, NodeProxy] = {}
 PASSES = ("gradient", "output", "hessian", "flow")
+_TENSORS = {  # of NodeTensors, by the pass that gives them
+    "gradient": ("gradient",),
+    "output": (),
+    "hessian": ("hessian_gradient",),
+    "flow": ("flow_weight", "flow_gradient"),
+}
 
 
 def node_proxy(*needs: str) -> Callable[[Callable[[NodeTensors], float]], Callable[[NodeTensors], float]]:
@@ -103,7 +124,7 @@ def fisher(node: NodeTensors) -> float:
 
 def is_unseen(node: NodeTensors) -> bool:
     """Whether the loss depends on a node's weight, but no call of it was seen: it was read by some other function."""
-    return node.gradient is not None and not node.outputs
+    return node.reached and node.gradient is not None and not node.outputs
 
 
 @node_proxy("gradient")
@@ -158,7 +179,7 @@ def check_node_proxies(names: Iterable[str]) -> tuple[str, ...]:
     """The names as a tuple; one name may be given alone. Raises BadInput (no names), UnknownName (not registered)."""
     chosen = names_of("proxies", names)
     for name in chosen:
-        if name not in NODE_REGISTRY:
+        if not _plugins.known(name, NODE_REGISTRY):
             raise UnknownName.of("node-wise proxy", name, NODE_REGISTRY)
     return chosen
 

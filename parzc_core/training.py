@@ -138,6 +138,15 @@ class FittedRanker:
         The file is an .npz of plain arrays and a JSON text ("about"), without pickle; it appears whole or not at all.
         Raises BadInput: weights that are not finite, a graph branch that is not registered, trained_on that is not plain JSON.
         """
+        content = io.BytesIO()
+        np.savez(content, **self.arrays())
+        try:
+            return write_whole(Path(path), content.getvalue())
+        except (TypeError, OSError) as error:
+            raise BadInput(f"cannot write the ranker {path}: {error}") from error
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of the ranker as plain arrays by name; what it is stands in "about", a JSON text. Raises as `save`."""
         arrays = {f"model/{name}": tensor.numpy() for name, tensor in self.model.state_dict().items()}
         if bad := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
             raise BadInput(f"got a ranker with weights that are not finite ({bad[0]}); its training diverged")
@@ -155,12 +164,7 @@ class FittedRanker:
             "trained_on": _plain_json(self.trained_on),
         }
         arrays |= {f"encoder/{name}": array for name, array in learned.items()}
-        content = io.BytesIO()
-        np.savez(content, about=np.array(json.dumps(about)), history=np.array(self.history, dtype=np.float64), **arrays)
-        try:
-            return write_whole(Path(path), content.getvalue())
-        except (TypeError, OSError) as error:
-            raise BadInput(f"cannot write the ranker {path}: {error}") from error
+        return {"about": np.array(json.dumps(about)), "history": np.array(self.history, dtype=np.float64), **arrays}
 
 
 def load_ranker(path: str | Path) -> FittedRanker:
@@ -174,7 +178,12 @@ def load_ranker(path: str | Path) -> FittedRanker:
     """
     if not isinstance(path, str | Path):
         raise BadInput(f"got {path!r} as the ranker's file; expected a path")
-    arrays = _read(Path(path))
+    return ranker_from(read_arrays(Path(path)), path)
+
+
+def ranker_from(arrays: dict[str, np.ndarray], path: str | Path) -> FittedRanker:
+    """The ranker of what `FittedRanker.arrays` gave; path: where it was read, for errors. Raises as `load_ranker`."""
+    arrays = dict(arrays)
     try:
         about = json.loads(str(arrays.pop("about", "null")))
     except ValueError:
@@ -192,7 +201,7 @@ def load_ranker(path: str | Path) -> FittedRanker:
         raise BadInput(f"{path} is damaged: {error}") from error
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file, all checksums verified. Raises BadInput."""
     try:
         content = path.read_bytes()

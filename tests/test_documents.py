@@ -157,6 +157,9 @@ QUICK: dict[str, Command] = {
     "parzc status": tuple(f"status --profile {name}" for name in ("smoke", "standard", "full", "paper")),
     "parzc tune": ("tune --help",),
     "parzc data labels": ("data labels",),
+    "parzc rank my_networks.py --labels accuracies.csv": ("rank --help",),  # tests/own/test_command.py ranks
+    "parzc compare --proxies synflow snip --cells 300": ("compare --proxies synflow snip --cells 300",),
+    "parzc compare --use mine.py --proxies grad_mean synflow --cells 300": ("compare --help",),
     "parzc search": ("search --method random --trainings 5 --out {out}",),
     "parzc mixed-precision": ("mixed-precision --help",),
     "parzc ranker": ("ranker --help",),

@@ -177,7 +177,7 @@ def _carried_over(
         if node in isomorphism.nodes:
             columns.append(known.values[:, place[isomorphism.nodes[node]]])
         else:
-            columns.append(np.array([NODE_REGISTRY[k].formula(NodeTensors(weight)) for k in proxies]))
+            columns.append(np.array([NODE_REGISTRY[k].value(NodeTensors(weight)) for k in proxies]))
     values = np.stack(columns, axis=1).reshape(len(proxies), len(nodes))
     return NodeStatistics(nodes, tuple(proxies), values, np.array(numel, dtype=np.int64), execution_order)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from parzc_core import _plugins
 from parzc_core.collecting.labelled import Data
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.predictors import pinat
@@ -96,6 +97,6 @@ def configuration(name: str, space: str, **changes: Any) -> Any:
 
 
 def _entry(name: str) -> Entry:
-    if name not in PREDICTORS:
+    if not _plugins.known(name, PREDICTORS):
         raise UnknownName.of("predictor", name, PREDICTORS)
     return PREDICTORS[name]

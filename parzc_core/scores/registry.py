@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from parzc_core import _plugins
 from parzc_core._watch import same_start
 from parzc_core.errors import UnknownName, names_of
 from parzc_core.passes import Batch, Loss, Passes, with_passes
@@ -27,7 +28,7 @@ def score(name: str, network: nn.Module, images: Batch, labels: Any, *, loss: Lo
 
 def score_of(name: str, passes: Passes) -> float:
     """`score` on passes that others share. Raises UnknownName."""
-    if name not in REGISTRY:
+    if not _plugins.known(name, REGISTRY):
         raise UnknownName.of("network-level proxy", name, REGISTRY)
     with same_start():
         return float(REGISTRY[name](passes))
@@ -53,7 +54,7 @@ def network_proxies(
 
     wanted = tuple(REGISTRY) if names is None else names_of("proxies", names)
     for name in wanted:
-        if name not in REGISTRY and name not in NODE_REGISTRY:
+        if not _plugins.known(name, REGISTRY) and name not in NODE_REGISTRY:
             raise UnknownName.of("proxy", name, (*REGISTRY, *NODE_REGISTRY))
     node_names = [name for name in wanted if name in NODE_REGISTRY]
     scores: dict[str, float] = {}

@@ -8,6 +8,7 @@ A new method is a module with a subclass of SearchMethod, and a line in METHODS.
 
 from typing import Any
 
+from parzc_core import _plugins
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.labels.nb201_12_epochs import EPOCHS as SHORT
 from parzc_core.search.benchmark import FULL, Budget, Session, TabularBenchmark
@@ -42,7 +43,7 @@ METHODS: dict[str, type[SearchMethod]] = {kind.name: kind for kind in _KINDS}
 
 def method(name: str, **settings: Any) -> SearchMethod:
     """The method of that name with those settings. Raises UnknownName, BadInput."""
-    if name not in METHODS:
+    if not _plugins.known(name, METHODS):
         raise UnknownName.of("search method", name, METHODS)
     try:
         return METHODS[name](**settings)

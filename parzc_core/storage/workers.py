@@ -15,6 +15,8 @@ from tqdm import tqdm
 
 from parzc_core import __version__
 from parzc_core.errors import BadInput, WorkerDied
+from parzc_core.proxies import NODE_REGISTRY, NodeProxy
+from parzc_core.scores.registry import REGISTRY, Score
 from parzc_core.storage.run_store import RunStore
 
 Item = TypeVar("Item")
@@ -43,6 +45,8 @@ def run(
     worker that dies there has its work given to another. Raises WorkerDied where a local process was killed, the scheduler was
     lost or one piece of work killed four workers; BadInput where the scheduler cannot be reached or a worker has another version.
     """
+    if any(own := _own_proxies()):
+        function, arguments = _with_proxies, [(own, function, *each) for each in arguments]
     if scheduler is None:
         work = (delayed(function)(*each) for each in arguments)
         try:
@@ -75,6 +79,25 @@ def run(
         ) from error
     finally:
         client.close()
+
+
+def _own_proxies() -> tuple[dict[str, NodeProxy], dict[str, Score]]:
+    """The proxies and scores that are not this package's, such as those of a script: another process does not know them."""
+    proxies = {name: one for name, one in NODE_REGISTRY.items() if _is_own(one.formula)}
+    return proxies, {name: one for name, one in REGISTRY.items() if _is_own(one)}
+
+
+def _is_own(function: Callable[..., Any]) -> bool:
+    return not str(function.__module__).startswith("parzc_core.")
+
+
+def _with_proxies(
+    own: tuple[dict[str, NodeProxy], dict[str, Score]], function: Callable[..., Result], *arguments: Any
+) -> Result:
+    """function(*arguments), with these proxies and scores registered; joblib and Dask send functions of a script as code."""
+    NODE_REGISTRY.update(own[0])
+    REGISTRY.update(own[1])
+    return function(*arguments)
 
 
 def ask(address: str) -> int:

@@ -2,9 +2,12 @@
 
 Accuracy has a long tail of bad cells, where a percent means little, and the best are a fraction of a percent apart: on
 u = -log(100.5 - accuracy) both ends are stretched alike. A learner's scale may differ by a linear map (`ParZC+` takes it out).
+Labels that are no percentages are taken unchanged (`SCALES`).
 """
 
-from typing import Protocol
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.stats import norm, rankdata
@@ -31,6 +34,14 @@ def accuracy_of(u: np.ndarray) -> np.ndarray:
     return CEILING - np.exp(-np.asarray(u, dtype=np.float64))
 
 
+def unchanged(labels: np.ndarray) -> np.ndarray:
+    """The labels as float64, for labels of any scale; higher is better."""
+    return np.asarray(labels, dtype=np.float64)
+
+
+SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log error": log_error, "unchanged": unchanged}
+
+
 def standardised(values: np.ndarray) -> np.ndarray:
     """Mean 0 and standard deviation 1; zeros where all are equal."""
     return (values - values.mean()) / (values.std() or 1.0)
@@ -50,14 +61,14 @@ class Learner(Protocol):
 
 
 class ProcessLearner:
-    """A `BlockProcess` on the log error, or on normal scores (`ranks`), which adapt to any distribution."""
+    """A `BlockProcess` on a scale of SCALES, or on normal scores (`ranks`), which adapt to any distribution."""
 
-    def __init__(self, ranks: bool, steps: int, most: int):
-        self.ranks, self.process = ranks, BlockProcess(steps, most)
+    def __init__(self, ranks: bool, steps: int, most: int, scale: str = "log error"):
+        self.ranks, self.process, self.scale = ranks, BlockProcess(steps, most), SCALES[scale]
 
     def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "ProcessLearner":
         """See `Learner`."""
-        target = normal_scores(accuracy) if self.ranks else standardised(log_error(accuracy))
+        target = normal_scores(accuracy) if self.ranks else standardised(self.scale(accuracy))
         self.process.fit([limited(block) for block in blocks], target, seed)
         return self
 
@@ -69,16 +80,61 @@ class ProcessLearner:
         """What it says of each training cell from the others alone."""
         return self.process.left_out()
 
+    def state(self) -> dict[str, np.ndarray]:
+        """See `BlockProcess`."""
+        return self.process.state()
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> "ProcessLearner":
+        """Take up what `state` gave, and return itself."""
+        self.process.restore(state)
+        return self
+
+
+class Forest:
+    """Fitted trees as plain arrays, which need no scikit-learn: each node's feature (-1: a leaf), threshold, children, value."""
+
+    ARRAYS = ("roots", "feature", "threshold", "left", "right", "value")
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]):
+        self.arrays = {name: arrays[name] for name in self.ARRAYS}
+
+    @classmethod
+    def of(cls, trees: Sequence[Any]) -> "Forest":
+        """Trees of scikit-learn (`tree_` of a fitted one), one after the other."""
+        roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
+        pairs = list(zip(trees, roots, strict=True))
+        arrays = {
+            "roots": roots.astype(np.int32),
+            "feature": np.concatenate([np.maximum(tree.feature, -1) for tree in trees]).astype(np.int32),
+            "threshold": np.concatenate([tree.threshold for tree in trees]),
+            "left": np.concatenate([tree.children_left + root for tree, root in pairs]).astype(np.int32),
+            "right": np.concatenate([tree.children_right + root for tree, root in pairs]).astype(np.int32),
+            "value": np.concatenate([tree.value[:, 0, 0] for tree in trees]),
+        }
+        return cls(arrays)
+
+    def leaves(self, x: np.ndarray) -> np.ndarray:
+        """int64[trees, n], the leaf that each tree takes features float[n, D] to: a place in `value`."""
+        roots, feature, threshold, left, right, _ = (self.arrays[name] for name in self.ARRAYS)
+        x, rows = np.asarray(x, dtype=np.float32), np.arange(len(x))
+        node = np.repeat(roots[:, None], len(x), axis=1)
+        while (inner := feature[node] >= 0).any():
+            goes_left = x[rows, np.maximum(feature[node], 0)] <= threshold[node]
+            node = np.where(inner, np.where(goes_left, left[node], right[node]), node)
+        return node
+
 
 class TreesLearner:
-    """Extra-trees on accuracy itself, a mean over leaves, then its log error; the spread is that over trees.
+    """Extra-trees on accuracy itself, a mean over leaves, then on the scale (of SCALES); the spread is that over trees.
 
     The trees are those of scikit-learn's ExtraTreesRegressor, grown and asked one by one: each of its 500 would be cloned, and
     would check the same input again, which takes longer than growing or asking it.
     """
 
-    def __init__(self, trees: int, share: float):
-        self.trees, self.share = trees, share
+    def __init__(self, trees: int, share: float, scale: str = "log error"):
+        self.trees, self.share, self.scale = trees, share, SCALES[scale]
+        self._trees: list[Any] = []
+        self._forest: Forest | None = None  # in their place in a learner that was restored
 
     def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "TreesLearner":
         """See `Learner`."""
@@ -91,13 +147,26 @@ class TreesLearner:
     def predict(self, blocks: Blocks, spread: bool) -> Prediction:
         """See `Learner`."""
         x = np.asfortranarray(np.hstack(blocks))  # a tree reads one column after the other
-        leaves = [tree.apply(x) for tree in self._trees]
-        values = [tree.value[:, 0, 0] for tree in self._trees]
-        mean = np.stack([value[leaf] for value, leaf in zip(values, leaves, strict=True)]).mean(axis=0)
-        if not spread:
-            return log_error(mean), None
-        errors = np.stack([log_error(value)[leaf] for value, leaf in zip(values, leaves, strict=True)])
-        return log_error(mean), errors.std(axis=0)
+        if self._forest is None:
+            values, leaves = [tree.value[:, 0, 0] for tree in self._trees], [tree.apply(x) for tree in self._trees]
+        else:
+            values, leaves = [self._forest.arrays["value"]], list(self._forest.leaves(x))
+        mean = self.scale(_at(values, leaves).mean(axis=0))
+        return mean, _at([self.scale(value) for value in values], leaves).std(axis=0) if spread else None
+
+    def state(self) -> dict[str, np.ndarray]:
+        """See `Forest`."""
+        return (self._forest or Forest.of(self._trees)).arrays
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> "TreesLearner":
+        """Take up what `state` gave, and return itself."""
+        self._forest = Forest(state)
+        return self
+
+
+def _at(values: Sequence[np.ndarray], leaves: Sequence[np.ndarray]) -> np.ndarray:
+    """float64[trees, n], the value of each leaf; values: an array a tree, or one for all."""
+    return np.stack([value[leaf] for value, leaf in zip(itertools.cycle(values), leaves, strict=False)])
 
 
 class MABNLearner:

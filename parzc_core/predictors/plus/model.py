@@ -10,9 +10,10 @@ be switched off (`PlusConfig`), which is the ablation. MABN is a learner too, bu
 tau by no more than 0.15 points either way, and costs more than all of them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,11 +23,19 @@ from parzc_core.mabn import SIZES
 from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Scores
 from parzc_core.predictors.plus.features import Blocks, PlusInputs, columns
-from parzc_core.predictors.plus.learners import Learner, MABNLearner, Prediction, ProcessLearner, TreesLearner
+from parzc_core.predictors.plus.learners import (
+    SCALES,
+    Learner,
+    MABNLearner,
+    Prediction,
+    ProcessLearner,
+    TreesLearner,
+)
 from parzc_core.training import z_score
 
 PARTS = ("graph", "paths", "scores", "statistics", "places")
 LEARNERS = ("process", "rank process", "trees", "MABN")
+_COLUMN = ("varies", "mean", "std")  # of a block
 REFERENCE = 2000  # unlabelled cells on which the learners' scales are compared
 
 
@@ -141,12 +150,17 @@ def _blocks(inputs: PlusInputs, names: tuple[str, ...], columns: list[Columns], 
 
 
 class ParZCPlus:
-    """A `Predictor` of `PlusInputs`. With `isomorphic`, isomorphic cells get equal scores."""
+    """A `Predictor` of `PlusInputs`. With `isomorphic`, isomorphic cells get equal scores.
+
+    scale: of `learners.SCALES`: "log error" for accuracy in percent, "unchanged" for labels of any scale.
+    """
 
     has_spread: ClassVar[bool] = True
 
-    def __init__(self, config: PlusConfig | None = None):
-        self.config = config or PLUS
+    def __init__(self, config: PlusConfig | None = None, scale: str = "log error"):
+        if scale not in SCALES:
+            raise UnknownName.of("scale of labels", scale, SCALES)
+        self.config, self.scale = config or PLUS, scale
         self._learners: list[Learner] = []
 
     def fit(
@@ -199,7 +213,7 @@ class ParZCPlus:
             raise BadInput(f"got {type(inputs).__name__}; expected PlusInputs")
         z_score(inputs, accuracy)  # for its checks
         labels = np.asarray(accuracy, dtype=np.float64)
-        if labels.min() < 0 or labels.max() > 100:
+        if self.scale == "log error" and (labels.min() < 0 or labels.max() > 100):
             raise BadInput(f"got accuracy from {labels.min():g} to {labels.max():g}; expected percent, 0 to 100")
         self._names = self._chosen(inputs)
         return labels
@@ -221,6 +235,63 @@ class ParZCPlus:
         score = self._weights @ np.stack(means)
         return score, np.sqrt(self._weights @ (np.stack(variances) + (np.stack(means) - score) ** 2))
 
+    def left_out(self, inputs: PlusInputs, accuracy: np.ndarray, seed: int, folds: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """(score, spread) of the training cells themselves, float64[n] each, as if each learner had not seen the cell.
+
+        inputs, accuracy: those of `fit`. Exact for the processes, up to their hyperparameters; trees are fitted to parts, of so
+        many folds. Raises BadInput: not fitted, fewer than four cells, MABN among the learners.
+        """
+        if not self._learners or len(inputs) < 4:
+            raise BadInput(f"got {len(inputs)} cells; expected a fitted ParZC+ and at least 4 cells to leave out in turn")
+        blocks, labels = self._blocks(inputs), np.asarray(accuracy, dtype=np.float64)
+        fold = np.random.default_rng(seed).permutation(len(labels)) % min(folds, len(labels) // 2)
+        means, variances = [], []
+        for name, learner, (middle, scale) in zip(self.config.learners, self._learners, self._scales, strict=True):
+            if isinstance(learner, ProcessLearner):
+                mean, spread = learner.left_out(), learner.process.left_out_spread()
+            elif isinstance(learner, TreesLearner):
+                mean, spread = np.empty(len(labels)), np.empty(len(labels))
+                for k in np.unique(fold):
+                    others, own = fold != k, fold == k
+                    part = self._new(name).fit([block[others] for block in blocks], labels[others], seed)
+                    mean[own], found = part.predict([block[own] for block in blocks], spread=True)
+                    spread[own] = 0.0 if found is None else found
+            else:
+                raise BadInput("MABN as a learner of ParZC+ cannot leave cells out; leave it out of the learners")
+            means.append((mean - middle) / scale)
+            variances.append((spread / scale) ** 2)
+        score = self._weights @ np.stack(means)
+        return score, np.sqrt(self._weights @ (np.stack(variances) + (np.stack(means) - score) ** 2))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """All that was learned as plain JSON and arrays by name, from which `from_state` makes it again. Raises BadInput."""
+        if not self._learners:
+            raise BadInput("ParZC+ was asked for its state before it was fitted; call fit first")
+        arrays = {"weights": self._weights, "scales": np.array(self._scales)}
+        for i, parts in enumerate(self._columns):
+            arrays |= {f"columns{i}/{name}": part for name, part in zip(_COLUMN, parts, strict=True)}
+        for i, learner in enumerate(self._learners):
+            if not isinstance(learner, ProcessLearner | TreesLearner):
+                raise BadInput("ParZC+ with MABN as a learner cannot be saved; leave it out of the learners")
+            arrays |= {f"learner{i}/{name}": array for name, array in learner.state().items()}
+        return {"config": asdict(self.config), "scale": self.scale, "names": self._names}, arrays
+
+    @classmethod
+    def from_state(cls, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "ParZCPlus":
+        """The predictor that gave this `state`."""
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in plain["config"].items()}
+        made = cls(PlusConfig(**values), plain["scale"])
+        made._names, made._weights = tuple(plain["names"]), arrays["weights"]
+        made._scales = [(float(middle), float(scale)) for middle, scale in arrays["scales"]]
+        made._columns = [tuple(arrays[f"columns{i}/{name}"] for name in _COLUMN) for i in range(len(made._names))]
+        for i, name in enumerate(made.config.learners):
+            prefix = f"learner{i}/"
+            own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+            learner = made._new(name)
+            assert isinstance(learner, ProcessLearner | TreesLearner)
+            made._learners.append(learner.restore(own))
+        return made
+
     def _weighed(self, accuracy: np.ndarray) -> np.ndarray:
         """Weights of the learners, with sum 1."""
         weights = np.ones(len(self._learners))
@@ -237,10 +308,10 @@ class ParZCPlus:
     def _new(self, name: str) -> Learner:
         c = self.config
         if name == "trees":
-            return TreesLearner(c.trees, c.share)
+            return TreesLearner(c.trees, c.share, self.scale)
         if name == "MABN":
             return MABNLearner(c.members, c.size, c.network_steps, c.batch)
-        return ProcessLearner(name == "rank process", c.steps, c.most)
+        return ProcessLearner(name == "rank process", c.steps, c.most, self.scale)
 
     def _chosen(self, inputs: PlusInputs, expected: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Names of the blocks that are read. Raises BadInput: none, or other ones than in `fit`."""

@@ -6,7 +6,7 @@ likelihood times log-normal priors, which is what keeps a fit to a few dozen cel
 blocks nor priors.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -41,10 +41,30 @@ class BlockProcess:
             distances = torch.stack([squared_distances(block[rows], block[rows]) for block in self._blocks])
             self._learn(distances, target_of[rows])
         self._target = target_of
+        self._condition()
+        return self
+
+    def _condition(self) -> None:
+        """The posterior of all architectures, by the hyperparameters that were learned."""
+        n, target_of = len(self._target), self._target
         with torch.no_grad():
             kernel = self._kernel(squared_distances(block, block) for block in self._blocks)
             self._factor = torch.linalg.cholesky(kernel + self.noise * torch.eye(n, dtype=torch.float64))
             self._weights = torch.cholesky_solve(target_of[:, None], self._factor)[:, 0]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All of a fitted process as plain arrays, from which `restore` makes it again."""
+        learned = {"lengths": self._lengths, "scale": self._scale, "noise": self._noise, "target": self._target}
+        blocks = {f"block{i}": block for i, block in enumerate(self._blocks)}
+        return {name: tensor.numpy() for name, tensor in learned.items()} | blocks
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> "BlockProcess":
+        """Take up what `state` gave, and return itself."""
+        names = ("lengths", "scale", "noise", "target")
+        made = [torch.from_numpy(np.array(state[name], dtype=np.float64)) for name in names]
+        self._lengths, self._scale, self._noise, self._target = made
+        self._blocks = [np.asarray(state[f"block{i}"], dtype=np.float64) for i in range(len(self._lengths))]
+        self._condition()
         return self
 
     def predict(self, blocks: list[np.ndarray], spread: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
@@ -68,6 +88,10 @@ class BlockProcess:
         """float64[n], what the process says of each architecture it learned from had it not seen that one (their eq. 5.12)."""
         inverse = torch.cholesky_inverse(self._factor).diagonal()
         return (self._target - self._weights / inverse).numpy()
+
+    def left_out_spread(self) -> np.ndarray:
+        """float64[n], the standard deviation of those predictions, noise included."""
+        return torch.cholesky_inverse(self._factor).diagonal().rsqrt().numpy()
 
     @property
     def noise(self) -> torch.Tensor:

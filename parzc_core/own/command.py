@@ -1,0 +1,82 @@
+"""`parzc rank my_networks.py --labels accuracies.csv`: the networks of a file, and the labels of some of them.
+
+    # my_networks.py: the names `networks` and `batch`, each a value or a function without arguments that gives it
+    networks = {"small": nn.Sequential(...), "large": nn.Sequential(...)}
+    batch = (images, labels)
+
+    # accuracies.csv: a line a network, its name and its label; others are ranked without one
+    name,accuracy
+    small,91.2
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from parzc_core import _plugins
+from parzc_core.errors import BadInput
+from parzc_core.own.networks import describe
+from parzc_core.own.ranking import COMPARED, LEVEL, NetworkRanker, load_ranker
+
+
+def rank_file(
+    file: Path,
+    labels: Path | None,
+    ranker: Sequence[str] = COMPARED,
+    *,
+    load: Path | None = None,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, NetworkRanker]:
+    """(ranking, ranker) of the networks of a file. labels: a CSV file, or None with a ranker to load. Raises BadInput."""
+    if (labels is None) == (load is None):
+        raise BadInput("got no labels and no ranker, or both; expected --labels FILE to learn from, or --load RANKER")
+    module = _plugins.run_file(file)
+    networks, batch = _given(module, "networks"), _given(module, "batch")
+    if not isinstance(batch, Sequence) or len(batch) != 2:
+        raise BadInput(f"got {type(batch).__name__} as batch in {file}; expected the pair (images, labels)")
+    if load is not None:
+        kept = load_ranker(load)
+        if not isinstance(kept, NetworkRanker):
+            raise BadInput(f"{load} holds a ranker of statistics; expected one that `parzc rank --save` wrote")
+        return kept.rank(networks, *batch, level=level), kept
+    assert labels is not None
+    known = read_labels(labels)
+    if not isinstance(networks, Mapping):
+        known.index = pd.Index([_place(name) for name in known.index])
+    made = NetworkRanker.fit(describe(networks, *batch), known, ranker=ranker, level=level, seed=seed)
+    assert made.ranking is not None
+    return made.ranking, made
+
+
+def read_labels(file: Path) -> pd.Series:
+    """The second column of a CSV file by the first, both with a heading; an empty cell is a label that is not known."""
+    try:
+        frame = pd.read_csv(file, dtype={0: str})
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read the labels {file}: {error}") from error
+    if frame.shape[1] < 2:
+        raise BadInput(f"got {file} with the columns {', '.join(map(str, frame.columns))}; expected a name and a label")
+    if not pd.api.types.is_numeric_dtype(frame.iloc[:, 1]):
+        raise BadInput(f"got labels in {file} that are no numbers, such as {frame.iloc[0, 1]!r}; expected numbers or nothing")
+    return pd.Series(frame.iloc[:, 1].to_numpy(dtype=float), index=frame.iloc[:, 0].astype(str))
+
+
+def _place(name: str) -> Any:
+    return int(name) if name.isdigit() else name
+
+
+def _given(module: ModuleType, name: str) -> Any:
+    """A value of the user's file, or what its function gives. Raises BadInput."""
+    if not hasattr(module, name):
+        raise BadInput(f"got {module.__file__} without `{name}`; expected `networks` and `batch`, see parzc rank --help")
+    value = getattr(module, name)
+    if callable(value) and not hasattr(value, "parameters"):
+        try:
+            return value()
+        except Exception as error:
+            raise BadInput(f"{name}() of {module.__file__} failed: {type(error).__name__}: {error}") from error
+    return value

@@ -1,0 +1,49 @@
+"""What a user can copy works: each example is a script of at most 20 lines of code, run here in its smallest size."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parzc_core.paths import ROOT
+
+FOLDER = Path(__file__).parent
+SMALLER = {
+    "own_proxy": {"cells=300": "cells=4"},
+    "own_space": {"count=100": "count=24", "[:20]": "[:12]", "max_iter=30": "max_iter=3"},
+    "own_predictor": {"cells=1000": "cells=100", "np.arange(78)": "np.arange(30)"},
+    "own_search": {"evaluations=100": "evaluations=10"},
+}
+SAID = {
+    "own_proxy": r"grad_mean +-?\d.*\nsynflow +-?\d",
+    "own_space": r"(?s)predicted.*\n\d+x\d+ .*predicted.*\n\d+x\d+ ",
+    "own_predictor": r"^-?\d",
+    "own_search": r"Step\(",
+}
+
+
+def test_every_example_is_here() -> None:
+    assert {path.stem for path in FOLDER.glob("own_*.py")} == set(SMALLER)
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert all(f"tests/examples/{name}.py" in text for name in SMALLER)
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_an_example_works_in_at_most_20_lines(name: str, tmp_path: Path) -> None:
+    code = (FOLDER / f"{name}.py").read_text()
+    body = [line for line in code.split('"""', 2)[2].splitlines() if line.strip()]
+    assert len([line for line in body if not line.startswith(("import ", "from "))]) <= 20
+    for large, small in SMALLER[name].items():
+        assert large in code
+        code = code.replace(large, small)
+    script = tmp_path / f"{name}.py"
+    script.write_text(code)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    run = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert re.search(SAID[name], run.stdout), run.stdout

@@ -1,0 +1,170 @@
+"""Describing networks and spaces of one's own; comparing proxies on them; plugins of other packages."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from parzc_core import _plugins
+from parzc_core.collector import collect_statistics
+from parzc_core.errors import BadInput, UnknownName
+from parzc_core.own import NetworkRanker, collect_space, describe
+from parzc_core.own.models import summaries
+from parzc_core.proxies import NODE_REGISTRY, NodeTensors, check_node_proxies, node_proxy
+from parzc_core.runs.compare import compare_proxies
+from parzc_core.spaces import Graph, nb201
+
+IMAGES = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+LABELS = torch.arange(6) % 3
+
+
+class Depths:
+    """Perceptrons of 1 to 12 layers, named by their depth."""
+
+    def __init__(self, builds: list[str] | None = None):
+        self.builds = builds if builds is not None else []
+
+    def sample(self, count: int, seed: int) -> list[str]:
+        return [str(i) for i in 1 + np.random.default_rng(seed).permutation(12)][:count]
+
+    def build(self, arch: str) -> nn.Module:
+        self.builds.append(arch)
+        hidden = [x for _ in range(int(arch)) for x in (nn.ReLU(), nn.Linear(8, 8))]
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), *hidden, nn.Linear(8, 3))
+
+
+class Drawn(Depths):
+    """The same with a graph: a chain."""
+
+    OPERATIONS = ("linear",)
+
+    def graph(self, arch: str) -> Graph:
+        kinds = [1, *[0 if i < int(arch) else 3 for i in range(12)], 2]
+        return Graph(np.eye(14, k=1, dtype=np.float32), np.array(kinds, dtype=np.int64))
+
+    GRAPH_KINDS = 4
+
+
+def test_a_space_is_collected_once_and_as_its_networks_are(tmp_path: Path) -> None:
+    space = Depths()
+    first = collect_space(space, IMAGES, LABELS, tmp_path, 8)
+    assert space.builds == list(first.names) == space.sample(8, 0)
+    again = collect_space(space, IMAGES, LABELS, tmp_path, 8)
+    assert len(space.builds) == 8  # nothing is built anew
+    torch.manual_seed(0)
+    alone = describe({first.names[0]: space.build(str(first.names[0]))}, IMAGES, LABELS)
+    np.testing.assert_allclose(again.statistics[0].values, alone.statistics[0].values, rtol=1e-6)
+    assert (again.modules[0], again.batch) == (alone.modules[0], alone.batch)
+    assert again.counts[0].tolist() == alone.counts[0].tolist()
+    assert again.graphs is None
+    with pytest.raises(BadInput, match="another collection"):
+        collect_space(space, IMAGES + 1, LABELS, tmp_path, 8)
+    with pytest.raises(BadInput, match="no build"):
+        collect_space(object(), IMAGES, LABELS, tmp_path, 8)
+    with pytest.raises(BadInput, match=r"got 12 different architectures from sample\(20, 0\)"):
+        collect_space(space, IMAGES, LABELS, tmp_path / "more", 20)
+
+
+def test_a_graph_of_the_space_is_read_where_there_is_one(tmp_path: Path) -> None:
+    described = collect_space(Drawn(), IMAGES, LABELS, tmp_path, 12)
+    assert described.graphs is not None
+    known = pd.Series({name: -float(name) for name in described.names[:8]})
+    ranker = NetworkRanker.fit(described, known, ranker="parzc+")
+    assert "graph" in summaries(described, described.statistics[0].proxies, ())
+    without = describe({"3": Depths().build("3")}, IMAGES, LABELS)
+    with pytest.raises(BadInput, match="fitted to networks with one"):
+        ranker.rank(without)
+    assert np.isfinite(ranker.rank(describe({"3": Depths().build("3")}, IMAGES, LABELS, space=Drawn()))["score"]).all()
+    cells = nb201.sample(3, 0)
+    nets = {arch: nb201.build(arch, channels=4, cells=1) for arch in cells}
+    batch = torch.randn(4, 3, 8, 8), torch.arange(4)
+    assert len(describe(nets, *batch, space="nb201").graphs) == 3
+    with pytest.raises(BadInput, match="which has no graph"):
+        describe(nets, *batch, space=Depths())
+
+
+def test_summaries_are_those_of_the_logarithms() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    described = describe([network], IMAGES, LABELS, ["snip"])
+    blocks = summaries(described, ["snip"], ("Linear", "ReLU", "Conv2d"))
+    one = collect_statistics(network, IMAGES, LABELS, ["snip"])
+    logs = np.log10(one.of("snip")[list(one.execution_order)])
+    expected = [np.log10(one.of("snip").sum()), logs.mean(), logs.std(), logs.min(), logs.max()]
+    np.testing.assert_allclose(blocks["snip"][0, :5], expected)
+    np.testing.assert_allclose(blocks["snip"][0, 5::3], logs)  # thirds of one node each
+    np.testing.assert_allclose(blocks["modules"][0], np.log2([4, 3, 1]))
+    np.testing.assert_allclose(10 ** blocks["scores"][0] - 1, [3, 16 * 8 + 8 + 72 + 27, described.counts[0, 1]])
+
+
+def test_a_registered_proxy_gets_zeros_for_a_node_that_does_not_reach_the_loss() -> None:
+    @node_proxy("gradient", "hessian", "flow")
+    def all_of_it(node: NodeTensors) -> float:
+        return float((node.gradient + node.hessian_gradient + node.flow_gradient).abs().sum()) + node.reached
+
+    class Dead(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.live, self.dead = nn.Linear(16, 3), nn.Linear(16, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.live(x.flatten(1)) + 0 * self.dead(x.flatten(1)).detach()
+
+    try:
+        found = collect_statistics(Dead(), IMAGES, LABELS, ["all_of_it", "fisher", "plain"])
+        values = dict(zip(found.nodes, found.values.T.tolist(), strict=True))
+        assert values["dead"] == [0, 0, 0]
+        assert values["live"][0] > 1
+        assert NODE_REGISTRY["all_of_it"].value(NodeTensors(torch.ones(2, 2))) == 0
+    finally:
+        del NODE_REGISTRY["all_of_it"]
+
+
+def test_proxies_are_compared_on_networks_of_ones_own(tmp_path: Path) -> None:
+    described = collect_space(Depths(), IMAGES, LABELS, tmp_path, 12)
+    depth = pd.Series({name: float(name) for name in described.names[:9]})
+    found = compare_proxies(described, ["params", "synflow"], accuracies=depth)
+    assert found.loc["params", "kendall"] == pytest.approx(100)
+    assert found["n"].tolist() == [9, 9]
+    with pytest.raises(BadInput, match="was not collected"):
+        compare_proxies(described, ["grasp"], accuracies=depth)
+    with pytest.raises(BadInput, match="without accuracies"):
+        compare_proxies(described, ["params"])
+    with pytest.raises(UnknownName, match="proxy 'parmas'"):
+        compare_proxies("nb201", ["parmas"])
+    with pytest.raises(BadInput, match="each once"):
+        compare_proxies("nb201", ["params", "params"])
+
+
+def test_committed_statistics_are_not_collected_again() -> None:
+    found = compare_proxies("nb201", ["synflow", "flops", "params"], cells=200, resamples=10)
+    assert (found["kendall"] > 40).all()
+    assert found["n"].tolist() == [200] * 3
+
+
+def test_plugins_are_imported_for_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Found:
+        name, value = "mine", "my_package.mine"
+
+        def load(self) -> None:
+            @node_proxy()
+            def of_a_plugin(node: NodeTensors) -> float:
+                return 1.0
+
+    class Broken(Found):
+        value = "my_package.broken"
+
+        def load(self) -> None:
+            raise ImportError("no such thing")
+
+    monkeypatch.setattr(_plugins, "_asked", set())
+    monkeypatch.setattr(_plugins, "entry_points", lambda group: [Found(), Broken()] if group == "parzc.plugins" else [])
+    try:
+        with pytest.warns(UserWarning, match="my_package.broken"):
+            assert check_node_proxies("of_a_plugin") == ("of_a_plugin",)
+        with pytest.raises(UnknownName):
+            check_node_proxies("of_no_plugin")
+    finally:
+        del NODE_REGISTRY["of_a_plugin"]
