@@ -2,7 +2,7 @@
 
     data = labelled.load()
     ranker, inputs, learned, unseen = start_here.ranker("smoke", data)     # the one that comes with the project
-    score, spread = ranker.predict(inputs[unseen], samples=10)
+    score = ranker.predict(inputs[unseen])
 
 `parzc ranker` trains that ranker again and writes its file.
 """
@@ -111,20 +111,26 @@ def says(taus: pd.Series, labels: int) -> str:
     )
 
 
-def favourites(data: Data, unseen: np.ndarray, score: np.ndarray, spread: np.ndarray, count: int = 10) -> pd.DataFrame:
-    """The `count` unseen cells of the highest score: cell, score, spread, both accuracies, and true rank among all unseen."""
-    truth = data.judged[unseen]
-    table = pd.DataFrame(
+def favourites(
+    data: Data, fitted: FittedRanker, inputs: Inputs, unseen: np.ndarray, score: np.ndarray, count: int = 10, draws: int = 50
+) -> pd.DataFrame:
+    """The `count` unseen cells of the highest score: cell, score, spread, both accuracies, and true rank among all unseen.
+
+    spread: standard deviation of the score over so many draws of the ranker's Bayesian weights.
+    """
+    ranks = pd.Series(data.judged[unseen]).rank(ascending=False, method="min").astype(int).to_numpy()
+    first = np.argsort(-score, kind="stable")[:count]
+    chosen = unseen[first]
+    return pd.DataFrame(
         {
-            "cell": [data.collection.archs[i] for i in unseen],
-            "score": score,
-            "spread": spread,
-            "validation (%)": data.learn[unseen],
-            f"{data.judged_on} (%)": truth,
-            "true rank": pd.Series(truth).rank(ascending=False, method="min").astype(int),
+            "cell": [data.collection.archs[i] for i in chosen],
+            "score": score[first],
+            "spread": fitted.predict(inputs[chosen], samples=draws)[1],
+            "validation (%)": data.learn[chosen],
+            f"{data.judged_on} (%)": data.judged[chosen],
+            "true rank": ranks[first],
         }
     )
-    return table.sort_values("score", ascending=False).head(count)
 
 
 def tau_of_trees(data: Data, inputs: Inputs, learned: np.ndarray, unseen: np.ndarray, seed: int = 0) -> float:

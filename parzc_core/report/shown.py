@@ -134,7 +134,8 @@ def _text(value: Any, digits: int) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if _number(value):
-        return f"{value + 0.0:,.{digits}f}".replace("-", "−") if math.isfinite(value) else str(value)
+        said = f"{value:,.{digits}f}"  # "-0.0" is 0.0
+        return said.replace("-", "−" if float(said.replace(",", "")) else "") if math.isfinite(value) else str(value)
     return str(value)
 
 

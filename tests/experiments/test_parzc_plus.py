@@ -78,3 +78,18 @@ def test_the_figure_says_what_was_not_run() -> None:
         "as given",
     ]
     check(figure, said)
+
+
+def test_conclusions_have_the_numbers_of_the_tables() -> None:
+    names = {OURS: 71.0, "without node statistics": 69.0, "without extra-trees": 70.9, "extra-trees alone": 60.0}
+    parts = pd.DataFrame(
+        [{"row": row, "train": 78, "split": split, "kendall": tau + split} for row, tau in names.items() for split in (0, 1)]
+    )
+    found = grown()
+    found.loc[found["choice"] == "upper confidence", ["kendall", "gap"]] = 50.0, 0.1
+    tau, lost, intervals, following = parzc_plus.conclusions(RESULTS, parts, coverage(), found)
+    assert f"NB201-CF10 with 78 labels 71.0 ({RIVAL}: 69.0)" in tau
+    assert "node statistics (2.0 points), extra-trees (0.1 points)" in lost
+    assert f"{OURS} 50 % as given and 50 % widened" in intervals
+    assert "With 40 labels the choice *upper confidence* is 0.10 points below" in following
+    assert "*random* 1.00" in following

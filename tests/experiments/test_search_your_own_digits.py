@@ -53,3 +53,11 @@ def test_the_picture_tells_given_from_not_given() -> None:
         demonstration.predicted_and_measured(ranking()),
         ["perceptron, not given", "the 5 given", "measured accuracy (%)"],
     )
+
+
+def test_conclusions_have_the_numbers_of_the_tables() -> None:
+    taus = pd.DataFrame({"tau (%)": [60.0, 55.0, 20.0, 30.0]}, ["ParZC, paper", "ParZC, aligned", "params", "snip"])
+    pairs = pd.DataFrame({"pairs": [10, 20], "order right (%)": [90.0, 60.0]}, ["sure", "not sure"])
+    tau, order = demonstration.conclusions(taus, pairs)
+    assert "ParZC, paper 60, ParZC, aligned 55; snip alone has 30" in tau
+    assert "90 % of those that the ranking is sure of, 60 % of the others" in order

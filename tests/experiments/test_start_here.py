@@ -95,16 +95,26 @@ def test_sums_the_ranker_and_trees_are_judged_on_the_same_cells_the_best_first(d
 
 
 def test_favourites_are_unseen_cells_with_their_true_rank(data: Any) -> None:
-    top = start_here.favourites(data, UNSEEN, np.array([9.0, 1.0, 2.0, 8.0]), np.full(4, 0.5), count=2)
+    asked: list[tuple[list[float], int]] = []
+
+    class Ranker:
+        def predict(self, inputs: Inputs, samples: int) -> tuple[np.ndarray, np.ndarray]:
+            asked.append((inputs.statistics[:, 0].tolist(), samples))  # type: ignore[index]
+            return np.zeros(2), np.array([0.5, 0.25])
+
+    ranker: Any = Ranker()
+    inputs = Inputs(VALUES[:, None].astype(np.float32))
+    top = start_here.favourites(data, ranker, inputs, UNSEEN, np.array([9.0, 1.0, 2.0, 8.0]), count=2, draws=7)
     expected = {
         "cell": ["cell 5", "cell 2"],
         "score": [9.0, 8.0],
-        "spread": [0.5, 0.5],
+        "spread": [0.5, 0.25],
         "validation (%)": [89.0, 91.0],
         "test (%)": [90.0, 92.0],
         "true rank": [4, 2],
     }
-    pd.testing.assert_frame_equal(top.reset_index(drop=True), pd.DataFrame(expected))
+    pd.testing.assert_frame_equal(top, pd.DataFrame(expected))
+    assert asked == [([0.0, 2.0], 7)]
 
 
 def test_trees_learn_from_the_training_cells_alone(data: Any) -> None:

@@ -303,3 +303,12 @@ def test_the_command_runs_resumes_and_says_what_is_wrong(tmp_path: Path, capsys:
     assert main([*usual, "--space", "table11"]) == 2
     with pytest.raises(SystemExit):
         main([*usual, "--trials", "0"])
+
+
+def test_conclusions_tell_a_gain_from_chance() -> None:
+    columns = ["our mean difference", "ci_low", "ci_high", "gain in the study"]
+    gained = pd.DataFrame([[0.4, -1.0, 1.5, 5.0], [2.0, 1.0, 3.0, 4.0]], ["a - defaults", "b - defaults"], columns)
+    first, second = table10.conclusions(gained)
+    assert first.startswith("**a**: +5.0 points on the study's own validation parts, +0.4 [-1.0, 1.5]")
+    assert first.endswith("no gain that can be told from chance.")
+    assert second.endswith("more than chance.")

@@ -119,3 +119,13 @@ def test_compare_rankers_compares_scores_on_the_same_cells() -> None:
     assert table.loc[3].round(6).to_dict() == {"narrow": 100.0, "wide": 66.666667, "agreement": 66.666667}
     with pytest.raises(BadInput, match="other cells"):
         width_nb101.compare_rankers([prediction([0, 1, 2, 3])], [prediction([0, 1, 2, 3], ("a", "b", "c", "e"))])
+
+
+def test_conclusions_have_the_numbers_of_the_tables() -> None:
+    values = {"grasp": (20, 22, 40), "plain": (10, 10, 45), "snip": (-15, -11, 88), "fisher": (-24, -20.5, 87)}
+    proxies = pd.DataFrame.from_dict(values, orient="index", columns=["narrow", "wide", "agreement"])
+    splits = pd.DataFrame({"narrow": [69.0, 70.0], "wide": [69.0, 69.4], "agreement": [88.0, 89.0]})
+    rankers, two, most = width_nb101.conclusions(proxies, splits)
+    assert "69.5 % on the statistics of 32 channels and 69.2 %" in rankers
+    assert "a tau of 87 % and more, but for GraSP (40 %) and Plain (45 %)" in two
+    assert "SNIP moves most: -4.0 points" in most

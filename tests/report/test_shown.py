@@ -23,8 +23,8 @@ def cells(shown: Shown) -> list[list[str]]:
 
 
 def test_numbers_are_rounded_and_what_is_not_there_is_empty() -> None:
-    frame = pd.DataFrame({"tau": [61.26, NONE], "n": [15547, 2], "gap": [0.0123, -0.5], "none": [NONE, None]}, ["a", "b"])
-    assert cells(show(frame)) == [["", "tau", "n", "gap"], ["a", "61.3", "15,547", "0.01"], ["b", "", "2", "−0.50"]]
+    frame = pd.DataFrame({"tau": [61.26, NONE], "n": [15547, 2], "gap": [-0.001, -0.5], "none": [NONE, None]}, ["a", "b"])
+    assert cells(show(frame)) == [["", "tau", "n", "gap"], ["a", "61.3", "15,547", "0.00"], ["b", "", "2", "−0.50"]]
     assert "nan" not in repr(show(frame)).lower()
 
 
