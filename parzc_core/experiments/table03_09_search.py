@@ -1,10 +1,12 @@
 """Tables 3 and 9: the searches that are run on NAS-Bench-201, what they find and cost as rows, and their figures.
 
-    results = run_searches(planned("full"), store)
+    results = run("full", RESULTS / "full")
     rows_of_table_3 = rows("table03", results, "full", Judge())
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,12 @@ from parzc_core.labels.nb201 import DATASETS
 from parzc_core.labels.nb201_12_epochs import EPOCHS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report import told
+from parzc_core.search import METHODS, training_free
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import RESNET, Judge
 from parzc_core.search.methods import bohb
 from parzc_core.search.regret import OURS, Entry, curves, own_seconds
-from parzc_core.search.runs import SearchRun, runs_in, seconds_for
+from parzc_core.search.runs import SearchRun, run_searches, runs_in, seconds_for, stored
 from parzc_core.storage.rows import Row, missing, row_of_runs
 
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
@@ -37,14 +40,33 @@ RANKER_EPOCHS = {"parzc": 200, "npenas": 100}  # as published, of the methods th
 POINTS = 60  # of a curve
 CHARGED = "ParZC with its CPU-seconds"
 _NAMES = {"random": "Random search"}  # in the figure
+TRAININGS = 100  # of a search by a method that the paper does not have; those are shared with the notebook search_trainings
+_SEEDS = {"smoke": 1, "standard": 2, "full": 50, "paper": 50}  # of such a method
+DRAWS = {"smoke": 20}  # of a training-free row; 500 in other profiles
+STAND_IN = " (stand-in)"
+_SUPERNET = "trains one network with shared weights for the whole space, and benchmarks record trainings of single cells"
+QUOTED = {
+    "table03": {
+        **dict.fromkeys(("ENAS", "GDAS", "DrNAS"), _SUPERNET),
+        **{
+            name: f"is {protocol.stands_for.split(';')[0]}; see the row {name}{STAND_IN}"
+            for name, protocol in training_free.PROTOCOLS.items()
+            if protocol.stands_for
+        },
+    },
+    "table09": dict.fromkeys(("RSPS", "DARTS-V2", "GDAS", "SETN", "ENAS-V2"), _SUPERNET),
+}
 
 
 def entries(profile: str) -> tuple[Entry, ...]:
-    """The methods that are run, in the order of Table 9; ParZC in the profile's size and with both encodings."""
+    """The methods that are run, in the order of Table 9; ParZC in the profile's size and with both encodings.
+
+    Registered methods that the paper does not have come last, with their default settings.
+    """
     sizes = profile_named(profile)
     train = 16 if profile == "smoke" else 78
     parzc = (("train", train), ("size", sizes.model), ("epochs", sizes.epochs(RANKER_EPOCHS["parzc"])), ("cells", sizes.cells))
-    return (
+    printed = (
         Entry("random", "RS (w/o sharing)", "Random Sample"),
         Entry("npenas", "NPENAS", "NPENAS", (("epochs", sizes.epochs(RANKER_EPOCHS["npenas"])),)),
         Entry("evolution", "REA", "REA"),
@@ -55,6 +77,20 @@ def entries(profile: str) -> tuple[Entry, ...]:
         Entry("parzc", "ParZC", "ParZC", parzc),
         Entry("parzc", f"ParZC{OURS}", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
     )
+    others = {name: kind for name, kind in METHODS.items() if name not in {entry.method for entry in printed}}
+    return printed + tuple(
+        Entry(name, kind.title or name, kind.title or name, (("cells", sizes.cells),) if _has_cells(kind) else ())
+        for name, kind in others.items()
+    )
+
+
+def _has_cells(kind: type) -> bool:
+    return "cells" in {field.name for field in dataclasses.fields(kind)}
+
+
+def usual_epochs(entry: Entry) -> int:
+    """Epochs of the trainings of its row without a suffix: 12 where that is published, 200 for what learns to rank cells."""
+    return FULL if entry.method == "parzc" or METHODS[entry.method].title else min(fidelities())
 
 
 def not_runnable() -> dict[str, str]:
@@ -72,7 +108,8 @@ def fidelities() -> tuple[int, ...]:
 def planned(profile: str) -> list[SearchRun]:
     """Every search of the two tables: all methods, data sets, fidelities and seeds that the profile and the machine allow.
 
-    The smallest profile gives each a quarter of the budget.
+    The smallest profile gives each a quarter of the budget. Methods that the paper does not have get trainings of 200 epochs and
+    are limited by their number.
     """
     absent, share = not_runnable(), 0.25 if profile == "smoke" else 1.0
     return [
@@ -82,9 +119,32 @@ def planned(profile: str) -> list[SearchRun]:
         for dataset in DATASETS
         for epochs in fidelities()
         for entry in entries(profile)
-        if entry.method not in absent
+        if entry.method not in absent and not METHODS[entry.method].title
         for seed in range(runs_in(profile, entry.method))
+    ] + [
+        SearchRun(entry.method, dataset, FULL, evaluations=round(share * TRAININGS), seed=seed, settings=entry.settings)
+        for dataset in DATASETS
+        for entry in entries(profile)
+        if METHODS[entry.method].title
+        for seed in range(_SEEDS[profile_named(profile).name])
     ]
+
+
+def run(profile: str, folder: Path, jobs: int = 1) -> pd.DataFrame:
+    """The searches of a profile, a row each, as `run_searches` gives them. folder: of the profile's results.
+
+    Those of methods that the paper does not have lie in the store of the notebook search_trainings; in the profile full, where
+    they take CPU-hours, those are taken that are stored there.
+    """
+    plan = planned(profile)
+    shared, own = ([run for run in plan if (run.seconds is None) == kind] for kind in (True, False))
+    store = folder / "search_trainings" / "runs.jsonl"
+    if profile_named(profile).name == "full":
+        shared = stored(shared, store)
+    parts = [run_searches(own, folder / "table03" / "runs.jsonl", jobs)]
+    if shared:
+        parts.append(run_searches(shared, store, jobs))
+    return pd.concat(parts, ignore_index=True)
 
 
 def settings_of(method: str, profile: str) -> dict[str, Any]:
@@ -116,20 +176,24 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 def rows(table: str, results: pd.DataFrame, profile: str, judge: Judge) -> list[Row]:
     """The rows of "table03" or "table09", with the names of the paper's.
 
-    results: of `run_searches`. The paper's name stands for one search on CIFAR-10 whose architecture is judged on all three data
+    results: of `run`. The paper's name stands for one search on CIFAR-10 whose architecture is judged on all three data
     sets, with trainings of 12 epochs as NAS-Bench-201's authors did it (ParZC: of 200, from which the paper's rankers learn). The
     other number of epochs, and a search on each data set, are rows of their own. Raises UnknownName for other tables.
     """
     if table not in ("table03", "table09"):
         raise UnknownName.of("table of searches", table, ("table03", "table09"))
     made = [*_constants(table, profile, judge)]
+    for name, why in QUOTED[table].items():
+        made += _quoted(table, profile, name, why)
+    if table == "table03":
+        made += _training_free(profile, judge)
     for entry in entries(profile):
         name = entry.table03 if table == "table03" else entry.table09
         chosen = entry.of(results)
         if not len(chosen):
             made += _quoted(table, profile, name, not_runnable().get(entry.method, "was not run"))
             continue
-        usual = FULL if entry.method == "parzc" else min(fidelities())
+        usual = usual_epochs(entry)
         for epochs, runs in chosen.groupby("epochs"):
             on_first = runs[runs["dataset"] == DATASETS[0]]
             budget = (
@@ -152,7 +216,7 @@ def _found(
     first = runs.iloc[0]
     how = (
         f"searched on {COLUMNS[first['dataset']]} with trainings of {_trained(first)}, "
-        f"{first['budget']:,.0f} simulated seconds ({runs['trainings'].mean():.0f} trainings)"
+        f"{_budget(runs):,.0f} simulated seconds ({runs['trainings'].mean():.0f} trainings)"
     )
     for column, metric, dataset, split in _cells(table, datasets):
         about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
@@ -165,6 +229,45 @@ def _found(
         else:
             about["origin"] = "unavailable"
             yield Row(table, name, column, metric, None, n=0, note=judge.missing[dataset], **about)
+
+
+def _budget(runs: pd.DataFrame) -> float:
+    """Simulated seconds that searches were given; of those that were given trainings, what they spent on average."""
+    given = runs["budget"].iloc[0]
+    return float(runs["cost"].mean() if given is None or missing(given) else given)
+
+
+def _training_free(profile: str, judge: Judge) -> Iterator[Row]:
+    """Table 3's rows that train nothing, each on every data set by scores collected there, and what collecting took.
+
+    A method that is replaced by a simpler one has a row of its own, and its printed cells stay quoted.
+    """
+    about: dict[str, Any] = {"profile": profile, "origin": "reproduced"}
+    cells = profile_named(profile).cells
+    sample = training_free.SAMPLE if cells is None else cells // 3
+    for row, protocol in training_free.PROTOCOLS.items():
+        name = row + STAND_IN if protocol.stands_for else row
+        for dataset, column in COLUMNS.items():
+            found = training_free.best_of_samples(row, dataset, DRAWS.get(profile, 500), sample, cells=cells)
+            if found is None:
+                if not protocol.stands_for:
+                    why = f"needs {' and '.join(protocol.scores)} of {sample:,} cells, which is not collected on {column}"
+                    yield from _quoted("table03", profile, name, why, column)
+                continue
+            if not judge.has(dataset, "test"):
+                yield Row("table03", name, column, "test_accuracy", None, n=0, note=judge.missing[dataset],
+                          profile=profile, origin="unavailable")  # fmt: skip
+                continue
+            told_of = f"the best of {sample:,} random cells by {' + '.join(protocol.scores)}, of {found.pool:,} that have it"
+            if protocol.stands_for:
+                told_of += f"; in place of {protocol.stands_for}"
+            values = judge.accuracy(found.archs, dataset, "test").tolist()
+            note = f"{told_of}; {judge.notes[dataset, 'test']}"
+            line = row_of_runs("table03", name, column, "test_accuracy", values, note=note, **about)
+            yield dataclasses.replace(line, runs=min(len(values), found.apart))
+            if (paid := training_free.collecting(row, dataset, sample)) is not None:
+                note = f"CPU-seconds for {sample:,} cells, isomorphic ones collected once; the passes gave {', '.join(paid[1])}"
+                yield Row("table03", name, f"Collecting, {column}", "seconds", paid[0], unit="s", note=note, **about)
 
 
 def _trained(run: pd.Series) -> str:
@@ -195,9 +298,9 @@ def _spent(table: str, profile: str, name: str, runs: pd.DataFrame) -> Iterator[
     about: dict[str, Any] = {"profile": profile, "origin": "reproduced", "unit": "s"}
     parts = pd.DataFrame(list(runs["seconds"])).fillna(0.0)
     own = parts.sum(axis=1)
-    budget, spent = float(runs["budget"].iloc[0]), runs["cost"].mean()
+    budget, spent = _budget(runs), runs["cost"].mean()
     if table == "table03":
-        is_parzc = runs["method"].iloc[0] == "parzc"
+        is_parzc = runs["method"].iloc[0] in ("parzc", "parzc_plus")
         value = budget + (own.mean() if is_parzc else 0.0)
         note = f"simulated seconds of training that were given, of which {spent:,.0f} were spent"
         if is_parzc:
@@ -224,11 +327,11 @@ def _constants(table: str, profile: str, judge: Judge) -> Iterator[Row]:
             yield Row(table, name, column, metric, value, profile=profile, origin="reproduced", note=note)
 
 
-def _quoted(table: str, profile: str, name: str, why: str) -> Iterator[Row]:
-    """The printed cells of a row, with the reason why they are only quoted."""
+def _quoted(table: str, profile: str, name: str, why: str, column: str | None = None) -> Iterator[Row]:
+    """The printed cells of a row, or that of one column, with the reason why they are only quoted."""
     cells: Sequence[Mapping[Any, Any]] = paper.printed(table).to_dict("records")
     for cell in cells:
-        if cell["row"] == name and not missing(cell["value"]):
+        if cell["row"] == name and column in (None, cell["column"]) and not missing(cell["value"]):
             yield Row(
                 table,
                 name,
@@ -247,7 +350,8 @@ def differences(compared: pd.DataFrame) -> list[str]:
     """What each search finds on the three data sets, best first, by length of training. compared: Table 3 of `compare`."""
     columns = list(COLUMNS.values())
     run = compared[compared["ours"].notna() & compared["column"].isin(columns)]
-    run = run[~run["row"].str.contains("each searched") & ~run["row"].isin(["ResNet", "Optimal"])]
+    names = {entry.table03 for entry in entries("full")}
+    run = run[~run["row"].str.contains("each searched") & run["row"].map(lambda row: row.partition(", ")[0]).isin(names)]
     table = run.pivot(index="row", columns="column", values="ours").reindex(columns=columns).dropna()
     said = []
     for words, whole in (("200 epochs", True), ("12 epochs", False)):
@@ -262,8 +366,9 @@ def differences(compared: pd.DataFrame) -> list[str]:
 
 
 def _trained_whole(row: str) -> bool:
-    """Whether a row's searches train for 200 epochs: ParZC's own rows, and those of the others that say so."""
-    return "200 epochs" in row or "200,000 s" in row or (row.startswith("ParZC") and "12 epochs" not in row)
+    """Whether a row's searches train for 200 epochs: those whose usual row does, and those of the others that say so."""
+    whole = {entry.table03 for entry in entries("full") if usual_epochs(entry) == FULL}
+    return "200 epochs" in row or "200,000 s" in row or row in whole
 
 
 def _slashed(values: Sequence[float]) -> str:
@@ -295,7 +400,7 @@ def panels(results: pd.DataFrame, profile: str) -> dict[tuple[str, str], Curves]
             runs = entry.of(part)
             if not len(runs):
                 continue
-            budget = float(runs["budget"].iloc[0])
+            budget = _budget(runs)
             name = _NAMES.get(entry.method, entry.table09)
             grid = np.geomspace(budget / 100, budget, POINTS)
             curves_of[name] = (grid, curves(runs, grid))

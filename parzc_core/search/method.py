@@ -70,10 +70,12 @@ class Trajectory:
 class SearchMethod(ABC):
     """A search method; a frozen dataclass of its settings. It gets a session and a random generator, and nothing else.
 
-    name: in the registry. effort: about how many CPU-seconds a run takes, by which the number of runs is chosen.
+    name: in the registry. title: in tables, of a method that the paper does not have. effort: about how many CPU-seconds a run
+    takes, by which the number of runs is chosen.
     """
 
     name: ClassVar[str]
+    title: ClassVar[str] = ""
     effort: ClassVar[float] = 0.01
 
     @abstractmethod

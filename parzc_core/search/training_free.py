@@ -6,12 +6,14 @@
 Scores are those collected beside the statistics; no label is read here.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
+from parzc_core import paths
 from parzc_core.collecting.labelled import unlabelled
 from parzc_core.errors import BadInput
 
@@ -42,26 +44,35 @@ PROTOCOLS: Mapping[str, Protocol] = {
 
 @dataclass(frozen=True)
 class Found:
-    """archs: what each draw ends with. pool: number of architectures that have the scores."""
+    """archs: what each draw ends with. pool: number of architectures that have the scores. apart: how many samples without a
+    common architecture the pool has room for: so many draws are independent.
+    """
 
     archs: tuple[str, ...]
     pool: int
+    apart: int
 
 
 def best_of_samples(
-    row: str, dataset: str = "cifar10", draws: int = 500, sample: int = SAMPLE, seed: int = 0, space: str = "nb201"
+    row: str,
+    dataset: str = "cifar10",
+    draws: int = 500,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    space: str = "nb201",
+    cells: int | None = None,
 ) -> Found | None:
     """The best of `sample` random architectures, `draws` times, for a row of PROTOCOLS.
 
     None where fewer than `sample` architectures of the data set have its scores. Where only so many have them, samples are drawn
-    from those, which are a random sample of the space themselves. Ties are broken by chance; a score that is missing or not
-    finite loses. Raises BadInput.
+    from those, which are a random sample of the space themselves; where it is one sample, there is one draw. Ties are broken by
+    chance; a score that is missing or not finite loses. cells: of the collected architectures the first so many. Raises BadInput.
     """
     if row not in PROTOCOLS:
         raise BadInput(f"got the row {row!r}; expected one of {', '.join(PROTOCOLS)}")
     if draws < 1 or sample < 1:
         raise BadInput(f"got draws={draws}, sample={sample}; expected at least 1 of each")
-    collection = unlabelled(space, dataset).collection
+    collection = unlabelled(space, dataset, cells).collection
     names = PROTOCOLS[row].scores
     if not set(names) <= set(collection.scores):
         return None
@@ -72,8 +83,30 @@ def best_of_samples(
     values = np.where(np.isfinite(values), values, -np.inf)
     generator = np.random.default_rng(seed)
     found = []
-    for _ in range(draws):
+    for _ in range(1 if count == sample else draws):
         rows = generator.permutation(count)[:sample]
         worth = rankdata(values[rows], axis=0).sum(axis=1) if len(names) > 1 else values[rows, 0]
         found.append(collection.archs[rows[int(np.argmax(worth))]])
-    return Found(tuple(found), count)
+    return Found(tuple(found), count, count // sample)
+
+
+def collecting(row: str, dataset: str = "cifar10", sample: int = SAMPLE, space: str = "nb201") -> tuple[float, list[str]] | None:
+    """(CPU-seconds that collecting for `sample` architectures took, everything that was collected in the same passes).
+
+    By the manifests of the stores that have the scores of the row; None where one has none. Isomorphic architectures are
+    collected once where a store says so, so that a part costs its share.
+    """
+    folders = [paths.STATISTICS / space / dataset, *sorted((paths.STATISTICS / space / "scores" / dataset).glob("*"))]
+    seconds, together = 0.0, set()
+    left = set(PROTOCOLS[row].scores)
+    for folder in folders:
+        if not left or not (folder / "manifest.json").is_file():
+            continue
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        config = manifest.get("config", {})
+        here = {*config.get("scores", ()), *config.get("proxies", ())}
+        if left & here and manifest.get("architectures"):
+            seconds += manifest.get("cpu_seconds", 0.0) * sample / manifest["architectures"]
+            together |= here
+            left -= here
+    return None if left else (seconds, sorted(together))

@@ -81,6 +81,9 @@ def test_rows_are_what_the_stored_searches_found(tmp_path: Path) -> None:
         assert regret.value == pytest.approx(best - found)
         assert "30 trainings" in accuracy.note
         assert "NAS-Bench-101" in accuracy.note
+    floor = made[search_nb101.FLOOR, "regret"]
+    assert 0 <= floor.value == pytest.approx(best - made[search_nb101.FLOOR, "accuracy"].value)
+    assert "of the 300 cells with statistics" in floor.note
     lines = search_nb101.curves(results, "smoke")["trainings of 108 epochs", "NAS-Bench-101"]
     assert set(lines) == {"Random search", "REA"}
     grid, regrets = lines["REA"]
@@ -101,6 +104,6 @@ def test_every_profile_plans_all_methods() -> None:
     for profile, seeds in (("standard", {100, 2}), ("full", {100, 5})):
         plan = pd.DataFrame(search_nb101.planned(profile))
         counts = plan.groupby(["method", "settings"]).size()
-        assert len(counts) == 6
+        assert len(counts) == 7
         assert set(counts) == seeds
     assert SearchRun("evolution", evaluations=150, space="nb101").space == "nb101"

@@ -1,5 +1,6 @@
 """Training-free searches: the best of a sample by a score, worked by hand."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,14 +20,17 @@ def collection(monkeypatch):
     nwot[9] = np.nan
     scores = pd.DataFrame({"nwot": nwot, "gradsign": [*range(5, 0, -1), *[np.nan] * 5], "ntk_condition": -nwot}, index=archs)
     made = SimpleNamespace(archs=archs, scores=scores, scored={"gradsign": 5})
-    monkeypatch.setattr(training_free, "unlabelled", lambda space, dataset: SimpleNamespace(collection=made))
+    monkeypatch.setattr(training_free, "unlabelled", lambda space, dataset, cells: SimpleNamespace(collection=made))
     return made
 
 
 def test_the_whole_as_a_sample_gives_the_best_every_time(collection):
-    assert best_of_samples("NWOT", draws=3, sample=10).archs == ("arch8",) * 3  # what is not finite loses
+    found = best_of_samples("NWOT", draws=3, sample=10)
+    assert found.archs == ("arch8",)  # what is not finite loses; of one sample there is one draw
     found = best_of_samples("GradSign", draws=2, sample=5)
-    assert (found.archs, found.pool) == (("arch0",) * 2, 5)
+    assert (found.archs, found.pool, found.apart) == (("arch0",), 5, 1)
+    assert len(best_of_samples("NWOT", draws=3, sample=4).archs) == 3
+    assert best_of_samples("NWOT", draws=3, sample=4).apart == 2
 
 
 def test_a_sample_finds_the_best_in_its_share_of_draws(collection):
@@ -49,6 +53,18 @@ def test_what_is_not_collected_is_none_and_bad_input_is_refused(collection):
         best_of_samples("SPOS")
     with pytest.raises(BadInput, match="at least 1 of each"):
         best_of_samples("NWOT", draws=0)
+
+
+def test_seconds_of_collecting_are_those_of_the_stores_that_have_the_scores(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_free.paths, "STATISTICS", tmp_path)
+    stores = {"nb201/cifar10": (["nwot", "zen"], 50.0), "nb201/scores/cifar10/ntk": (["ntk_condition"], 8.0)}
+    for folder, (scores, seconds) in stores.items():
+        (tmp_path / folder).mkdir(parents=True)
+        manifest = {"config": {"scores": scores, "proxies": ["snip"]}, "cpu_seconds": seconds, "architectures": 20}
+        (tmp_path / folder / "manifest.json").write_text(json.dumps(manifest))
+    assert training_free.collecting("NWOT", sample=10) == (25.0, ["nwot", "snip", "zen"])
+    assert training_free.collecting("TE-NAS", sample=10)[0] == 29.0
+    assert training_free.collecting("KNAS", sample=10) is None
 
 
 def test_every_protocol_is_a_row_of_table_3():

@@ -52,6 +52,7 @@ class ParZCPlusSearch(SearchMethod):
     cells: int | None = None
     given: PlusPool | None = field(default=None, repr=False, compare=False)
     name = "parzc_plus"
+    title = "ParZC+"
     effort = 15
 
     def __post_init__(self) -> None:

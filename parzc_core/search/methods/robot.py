@@ -58,6 +58,7 @@ class RoBoT(SearchMethod):
     kappa: float = 2.576
     candidates: int = 10_000
     name = "robot"
+    title = "RoBoT"
     effort = 3
 
     def __post_init__(self) -> None:
