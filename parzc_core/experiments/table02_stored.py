@@ -46,7 +46,8 @@ def complete(plan: Plan, store: Path) -> Part:
     kept = RunStore(store)
     costs = _costs(kept)
     absent: dict[tuple[str, int], list[bool]] = {}
-    for run in (*plan.rankers, *plan.predictors):
+    runs_of_plan: list[AnyRun] = [*plan.rankers, *plan.predictors]
+    for run in runs_of_plan:
         absent.setdefault((row_of(run), run.train), []).append(kept.get(run.key()) is None)
     lines = []
     for (row, train), runs in absent.items():
@@ -115,7 +116,8 @@ def earlier(parts: Iterable[Part], profile: str, folder: Path = paths.RESULTS) -
     for line in read_rows(TABLE, profile, folder).to_dict("records"):
         whole = line["runs"] >= SPLITS and line["epochs"] == line["published_epochs"]
         if (line["row"], line["column"]) in left and line["origin"] != "quoted" and not whole:
-            kept.append(Row(**{str(name): None if value != value else value for name, value in line.items()}))
+            values: dict[str, Any] = {str(name): None if value != value else value for name, value in line.items()}
+            kept.append(Row(**values))
     return kept
 
 

@@ -171,16 +171,12 @@ def _cells(far: pd.DataFrame) -> str:
 
 def beside_nn_former(compared: pd.DataFrame) -> pd.DataFrame:
     """NN-Former: its own paper's tau, ours by its protocol (all cells) and on unseen cells, ParZC+ beside it; a row a column."""
-    sides = {"its paper": NN_FORMER, "ours, all cells": "NN-Former (all cells)", "ours, unseen": "NN-Former", "ParZC+": "ParZC+"}
+    ours = {"ours, all cells": "NN-Former (all cells)", "ours, unseen": "NN-Former", "ParZC+": "ParZC+"}
     columns = [column for name in SPACES for column in columns_run(compared, name)]
     lines = {
-        column: {
-            what: side.get(column, math.nan) if isinstance(side, dict) else _one(compared, side, column)
-            for what, side in sides.items()
-        }
-        for column in columns
+        column: [NN_FORMER.get(column, math.nan), *(_one(compared, row, column) for row in ours.values())] for column in columns
     }
-    found = pd.DataFrame.from_dict(lines, orient="index", columns=[*sides])
+    found = pd.DataFrame.from_dict(lines, orient="index", columns=["its paper", *ours])
     return found[found["ours, unseen"].notna()] if len(found) else found
 
 

@@ -79,7 +79,7 @@ class PredictorRun:
         started = time.process_time()
         data = self.data
         fitted, inputs, _, judged = self.fitted()
-        found = fitted.predict(inputs[judged])
+        found = np.asarray(fitted.predict(inputs[judged]))
         also = ALSO[self.predictor](self, fitted, inputs, judged) if self.predictor in ALSO else {}
         seconds = time.process_time() - started
         result = judgement(found, data.judged[judged], self.split % GROUP, resamples=0)
