@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.ensemble import GradientBoostingRegressor
@@ -27,6 +26,7 @@ from parzc_core.errors import BadInput
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.spaces import nb201
 from parzc_core.spaces.nb201_cells import expression
+from parzc_core.storage import workers
 from parzc_core.storage.rows import Row
 
 FIGURES = {  # figure -> proxies, a panel each
@@ -199,13 +199,11 @@ def run(data: Data, config: GBDTConfig, jobs: int = 1) -> dict[str, dict[str, Im
     cells = {ALL: np.full(len(data), True), CONNECTED: connected(data.collection.archs)}
     values, groups = {p: slotted(data.collection.statistics, p, nb201.SLOTS) for p in PROXIES}, parts_of_the_network()
     tasks = [(which, p) for which in cells for p in PROXIES]
-    work = (
-        delayed(node_importance)(
-            values[p][cells[which]], data.learn[cells[which]], data.judged[cells[which]], nb201.SLOTS, groups, config
-        )
+    work = [
+        (values[p][cells[which]], data.learn[cells[which]], data.judged[cells[which]], nb201.SLOTS, groups, config)
         for which, p in tasks
-    )
-    grown = tqdm(Parallel(n_jobs=jobs, return_as="generator")(work), total=len(tasks), unit="GBDT", disable=None)
+    ]
+    grown = tqdm(workers.run(node_importance, work, jobs, in_order=True), total=len(tasks), unit="GBDT", disable=None)
     found: dict[str, dict[str, Importance]] = {which: {} for which in cells}
     for (which, p), importance in zip(tasks, grown, strict=True):
         found[which][p] = importance

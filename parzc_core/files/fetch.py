@@ -11,7 +11,8 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,23 +35,29 @@ _checksums: dict[tuple[str, int, int], str] = {}
 
 def checksum(path: Path) -> str:
     """sha256 of a file in hex; remembered as long as its size and modification time stay the same."""
-    state = path.stat()
-    key = (str(path), state.st_size, state.st_mtime_ns)
-    if key not in _checksums:
-        check_readable(path)
-        with open(path, "rb") as file:
-            _checksums[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    with _readable(path):
+        state = path.stat()
+        key = (str(path), state.st_size, state.st_mtime_ns)
+        if key not in _checksums:
+            with open(path, "rb") as file:
+                _checksums[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _checksums[key]
 
 
 def check_readable(path: Path) -> None:
     """Raises BadInput, naming file and folder, for a file that this user may not read."""
+    with _readable(path), open(path, "rb"):
+        pass
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Inside, what the system refuses (permission, a broken disk) is BadInput that names file and folder."""
     try:
-        with open(path, "rb"):
-            pass
+        yield
     except OSError as error:
         raise BadInput(
-            f"cannot read {path.name} in {path.parent}: {error.strerror}; change its permissions, or remove it"
+            f"cannot read {path.name} in {path.parent}: {error.strerror or error}; change its permissions, or remove it"
         ) from None
 
 
