@@ -192,10 +192,13 @@ def test_an_abbreviated_option_is_refused(arguments: list[str], capsys: pytest.C
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "4294967296", "9" * 5000, "one", "²"])
-@pytest.mark.parametrize("command", ["collect", "tune", "search"])
+@pytest.mark.parametrize(
+    "command",
+    ["collect --seed", "collect --batch-seed", "collect --init-seed", "tune --seed", "search --seed"],
+)
 def test_an_odd_seed_is_refused(command: str, seed: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
-        main([command, "--seed", seed])
+        main([*command.split(), seed])
     assert leaving.value.code == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "expected a whole number from 0 to 4294967295" in said
@@ -318,12 +321,12 @@ def test_sigterm_ends_a_command_and_its_workers_as_ctrl_c_does(number: signal.Si
         assert [run.stdout.readline() for _ in range(2)] == ["at work\n"] * 2
         children = psutil.Process(run.pid).children(recursive=True)
         run.send_signal(number)
-        said = run.communicate(timeout=120)[1]
+        said = run.communicate(timeout=900)[1]
     ended = {signal.SIGTERM: (143, "terminated"), signal.SIGINT: (130, "interrupted")}[number]
     assert (run.returncode, f"parzc: {ended[1]}; the same command goes on from here" in said) == (ended[0], True)
     assert "Traceback" not in said
     assert len(children) >= 2
-    assert psutil.wait_procs(children, timeout=60)[1] == []
+    assert psutil.wait_procs(children, timeout=900)[1] == []
 
 
 def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -373,7 +376,8 @@ def test_collect_passes_every_option(
         main([*command[1:], "--out", str(tmp_path), "--jobs", "2", "--scheduler", "tcp://a:1", "--shard-size", "9"])
         == 0
     )
-    assert asked == [(config, tmp_path, {"jobs": 2, "progress": True, "scheduler": "tcp://a:1", "shard_size": 9})]
+    running = {"jobs": 2, "scheduler": "tcp://a:1", "shard_size": 9}
+    assert asked == [(config, tmp_path, {**running, "progress": True, "mix_versions": False})]
     assert "7 cells of nb201 (5 computed, 12 CPU-seconds)" in capsys.readouterr().out
     assert main(["collect", "--proxies", "--scores", "--out", str(tmp_path)]) == 0
     assert asked[-1][0] == CollectionConfig(proxies=(), scores=())
@@ -449,17 +453,9 @@ def test_status_works_on_the_project_itself(profile: str, capsys: pytest.Capture
     assert next(line[2] for line in lines if line[0] == optional) == ("yes" if there else "optional")
 
 
-@pytest.mark.parametrize("option", ["--seed", "--batch-seed", "--init-seed"])
-def test_collect_refuses_negative_seeds_in_one_line(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["collect", "--cells", "2", "--width", "4", option, "-1", "--out", str(tmp_path)]) == 2
-    assert "expected a whole number of at least 0" in capsys.readouterr().err
-
-
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["collect", "--cells", "2", "--width", "4", "--out", str(tmp_path / "file" / "x")]) == 2
     said = capsys.readouterr().err
     assert "cannot use" in said
-    assert "check the path" in said
+    assert "check path" in said
