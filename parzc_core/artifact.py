@@ -149,7 +149,7 @@ def read(source: Path) -> dict[str, Any]:
         content = json.loads(Path(source).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"no notebook at {source}; expected an .ipynb file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{source} is no notebook: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
         raise BadInput(f"{source} is no notebook: expected an object with a list of cells")

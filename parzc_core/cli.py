@@ -3,37 +3,98 @@
 import argparse
 import csv
 import json
+import math
 import os
+import re
+import signal
 import sys
+import threading
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 from parzc_core import __version__, paths
 from parzc_core.errors import BadInput, ParzcError, UnknownName
 from parzc_core.profiles import PROFILES, profile
 
+_MOST = 10**9  # of what is counted
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came; all that Ctrl-C ends, ends."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Exit code 0: done; 1: not all succeeded; 2: bad input or something missing; 130: interrupted."""
+    """Run the command. Exit code 0: done; 1: not all succeeded; 2: bad input, or something that cannot be read or written;
+    130: interrupted; 143: terminated."""
     options = _parser().parse_args(arguments)
+    with _one_line_warnings(), _sigterm_as_interrupt():
+        try:
+            paths.data_folder()  # says where PARZC_DATA is no folder
+            return options.command(options)
+        except BrokenPipeError:  # whoever read the output went away
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  nothing is left to say at the end
+            return 1
+        except KeyboardInterrupt as error:
+            from parzc_core.storage.workers import end_children
+
+            end_children()
+            ended, code = ("terminated", 143) if isinstance(error, _Terminated) else ("interrupted", 130)
+            print(f"parzc: {ended}; the same command goes on from here", file=sys.stderr)
+            return code
+        except Exception as error:
+            if (line := _line_of(error)) is None:
+                raise
+            print(f"parzc: {line}", file=sys.stderr)
+            return 2
+
+
+def _line_of(error: Exception) -> str | None:
+    """What the user is told of an error that is no fault of this project's; None of a fault, whose traceback is wanted."""
+    if isinstance(error, ParzcError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" {_shortened(error.filename)!r}" if error.filename is not None else ""
+        return f"cannot use{where}: {_shortened(error.strerror or error)}; check path, permissions and room on the disk"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
+        return "memory ran out; what was finished is kept: run the same command again, with fewer --jobs"
+    if type(error).__name__ in ("StorageInternalError", "OperationalError"):  # Optuna's and SQLite's; neither is imported here
+        return f"cannot use the study's file: {_shortened(error.__cause__ or error)}; check permissions and room on the disk"
+    return None
+
+
+def _shortened(text: object) -> str:
+    said = os.fsdecode(text) if isinstance(text, bytes | os.PathLike) else str(text)
+    return said if len(said) <= 160 else f"{said[:60]}…{said[-60:]}"
+
+
+@contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    """Inside, a warning is one line on stderr, without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest, **more: print(f"parzc: {message}", file=sys.stderr)
+        yield
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Inside, SIGTERM ends what runs as Ctrl-C does. Only a main thread can be told so."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
     try:
-        return options.command(options)
-    except ParzcError as error:
-        print(f"parzc: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read the output went away
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  nothing is left to say at the end
-        return 1
-    except OSError as error:
-        where = f" {error.filename!r}" if error.filename is not None else ""
-        print(f"parzc: cannot use{where}: {error.strerror or error}; check the path and its permissions", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("parzc: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -63,6 +124,7 @@ def _run(options: argparse.Namespace) -> int:
         from parzc_core.storage import workers
 
         os.environ[workers.STORED] = "1"
+    print(run_.outlook(name, chosen, options.force), file=sys.stderr)
     outcome = run_.run(name, options.jobs, chosen, options.force, options.together)
     print(outcome.overview())
     for made in dict.fromkeys(made for item in chosen for made in item.makes if options.stored):
@@ -103,8 +165,8 @@ def _status(options: argparse.Namespace) -> int:
     for item in experiments:
         file = item.status_file(name)
         last = json_files.load(file) if file.is_file() else {}
-        known = [last.get("minutes"), *(_manifest(made, name).get("minutes") for made in item.makes)]
-        minutes = next((f"{spent:.1f}" for spent in known if spent is not None), "-")
+        spent = run_.minutes(item, name)
+        minutes = "-" if spent is None else f"{spent:.1f}"
         state = "up to date" if reasons[item.name] is None else "to be run"
         if last.get("status") in ("failed", "skipped"):
             state = last["status"]
@@ -123,14 +185,6 @@ def _status(options: argparse.Namespace) -> int:
     for notebook, reason in skipped.items():
         print(f"{notebook}: skipped: {reason}")
     return 0
-
-
-def _manifest(made: str, profile: str) -> dict[str, Any]:
-    """What is written beside a result about the run that made it, here or elsewhere; empty without such a file."""
-    file = paths.RESULTS / profile / made / "manifest.json"
-    from parzc_core.files import json_files
-
-    return json_files.load(file) if file.is_file() else {}
 
 
 def _origins(rows: Path) -> str:
@@ -201,6 +255,7 @@ def _benchmark_collector(options: argparse.Namespace) -> int:
     file = options.output or paths.RESULTS / name
     if file.is_dir():
         raise BadInput(f"got --output {file}, which is a folder; expected the name of a file")
+    paths.check_writable(file)
     config = benchmark.QUICK if options.quick else benchmark.BenchmarkConfig()
     config = replace(config, cells=options.cells or config.cells, seed=options.seed, repeats=options.repeats)
     results = benchmark.run(config, options.peer)
@@ -262,6 +317,9 @@ def _search(options: argparse.Namespace) -> int:
     from parzc_core.search import Budget, TabularBenchmark, method
 
     chosen = method(options.method)
+    stem = f"{options.method}-{options.space}-{options.dataset}-seed{options.seed}"
+    folder = options.out or paths.RESULTS / "searches"
+    paths.check_writable(folder / f"{stem}.csv")
     benchmark = TabularBenchmark(options.space, options.dataset)
     with tqdm(total=options.trainings, unit="training", disable=None) as bar:
         found = chosen.run(benchmark, Budget(evaluations=options.trainings), options.seed, lambda step: bar.update())
@@ -275,8 +333,6 @@ def _search(options: argparse.Namespace) -> int:
         f"{len(found.steps)} trainings, {own:.0f} CPU-seconds of the method's own; found {found.chosen} with "
         f"{benchmark.full_accuracy(found.chosen):.2f} %; the best of the space has {best:.2f} %"
     )
-    stem = f"{options.method}-{options.space}-{options.dataset}-seed{options.seed}"
-    folder = options.out or paths.RESULTS / "searches"
     paths.write_whole(folder / f"{stem}.csv", steps.to_csv(index_label="training"))
     print(save_as(table03_09_search.one_search(steps, best, title), folder / f"{stem}.png"), f"{stem}.csv")
     return 0
@@ -353,25 +409,42 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _positive(text: str) -> int:
+    return _whole(text, 1, _MOST)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0, 2**32 - 1)  # what every library's generator takes
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    number = int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else least - 1
+    if not least <= number <= most:
+        limits = f"of at least {least}" if most == _MOST and number < least else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a whole number {limits}")
+    return number
+
+
+def _parameters(text: str) -> float:
     try:
-        number = int(text)
+        number = float(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a whole number of at least 1")
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a number above 0")
     return number
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="parzc",
+        allow_abbrev=False,  # `--job 2` must not start a run of half an hour
         description="Regenerates the tables and figures of ParZC and sets every number beside the paper's.",
     )
     parser.add_argument("--version", action="version", version=f"parzc {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, function: object, help: str, under: object = commands) -> argparse.ArgumentParser:
-        added = under.add_parser(name, help=help, description=help)  # type: ignore[attr-defined]
+        added = under.add_parser(name, help=help, description=help, allow_abbrev=False)  # type: ignore[attr-defined]
         added.set_defaults(command=function)
         return added
 
@@ -409,15 +482,15 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--dataset", default="cifar10", help="data set of the mini-batch (cifar10)")
     collect.add_argument("--images", default="foolbox", help="foolbox, noise, or a folder of images (foolbox)")
     collect.add_argument("--cells", type=_positive, default=3000, help="size of the random sample (3000)")
-    collect.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
-    collect.add_argument("--batch-seed", type=int, default=0, help="seed of the choice of images (0)")
-    collect.add_argument("--init-seed", type=int, default=0, help="seed of the networks' initial weights (0)")
+    collect.add_argument("--seed", type=_seed, default=0, help="seed of the sample (0)")
+    collect.add_argument("--batch-seed", type=_seed, default=0, help="seed of the choice of images (0)")
+    collect.add_argument("--init-seed", type=_seed, default=0, help="seed of the networks' initial weights (0)")
     collect.add_argument(
         "--width", type=_positive, help="channels of the first stage, or pixels of autoformer's and pit's images"
     )
     collect.add_argument("--sample", metavar="labelled", help="labelled: architectures with labels, not random ones")
     collect.add_argument("--variant", metavar="NAME", help="other networks of the architectures (autoformer: vitbench)")
-    collect.add_argument("--most-parameters", type=float, metavar="N", help="limit of a random sample (autoformer)")
+    collect.add_argument("--most-parameters", type=_parameters, metavar="N", help="limit of a random sample (autoformer)")
     collect.add_argument("--batch", type=_positive, default=16, help="images in the mini-batch (16)")
     collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
     collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
@@ -435,7 +508,9 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--out", type=Path, metavar="FOLDER", help=f"output folder ({where})")
 
     about = "Benchmark labels, and the card of the collected statistics."
-    data = commands.add_parser("data", help="Get benchmark labels, or list which are there.", description=about)
+    data = commands.add_parser(
+        "data", help="Get benchmark labels, or list which are there.", description=about, allow_abbrev=False
+    )
     actions = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command(
         "fetch", _data_fetch, "Download the labels that are not there yet, each checked against its sha256.", actions
@@ -446,7 +521,9 @@ def _parser() -> argparse.ArgumentParser:
     command("labels", _data_labels, "Say which label is which: split, epochs, runs, version, and what people ask.", actions)
     command("card", _data_card, "Renew the card and the metadata of results/statistics from its manifests.", actions)
 
-    benchmarks = commands.add_parser("benchmark", help="Measure what things cost.", description="Measure what things cost.")
+    benchmarks = commands.add_parser(
+        "benchmark", help="Measure what things cost.", description="Measure what things cost.", allow_abbrev=False
+    )
     kinds = benchmarks.add_subparsers(title="commands", required=True, metavar="COMMAND")
     collector = command(
         "collector",
@@ -456,7 +533,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     collector.add_argument("--peer", type=Path, metavar="PATH", help="a git clone of SamsungLabs/zero-cost-nas (none)")
     collector.add_argument("--cells", type=_positive, metavar="N", help="random cells that are compared (20)")
-    collector.add_argument("--seed", type=int, default=0, help="seed of the sample (0)")
+    collector.add_argument("--seed", type=_seed, default=0, help="seed of the sample (0)")
     collector.add_argument("--repeats", type=_positive, default=1, help="times each is timed; the least counts (1)")
     collector.add_argument("--quick", action="store_true", help="two cells and fewer sizes, to see that it works")
     collector.add_argument(
@@ -481,7 +558,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument(
         "--cells", type=_positive, default=3000, metavar="N", help="of the sample they are drawn from (3000)"
     )
-    tune.add_argument("--seed", type=int, default=0, help="seed of the sampler (0)")
+    tune.add_argument("--seed", type=_seed, default=0, help="seed of the sampler (0)")
     tune.add_argument("--out", type=Path, metavar="FILE", help="sqlite file (results/tuning/SPACE.sqlite)")
 
     search = command("search", _search, "Search a benchmark once: what is trained, what is found, as a table and a picture.")
@@ -489,7 +566,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--dataset", default="cifar10", help="cifar10, cifar100 or imagenet16-120 (cifar10)")
     search.add_argument("--method", default="parzc_plus", help="such as parzc_plus, parzc, robot, evolution (parzc_plus)")
     search.add_argument("--trainings", type=_positive, default=60, metavar="N", help="networks that it may train (60)")
-    search.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    search.add_argument("--seed", type=_seed, default=0, help="of everything random (0)")
     search.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/searches)")
 
     books = command("notebooks", _notebooks, "Execute notebooks from stored runs; keep small copies in results/full/notebooks.")

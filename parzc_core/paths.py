@@ -8,11 +8,13 @@ tests do); the committed statistics are always read from the checkout.
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 from parzc_core.errors import BadInput
 
 PACKAGE = Path(__file__).resolve().parent
+_ignored: set[str] = set()  # values of PARZC_DATA that were said to be no folder
 
 
 def is_checkout(folder: Path) -> bool:
@@ -50,10 +52,38 @@ def cache_folder() -> Path:
 
 
 def data_folder() -> Path | None:
-    """The user's folder of benchmark labels (environment variable PARZC_DATA), or None if it is not set or not there."""
+    """The user's folder of benchmark labels (environment variable PARZC_DATA), or None if it is not set or not there.
+
+    That it is not there is said once a process.
+    """
     chosen = os.environ.get("PARZC_DATA")
-    folder = Path(chosen) if chosen else None
-    return folder if folder is not None and folder.is_dir() else None
+    if not chosen:
+        return None
+    folder = Path(chosen)
+    if folder.is_dir():
+        return folder
+    if chosen not in _ignored:
+        _ignored.add(chosen)
+        warnings.warn(f"PARZC_DATA is set to {chosen!r}, which is no folder: it is ignored", stacklevel=2)
+    return None
+
+
+def check_writable(path: Path) -> Path:
+    """Before minutes of work: raises OSError where `write_whole` would not be able to write this file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent):
+        return path
+
+
+def _umask() -> int:
+    """What new files are not to allow. It can only be read by setting it; on Linux it is told without."""
+    status = Path("/proc/self/status")
+    told = [line for line in status.read_text().splitlines() if line.startswith("Umask:")] if status.is_file() else []
+    if told:
+        return int(told[0].split()[1], 8)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def write_whole(path: Path, content: bytes | str) -> Path:
@@ -67,7 +97,7 @@ def write_whole(path: Path, content: bytes | str) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600; a result is there to be read
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives 0600; a result is there to be read
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -1,19 +1,23 @@
 """The command `parzc`: what it says, its exit codes, and one line on stderr for what is wrong."""
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from report_rows import put
 from tiny_notebooks import write_notebook
 
 from parzc_core import artifact, cli, paths
 from parzc_core.cli import main
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, WorkerDied
 from parzc_core.pipeline import run as running
 from parzc_core.pipeline import tasks
 from parzc_core.storage import workers
@@ -197,13 +201,163 @@ def test_without_labels_run_says_why_and_status_and_dry_run_know(
     assert [line.split()[0] for line in planned if f"would be skipped ({reason}" in line] == ["table02_predictors"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "--job", "2"], ["run", "--dry"], ["collect", "--cell", "5"], ["report", "--prof", "smoke"], ["--vers"],
+     ["benchmark", "collector", "--rep", "2"], ["claims", "--js"]],
+)  # fmt: skip
+def test_an_abbreviated_option_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(arguments)
+    assert leaving.value.code == 2
+    assert "usage: parzc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "4294967296", "9" * 5000, "one", "²"])
+@pytest.mark.parametrize(
+    "command",
+    ["collect --seed", "collect --batch-seed", "collect --init-seed", "tune --seed", "search --seed"],
+)
+def test_an_odd_seed_is_refused(command: str, seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main([*command.split(), seed])
+    assert leaving.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "expected a whole number from 0 to 4294967295" in said
+    assert len(said) < 300
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/a/full/disk.csv"), "cannot use '/a/full/disk.csv': No space left"),
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot use: No space left on device; check path"),
+        (OSError(errno.EROFS, "Read-only file system", b"/read/only"), "cannot use '/read/only': Read-only"),
+        (PermissionError(errno.EACCES, "Permission denied", Path("/secret")), "cannot use '/secret': Permission denied"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "file/below"), "cannot use 'file/below': Not a directory"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), "xxx…xxx"),
+        (OSError("something else"), "cannot use: something else"),
+        (MemoryError(), "memory ran out"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"), "memory ran out"),
+        (WorkerDied("a worker process was killed"), "a worker process was killed"),
+        (type("OperationalError", (Exception,), {})("database or disk is full"), "study's file: database or disk is full"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_and_exit_code_2(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_claims", refused)
+    assert main(["claims"]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.startswith("parzc: ")
+    assert (err.count("\n"), len(err) < 300) == (1, True)
+
+
+def test_a_fault_of_the_project_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_claims", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["claims"])
+
+
+@pytest.mark.usefixtures("project")
+def test_a_labels_folder_that_is_not_there_is_said_once_by_every_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number, arguments in enumerate((["status"], ["data", "status"], ["run", "table06", "--dry-run"])):
+        monkeypatch.setenv("PARZC_DATA", nowhere := str(tmp_path / f"nowhere{number}"))
+        assert main(arguments) == 0
+        said = f"parzc: PARZC_DATA is set to {nowhere!r}, which is no folder: it is ignored\n"
+        assert capsys.readouterr().err == said
+
+
+def test_run_says_first_what_it_will_run_and_for_about_how_long(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(running, "run", lambda *_: running.Outcome())
+
+    def said(*arguments: str) -> str:
+        assert main(["run", *arguments]) == 0
+        return capsys.readouterr().err
+
+    all_of_it = "2 of 2 notebooks are run: table06_ablation (unknown), explore (unknown)"
+    assert said("--profile", "smoke") == f"profile smoke: {all_of_it}\n"
+    for profile, minutes in (("full", 25.5), ("standard", 3.4)):
+        file = project / "results" / profile / "table06" / "manifest.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"minutes": minutes}))
+        if profile == "full":
+            told = said("--profile", "smoke", "table06")
+            assert told.endswith("(unknown); the committed results of the profile full took 26 minutes\n")
+    told = said()
+    assert "2 of 2 notebooks are run: table06_ablation (3.4 min), explore (unknown); about 3 minutes by earlier runs" in told
+
+
+def test_a_broken_status_or_manifest_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = project / "results" / "smoke" / "table06" / "manifest.json"
+    file.parent.mkdir(parents=True)
+    for content in (b"", b"[1]", b"{" * 5000, b"\xff"):
+        file.write_bytes(content)
+        assert main(["status", "--profile", "smoke"]) == 2
+        err = capsys.readouterr().err
+        assert f"parzc: {file} " in err
+        assert (err.count("\n"), len(err) < 400 + len(str(file))) == (1, True)
+
+
+@pytest.mark.parametrize("arguments", [["search", "--out"], ["benchmark", "collector", "--quick", "--output"]])
+def test_where_nothing_can_be_written_that_is_said_before_the_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "below" / "x", tmp_path / ("x" * 300) / "x"):
+        assert main([*arguments, str(place)]) == 2
+        assert capsys.readouterr().err.startswith("parzc: cannot use '/")
+
+
+SLEEPERS = """
+import sys, time
+from parzc_core import cli
+from parzc_core.storage import workers
+
+def sleeps(_):
+    print("at work", flush=True)
+    time.sleep(600)
+
+cli._claims = lambda options: list(workers.run(sleeps, [(0,), (1,)], 2))
+sys.exit(cli.main(["claims"]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_ends_a_command_and_its_workers_as_ctrl_c_does(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", SLEEPERS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert [run.stdout.readline() for _ in range(2)] == ["at work\n"] * 2
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(number)
+        said = run.communicate(timeout=900)[1]
+    ended = {signal.SIGTERM: (143, "terminated"), signal.SIGINT: (130, "interrupted")}[number]
+    assert (run.returncode, f"parzc: {ended[1]}; the same command goes on from here" in said) == (ended[0], True)
+    assert "Traceback" not in said
+    assert len(children) >= 2
+    assert psutil.wait_procs(children, timeout=900)[1] == []
+
+
 def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(running, "run", run)
     assert main(["run"]) == 130
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err.splitlines()[1:] == ["parzc: interrupted; the same command goes on from here"]
 
 
 def test_status_tells_results_origins_minutes_and_state(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +398,8 @@ def test_collect_passes_every_option(
         main([*command[1:], "--out", str(tmp_path), "--jobs", "2", "--scheduler", "tcp://a:1", "--shard-size", "9"])
         == 0
     )
-    assert asked == [(config, tmp_path, {"jobs": 2, "progress": True, "scheduler": "tcp://a:1", "shard_size": 9})]
+    running = {"jobs": 2, "scheduler": "tcp://a:1", "shard_size": 9}
+    assert asked == [(config, tmp_path, {**running, "progress": True, "mix_versions": False})]
     assert "7 cells of nb201 (5 computed, 12 CPU-seconds)" in capsys.readouterr().out
     assert main(["collect", "--proxies", "--scores", "--out", str(tmp_path)]) == 0
     assert asked[-1][0] == CollectionConfig(proxies=(), scores=())
@@ -320,17 +475,9 @@ def test_status_works_on_the_project_itself(profile: str, capsys: pytest.Capture
     assert next(line[2] for line in lines if line[0] == optional) == ("yes" if there else "optional")
 
 
-@pytest.mark.parametrize("option", ["--seed", "--batch-seed", "--init-seed"])
-def test_collect_refuses_negative_seeds_in_one_line(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["collect", "--cells", "2", "--width", "4", option, "-1", "--out", str(tmp_path)]) == 2
-    assert "expected a whole number of at least 0" in capsys.readouterr().err
-
-
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["collect", "--cells", "2", "--width", "4", "--out", str(tmp_path / "file" / "x")]) == 2
     said = capsys.readouterr().err
     assert "cannot use" in said
-    assert "check the path" in said
+    assert "check path" in said

@@ -41,9 +41,9 @@ def texts(path: Path) -> str:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until the condition holds; a minute is the limit."""
-    for _ in range(600):
+    """Wait until the condition holds. The limit only ends a test that hangs: a loaded machine may take minutes."""
+    for _ in range(9000):
         if condition():
             return
         time.sleep(0.1)
-    raise AssertionError("did not happen within a minute")
+    raise AssertionError("did not happen within a quarter of an hour")

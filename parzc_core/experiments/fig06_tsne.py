@@ -7,11 +7,12 @@
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Memory, Parallel, delayed
+from joblib import Memory
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.manifold import TSNE
@@ -29,6 +30,7 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs.scale_free import range_outside, scale_free_slots
 from parzc_core.spaces import space as space_named
+from parzc_core.storage import workers
 from parzc_core.storage.rows import Row
 
 SPACES = {"fig06b_tsne": "nb201", "fig06a_tsne": "nb101"}  # figure -> space
@@ -70,8 +72,8 @@ def vectors_of(data: Mapping[str, Data]) -> Vectors:
 def embedded(vectors: Vectors, iterations: int, jobs: int = 1) -> Vectors:
     """{(figure, proxy): float64[n, 2]}: `tsne` of each; equal vectors are embedded once, and kept in the cache folder."""
     embed = Memory(paths.cache_folder() / "tsne", verbose=0).cache(tsne)
-    work = (delayed(embed)(vector, iterations=iterations) for vector in vectors.values())
-    drawn = tqdm(Parallel(n_jobs=jobs, return_as="generator")(work), total=len(vectors), unit="t-SNE", disable=None)
+    work = workers.run(partial(embed, iterations=iterations), [(vector,) for vector in vectors.values()], jobs, in_order=True)
+    drawn = tqdm(work, total=len(vectors), unit="t-SNE", disable=None)
     return dict(zip(vectors, drawn, strict=True))
 
 

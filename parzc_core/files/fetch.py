@@ -9,19 +9,23 @@ the pinned one. `fetch` downloads what is missing; without a network it gives up
 
 import hashlib
 import os
-import sys
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pooch
 import requests
+import urllib3
+from tqdm import tqdm
 
 from parzc_core import paths
 from parzc_core.errors import BadInput, CorruptDownload, UnknownName
 from parzc_core.files import registry
+from parzc_core.files.json_files import brief
 from parzc_core.files.registry import LabelFile
 
 COMMAND = "parzc data fetch"
@@ -29,28 +33,38 @@ COMMAND = "parzc data fetch"
 # A network that dies after the probe costs at most SILENCE more. Both together stay under ten seconds.
 PROBE_SECONDS = 4.0
 SILENCE_SECONDS = 5.0
+# A download that trickles is given up too: it has STARTING_SECONDS and, for what has arrived, a second for SLOWEST bytes.
+STARTING_SECONDS = 30.0
+SLOWEST = 20_000
+_CHUNK = 1 << 16
 _checksums: dict[tuple[str, int, int], str] = {}
 
 
 def checksum(path: Path) -> str:
     """sha256 of a file in hex; remembered as long as its size and modification time stay the same."""
-    state = path.stat()
-    key = (str(path), state.st_size, state.st_mtime_ns)
-    if key not in _checksums:
-        check_readable(path)
-        with open(path, "rb") as file:
-            _checksums[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    with _readable(path):
+        state = path.stat()
+        key = (str(path), state.st_size, state.st_mtime_ns)
+        if key not in _checksums:
+            with open(path, "rb") as file:
+                _checksums[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _checksums[key]
 
 
 def check_readable(path: Path) -> None:
     """Raises BadInput, naming file and folder, for a file that this user may not read."""
+    with _readable(path), open(path, "rb"):
+        pass
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Inside, what the system refuses (permission, a broken disk) is BadInput that names file and folder."""
     try:
-        with open(path, "rb"):
-            pass
+        yield
     except OSError as error:
         raise BadInput(
-            f"cannot read {path.name} in {path.parent}: {error.strerror}; change its permissions, or remove it"
+            f"cannot read {path.name} in {path.parent}: {error.strerror or error}; change its permissions, or remove it"
         ) from None
 
 
@@ -118,15 +132,19 @@ def fetch(names: Iterable[str] | None = None) -> list[Outcome]:
     A progress bar is shown on a terminal. A file appears whole and verified, or not at all. One short probe a host
     decides whether there is a network; after the first connection failure the rest is skipped, so being offline costs
     less than ten seconds in all and raises nothing: `explain` says what is missing and which command gets it later.
-    Raises UnknownName, also for a file without an address; CorruptDownload if what arrives (or lies in PARZC_DATA) is not
-    the pinned file.
+    What arrives (or lies in PARZC_DATA) and is not the pinned file, is larger or trickles is "failed", and the next one follows.
+    Raises UnknownName, also for a file without an address.
     """
     reachable: set[str] = set()
     outcomes: list[Outcome] = []
     trouble = ""
     for file, url in _chosen(names):
-        if _is_here(file):
-            outcomes.append(Outcome(file, "present"))
+        try:
+            if _is_here(file):
+                outcomes.append(Outcome(file, "present"))
+                continue
+        except (CorruptDownload, BadInput) as error:  # the user's own file: theirs to replace
+            outcomes.append(Outcome(file, "failed", str(error)))
             continue
         host = urlsplit(url).netloc
         if not trouble and host not in reachable:
@@ -138,8 +156,10 @@ def fetch(names: Iterable[str] | None = None) -> list[Outcome]:
         try:
             _download(file, url)
             outcomes.append(Outcome(file, "downloaded"))
-        except requests.HTTPError as error:  # the host answers, but not with this file: the next may well be there
-            outcomes.append(Outcome(file, "failed", str(error)))
+        except (requests.HTTPError, CorruptDownload) as error:  # the host answers, but not with this file: the next may be there
+            outcomes.append(Outcome(file, "failed", brief(error, 400)))
+        except requests.exceptions.ChunkedEncodingError as error:
+            outcomes.append(Outcome(file, "failed", f"{host}: {_brief(error)}"))
         except requests.RequestException as error:
             trouble = f"{host}: {_brief(error)}"
             outcomes.append(Outcome(file, "offline", trouble))
@@ -220,11 +240,41 @@ def _brief(error: Exception) -> str:
 def _download(file: LabelFile, url: str) -> None:
     """Get one file into the cache under a temporary name; verify; rename."""
     pooch.get_logger().setLevel("WARNING")
-    get = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=SILENCE_SECONDS)
 
     def get_and_verify(address: str, output_file: str, _: object) -> None:
-        get(address, output_file, None)
+        with open(output_file, "wb") as there:
+            for chunk in _chunks(file, address):
+                there.write(chunk)
         _verify(Path(output_file), file, downloaded=True)
 
     target = paths.cache_folder() / file.name
     pooch.retrieve(url, f"sha256:{file.sha256}", target.name, target.parent, downloader=get_and_verify)
+
+
+def _read(answer: requests.Response) -> bytes:
+    """What has arrived, without waiting for a whole chunk of a trickle; empty at the end. Errors are those of requests."""
+    try:
+        return answer.raw.read1(_CHUNK, decode_content=True)
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError from error
+
+
+def _chunks(file: LabelFile, url: str) -> Iterator[bytes]:
+    """What the host sends, no more than the pinned size of it. Raises CorruptDownload for more, or for a trickle."""
+    received, started = 0, time.monotonic()
+    bar = tqdm(total=file.size, unit="B", unit_scale=True, desc=file.name, disable=None)
+    with bar, requests.get(url, stream=True, timeout=SILENCE_SECONDS) as answer:
+        answer.raise_for_status()
+        while chunk := _read(answer):
+            received += len(chunk)
+            if file.size is not None and received > file.size:
+                raise CorruptDownload(f"{file.name}: more than the pinned {file.size:,} bytes are sent; nothing of it was kept")
+            spent = time.monotonic() - started
+            if spent > STARTING_SECONDS + received / SLOWEST:
+                raise CorruptDownload(f"{file.name}: only {received:,} bytes came in {spent:.0f} seconds; try again later")
+            yield chunk
+            bar.update(len(chunk))
+    if file.size is not None and received < file.size:
+        raise requests.exceptions.ChunkedEncodingError

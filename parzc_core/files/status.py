@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from parzc_core import paths
 from parzc_core.errors import BadInput
 from parzc_core.files import fetch, registry
 
@@ -57,20 +56,15 @@ def status() -> pd.DataFrame:
     had), "absent (no download)", or "damaged in PARZC_DATA" / "damaged in cache" where a file is there with the wrong
     checksum, "unreadable in ..." where it cannot be read (nothing is raised or removed). size_mb: millions of bytes, NaN
     if not known. tables: which tables and figures use it. gain: what they gain by it.
-    `attrs["note"]` is a warning about the folder PARZC_DATA, or empty.
     """
     rows = [_packaged(entry) for entry in _PACKAGED] + [_of(file) for file in registry.FILES]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    chosen = os.environ.get("PARZC_DATA")
-    ignored = bool(chosen) and paths.data_folder() is None
-    table.attrs["note"] = f"PARZC_DATA is set to {chosen!r}, which is no folder: it is ignored" if ignored else ""
-    return table
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def text() -> str:
     """`status` for a terminal: a paragraph a data set, whole sentences, nothing cut off."""
     table = status()
-    lines = [table.attrs["note"]] if table.attrs["note"] else []
+    lines = []
     for row in table.to_dict("records"):
         lines += [
             f"{row['data']}: {row['kind'] if row['present'] else str(row['kind']).upper()}",
@@ -115,7 +109,7 @@ def _of(file: registry.LabelFile) -> dict[str, object]:
             kind = place if fetch.is_good(file, path) else f"damaged in {place}"
         except BadInput:
             kind = f"unreadable in {place}"
-        size = path.stat().st_size if size is None else size
+        size = path.stat().st_size if size is None and os.path.isfile(path) else size
     return {
         "data": file.name,
         "holds": file.holds,

@@ -24,6 +24,7 @@ from parzc_core import paths
 from parzc_core.artifact import known_parameters, parameter_defaults
 from parzc_core.errors import BadInput, ParzcError, UnknownName
 from parzc_core.paths import write_whole
+from parzc_core.storage.workers import end_children
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _FOLDERS = ("PARZC_HOME", "PARZC_DATA", "PARZC_CACHE", "PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")
@@ -117,13 +118,7 @@ def _kernel_environment() -> Iterator[None]:
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     """Signal handler: ends the kernel and the kernel's own workers, then this process."""
-    import psutil
-
-    family = psutil.Process().children(recursive=True)
-    for member in family:
-        member.terminate()
-    for member in psutil.wait_procs(family, timeout=2)[1]:
-        member.kill()
+    end_children()
     raise SystemExit(128 + number)
 
 
@@ -180,7 +175,9 @@ def typed(name: str, value: Any, default: Any) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of this module. 0: done; 1: the notebook failed; 2: bad input. The reason is printed on stdout."""
-    parser = argparse.ArgumentParser(prog="python -m parzc_core.pipeline.notebook", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m parzc_core.pipeline.notebook", description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("source", type=Path, help="the notebook to run")
     parser.add_argument(
         "output", type=Path, help="where the executed notebook is written; the HTML page goes beside it"

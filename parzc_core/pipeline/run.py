@@ -19,6 +19,7 @@ from doit.task import Task, dict_to_task
 from tqdm import tqdm
 
 from parzc_core import artifact, paths
+from parzc_core.files import json_files
 from parzc_core.pipeline import tasks
 
 
@@ -81,6 +82,32 @@ def plan(profile: str, experiments: Sequence[artifact.Experiment]) -> dict[str, 
     record = state(profile)
     made = [dict_to_task(task) for task in tasks.tasks(profile, 1, experiments, report=False)]
     return {task.name: _reason(task, record.get_status(task, None, get_log=True), record) for task in made}
+
+
+def minutes(experiment: artifact.Experiment, profile: str) -> float | None:
+    """What it took in this profile the last time, here or where its results were made; None if nobody says."""
+    files = [experiment.status_file(profile), *(paths.RESULTS / profile / made / "manifest.json" for made in experiment.makes)]
+    known = (json_files.load(file).get("minutes") for file in files if file.is_file())
+    return next((float(spent) for spent in known if isinstance(spent, int | float)), None)
+
+
+def outlook(profile: str, experiments: Sequence[artifact.Experiment], force: bool = False) -> str:
+    """One line: which experiments would be run now, and for about how long, by what they took before.
+
+    Where nothing is known of the profile, the minutes of the committed results stand for it: those of "full", the longest.
+    """
+    reasons = plan(profile, experiments)
+    todo = [item for item in experiments if force or reasons[item.name] is not None]
+    if not todo:
+        return f"profile {profile}: all {len(experiments)} notebooks are up to date; only the report is built"
+    spent = {item.name: minutes(item, profile) for item in todo}
+    known = [each for each in spent.values() if each is not None]
+    parts = [f"{name} ({'unknown' if each is None else f'{each:.1f} min'})" for name, each in spent.items()]
+    said = f"profile {profile}: {len(todo)} of {len(experiments)} notebooks are run: {', '.join(parts)}"
+    if known:
+        return f"{said}; about {sum(known):.0f} minutes by earlier runs, less where runs are stored"
+    full = [each for item in todo if (each := minutes(item, "full")) is not None]
+    return f"{said}; the committed results of the profile full took {sum(full):.0f} minutes" if full else said
 
 
 def _reason(task: Task, status: DependencyStatus, record: Any) -> str | None:

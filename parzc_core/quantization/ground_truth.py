@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from torch import nn
 from tqdm import tqdm
 
@@ -35,6 +34,7 @@ from parzc_core.quantization.quantizer import Quantizer, Ranges, calibrate
 from parzc_core.quantization.ranges import least_error_ranges, renormalize
 from parzc_core.quantization.sensitivities import Sensitivities
 from parzc_core.runs.protocol import run_all
+from parzc_core.storage import workers
 from parzc_core.storage.run_store import RunStore
 
 FOLDER = paths.ROOT / "results" / "mixed_precision"  # where what is committed lies, whatever PARZC_RESULTS says
@@ -157,9 +157,10 @@ def recreate(
     configurations = sample(network, plan.count, plan.seed, activations=activations)
     store = RunStore(folder / "runs.jsonl")
     if jobs > 1:
-        Parallel(jobs)(
-            delayed(_measure)(plan, network, configurations[i::jobs], store.path, source) for i in range(jobs)
-        )
+        for _ in workers.run(
+            _measure, [(plan, network, configurations[i::jobs], store.path, source) for i in range(jobs)], jobs
+        ):
+            pass
     rows = evaluate_all(network, plan.data, configurations, store, images, plan.evaluation)
     accuracies, sizes, seconds = (
         np.array([row[name] for row in rows], dtype=np.float64) for name in ("accuracy", "size", "seconds")

@@ -162,7 +162,9 @@ def ceiling(space: str, folder: Path = RECREATED_FOLDER) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Exit code 0: done; 2: bad input."""
-    parser = argparse.ArgumentParser(prog="python -m parzc_core.runs.nds_networks", description=str(__doc__).partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m parzc_core.runs.nds_networks", description=str(__doc__).partition("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--images", type=Path, help="folder of Fashion-MNIST (scikit-learn's digits)", metavar="FOLDER")
     parser.add_argument("--architectures", type=int, default=60, help="of each space (60)", metavar="N")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each (2)", metavar="N")

@@ -3,9 +3,10 @@
 import os
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ Result = TypeVar("Result")
 SCHEDULER = "PARZC_SCHEDULER"  # environment variable: address of the Dask scheduler whose workers train, for notebooks too
 STORED = "PARZC_STORED"  # environment variable: read stored runs and compute none, for notebooks too
 _ALONE = threading.Lock()
+_WATCH = "follows its parent"
 
 
 def scheduler() -> str | None:
@@ -37,20 +39,25 @@ def stored_alone() -> bool:
 
 
 def run(
-    function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], jobs: int = 1, scheduler: str | None = None
+    function: Callable[..., Result],
+    arguments: Sequence[tuple[Any, ...]],
+    jobs: int = 1,
+    scheduler: str | None = None,
+    in_order: bool = False,
 ) -> Iterator[Result]:
-    """function(*arguments[i]) for every i, in the order in which they end.
+    """function(*arguments[i]) for every i, in the order in which they end, or on this machine `in_order` of i.
 
-    jobs: processes on this machine. scheduler: address of a Dask scheduler ("tcp://host:8786") whose workers do it instead; a
-    worker that dies there has its work given to another. Raises WorkerDied where a local process was killed, the scheduler was
-    lost or one piece of work killed four workers; BadInput where the scheduler cannot be reached or a worker has another version.
+    jobs: processes on this machine; each ends soon after this one, even if this one was killed. scheduler: address of a Dask
+    scheduler ("tcp://host:8786") whose workers do it instead; a worker that dies there has its work given to another.
+    Raises WorkerDied where a local process was killed, the scheduler was lost or one piece of work killed four workers; BadInput
+    where the scheduler cannot be reached or a worker has another version.
     """
     if any(own := _own_proxies()):
         function, arguments = _with_proxies, [(own, function, *each) for each in arguments]
     if scheduler is None:
-        work = (delayed(function)(*each) for each in arguments)
+        work = (delayed(_in_worker)(os.getpid(), function, *each) for each in arguments)
         try:
-            yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
+            yield from Parallel(n_jobs=jobs, return_as="generator" if in_order else "generator_unordered")(work)
         except TerminatedWorkerError as error:
             raise WorkerDied(
                 "a worker process was killed, by a signal or for want of memory; what was finished is kept: "
@@ -98,6 +105,41 @@ def _with_proxies(
     NODE_REGISTRY.update(own[0])
     REGISTRY.update(own[1])
     return function(*arguments)
+
+
+def _in_worker(parent: int, function: Callable[..., Result], *arguments: Any) -> Result:
+    """function(*arguments); in another process than `parent`, that process ends once `parent` is gone, at work or not."""
+    if os.getpid() != parent and not any(thread.name == _WATCH for thread in threading.enumerate()):
+        threading.Thread(target=_follow, args=(os.getppid(),), name=_WATCH, daemon=True).start()
+    return function(*arguments)
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def end_children() -> None:
+    """End the processes that this one and its children started: asked to end at first, then killed."""
+    import psutil
+
+    children = [child for child in psutil.Process().children(recursive=True) if not _cleans_up(child)]
+    for ask_or_force in ("terminate", "kill"):
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                getattr(child, ask_or_force)()
+        children = psutil.wait_procs(children, timeout=2)[1]
+
+
+def _cleans_up(process: Any) -> bool:
+    """Whether it is the process that removes what is left of the others in shared memory; it ends after them by itself."""
+    import psutil
+
+    try:
+        return any("resource_tracker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def ask(address: str) -> int:

@@ -1,7 +1,10 @@
 """Pinned files: verified before use, fetched whole or not at all, and quick to give up without a network."""
 
+import contextlib
+import gzip
 import hashlib
 import http.server
+import re
 import threading
 from collections import Counter
 from types import SimpleNamespace
@@ -40,6 +43,7 @@ def server():
     """A server on this machine whose path says how it behaves: /good, /corrupt, /truncated, /silent or not there."""
     requests_seen: Counter[str] = Counter()
     release = threading.Event()
+    sent: list[int] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self, body: bytes, length: int) -> None:
@@ -49,14 +53,36 @@ def server():
             if self.command == "GET":
                 self.wfile.write(body)
 
+        def pieces(self, parts: list[bytes], pause: float) -> None:
+            """Without a length, a part at a time, until nobody listens."""
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for part in parts:
+                    self.wfile.write(part)
+                    sent.append(len(part))
+                    release.wait(pause)
+
         def do_GET(self) -> None:
             requests_seen[self.command] += 1
-            if "good" in self.path:
+            if "slow_good" in self.path and self.command == "GET":
+                self.pieces([GOOD[:100], GOOD[100:]], 0.2)
+            elif "good" in self.path:
                 self.answer(GOOD, len(GOOD))
             elif "corrupt" in self.path:
                 self.answer(GOOD[::-1], len(GOOD))
             elif "truncated" in self.path:
                 self.answer(GOOD[:1000], len(GOOD))
+            elif "endless" in self.path and self.command == "GET":
+                self.pieces([bytes(1 << 16)] * 1000, 0)
+            elif "trickle" in self.path and self.command == "GET":
+                self.pieces([b"x"] * 10_000, 0.05)
+            elif "inflated" in self.path and self.command == "GET":
+                body = gzip.compress(bytes(10_000_000))
+                self.send_response(200)
+                self.send_header("Content-Encoding", "gzip")
+                self.end_headers()
+                self.wfile.write(body)
             elif "silent" in self.path and self.command == "GET":
                 release.wait(30)
             else:
@@ -70,7 +96,7 @@ def server():
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    yield SimpleNamespace(url=f"http://127.0.0.1:{running.server_address[1]}", seen=requests_seen)
+    yield SimpleNamespace(url=f"http://127.0.0.1:{running.server_address[1]}", seen=requests_seen, sent=sent)
     release.set()
     running.shutdown()
     running.server_close()
@@ -152,8 +178,7 @@ def test_a_wrong_file_of_the_user_is_named_and_left_alone(monkeypatch, data_fold
         for part in ("labels/a.csv", hashlib.sha256(GOOD).hexdigest(), hashlib.sha256(GOOD[:-1]).hexdigest()):
             assert part in str(caught.value)
         assert "PARZC_DATA: replace or remove it" in str(caught.value)
-    with pytest.raises(CorruptDownload):
-        fetch()
+    assert [outcome.status for outcome in fetch()] == ["failed"]
     assert mine.read_bytes() == GOOD[:-1]
     paths.write_whole(mine, GOOD)  # same name, mended: what was remembered of the old one must not count
     assert locate("labels/a.csv") == mine
@@ -198,15 +223,50 @@ def test_fetch_replaces_a_damaged_file_in_the_cache(monkeypatch, server):
 
 def test_a_corrupt_download_leaves_nothing_behind(monkeypatch, server):
     register(monkeypatch, pin("labels/a.csv", f"{server.url}/corrupt"))
-    with pytest.raises(CorruptDownload, match=rf"labels/a\.csv.*{hashlib.sha256(GOOD[::-1]).hexdigest()}.*removed"):
-        fetch()
+    (outcome,) = fetch()
+    assert outcome.status == "failed"
+    assert re.search(rf"labels/a\.csv.*{hashlib.sha256(GOOD[::-1]).hexdigest()}.*removed", outcome.reason)
     assert left_in_cache() == []
+
+
+@pytest.mark.parametrize("bad", ["corrupt", "truncated", "endless", "trickle", "gone", "inflated"])
+def test_after_a_bad_file_the_others_are_fetched(monkeypatch, server, bad):
+    monkeypatch.setattr(files_fetch, "STARTING_SECONDS", 0.3)
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/{bad}"), pin("labels/b.csv", f"{server.url}/good"))
+    first, second = fetch()
+    assert (first.status, second.status) == ("failed", "downloaded")
+    assert 0 < len(first.reason) < 500
+    assert bad != "trickle" or re.search(r"only \d+ bytes came in", first.reason)
+    assert left_in_cache() == ["b.csv"]
+
+
+def test_a_download_stops_at_the_pinned_size(monkeypatch, server):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/endless"))
+    (outcome,) = fetch()
+    assert f"more than the pinned {len(GOOD):,} bytes are sent" in outcome.reason
+    assert sum(server.sent) < 30_000_000  # the host was not listened to for long
+
+
+def test_progress_extends_the_time(monkeypatch, server):
+    """Slower than the start allows, but above the least rate: it goes on."""
+    monkeypatch.setattr(files_fetch, "STARTING_SECONDS", 0.0)
+    monkeypatch.setattr(files_fetch, "SLOWEST", 0.001)
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/slow_good"))
+    assert [outcome.status for outcome in fetch()] == ["downloaded"]
+
+
+def test_a_bad_file_of_the_user_does_not_stop_the_next(monkeypatch, server, data_folder):
+    register(monkeypatch, pin("labels/a.csv", f"{server.url}/good"), pin("labels/b.csv", f"{server.url}/good"))
+    paths.write_whole(data_folder / "labels" / "a.csv", b"other")
+    first, second = fetch()
+    assert (first.status, second.status) == ("failed", "downloaded")
+    assert "it lies in PARZC_DATA" in first.reason
 
 
 def test_a_truncated_download_leaves_nothing_behind_and_does_not_stop_the_run(monkeypatch, server):
     register(monkeypatch, pin("labels/a.csv", f"{server.url}/truncated"))
     (outcome,) = fetch()
-    assert (outcome.status, "broke off" in outcome.reason) == ("offline", True)
+    assert (outcome.status, "broke off" in outcome.reason) == ("failed", True)
     assert left_in_cache() == []
 
 

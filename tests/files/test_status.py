@@ -1,5 +1,6 @@
 """`parzc data status`: every data set, whether it is here, and nothing raised or removed by looking."""
 
+import errno
 import hashlib
 
 import pytest
@@ -34,7 +35,6 @@ def test_packages_are_here_and_the_file_is_not():
     assert list(table["present"]) == [True, True, False]
     assert of_the_file()["source"] == "owner/repository @ 0123456"
     assert not table.drop(columns="size_mb").isna().any(axis=None)
-    assert status().attrs["note"] == ""
 
 
 @pytest.mark.parametrize("place", ["PARZC_DATA", "cache"])
@@ -49,10 +49,26 @@ def test_where_it_lies_and_whether_it_is_whole(tmp_path, monkeypatch, place):
     assert path.read_bytes() == b"damage"
 
 
-def test_a_folder_that_is_not_there_is_mentioned(tmp_path, monkeypatch):
+def test_a_folder_that_is_not_there_is_mentioned_once(tmp_path, monkeypatch):
     monkeypatch.setenv("PARZC_DATA", str(tmp_path / "nowhere"))
-    assert "which is no folder" in status().attrs["note"]
-    assert of_the_file()["kind"] == "missing"
+    with pytest.warns(UserWarning, match=r"PARZC_DATA is set to '.*nowhere', which is no folder: it is ignored") as said:
+        kinds = [of_the_file()["kind"] for _ in range(2)]
+    assert (kinds, len(said)) == (["missing", "missing"], 1)
+
+
+def test_a_file_on_a_broken_disk_ends_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "mine" / "set"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_bytes(b"content")
+    monkeypatch.setenv("PARZC_DATA", str(tmp_path / "mine"))
+
+    def digest(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("hashlib.file_digest", digest)
+    assert of_the_file()["kind"] == "unreadable in PARZC_DATA"
+    with pytest.raises(BadInput, match=r"cannot read a\.csv in .*set: Input/output error; change its permissions"):
+        fetch.locate("set/a.csv")
 
 
 def test_a_missing_package_is_shown(monkeypatch):
@@ -60,15 +76,13 @@ def test_a_missing_package_is_shown(monkeypatch):
     assert list(status()["kind"]) == ["missing"] * 3
 
 
-def test_text_says_what_is_missing_and_what_it_would_give(tmp_path, monkeypatch):
+def test_text_says_what_is_missing_and_what_it_would_give():
     assert "set/a.csv: MISSING" in text()
     assert "used by table01: test accuracy" in text()
     assert text().endswith("`parzc data fetch` gets missing files; or set PARZC_DATA to a folder that holds them.")
     paths.write_whole(paths.cache_folder() / "set/a.csv", GOOD)
     assert "set/a.csv: cache" in text()
     assert "parzc data fetch" not in text()
-    monkeypatch.setenv("PARZC_DATA", str(tmp_path / "nowhere"))
-    assert text().startswith("PARZC_DATA is set")
 
 
 # Files that only the user can bring

@@ -171,7 +171,7 @@ def test_no_kernel_outlives_its_run(tmp_path: Path, number: signal.Signals) -> N
     wait_for(lambda: note.exists() and len(note.read_text().split()) == 2)
     kernel, worker = map(int, note.read_text().split())
     run.send_signal(number)
-    assert run.wait(timeout=60) == (143 if number == signal.SIGTERM else -number)
+    assert run.wait(timeout=900) == (143 if number == signal.SIGTERM else -number)
     wait_for(lambda: not psutil.pid_exists(kernel))
     if number == signal.SIGTERM:
         assert not psutil.pid_exists(worker)

@@ -45,7 +45,7 @@ def test_what_a_killed_run_finished_is_not_run_again(project: Project, together:
     wait_for(lambda: all(note.exists() and note.read_text() for note in notes))
     wait_for(lambda: project.plan()["first"] is None)
     run.send_signal(signal.SIGTERM)
-    assert run.wait(timeout=60) == 128 + signal.SIGTERM
+    assert run.wait(timeout=900) == 128 + signal.SIGTERM
     for note in notes:
         wait_for(lambda note=note: not psutil.pid_exists(int(note.read_text())))  # type: ignore[misc]
     again = "not run yet, or failed or skipped the last time"

@@ -85,7 +85,7 @@ def test_the_page_in_a_browser(built: Path, width: int, dark: bool) -> None:
     frame = paths.write_whole(built.with_name(f"{width}.html"), FRAME.replace("WIDTH", str(width)))
     command += ["--window-size=1500,1100", "--virtual-time-budget=20000", "--dump-dom", frame.as_uri()]
     command[1:1] = ["--blink-settings=preferredColorScheme=0"] * dark
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True).stdout
     found = re.search(r'<pre id="out">(.*?)</pre>', dom, flags=re.DOTALL)
     assert found
     assert found[1], "the script did not come to its end"

@@ -274,7 +274,7 @@ def test_a_run_that_another_process_computes_is_waited_for(tmp_path: Path) -> No
         waiting.join(timeout=1)
         assert waiting.is_alive()  # seed 0 may be at work there
         holder.communicate("go on\n")
-        waiting.join(timeout=60)
+        waiting.join(timeout=900)
     assert found == [{Seed(0): {"tau": 1.0}, Seed(1): {"tau": 2.0}}]
     assert asked == [1]
 

@@ -90,7 +90,7 @@ def test_two_processes_share_a_study_and_the_trial_of_a_killed_one_is_done_again
             break
         time.sleep(0.1)
     quick = [subprocess.Popen(command(file, 8, 0.1)) for _ in range(2)]
-    assert [process.wait(timeout=240) for process in quick] == [0, 0]
+    assert [process.wait(timeout=900) for process in quick] == [0, 0]
     shared = trials_of(STUDY, file)  # the others did all but what the slow one holds, and left that alone
     assert (shared["state"] == "RUNNING").tolist() == [True] + [False] * 7
     assert slow.poll() is None

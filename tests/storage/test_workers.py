@@ -1,0 +1,45 @@
+"""Processes of this machine: results as they come or in order, and none outlives the process that started it."""
+
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from parzc_core.storage import workers
+
+ORPHANS = """
+import sys, time
+from parzc_core.storage import workers
+
+def work(seconds):
+    if seconds:
+        print("busy", flush=True)
+        time.sleep(seconds)
+    return seconds
+
+list(workers.run(work, [(0,)] * 4, 2))
+print("idle", flush=True)
+list(workers.run(work, [(600,)] * int(sys.argv[1]), 2))
+sys.stdin.readline()
+"""
+
+
+def test_results_come_in_order_if_asked():
+    work = [(number, 2) for number in range(6)]
+    assert list(workers.run(pow, work, 2, in_order=True)) == [0, 1, 4, 9, 16, 25]
+    assert sorted(workers.run(pow, work, 2)) == [0, 1, 4, 9, 16, 25]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process sees the end of its parent")
+@pytest.mark.parametrize("busy", [0, 2])
+def test_after_kill_9_idle_and_busy_workers_end_by_themselves(busy):
+    """Within a few seconds where processors are free; the limit is below loky's own of 300 for idle ones."""
+    command = [sys.executable, "-c", ORPHANS, str(busy)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert [run.stdout.readline() for _ in range(1 + busy)] == ["idle\n", *["busy\n"] * busy]
+        children = psutil.Process(run.pid).children(recursive=True)
+        run.kill()
+    assert len(children) >= 2
+    assert psutil.wait_procs(children, timeout=200)[1] == []
