@@ -200,8 +200,9 @@ class ParZCPlus:
     @classmethod
     def from_state(cls, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "ParZCPlus":
         """The predictor that gave this `state`."""
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in plain["config"].items()}
-        made = cls(PlusConfig(**values), plain["scale"])
+        given: dict[str, Any] = dict(plain["config"])
+        given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        made = cls(PlusConfig(**given), plain["scale"])
         made._names, made._weights = list(plain["names"]), arrays["weights"]
         made._scales = [(float(middle), float(scale)) for middle, scale in arrays["scales"]]
         made._columns = [tuple(arrays[f"columns{i}/{name}"] for name in _COLUMN) for i in range(len(made._names))]
