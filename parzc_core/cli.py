@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from parzc_core import __version__, paths
 from parzc_core.errors import BadInput, ParzcError, UnknownName
@@ -128,7 +129,7 @@ def _run(options: argparse.Namespace) -> int:
     outcome = run_.run(name, options.jobs, chosen, options.force, options.together)
     print(outcome.overview())
     for made in dict.fromkeys(made for item in chosen for made in item.makes if options.stored):
-        if left := _manifest(made, name).get("left_out"):
+        if left := run_.left_out(made, name):
             print(f"{made}: {left['cells']} cells left out, {_needed(left)}; their earlier rows are kept and not judged")
     differs = _beside_committed(name)
     return 1 if outcome.failed or (options.check and differs) else 0

@@ -62,7 +62,7 @@ class NodeProxy:
         missing = [name for need in self.needs for name in _TENSORS[need] if getattr(node, name) is None]
         if not missing:
             return float(self.formula(node))
-        zeros = {name: torch.zeros_like(node.weight) for name in missing}
+        zeros: dict[str, Any] = {name: torch.zeros_like(node.weight) for name in missing}
         return float(self.formula(replace(node, reached=node.reached and "gradient" not in missing, **zeros)))
 
 

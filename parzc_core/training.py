@@ -139,7 +139,7 @@ class FittedRanker:
         Raises BadInput: weights that are not finite, a graph branch that is not registered, trained_on that is not plain JSON.
         """
         content = io.BytesIO()
-        np.savez(content, **self.arrays())
+        np.savez(content, **self.arrays())  # type: ignore[arg-type]
         try:
             return write_whole(Path(path), content.getvalue())
         except (TypeError, OSError) as error:

@@ -105,8 +105,12 @@ def stages(nodes: Sequence[str]) -> list[tuple[str, int, int]]:
     """Runs of neighbouring nodes of the same stage: (label, first, one past last), from NAS-Bench-201 module paths.
 
     A reduction block is known by its `conv_a`, `conv_b` and `downsample`; a cell belongs to the stage after as many
-    reductions as come before it. Nodes of other spaces form one run with an empty label.
+    reductions as come before it. Nodes of cells behind the classifier are never run: one run, "without effect". Nodes of other
+    spaces form one run with an empty label.
     """
+    head = next((i for i, node in enumerate(nodes) if node.startswith("classifier")), len(nodes)) + 1
+    if head < len(nodes):
+        return [*stages(nodes[:head]), ("without effect", head, len(nodes))]
     is_reduction = re.compile(r"cells\.(\d+)\.(?:conv_a|conv_b|downsample)\b")
     reductions = sorted({int(found[1]) for node in nodes if (found := is_reduction.match(node))})
 

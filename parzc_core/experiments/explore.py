@@ -1,11 +1,12 @@
 """Compose a NAS-Bench-201 cell and see what a trained ranker says of it.
 
-    explorer = CellExplorer(planned("full"))
+    explorer = opened("cifar10")  # at once, with the ranker that comes with the project; or CellExplorer(planned("full"))
     explorer.show(RESNET)  # six menus; the picture follows them
     explorer.report(RESNET)  # the same picture without widgets
 """
 
 import base64
+import dataclasses
 import html
 import io
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from parzc_core import labels, metrics
+from parzc_core import labels, metrics, paths
 from parzc_core.collecting.labelled import load
 from parzc_core.collecting.one import CollectionConfig, record
 from parzc_core.collector import NodeStatistics
@@ -31,7 +33,10 @@ from parzc_core.proxies import NODE_PROXIES
 from parzc_core.ranker import Inputs
 from parzc_core.runs.rankers import RankerRun, train_ranker
 from parzc_core.spaces import nb201
+from parzc_core.training import FittedRanker, load_ranker
 
+KEPT, KEPT_TRAIN = paths.ROOT / "results" / "rankers", 600  # rankers that come with the project, and their training cells
+SHOWN = 3000  # cells that an explorer with such a ranker opens with
 RESNET = ("nor_conv_3x3", "none", "nor_conv_3x3", "skip_connect", "none", "skip_connect")  # its network is a ResNet
 ALIKE = 50  # unseen cells from which the ranker's record is read
 
@@ -47,6 +52,27 @@ def planned(profile: str, train: int = 78) -> RankerRun:
         size=sizes.model,
         epochs=sizes.epochs(200),
     )
+
+
+def opened(
+    dataset: str = "cifar10", train: int = KEPT_TRAIN, samples: int = 50, profile: str = "standard", cells: int = SHOWN
+) -> "CellExplorer":
+    """An explorer: at once with the ranker of `train` cells that comes with the project, else one that is trained here.
+
+    dataset: of NAS-Bench-201. cells: that are shown beside the cell, where nothing is trained. Raises as CellExplorer.
+    """
+    file = KEPT / f"nb201_{dataset}.npz"
+    if train != KEPT_TRAIN or not file.is_file():
+        return CellExplorer(dataclasses.replace(planned(profile, train), dataset=dataset), samples)
+    kept = load_ranker(file)
+    run = dataclasses.replace(planned("full", train), dataset=dataset, cells=cells, encoding=_encoder(kept).scheme)
+    return CellExplorer(run, samples, kept)
+
+
+def _encoder(kept: FittedRanker) -> Encoder:
+    if kept.encoder is None:
+        raise BadInput("got a ranker without its encoder; expected one that was saved with it")
+    return kept.encoder
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,26 +108,62 @@ class CellReport:
 
 
 class CellExplorer:
-    """Trains the ranker of `run` once, then reports on any cell of the space, collected or not.
+    """Trains the ranker of `run` once, or takes a kept one, then reports on any cell of the space, collected or not.
 
     run: its collection also gives the images and the initialisation with which new cells are measured.
+    kept: a ranker with its encoder, whose `trained_on` names its training cells by index ("cells").
     samples: weight samples of a prediction. Raises BadInput for another space, and for a ranker that reads graphs.
     """
 
-    def __init__(self, run: RankerRun, samples: int = 50):
+    def __init__(self, run: RankerRun, samples: int = 50, kept: FittedRanker | None = None):
         if run.space != "nb201" or "NP" in run.parts or samples < 2:
             raise BadInput(
                 f"got space={run.space!r}, parts={run.parts}, samples={samples}; expected nb201, parts without NP "
                 "(the ranker reads statistics alone), and at least 2 samples"
             )
         self.run, self.samples, self.data = run, samples, load(run.space, run.dataset, run.cells)
-        self.ranker, inputs, self.trained_on, self.unseen = train_ranker(run)
-        self.scores, self.spreads = self.ranker.predict(inputs, samples)  # float64[n], of the collected cells
         statistics = self.data.collection.statistics
-        self.encoder = Encoder(run.encoding, run.proxies, nb201.SLOTS).fit([statistics[i] for i in self.trained_on])
+        if kept is None:
+            self.ranker, inputs, self.trained_on, self.unseen = train_ranker(run)
+            self.encoder = Encoder(run.encoding, run.proxies, nb201.SLOTS).fit([statistics[i] for i in self.trained_on])
+        else:
+            self.ranker, self.encoder = kept, _encoder(kept)
+            seen = {nb201.arch(index) for index in kept.trained_on.get("cells", ())}
+            known = np.array([arch in seen for arch in self.data.collection.archs])
+            self.trained_on, self.unseen = np.flatnonzero(known), np.flatnonzero(~known)
+            inputs = Inputs(self.encoder.transform(statistics))
+        self.scores, self.spreads = self.ranker.predict(inputs, samples)  # float64[n], of the collected cells
         made_with: dict[str, Any] = {**self.data.collection.manifest["config"], "proxies": NODE_PROXIES, "scores": ()}
         self.config = CollectionConfig(**made_with)
         self.batch = minibatch(run.dataset, self.config.batch, self.config.images, self.config.batch_seed)
+
+    def table(self) -> pd.DataFrame:
+        """A row for each collected cell, the best predicted first, indexed by its string.
+
+        Columns: score, spread, predicted rank, true rank, accuracy (%, what is judged), params, trained on (bool).
+        """
+        found = pd.DataFrame(
+            {
+                "score": self.scores,
+                "spread": self.spreads,
+                "predicted rank": 1 + _better(self.scores, self.scores),
+                "true rank": 1 + _better(self.data.judged, self.data.judged),
+                "accuracy": self.data.judged,
+                "params": self.data.collection.scores["params"].to_numpy(dtype=int),
+                "trained on": np.isin(np.arange(len(self.data)), self.trained_on),
+            },
+            index=pd.Index(self.data.collection.archs, name="cell"),
+        )
+        return found.sort_values("predicted rank")
+
+    def best_under(self, params: float, count: int = 10) -> pd.DataFrame:
+        """The rows of `table` of the cells with fewer parameters, the best predicted first. Raises BadInput where none is."""
+        found = self.table()
+        found = found[found["params"] < params]
+        if found.empty:
+            least = int(self.data.collection.scores["params"].min())
+            raise BadInput(f"got params={params:g}; no cell has fewer, the smallest has {least:,}")
+        return found.head(count)
 
     def statistics(self, arch: str) -> NodeStatistics:
         """The cell's statistics, collected now, as those of the collection were (a second or two)."""
@@ -137,7 +199,8 @@ class CellExplorer:
         name = {"val": "validation", "test": "test"}[judged_on]
         test = f"{truth.loc[arch]:.2f} %" if judged_on == "test" else f"not on this machine; `{COMMAND}` gets it"
         dead = [f"{i} → {j}" for (i, j), live in zip(nb201.EDGES, nb201.live_edges(arch), strict=True) if not live]
-        met = f"trained on, one of {len(self.trained_on)}" if arch in (archs[i] for i in self.trained_on) else "unseen"
+        trained = self.ranker.trained_on.get("cells", self.trained_on)  # of a kept ranker, some are not shown here
+        met = f"trained on, one of {len(trained)}" if arch in (archs[i] for i in self.trained_on) else "unseen"
         facts = {
             "Cell": arch,
             "To the ranker": met if arch in archs else "unseen, and not in the collection",

@@ -330,7 +330,8 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
             handles.setdefault(name, line)
         ax.set(title=COLUMNS[dataset], xlabel=f"trainings of {FULL} epochs", xlim=(0, count + 1), ylim=(-3, 103))
     axes[0].set_ylabel("seeds that found the optimum (%)")
-    for group, place in zip(GROUPS, ("outside lower left", "outside lower center", "outside lower right"), strict=True):
+    places: tuple[Any, ...] = ("outside lower left", "outside lower center", "outside lower right")
+    for group, place in zip(GROUPS, places, strict=True):
         own = [name for name in GROUPS[group] if name in handles]
         if own:
             figure.legend([handles[name] for name in own], own, loc=place, ncols=2, title=group)

@@ -80,9 +80,9 @@ class Described:
     def __getitem__(self, rows: Sequence[int] | np.ndarray) -> "Described":
         """The networks at these positions."""
         picked = [int(row) for row in rows]
-        parts = [tuple(part[row] for row in picked) for part in (self.names, self.statistics, self.modules)]
-        graphs = None if self.graphs is None else self.graphs[picked]
-        return Described(parts[0], parts[1], self.counts[picked], parts[2], graphs, self.batch)
+        names, statistics = tuple(self.names[row] for row in picked), tuple(self.statistics[row] for row in picked)
+        modules, graphs = tuple(self.modules[row] for row in picked), None if self.graphs is None else self.graphs[picked]
+        return Described(names, statistics, self.counts[picked], modules, graphs, self.batch)
 
     @property
     def index(self) -> pd.Index:
@@ -266,7 +266,7 @@ def _shard(
 
 def _found(space: Any) -> OwnSpace:
     """The space. Raises BadInput, UnknownName."""
-    found = space_named(space) if isinstance(space, str) else space
+    found: Any = space_named(space) if isinstance(space, str) else space
     missing = [name for name in ("sample", "build") if not callable(getattr(found, name, None))]
     if missing:
         raise BadInput(

@@ -223,7 +223,7 @@ class NetworkRanker:
             about["calibration"] = {"intercept": found.intercept, "slope": found.slope}
             arrays |= {f"calibration/{name}": getattr(found, name) for name in ("labels", "places", "errors")}
         content = io.BytesIO()
-        np.savez_compressed(content, about=np.array(json.dumps(about)), **arrays)
+        np.savez_compressed(content, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
         try:
             return write_whole(Path(path), content.getvalue())
         except (TypeError, OSError) as error:
@@ -247,14 +247,14 @@ def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
     if about.get("version") != VERSION:
         raise BadInput(f"{path} has version {about.get('version')!r} of the format; this parzc reads version {VERSION}")
     try:
-        chosen = about["chosen"]
-        kinds = {"parzc+": PlusModel, "mabn": lambda: MABNModel(())}
-        model: Model = kinds[chosen]() if chosen in kinds else CountModel(chosen)
+        (chosen,) = _rankers(about["chosen"])
+        model: Model = PlusModel() if chosen == "parzc+" else MABNModel(()) if chosen == "mabn" else CountModel(chosen)
         learned = {name.removeprefix("model/"): array for name, array in arrays.items() if name.startswith("model/")}
         calibration = None
         if about["calibration"] is not None:
-            parts = {name: arrays[f"calibration/{name}"] for name in ("labels", "places", "errors")}
-            calibration = Calibration(**about["calibration"], **parts)
+            labels, places, errors = (arrays[f"calibration/{name}"] for name in ("labels", "places", "errors"))
+            line = about["calibration"]
+            calibration = Calibration(labels, places, float(line["intercept"]), float(line["slope"]), errors)
         model.restore(about["model"], learned)
         return NetworkRanker(
             chosen, model, calibration, about["compared"], tuple(about["proxies"]), str(about["batch"])
@@ -338,8 +338,8 @@ def known_labels(accuracies: Accuracies, names: Sequence[Name]) -> np.ndarray:
     given = pd.Series(accuracies)
     keys = [int(key) if is_whole(key) else key for key in given.index]
     values = floats("accuracies", given.to_numpy())
-    place = {name: i for i, name in enumerate(names)}
-    unknown = [key for key in keys if key not in place]
+    at = {name: i for i, name in enumerate(names)}
+    unknown = [key for key in keys if key not in at]
     if unknown or len(set(keys)) < len(keys):
         what = f"an accuracy of {unknown[0]!r}, which is no network" if unknown else "a network's accuracy more than once"
         named = f"{names[0]!r}, {names[1]!r}, …" if len(names) > 1 else repr(names[0])
@@ -349,7 +349,7 @@ def known_labels(accuracies: Accuracies, names: Sequence[Name]) -> np.ndarray:
     if np.isfinite(values).sum() < 2:
         raise BadInput(f"got {int(np.isfinite(values).sum())} accuracies that are known; expected at least 2")
     known = np.full(len(names), np.nan)
-    known[[place[key] for key in keys]] = values
+    known[[at[key] for key in keys]] = values
     return known
 
 

@@ -91,6 +91,12 @@ def minutes(experiment: artifact.Experiment, profile: str) -> float | None:
     return next((float(spent) for spent in known if isinstance(spent, int | float)), None)
 
 
+def left_out(made: str, profile: str) -> dict[str, Any]:
+    """What the run with --stored that made a table left out: cells, runs and CPU-hours; empty where it left out nothing."""
+    file = paths.RESULTS / profile / made / "manifest.json"
+    return json_files.load(file).get("left_out", {}) if file.is_file() else {}
+
+
 def outlook(profile: str, experiments: Sequence[artifact.Experiment], force: bool = False) -> str:
     """One line: which experiments would be run now, and for about how long, by what they took before.
 

@@ -67,3 +67,5 @@ def test_neighbouring_reductions_stay_two_and_other_names_have_no_stage():
     bare = ["stem.0", "cells.5.conv_a.op.1", "cells.5.conv_b.op.1", "cells.11.conv_a.op.1", "classifier"]
     assert [run[0] for run in stages(bare)] == ["stem", "reduction 1", "reduction 2", "head"]
     assert stages(["body.0", "body.1"]) == [("", 0, 2)]
+    dead = ["cells.0.layers.1.op.1", "cells.6.layers.1.op.1"]  # never run, so listed behind the classifier
+    assert stages([*NODES, *dead])[-2:] == [stages(NODES)[-1], ("without effect", len(NODES), len(NODES) + 2)]

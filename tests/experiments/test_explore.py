@@ -201,3 +201,39 @@ def test_what_cannot_be_explored_is_refused_before_training(options, samples, mo
     monkeypatch.setattr(module, "train_ranker", None)
     with pytest.raises(BadInput, match="expected nb201"):
         CellExplorer(run(**options), samples)
+
+
+def test_a_kept_ranker_opens_without_training_and_says_the_same(explorer, tmp_path, monkeypatch):
+    archs = explorer.data.collection.archs
+    about = {"cells": [nb201.index(archs[i]) for i in explorer.trained_on]}
+    kept = dataclasses.replace(explorer.ranker, encoder=explorer.encoder, trained_on=about)
+    kept.save(tmp_path / "nb201_cifar10.npz")
+    monkeypatch.setattr(module, "KEPT", tmp_path)
+    monkeypatch.setattr(module, "train_ranker", None)
+    other = module.opened("cifar10", samples=SAMPLES, cells=CELLS)
+    np.testing.assert_allclose(other.scores, explorer.scores, rtol=1e-5)
+    assert other.trained_on.tolist() == sorted(explorer.trained_on.tolist())
+    assert other.tau() == pytest.approx(explorer.tau())
+    without = dataclasses.replace(kept, encoder=None)
+    with pytest.raises(BadInput, match="without its encoder"):
+        CellExplorer(run(), SAMPLES, without)
+    asked = []
+    monkeypatch.setattr(module, "CellExplorer", lambda run, samples: asked.append((run.dataset, run.train)))
+    module.opened("cifar100", profile="smoke")  # none is kept
+    module.opened("cifar10", train=78, profile="smoke")
+    assert asked == [("cifar100", 600), ("cifar10", 78)]
+
+
+def test_the_table_has_every_cell_and_can_be_cut_by_size(explorer):
+    table = explorer.table()
+    assert len(table) == CELLS
+    assert table["predicted rank"].is_monotonic_increasing
+    assert table["trained on"].sum() == TRAIN
+    best = table.index[table["true rank"] == 1][0]
+    assert table.loc[best, "accuracy"] == explorer.data.judged.max()
+    limit = table["params"].median()
+    small = explorer.best_under(limit, 5)
+    assert (small["params"] < limit).all()
+    assert small["predicted rank"].is_monotonic_increasing
+    with pytest.raises(BadInput, match="no cell has fewer"):
+        explorer.best_under(10)

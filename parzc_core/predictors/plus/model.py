@@ -162,6 +162,7 @@ class ParZCPlus:
             raise UnknownName.of("scale of labels", scale, SCALES)
         self.config, self.scale = config or PLUS, scale
         self._learners: list[Learner] = []
+        self._columns: list[Columns] = []
 
     def fit(
         self, inputs: PlusInputs, accuracy: np.ndarray, seed: int, unlabelled: PlusInputs | None = None
@@ -279,11 +280,14 @@ class ParZCPlus:
     @classmethod
     def from_state(cls, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "ParZCPlus":
         """The predictor that gave this `state`."""
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in plain["config"].items()}
-        made = cls(PlusConfig(**values), plain["scale"])
+        given: dict[str, Any] = dict(plain["config"])
+        given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        made = cls(PlusConfig(**given), plain["scale"])
         made._names, made._weights = tuple(plain["names"]), arrays["weights"]
         made._scales = [(float(middle), float(scale)) for middle, scale in arrays["scales"]]
-        made._columns = [tuple(arrays[f"columns{i}/{name}"] for name in _COLUMN) for i in range(len(made._names))]
+        for i in range(len(made._names)):
+            varies, mean, std = (arrays[f"columns{i}/{name}"] for name in _COLUMN)
+            made._columns.append((varies, mean, std))
         for i, name in enumerate(made.config.learners):
             prefix = f"learner{i}/"
             own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
