@@ -90,6 +90,14 @@ def _estimate(costs: Mapping[tuple[str, str], Mapping[int, Sequence[float]]], ro
     return float(np.mean(known[nearest])) * train / nearest
 
 
+def by_row(part: Part) -> pd.DataFrame:
+    """What is left out, a line a row of the table: its numbers of training cells, runs that are missing, CPU-hours."""
+    grouped = part.left_out.groupby("row", sort=False)
+    cells = grouped["training cells"].agg(lambda sizes: ", ".join(f"{size:,}" for size in sizes))
+    hours = grouped["CPU-hours"].sum(min_count=1)
+    return pd.DataFrame({"training cells": cells, "runs missing": grouped["runs missing"].sum(), "CPU-hours": hours})
+
+
 def manifest(parts: Collection[Part], profile: str, cells: Mapping[str, int], minutes: float) -> dict[str, Any]:
     """What is written beside the rows; `left_out`, where any cell is, has their number, their missing runs and CPU-hours.
 

@@ -14,6 +14,7 @@ TREES = "graph extra-trees"
 BELOW = 2.0  # points below print from which a cell is named
 FAR = 5.0  # points from print from which a cell is explained
 LABELS = "labels without failed runs"
+_NB101, _WITHOUT = (BENCHMARKS[name].column for name in ("nb101", "nb101 without failed runs"))  # how columns begin
 # One thing changed, said after "with" -> (row, the row with that change).
 EVIDENCE = {
     "our structure of NP": ("NP", "NP (ours)"),
@@ -135,7 +136,8 @@ def far_from_print(compared: pd.DataFrame) -> pd.DataFrame:
     for cell in compared[judged].to_dict("records"):
         row, column, printed = cell["row"], cell["column"], cell["paper"]
         changed = {what: _one(compared, other, column) - printed for what, (one, other) in EVIDENCE.items() if one == row}
-        changed[LABELS] = _one(compared, row, column.replace("NB101 ", "NB101 without failed runs, ", 1)) - printed
+        if column.startswith(_NB101):
+            changed[LABELS] = _one(compared, row, column.replace(_NB101, _WITHOUT, 1)) - printed
         line = {"printed": printed, "ours": cell["ours"], "difference": cell["delta"], **changed}
         there = [value for value in (cell["delta"], *changed.values()) if not math.isnan(value)]
         lines[row, column] = {**line, "left": min(there, key=abs)}

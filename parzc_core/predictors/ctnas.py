@@ -9,6 +9,9 @@ The published comparator need not agree with itself: p(a, b) + p(b, a) may diffe
 so that it does; with g linear in the two embeddings that is the difference of one linear function of each. A ranking needs a
 score: the mean probability to beat the training architectures. Left out: pseudo-labelled pairs, which the paper adds while it
 searches.
+
+The tau that the paper prints is that of the best of ten checkpoints on the very cells that it is given for. `CTNAS` has the
+network at the end of its training, `CTNASCheckpoints` all ten, for that protocol.
 """
 
 import copy
@@ -115,11 +118,7 @@ CHECKPOINTS = 10  # of the public code's training
 
 
 class CTNASCheckpoints(CTNAS):
-    """CTNAS with the networks after each tenth of its training, from which its paper takes the best one.
-
-    The printed tau is the best of these on the very cells that it is given for: `predict_each` is for that protocol. `predict` is
-    CTNAS's own.
-    """
+    """CTNAS with the networks after each tenth of its training, which `predict_each` scores by; `predict` is CTNAS's own."""
 
     def optimise(self, network: nn.Module, objective: Objective, count: int) -> nn.Module:
         self.checkpoints = nn.ModuleList(copy.deepcopy(network) for _ in range(CHECKPOINTS))

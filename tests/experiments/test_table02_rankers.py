@@ -74,6 +74,8 @@ def test_the_smaller_profiles_train_predictors_for_few_steps():
         assert {train for train, _ in limited} == {78}
         assert max(one.epochs * -(-78 // one.batch_size) for _, one in limited) <= limit
     smoke = plan_of("nb201", "smoke")
+    assert {run.predictor for run in smoke.predictors} == set(PREDICTORS)
+    assert {run.predictor for run in plan_of("nb201", "standard").predictors} == set(PREDICTORS) - {"NN-Former"}
     assert all(run.changes for run in smoke.predictors if run.predictor != "ParZC+")
 
 

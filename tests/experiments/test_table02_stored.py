@@ -58,6 +58,11 @@ def test_only_cells_with_all_their_runs_are_made(plan, tmp_path):
     assert left.loc[("ParZC", 78), "CPU-hours"] == pytest.approx(5 * 0.01 / 2)
     assert math.isnan(left.loc[("NAO", 78), "CPU-hours"])  # none is stored
     assert len(left) == len({(stored.row_of(run), run.train) for run in (*plan.rankers, *plan.predictors)}) - 2
+    lines = stored.by_row(part)
+    assert lines.loc["ReNAS", ["training cells", "runs missing"]].tolist() == ["156, 469, 781, 1,563", 16]
+    assert lines.loc["ReNAS", "CPU-hours"] == pytest.approx(left.loc["ReNAS", "CPU-hours"].sum())
+    assert math.isnan(lines.loc["NAO", "CPU-hours"])
+    assert lines["runs missing"].sum() == left["runs missing"].sum()
     assert ("ReNAS", "NB201 S'_156") in part.cells_left_out
     other = planned("nb101", "full")
     cells = stored.complete(other, store).cells_left_out

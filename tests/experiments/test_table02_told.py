@@ -50,24 +50,26 @@ def test_cells_far_from_print_are_shown_with_what_bears_on_them(compared):
         ("CTNAS", "NB101 S_424 (100 cells)", 75.1, 66.0, "lower"),
         ("CTNAS (best checkpoint)", "NB101 S_424 (100 cells)", None, 68.0, "new"),
         ("TNASP", "NB101 S_100", 60.0, 50.0, "not judged"),  # trained too short
+        ("Arch2Vec", "NB201 S'_78", 54.2, 61.2, "higher"),
         ("PINAT", "NB201 S'_78", 54.9, 58.0, "higher"),  # near print
         ("ParZC", "NB201 S'_78", 64.6, 74.0, "higher"),  # no rival
     ]
     frame = pd.DataFrame(cells, columns=["row", "column", "paper", "ours", "verdict"]).assign(metric="kendall")
     frame["delta"] = frame["ours"] - frame["paper"]
     far = table02_told.far_from_print(frame)
-    assert far.index.tolist() == [("NP", "NB101 S_100"), ("CTNAS", "NB101 S_424 (100 cells)")]
-    assert far["difference"].tolist() == pytest.approx([12.9, -9.1])
+    assert far.index.tolist() == [("NP", "NB101 S_100"), ("CTNAS", "NB101 S_424 (100 cells)"), ("Arch2Vec", "NB201 S'_78")]
+    assert far["difference"].tolist() == pytest.approx([12.9, -9.1, 7.0])
+    assert far[table02_told.LABELS].isna().tolist() == [False, True, True]  # not run; no failed runs are known there
     assert far[table02_told.LABELS].iloc[0] == pytest.approx(1.9)
     assert far["our structure of NP"].iloc[0] == pytest.approx(26.9)
     assert far["the best checkpoint taken on the judged cells"].iloc[1] == pytest.approx(-7.1)
-    assert far["left"].tolist() == pytest.approx([1.9, -7.1])
+    assert far["left"].tolist() == pytest.approx([1.9, -7.1, 7.0])
     assert "DiffKendall, our structure of NP" not in far  # not run
     said = table02_told.explanations(frame)
-    assert "2 cells of rivals, trained whole on five splits, 1 above it" in said[0]
+    assert "3 cells of rivals, trained whole on five splits, 2 above it" in said[0]
     assert said[1] == "**With labels without failed runs** 1 of 1 such cells are within 5 points (NP NB101 S_100)."
     assert "0 of 1 such cells" in said[2]
-    assert said[-1].endswith("1 cells (CTNAS NB101 S_424 (100 cells)).")
+    assert said[-1].endswith("2 cells (CTNAS NB101 S_424 (100 cells), Arch2Vec NB201 S'_78).")
     assert table02_told.explanations(frame[frame["row"] == "PINAT"]) == []
     table02_told.explanations(compared)
 
