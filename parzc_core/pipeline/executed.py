@@ -41,6 +41,7 @@ MOST_BYTES = 12_000_000  # of all copies together
 WIDEST, COLOURS = 1100, 128  # pixels and colours of a picture
 _PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 _INDEX = "index.json"
+_TIMES = ("s", "h", "days")  # units
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,13 @@ def _kept(item: Experiment, minutes: float) -> Copy:
 
 
 def _differ(made: str, results: Path) -> bool:
-    """Whether the rows of a result have other values than the committed ones."""
+    """Whether the rows of a result have other values than the committed ones; times, which each run measures anew, left out."""
     files = [where / PROFILE / made / "rows.csv" for where in (paths.RESULTS, results)]
     if not all(file.is_file() for file in files):
         return False
     cell = ["row", "column", "metric", "seed"]
-    before, after = (pd.read_csv(file).set_index(cell)["value"].sort_index() for file in files)
+    frames = (pd.read_csv(file) for file in files)
+    before, after = (one[~one["unit"].isin(_TIMES)].set_index(cell)["value"].sort_index() for one in frames)
     return not before.index.equals(after.index) or bool(((before - after).abs() > 1e-6 * before.abs()).any())
 
 

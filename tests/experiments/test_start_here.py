@@ -83,7 +83,7 @@ def test_the_ranker_is_made_again_by_one_function(tmp_path: Path) -> None:
 
 
 def test_sums_the_ranker_and_trees_are_judged_on_the_same_cells_the_best_first(data: Any) -> None:
-    inputs, learned = Inputs(VALUES[:, None].astype(np.float32)), np.array([3, 4])
+    inputs, learned = Inputs(VALUES[:, None].astype(np.float32)), np.array([3, 4, 0, 1])
     taus = start_here.beside_sums(data, inputs, learned, UNSEEN, np.array([0.0, 1.0, 3.0, 2.0]))
     tau = metrics.kendall(np.array([0.0, 1.0, 3.0, 2.0]), data.judged[UNSEEN])
     assert taus.drop(start_here.TREES).to_dict() == pytest.approx({"SNIP": 100, start_here.PARZC: tau, "Plain": -100})

@@ -53,7 +53,7 @@ def test_what_could_run_and_where_it_ran_is_taken_out() -> None:
 def test_a_copy_is_kept_and_rows_are_left_alone(project: Project) -> None:
     rows = project.root / "results" / "full" / "table07" / "rows.csv"
     rows.parent.mkdir(parents=True)
-    rows.write_text("row,column,metric,seed,value\na,b,kendall,-1,1.0\n")
+    rows.write_text("row,column,metric,seed,value,unit\na,b,kendall,-1,1.0,%\na,b,seconds,-1,3.5,s\n")
     before = rows.read_bytes()
     write = (
         "import os, pathlib\nfile = pathlib.Path(os.environ['PARZC_RESULTS'], 'full/table07/rows.csv')\n"
@@ -74,6 +74,18 @@ def test_a_copy_is_kept_and_rows_are_left_alone(project: Project) -> None:
     assert "- `two`: stopped after 0.02 minutes" in page
     assert "Other values than in the committed rows: `table07`" in page
     assert executed.index() == made
+
+
+@pytest.mark.parametrize(("found", "changed"), [("1.0,%\na,b,seconds,-1,4.5,s", False), ("2.0,%\na,b,seconds,-1,3.5,s", True)])
+def test_a_time_is_measured_anew_and_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str, changed: bool
+) -> None:
+    for name, values in (("committed", "1.0,%\na,b,seconds,-1,3.5,s"), ("made", found)):
+        file = tmp_path / name / "full" / "table07" / "rows.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"row,column,metric,seed,value,unit\na,b,kendall,-1,{values}\n")
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "committed")
+    assert executed._differ("table07", tmp_path / "made") == changed
 
 
 COPIES = sorted((paths.ROOT / "results" / "full" / "notebooks").glob("*.ipynb"))

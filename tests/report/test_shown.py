@@ -71,6 +71,6 @@ def test_a_result_of_ours_has_no_printed_values() -> None:
 
 def test_nothing_and_no_table() -> None:
     assert "Nothing to show" in repr(show(pd.DataFrame()))
-    assert cells(show(pd.DataFrame({"tau": [NONE]}, ["a"]))) == [["a"]]
+    assert cells(show(pd.DataFrame({"tau": [NONE]}, ["a"]))) == [[""], ["a"]]
     with pytest.raises(BadInput, match="expected a DataFrame or a Series"):
         show([1, 2])  # type: ignore[arg-type]
