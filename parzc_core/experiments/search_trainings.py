@@ -234,7 +234,8 @@ def choices(results: pd.DataFrame) -> pd.DataFrame:
                 regret = float((optimum(dataset) - best_so_far(both, TRAININGS)[:, np.array(CHOSEN_BY) - 1]).mean())
             lines.append({"data set": COLUMNS[dataset], "weights": name, "seeds": len(both), "regret": regret})
     table = pd.DataFrame(lines)
-    table["chosen"] = table["regret"] == table.groupby("data set")["regret"].transform("min")
+    least = [on["regret"].idxmin() for _, on in table.groupby("data set") if on["regret"].notna().any()]  # the first, of equals
+    table["chosen"] = table.index.isin(least)
     total, count = (table.groupby("weights")["regret"].transform(how) for how in ("sum", "count"))
     table["elsewhere"] = (total - table["regret"]) / (count - 1)
     return table
@@ -304,7 +305,7 @@ def sentences(results: pd.DataFrame, chosen: pd.DataFrame, profile: str) -> list
     if chosen["seeds"].sum():
         picks = chosen[chosen["chosen"]]
         words = "; ".join(
-            f"{line['data set']} chooses {line['weights']} ({line['seeds']} seeds; mean regret {line['regret']:.3f} there, "
+            f"{line['data set']} chooses {line['weights']} (seeds: {line['seeds']}; mean regret {line['regret']:.3f} there, "
             f"{line['elsewhere']:.3f} on the two others)"
             for line in picks.to_dict("records")
         )
@@ -319,6 +320,7 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
     figure = new_figure(12.5, 5.4)
     axes = figure.subplots(1, len(DATASETS), sharey=True)
     handles: dict[str, Any] = {}
+    seeds: dict[str, set[int]] = {}
     for ax, dataset in zip(axes, DATASETS, strict=True):
         for name, runs in _by_method(results, dataset, profile):
             reached = trainings_to_optimum(best_so_far(runs, count), optimum(dataset))
@@ -328,13 +330,14 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
                 range(1, count + 1), share, drawstyle="steps-post", linewidth=3 if name == PLUS else 1.5, **style
             )
             handles.setdefault(name, line)
+            seeds.setdefault(name, set()).add(len(runs))
         ax.set(title=COLUMNS[dataset], xlabel=f"trainings of {FULL} epochs", xlim=(0, count + 1), ylim=(-3, 103))
     axes[0].set_ylabel("seeds that found the optimum (%)")
     places: tuple[Any, ...] = ("outside lower left", "outside lower center", "outside lower right")
     for group, place in zip(GROUPS, places, strict=True):
         own = [name for name in GROUPS[group] if name in handles]
         if own:
-            figure.legend([handles[name] for name in own], own, loc=place, ncols=2, title=group)
+            figure.legend([handles[name] for name in own], _with_seeds(own, seeds), loc=place, ncols=2, title=f"{group} (seeds)")
     return figure
 
 
@@ -350,7 +353,7 @@ def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
     for group in (own for own in groups if own):
         first = max(places.values(), default=-1.6) + 1.6  # a gap between groups
         places |= {name: first + i for i, name in enumerate(group)}
-    seeds: dict[str, set[int]] = {name: set() for name in places}
+    seeds: dict[str, set[int]] = {}
     for ax, dataset in zip(axes, DATASETS, strict=True):
         low = [_spread(ax, places[name], name, best_so_far(runs, count)[:, -1], seeds)
                for name, runs in _by_method(results, dataset, profile)]  # fmt: skip
@@ -360,15 +363,19 @@ def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
         ax.set(title=COLUMNS[dataset], xlabel="validation accuracy (%)", xlim=(best - 1.05 * room, best + 0.06 * room))
         ax.annotate("optimum", (best, -0.8), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=9)
         ax.grid(visible=False, axis="y")
-    numbers = {name: " to ".join(map(str, sorted({min(found), max(found)}))) for name, found in seeds.items() if found}
-    axes[0].set_yticks(list(places.values()), [f"{name} ({numbers.get(name, 0)})" for name in places])
+    axes[0].set_yticks(list(places.values()), _with_seeds(list(places), seeds))
     axes[0].set(ylabel="method (seeds)", ylim=(max(places.values(), default=0) + 0.8, -1.2))
     return figure
 
 
+def _with_seeds(names: list[str], seeds: dict[str, set[int]]) -> list[str]:
+    """ "REA (50)"; "ParZC+ (1 to 2)" where data sets differ."""
+    return [f"{name} ({' to '.join(map(str, sorted({min(seeds[name]), max(seeds[name])})))})" for name in names]
+
+
 def _spread(ax: Axes, place: float, name: str, found: np.ndarray, seeds: dict[str, set[int]]) -> float:
     """Draw one method; the least that is drawn."""
-    seeds[name].add(len(found))
+    seeds.setdefault(name, set()).add(len(found))
     least, low, middle, high, most = np.quantile(found, (0.05, 0.25, 0.5, 0.75, 0.95))
     colour = LINES[name]["color"]
     ax.plot([least, most], [place, place], color=colour, linewidth=1.2)

@@ -49,7 +49,7 @@ QUOTED = {
     "table03": {
         **dict.fromkeys(("ENAS", "GDAS", "DrNAS"), _SUPERNET),
         **{
-            name: f"is {protocol.stands_for.split(';')[0]}; see the row {name}{STAND_IN}"
+            name: f"needs {protocol.stands_for.split(';')[0]}; see the row {name}{STAND_IN}"
             for name, protocol in training_free.PROTOCOLS.items()
             if protocol.stands_for
         },
@@ -205,6 +205,8 @@ def rows(table: str, results: pd.DataFrame, profile: str, judge: Judge) -> list[
             if epochs == usual:
                 for dataset in DATASETS[1:]:
                     own = runs[runs["dataset"] == dataset]
+                    if not len(own):  # not stored so far
+                        continue
                     made += _found(table, profile, name + EACH, own, judge, (dataset,))
     return made
 

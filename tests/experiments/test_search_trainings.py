@@ -160,7 +160,7 @@ def test_a_choice_is_judged_on_the_other_data_sets() -> None:
 def test_figures(results: pd.DataFrame) -> None:
     figure = search_trainings.found_by_trainings(results, "full")
     names = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
-    assert names == {"Random search", "RoBoT", PLUS}
+    assert names == {"Random search (2)", "RoBoT (1)", f"{PLUS} (3)"}
     lines = {line.get_linewidth(): line for line in figure.axes[0].get_lines()}
     share = np.asarray(lines[3.0].get_ydata(), dtype=float)  # of ParZC+
     assert share[[10, 11, 39, 99]] == pytest.approx([0, 100 / 3, 200 / 3, 200 / 3])
