@@ -7,7 +7,6 @@ import copy
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
@@ -20,7 +19,7 @@ from torch import nn
 
 from parzc_core.checkpoints import epochs
 from parzc_core.encoding import Encoder
-from parzc_core.errors import BadInput, floats, real, seed_of, whole
+from parzc_core.errors import DAMAGED_NPZ, BadInput, floats, real, seed_of, whole
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
 from parzc_core.paths import write_whole
@@ -214,7 +213,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, EOFError, OSError) as error:
+    except DAMAGED_NPZ as error:
         raise BadInput(f"{path} is damaged: {error}") from error
 
 

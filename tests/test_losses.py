@@ -54,6 +54,13 @@ def test_pairwise_rank_loss_by_hand():
     assert float(got) == pytest.approx((1.1 + 1.15 + 0.05) / 3, rel=1e-6)
 
 
+def test_pairwise_rank_loss_counts_no_tied_pair():
+    """Neither in the sum, where a tie would add the margin, nor in the number of pairs."""
+    got = pairwise_rank_loss(torch.tensor([0.0, 1.0, 1.05]), torch.tensor([3.0, 1.0, 1.0]), margin=0.1)
+    assert float(got) == pytest.approx((1.1 + 1.15) / 2, rel=1e-6)
+    assert float(pairwise_rank_loss(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 2.0]))) == 0
+
+
 def test_losses_add_up_and_bad_ones_are_refused():
     x, y = torch.randn(5), torch.randn(5)
     both = loss(x, y, {"mse": 2.0, "diff_kendall": 1.0})

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, sampling
+from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, SegmentMixer, sampling
 
 
 @pytest.mark.parametrize("mixing", ["segment", "channel"])
@@ -65,3 +65,18 @@ def test_bad_sizes_are_refused():
     with pytest.raises(BadInput, match="dropout"):
         MABNConfig(10, dropout=1.0)
     assert SIZES["printed"]["projection"] // SIZES["printed"]["segment"] == 47
+
+
+def test_a_mixer_block_is_the_equation_with_both_residuals():
+    """Across: X' + FFN(X') on normed transposed segments; within: h + FFN(norm(h))."""
+    torch.manual_seed(0)
+    config = MABNConfig(32, projection=32, segment=8, width=6, depth=1)
+    block = SegmentMixer(4, config).eval()
+    x = torch.randn(3, 4, 6)
+    normed = block.norm(x.transpose(1, 2))
+    across = (normed + block.mix(normed)).transpose(1, 2)
+    torch.testing.assert_close(block(x), across + block.within(block.norm_within(across)))
+    for feed_forward in (block.within, block.mix):  # without what they add, what they are added to is left
+        for parameter in feed_forward.parameters():
+            parameter.data.zero_()
+        torch.testing.assert_close(block(x), across if feed_forward is block.within else normed.transpose(1, 2))

@@ -21,6 +21,13 @@ def test_correlations_are_scipys_in_percent_signed_and_count_what_is_left_out():
     assert np.isnan(metrics.kendall(np.ones(5), np.arange(5.0)))
 
 
+def test_kendall_is_tau_b_where_there_are_ties():
+    score, truth = np.array([1, 1, 2, 3]), np.array([1, 2, 2, 4])
+    concordant, discordant, pairs, tied_in_each = 4, 0, 6, 1
+    assert metrics.kendall(score, truth) == pytest.approx(100 * (concordant - discordant) / (pairs - tied_in_each))
+    assert metrics.correlations(score, truth).kendall == metrics.kendall(score, truth)
+
+
 def test_top_k_precision_by_hand():
     assert metrics.top_k_precision(np.array([5, 4, 3, 2, 1]), np.array([1, 9, 8, 2, 3]), 2) == 50
     with pytest.raises(BadInput, match="k=6"):

@@ -12,6 +12,7 @@ from plain_autograd import reference
 from torch import nn
 
 from parzc_core import network_proxies
+from parzc_core._watch import same_start
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
 from parzc_core.proxies import NODE_PROXIES
@@ -141,3 +142,16 @@ def test_multiply_adds_of_fused_layers() -> None:
     attention = 8 * 24 + 2 * tokens * 8 + 8 * 8 + 2 * 8 * 16  # of one token
     expected = 2 * (tokens * (24 * 8 + attention + 3 * 6 * (8 + 6)) + 6 * 4)
     assert network_proxies(Encoder(), X, Y, ["flops"])["flops"] == expected
+
+
+def test_what_is_random_in_a_network_starts_alike_whatever_the_caller_drew():
+    drawn, after = [], []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        with same_start():
+            drawn.append(torch.rand(3))
+        after.append(torch.rand(3))
+        torch.manual_seed(seed)
+        assert torch.equal(after[-1], torch.rand(3))  # the caller's generator goes on as if nothing had been
+    assert torch.equal(*drawn)
+    assert not torch.equal(*after)

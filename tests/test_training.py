@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
 from parzc_core.mabn import MABNConfig
-from parzc_core.ranker import GRAPH_BRANCHES, ModelConfig
+from parzc_core.ranker import GRAPH_BRANCHES, Model, ModelConfig
 from parzc_core.training import VERSION, FittedRanker, TrainingConfig, batches, fit, fit_many, load_ranker
 
 
@@ -69,6 +70,43 @@ def test_rankers_trained_together_are_those_trained_alone_where_there_is_no_nois
         np.testing.assert_allclose(ranker.predict(data[i][0]), alone.predict(data[i][0]), rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(ranker.history, alone.history, rtol=1e-3, atol=1e-5)
     assert together[0].history != together[1].history
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_training_is_adam_with_decay_a_cosine_and_an_order_of_its_own(seed):
+    """The same written out: one model, one optimiser, the formulas."""
+    inputs, accuracy = toy(n=11)
+    config = small(("MLP",), epochs=4, batch_size=4, losses={"mse": 1.0})
+    config = dataclasses.replace(config, learning_rate=1e-2, weight_decay=0.1)
+    got = fit(inputs, accuracy, config, seed=seed)
+
+    torch.manual_seed(seed)
+    model = Model(config.model).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=0.1)
+    x, y = torch.as_tensor(inputs.statistics), torch.as_tensor((accuracy - accuracy.mean()) / accuracy.std()).float()
+    generator, history = torch.Generator().manual_seed(seed), []
+    for epoch in range(4):
+        optimizer.param_groups[0]["lr"] = 1e-2 * (1 + math.cos(math.pi * epoch / 4)) / 2
+        order, total = torch.randperm(11, generator=generator), 0.0
+        for rows in order.split(4):
+            optimizer.zero_grad()
+            value = ((model(x[rows], None, None) - y[rows]) ** 2).mean()
+            value.backward()
+            optimizer.step()
+            total += float(value.detach()) * len(rows)
+        history.append(total / 11)
+    np.testing.assert_allclose(got.history, history, rtol=1e-4)
+    with torch.no_grad():
+        np.testing.assert_allclose(got.predict(inputs), model.eval()(x, None, None).numpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_orders_of_batches_differ_between_rankers_trained_together():
+    inputs, accuracy = toy(n=11)
+    config = dataclasses.replace(small(("MLP",), epochs=2), batch_size=4)
+    seen = fit_many([inputs] * 2, [accuracy] * 2, config, seeds=(1, 2))
+    alone = [fit(inputs, accuracy, config, seed=seed) for seed in (1, 2)]
+    for together, one in zip(seen, alone, strict=True):
+        np.testing.assert_allclose(together.history, one.history, rtol=1e-4)
 
 
 def test_bad_training_input_is_refused():

@@ -26,7 +26,7 @@ def load(path: Path, kind: type = dict, largest: int = LARGEST) -> Any:
 def loads(data: bytes | str, what: str, kind: type = dict) -> Any:
     """What a JSON text holds that `what` names. Raises BadInput: no JSON, nested deeper than DEEPEST, of another kind.
 
-    kind: dict, list, or object where both will do.
+    kind: dict, list, or object where anything will do.
     """
     try:
         found = json.loads(data)
@@ -34,10 +34,9 @@ def loads(data: bytes | str, what: str, kind: type = dict) -> Any:
         raise BadInput(f"{what} is nested too deeply; expected at most {DEEPEST} levels of lists and objects") from None
     except ValueError as error:  # also what is no UTF-8, and a number of thousands of digits
         raise BadInput(f"{what} is no JSON ({brief(error)}): it is damaged or empty") from None
-    if not isinstance(found, dict | list) or not isinstance(found, kind):
-        wanted = "object" if kind is dict else "list" if kind is list else "object or list"
-        raise BadInput(f"{what} holds {brief(repr(found))}; expected a JSON {wanted}")
-    level = [found]
+    if not isinstance(found, kind):
+        raise BadInput(f"{what} holds {shown(found)}; expected a JSON {'object' if kind is dict else 'list'}")
+    level = [found] if isinstance(found, dict | list) else []
     for _ in range(DEEPEST):
         below = (inner.values() if isinstance(inner, dict) else inner for inner in level)
         level = [each for inner in below for each in inner if isinstance(each, dict | list)]
@@ -50,3 +49,11 @@ def brief(what: object, most: int = 120) -> str:
     """Its text on one line, cut off at `most` characters: what a foreign file says is not repeated by the page."""
     text = " ".join(str(what)[: 4 * most].split())
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def shown(what: object, most: int = 120) -> str:
+    """`brief` of what it is written as in Python; of what cannot be written, being nested without end, its type alone."""
+    try:
+        return brief(repr(what), most)
+    except (RecursionError, ValueError):  # the second for a number of thousands of digits
+        return f"a {type(what).__name__}"

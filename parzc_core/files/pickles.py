@@ -10,17 +10,38 @@ arguments. Nothing of the file's choosing is ever run.
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from parzc_core.errors import ParzcError
+from parzc_core.files.json_files import LARGEST, brief, shown
 
 
 class UnsafePickle(ParzcError, ValueError):
     """A pickle that asks for more than plain data, or that is no readable pickle at all."""
+
+
+class Handed:
+    """A function as a pickle is handed it: it can be called, and nothing of it can be set, as a pickle may ask (BUILD)."""
+
+    __slots__ = ("_function",)
+    _function: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_function", function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise UnsafePickle("it alters a function that it was handed")
+
+    def __setstate__(self, state: Any) -> None:
+        raise UnsafePickle("it alters a function that it was handed")
 
 
 class PlainType:
@@ -91,7 +112,8 @@ class PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.allowed:
             raise UnsafePickle(f"it asks for {module}.{name}; only containers, numbers, text and numpy arrays are read")
-        return self.allowed[module, name]
+        handed = self.allowed[module, name]
+        return Handed(handed) if isinstance(handed, FunctionType) else handed
 
 
 def loads(data: bytes, encoding: str = "ASCII", what: str = "pickle") -> Any:
@@ -107,6 +129,9 @@ def load(path: Path, encoding: str = "ASCII") -> Any:
     truncated or no pickle.
     """
     with open(path, "rb") as file:
+        if (size := file.seek(0, io.SEEK_END)) > LARGEST:
+            raise UnsafePickle(f"{Path(path).name} has {size:,} bytes; expected at most {LARGEST:,}")
+        file.seek(0)
         return read(file, encoding, Path(path).name)
 
 
@@ -115,10 +140,10 @@ def read(file: BinaryIO, encoding: str, what: str, reader: type[PlainUnpickler] 
     try:
         return reader(file, encoding=encoding).load()
     except UnsafePickle as error:
-        raise UnsafePickle(f"{what} is refused: {error}") from None
+        raise UnsafePickle(f"{what} is refused: {brief(error, 300)}") from None
     except Exception as error:  # a damaged pickle raises nearly anything: EOFError, KeyError, UnicodeDecodeError, ...
         raise UnsafePickle(
-            f"{what} is no readable pickle ({type(error).__name__}: {error}); it is truncated or damaged, get it again"
+            f"{what} is no readable pickle ({type(error).__name__}: {brief(error)}); it is truncated or damaged, get it again"
         ) from error
 
 
@@ -177,7 +202,7 @@ def _columns(blocks: tuple[tuple[np.ndarray, slice], ...], axes: list[Any]) -> d
         for name, column in zip(names[place], values, strict=True):
             columns[name] = np.asarray(column)
     if sorted(columns) != sorted(names) or any(column.shape != (rows,) for column in columns.values()):
-        raise UnsafePickle(f"a table with columns {names} of {rows} rows has other columns: {sorted(columns)}")
+        raise UnsafePickle(f"a table with columns {shown(names)} of {rows} rows has other columns: {shown(sorted(columns))}")
     return {name: columns[name] for name in names}
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core.errors import CorruptDownload, LabelsMissing
+from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptDownload, LabelsMissing
 from parzc_core.files import fetch, pickles, registry
+from parzc_core.files.json_files import brief
 from parzc_core.labels import nb101_runs
 
 DATASETS = ("cifar10",)
@@ -107,9 +108,12 @@ def _compact(path: Path, sha256: str) -> pd.DataFrame:
     """Columns test (percent) and params (millions). Its cells are the benchmark's representatives; a test sees to that."""
     from parzc_core.spaces import nb101_cells
 
-    with np.load(path) as file:
-        index = nb101_cells.arch_strings(file["adjacency"], _COMPACT_CODES[file["ops"]])
-        columns = {"test": 100 * file["test_acc_108_mean"], "params": file["params_M"]}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            index = nb101_cells.arch_strings(file["adjacency"], _COMPACT_CODES[file["ops"]])
+            columns = {"test": 100 * file["test_acc_108_mean"], "params": file["params_M"]}
+    except DAMAGED_NPZ as error:
+        raise BadInput(f"{path.name} cannot be read ({type(error).__name__}: {brief(error)}); get it again") from None
     return pd.DataFrame(columns, index=pd.Index(index, name="arch"))
 
 

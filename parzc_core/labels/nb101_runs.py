@@ -10,19 +10,18 @@ import io
 import json
 import math
 import struct
-import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from parzc_core import paths
-from parzc_core.errors import BadInput, CorruptDownload
+from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptDownload
 from parzc_core.files import tfrecord
+from parzc_core.files.json_files import brief, shown
 
 _ORIGINAL = "nasbench_only108.tfrecord (google-research/nasbench, about 0.5 GB)"
 EPOCHS = 108
@@ -59,7 +58,7 @@ def runs(path: Path, hashes: Sequence[str] | np.ndarray) -> Runs:
         with np.load(kept) as arrays:
             if np.array_equal(arrays["key"], key):
                 return Runs(**{name: arrays[name] for name in names})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none yet, or a damaged one: it is made anew
+    except DAMAGED_NPZ:  # none yet, or a damaged one: it is made anew
         pass
     table = read(path, hashes)
     buffer = io.BytesIO()
@@ -114,9 +113,9 @@ def read(path: Path, hashes: Sequence[str] | np.ndarray) -> Runs:
 def _row(rows: dict[str, int], counts: np.ndarray, name: str) -> int:
     row = rows.get(name)
     if row is None:
-        raise BadInput(f"no cell of the space has the hash {name!r}")
+        raise BadInput(f"no cell of the space has the hash {shown(name)}")
     if counts[row] == RUNS:
-        raise BadInput(f"a run more than {RUNS} of cell {name}")
+        raise BadInput(f"a run more than {RUNS} of cell {brief(name)}")
     return row
 
 
@@ -128,7 +127,7 @@ def _run(data: bytes) -> tuple[str, int, float, float, float] | None:
         raise BadInput(f"got {data[:40]!r}; expected a JSON list") from None
     kinds = [type(part) for part in record] if isinstance(record, list) else []
     if len(kinds) != 5 or (kinds[0], kinds[1], kinds[4]) != (str, int, str):
-        raise BadInput(f"got {_brief(record)}; expected a list [hash, epochs, adjacency, operations, measurements]")
+        raise BadInput(f"got {shown(record)}; expected a list [hash, epochs, adjacency, operations, measurements]")
     name, epochs, _, _, measured = record
     if epochs != EPOCHS:
         return None
@@ -143,7 +142,7 @@ def _run(data: bytes) -> tuple[str, int, float, float, float] | None:
         elif number == _PARAMETERS and kind == tfrecord.VARINT:
             count = value
     if count is None or not 0 < count < 2**31:
-        raise BadInput(f"got {count} trainable parameters of cell {name}; expected a positive number")
+        raise BadInput(f"got {count} trainable parameters of cell {brief(name)}; expected a positive number")
     found: dict[int, float] = {}
     for number, kind, value in tfrecord.fields(last):
         if kind == tfrecord.EIGHT_BYTES:
@@ -151,12 +150,7 @@ def _run(data: bytes) -> tuple[str, int, float, float, float] | None:
     validation, test, seconds = (found.get(number, math.nan) for number in (_VALIDATION, _TEST, _SECONDS))
     if not (0 <= validation <= 1 and 0 <= test <= 1 and 0 <= seconds < math.inf):
         raise BadInput(
-            f"the last evaluation of cell {name} has validation accuracy {validation}, test accuracy {test} and "
+            f"the last evaluation of cell {brief(name)} has validation accuracy {validation}, test accuracy {test} and "
             f"{seconds} seconds (nan: absent); expected two fractions and a time"
         )
     return name, count, validation, test, seconds
-
-
-def _brief(record: Any) -> str:
-    text = repr(record)
-    return text if len(text) <= 80 else text[:80] + "..."

@@ -6,7 +6,6 @@ operations, so that `params` is smaller than that of ours by exactly these, and 
 """
 
 import ast
-import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core.errors import BadInput, LabelsMissing
-from parzc_core.files import fetch, registry
+from parzc_core.errors import BadInput, LabelsMissing, is_whole
+from parzc_core.files import fetch, json_files, registry
+from parzc_core.files.json_files import brief, shown
 
 FILE = "nasbench301/zc_nasbench301.json"
 SPACE = "nds_darts"
@@ -25,6 +25,7 @@ SCORES = (
     *("params", "flops", "epe_nas", "fisher", "grad_norm", "grasp"),
     *("jacov", "l2_norm", "nwot", "plain", "snip", "synflow"),
 )
+LONGEST = 1000  # characters of a cell as the file writes it; it has about 150
 OPERATIONS = (  # in the order of the file's numbers
     *("max_pool_3x3", "avg_pool_3x3", "skip_connect"),
     *("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"),
@@ -74,7 +75,7 @@ def _read(path: Path, sha256: str) -> pd.DataFrame:
 def read(path: Path) -> pd.DataFrame:
     """The table of a file in that format, see `published`. Raises BadInput."""
     try:
-        cells: dict[str, dict[str, Any]] = json.loads(Path(path).read_text())["cifar10"]
+        cells: dict[str, dict[str, Any]] = json_files.load(path)["cifar10"]
         rows = {
             architecture(key): {
                 "accuracy": float(cell["val_accuracy"]),
@@ -82,14 +83,18 @@ def read(path: Path) -> pd.DataFrame:
             }
             for key, cell in cells.items()
         }
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+    except (BadInput, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadInput(
-            f"{Path(path).name} cannot be read ({type(error).__name__}: {error}); expected a JSON object of cells under "
+            f"{Path(path).name} cannot be read ({type(error).__name__}: {brief(error, 200)}); expected cells under "
             f"'cifar10' as in {FILE} of {registry.entry(FILE).source}"
         ) from None
     if len(rows) != len(cells):
         raise BadInput(f"{Path(path).name} holds the same cell more than once; expected different ones")
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("arch")
+    if len(wrong := table.index[~table["accuracy"].between(0, 100)]):
+        raise BadInput(
+            f"{Path(path).name} has the accuracy {table['accuracy'][wrong[0]]} of {brief(wrong[0])}; expected a percentage"
+        )
     return table.where(table != -1e8)
 
 
@@ -101,11 +106,12 @@ def architecture(compact: str, width: int = WIDTH, depth: int = DEPTH) -> str:
     from parzc_core.spaces.nds import genotype as nds_genotype  # with torch, which a look at other labels does not need
 
     try:
-        normal, reduction = ast.literal_eval(compact)
+        normal, reduction = ast.literal_eval(compact[:LONGEST])
         cells = [[(_operation(code), source) for source, code in cell] for cell in (normal, reduction)]
-    except (ValueError, SyntaxError, TypeError) as error:
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise BadInput(
-            f"got the cell {compact!r} ({error}); expected [[(node read, operation), ...], [...]] with eight pairs each"
+            f"got the cell {shown(compact)} ({brief(error)}); expected [[(node read, operation), ...], [...]] with eight pairs "
+            "each"
         ) from None
     concat = list(range(2, 2 + NODES))
     genotype = {"normal": cells[0], "normal_concat": concat, "reduce": cells[1], "reduce_concat": concat}
@@ -113,6 +119,6 @@ def architecture(compact: str, width: int = WIDTH, depth: int = DEPTH) -> str:
 
 
 def _operation(code: Any) -> str:
-    if not isinstance(code, int) or not 0 <= code < len(OPERATIONS):
-        raise ValueError(f"operation {code!r} is not in 0 to {len(OPERATIONS) - 1}")
+    if not is_whole(code) or not 0 <= code < len(OPERATIONS):
+        raise ValueError(f"operation {shown(code)} is not in 0 to {len(OPERATIONS) - 1}")
     return OPERATIONS[code]

@@ -7,7 +7,6 @@ of which the last one counts: accuracy = 100 - test_ep_top1[-1], as in public ev
 list of entries, or an object of two lists, "top" and "mid".
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -17,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
-from parzc_core.files import fetch
+from parzc_core.files import fetch, json_files
+from parzc_core.files.json_files import brief
 from parzc_core.files.registry import NDS_FILES, NDS_FOLDER, NDS_SOURCE
 from parzc_core.paths import ROOT
 from parzc_core.storage.run_store import RunStore
@@ -108,13 +108,13 @@ def read(path: Path, space: str) -> pd.DataFrame:
     """The table of a file in the official form, see `trainings`. Raises BadInput, naming the file and the entry."""
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json_files.load(path, object)
+    except BadInput as error:
         raise BadInput(
-            f"{path.name} is no whole JSON file ({path.stat().st_size:,} bytes; {error}); it is cut off or altered: get "
-            f"it again from {NDS_SOURCE}"
+            f"{path.name} is no whole JSON file ({path.stat().st_size:,} bytes; {brief(error, 300)}); it is cut off or altered: "
+            f"get it again from {NDS_SOURCE}"
         ) from None
-    if isinstance(content, dict) and {"top", "mid"} <= set(content):
+    if isinstance(content, dict) and all(isinstance(content.get(part), list) for part in ("top", "mid")):
         content = [*content["top"], *content["mid"]]
     if not isinstance(content, list) or not content:
         raise BadInput(f"{path.name} holds {type(content).__name__}; expected a list of trained networks, not empty")
@@ -122,8 +122,8 @@ def read(path: Path, space: str) -> pd.DataFrame:
     for number, entry in enumerate(content):
         try:
             rows.append(_row(space, entry))
-        except (BadInput, KeyError, IndexError, TypeError, ValueError) as error:
-            why = error if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        except (BadInput, KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            why = brief(error, 700) if isinstance(error, BadInput) else f"{type(error).__name__}: {brief(error)}"
             raise BadInput(f"entry {number} of {path.name} is not a trained network of {space}: {why}") from None
     return pd.DataFrame(rows).set_index("arch")
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, whole
 from parzc_core.files import fetch, pickles, registry
+from parzc_core.files.json_files import shown
 from parzc_core.quantization.bits import LEAST_BITS, MOST_BITS, quantizable_layers
 from parzc_core.quantization.network import ResNet18
 
@@ -41,16 +42,18 @@ def read(path: Path | None = None) -> Published | None:
     for number, entry in content.items():
         try:
             found = entry["bit_cfg"]
-            row = [int(one) for one in (found.strip("[]() ").split(",") if isinstance(found, str) else found)]
+            given = found.strip("[]() ").split(",") if isinstance(found, str) else [whole("a bit", one) for one in found]
+            row = [int(one) for one in given]
             accuracy.append(float(entry["acc"]))
-        except (TypeError, KeyError, ValueError, AttributeError):
+        except (TypeError, KeyError, ValueError, IndexError, OverflowError):
             raise BadInput(
-                f"{path.name}: entry {number!r} is {entry!r}; expected {{'bit_cfg': {LENGTH} whole numbers, 'acc': percent}}"
+                f"{path.name}: entry {shown(number)} is {shown(entry)}; expected {{'bit_cfg': {LENGTH} whole numbers, "
+                "'acc': percent}"
             ) from None
         if len(row) != LENGTH or not all(LEAST_BITS <= one <= MOST_BITS for one in row) or not 0 <= accuracy[-1] <= 100:
             raise BadInput(
-                f"{path.name}: entry {number!r} has {len(row)} bits {row} and accuracy {accuracy[-1]}; expected "
-                f"{LENGTH} from {LEAST_BITS} to {MOST_BITS}, and a percentage"
+                f"{path.name}: entry {shown(number)} has {len(row)} bits {shown(row)} and accuracy {accuracy[-1]}; "
+                f"expected {LENGTH} from {LEAST_BITS} to {MOST_BITS}, and a percentage"
             )
         bits.append(row)
     return Published(np.array(bits, dtype=np.int64), np.array(accuracy))

@@ -2,8 +2,6 @@
 
 import io
 import time
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from parzc_core.errors import BadInput
+from parzc_core.errors import DAMAGED_NPZ, BadInput
 from parzc_core.images.fashion_mnist import Images, accuracy
 from parzc_core.passes import nodes_of
 from parzc_core.paths import write_whole
@@ -188,7 +186,7 @@ def load(network: nn.Module, path: Path) -> nn.Module:
     try:
         with np.load(path, allow_pickle=False) as file:  # zip: the members' checksums are verified as they are read
             state = {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED_NPZ as error:
         raise BadInput(f"the checkpoint {path} cannot be read ({error}); delete it and train again") from None
     scales = {name: state.pop(name + _SCALE) for name in list(state) if name + _SCALE in state}
     wrong = [name for name in {**expected, **state} if not _alike(expected.get(name), state.get(name))]

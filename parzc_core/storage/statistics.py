@@ -11,8 +11,6 @@ import hashlib
 import io
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.errors import BadInput, CorruptShard
+from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptShard
 from parzc_core.files import json_files
 from parzc_core.files.json_files import brief
 from parzc_core.paths import write_whole
@@ -191,8 +189,8 @@ class StatisticsStore:
             )
         try:
             return unpack(content)
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, IndexError, EOFError, OSError) as error:
-            raise CorruptShard(f"{path} is damaged ({error}); {again}") from error
+        except DAMAGED_NPZ as error:
+            raise CorruptShard(f"{path} is damaged ({brief(error)}); {again}") from error
 
     def damaged(self) -> dict[int, str]:
         """{number: what is wrong with it} of every shard that is there and is not what was written."""

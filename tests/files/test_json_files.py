@@ -60,7 +60,7 @@ def test_objects_come_back_and_all_else_is_our_error(value):
 @given(st.binary())
 def test_of_any_bytes_only_our_error_comes(data):
     with contextlib.suppress(BadInput):
-        assert isinstance(json_files.loads(data, "it", object), dict | list)
+        json_files.loads(data, "it", object)
 
 
 def test_a_text_is_cut_to_one_line():

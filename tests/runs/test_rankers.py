@@ -246,6 +246,25 @@ def test_a_key_knows_the_columns_that_are_read_and_no_others(monkeypatch):
     assert seen(archs=data.collection.archs[::-1]) != key
 
 
+def test_what_a_run_reads_is_part_of_every_key():
+    """`read_of`: a value, a node's name, an architecture or the labels changed is another key."""
+    data = load()
+    known = labelled_.read_of(data, ("snip",))
+    assert set(known) == {"statistics", "learned_from", "judged_on"}
+    first, *others = data.statistics
+
+    def of(**changes) -> dict[str, str]:
+        collection = dataclasses.replace(data.collection, **changes)
+        return labelled_.read_of(dataclasses.replace(data, collection=collection), ("snip",))
+
+    assert of() == known
+    assert of(statistics=[dataclasses.replace(first, values=first.values + 1), *others]) != known
+    renamed = dataclasses.replace(first, nodes=("other", *first.nodes[1:]))
+    assert of(statistics=[renamed, *others]) != known
+    assert labelled_.read_of(data, ("synflow",))["statistics"] != known["statistics"]
+    assert labelled_.read_of(dataclasses.replace(data, learned_from="another"), ("snip",)) != known
+
+
 def test_graphs_alone_read_no_statistics(monkeypatch):
     run, data = dataclasses.replace(RUN, parts=("NP",)), load()
     key = run.key()
