@@ -13,13 +13,16 @@ from parzc_core.paths import ROOT
 FOLDER = Path(__file__).parent
 SMALLER = {
     "own_proxy": {"cells=300": "cells=4"},
-    "own_space": {"count=100": "count=24", "[:20]": "[:12]", "max_iter=30": "max_iter=3"},
+    "own_space": {
+        **{"count=100": "count=24", "[:20]": "[:12]", "max_iter=30": "max_iter=3"},
+        "ranker=ranker)": "ranker=ranker, config=__import__('parzc_core').training.TrainingConfig(epochs=2))",
+    },
     "own_predictor": {"cells=1000": "cells=100", "np.arange(78)": "np.arange(30)"},
     "own_search": {"evaluations=100": "evaluations=10"},
 }
 SAID = {
     "own_proxy": r"grad_mean +-?\d.*\nsynflow +-?\d",
-    "own_space": r"(?s)predicted.*\n\d+x\d+ .*predicted.*\n\d+x\d+ ",
+    "own_space": r"(?s)accuracy.*\n\d+x\d+ .*accuracy.*\n\d+x\d+ ",
     "own_predictor": r"^-?\d",
     "own_search": r"Step\(",
 }
