@@ -23,7 +23,7 @@ def test_it_finds_the_best_of_its_pool_long_before_all_are_trained(benchmark: Ta
         found = method("parzc_plus", given=pool).run(benchmark, Budget(evaluations=60), seed)
         assert found.chosen == best
         assert found.seconds["collecting"] == 7.0
-        assert {"training", "ranking"} <= set(found.seconds)
+        assert "ranking" in found.seconds  # which is fitting and predicting at once
 
 
 def test_a_step_trains_no_two_isomorphic_cells_and_nothing_twice(benchmark: TabularBenchmark) -> None:
