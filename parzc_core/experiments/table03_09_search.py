@@ -85,7 +85,7 @@ def entries(profile: str) -> tuple[Entry, ...]:
 
 
 def _has_cells(kind: type) -> bool:
-    return "cells" in {field.name for field in dataclasses.fields(kind)}
+    return "cells" in {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
 
 
 def usual_epochs(entry: Entry) -> int:

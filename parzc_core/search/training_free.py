@@ -97,7 +97,7 @@ def collecting(row: str, dataset: str = "cifar10", sample: int = SAMPLE, space: 
     collected once where a store says so, so that a part costs its share.
     """
     folders = [paths.STATISTICS / space / dataset, *sorted((paths.STATISTICS / space / "scores" / dataset).glob("*"))]
-    seconds, together = 0.0, set()
+    seconds, together = 0.0, set[str]()
     left = set(PROTOCOLS[row].scores)
     for folder in folders:
         if not left or not (folder / "manifest.json").is_file():
