@@ -17,6 +17,7 @@ CORE = (
 LAYERS = (
     Layer("__main__"),
     Layer("cli"),
+    Layer("cli_own"),
     Layer("pipeline"),
     Layer("experiments"),
     Layer("drawing", "report"),

@@ -1,0 +1,66 @@
+"""The commands `parzc rank` and `parzc compare`: what is the user's own, ranked and compared."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from parzc_core import paths
+
+
+def add(command: Callable[..., argparse.ArgumentParser], positive: Callable[[str], int]) -> None:
+    """Add both. command: (name, function, help) to the new command's parser. positive: reads a whole number above 0."""
+    rank = command("rank", _rank, "Rank your own networks from the labels of a few of them, each with its interval.")
+    rank.add_argument(
+        "file", type=Path, metavar="NETWORKS.py", help="defines networks ({name: module}) and batch (images, labels)"
+    )
+    rank.add_argument("--labels", type=Path, metavar="FILE", help="CSV with a heading: name, accuracy (of some networks)")
+    rank.add_argument(
+        "--ranker", nargs="+", metavar="NAME", help="parzc+, mabn, params, flops; of several, the best on the labels"
+    )
+    rank.add_argument("--level", type=float, default=90.0, metavar="PERCENT", help="of the intervals (90)")
+    rank.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    rank.add_argument("--top", type=positive, default=20, metavar="N", help="networks that are listed (20)")
+    rank.add_argument("--out", type=Path, metavar="FILE", help="the whole ranking as CSV")
+    rank.add_argument("--save", type=Path, metavar="FILE", help="keep the ranker, for networks to come")
+    rank.add_argument("--load", type=Path, metavar="FILE", help="a kept ranker, in place of labels")
+
+    compare = command("compare", _compare, "Say how well proxies rank, yours among them: a row like Table 1's for each.")
+    compare.add_argument("--proxies", nargs="+", required=True, metavar="NAME", help="such as grad_mean,synflow")
+    compare.add_argument("--use", nargs="+", type=Path, default=[], metavar="FILE.py", help="files that register your own")
+    compare.add_argument("--space", default="nb201", help="search space with labels (nb201)")
+    compare.add_argument("--dataset", default="cifar10", help="of the space (cifar10)")
+    compare.add_argument("--cells", type=positive, default=300, metavar="N", help="random architectures (300)")
+    compare.add_argument("--jobs", type=positive, default=1, metavar="N", help="worker processes (1)")
+    compare.add_argument("--out", type=Path, metavar="FOLDER", help="keep what is collected; the same command goes on there")
+
+
+def _rank(options: argparse.Namespace) -> int:
+    from parzc_core.own.command import rank_file
+    from parzc_core.own.ranking import COMPARED
+
+    ranker = tuple(options.ranker or COMPARED)
+    chosen = {"load": options.load, "level": options.level, "seed": options.seed}
+    ranking, found = rank_file(options.file, options.labels, ranker, **chosen)
+    shown = ["accuracy", "predicted", "low", "high", "score", "spread", "rank", "params"]
+    print(ranking.sort_values("rank")[shown].head(options.top).round(2).to_string())
+    held_out = ", ".join(f"{name} {tau:.0f}" for name, tau in found.compared.items())
+    print(f"\nranked by {found.chosen}" + (f"; Kendall's tau (%) on the labels, held out: {held_out}" if held_out else ""))
+    if options.out is not None:
+        print(paths.write_whole(options.out, ranking.to_csv()))
+    if options.save is not None:
+        print(found.save(options.save))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from parzc_core import _plugins
+    from parzc_core.runs.compare import compare_proxies
+
+    for file in options.use:
+        _plugins.run_file(file)
+    names = [name for part in options.proxies for name in part.split(",") if name]
+    given = {"dataset": options.dataset, "cells": options.cells, "folder": options.out, "jobs": options.jobs}
+    found = compare_proxies(options.space, names, **given)
+    print(found.round(1).to_string())
+    print(f"\nrank correlation (%) with the accuracy of {options.cells} random architectures, {options.space} {options.dataset}")
+    return 0
