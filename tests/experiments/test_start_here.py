@@ -91,7 +91,7 @@ def test_sums_the_ranker_and_trees_are_judged_on_the_same_cells_the_best_first(d
     said = start_here.says(taus, 2)
     assert "learned from 2 accuracies" in said
     assert "The best proxy, SNIP, reads none and has 100.0 %" in said
-    check(start_here.tau_bars(taus), ["SNIP", start_here.PARZC, "Kendall's tau with accuracy"])
+    check(start_here.tau_bars(taus), ["SNIP", start_here.PARZC, "Kendall's tau with accuracy, unseen cells (%)"])
 
 
 def test_favourites_are_unseen_cells_with_their_true_rank(data: Any) -> None:
