@@ -36,7 +36,7 @@ AT = (10, 20, 30, 60, 100)  # numbers of trainings that have columns
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 PLUS = "ParZC+"
 # What ParZC+ may weigh its spread by; the first is the one of all rows.
-WEIGHTS = {"2 five times": (2.0,) * 5, "0.5 to 3": (0.5, 1.0, 1.5, 2.0, 3.0)}
+WEIGHTS = {"1 to 6": (1.0, 2.0, 3.0, 4.0, 6.0), "2 five times": (2.0,) * 5, "0.5 to 3": (0.5, 1.0, 1.5, 2.0, 3.0)}
 FIRST_SEED, CHOICE_SEEDS = 1000, 10
 CHOSEN_BY = (30, 60, 100)  # trainings after which a choice is judged: by the mean of their regrets
 # Seeds of a search that costs next to nothing, and of one that takes seconds.

@@ -40,13 +40,15 @@ class ParZCPlusSearch(SearchMethod):
     """start: random architectures of the pool to begin with. Then, again and again, ParZC+ is fitted to all that is trained, and
     for each of `weights` the architecture of highest score + weight x spread is trained, no two of them isomorphic.
 
+    Weights that differ keep it from settling on the first good region: with five alike, a few searches never leave it
+    (experiments/search_trainings.py).
     Isomorphic cells were trained apart and differ by chance, so the others of a class may follow in later steps.
     mutants: so many mutants of the `parents` best that lie outside the pool compete for every other step, ranked by features of
     their graphs alone: for spaces of which the pool is a part. given: a pool in place of the committed one.
     """
 
     start: int = 20
-    weights: tuple[float, ...] = (2.0,) * 5
+    weights: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0)
     mutants: int = 0
     parents: int = 10
     cells: int | None = None
