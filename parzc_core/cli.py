@@ -3,37 +3,33 @@
 import argparse
 import csv
 import json
-import math
 import os
-import re
-import signal
 import sys
-import threading
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from parzc_core import __version__, cli_own, paths
-from parzc_core.errors import BadInput, ParzcError, UnknownName
+from parzc_core.cli_checks import (
+    Terminated,
+    line_of,
+    one_line_warnings,
+    parameters,
+    positive,
+    seed,
+    sigterm_as_interrupt,
+)
+from parzc_core.errors import BadInput, UnknownName
 from parzc_core.profiles import PROFILES, profile
-
-_MOST = 10**9  # of what is counted
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came; all that Ctrl-C ends, ends."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Exit code 0: done; 1: not all succeeded; 2: bad input, or something that cannot be read or written;
     130: interrupted; 143: terminated."""
     options = _parser().parse_args(arguments)
-    with _one_line_warnings(), _sigterm_as_interrupt():
+    with one_line_warnings(), sigterm_as_interrupt():
         try:
             paths.data_folder()  # says where PARZC_DATA is no folder
             return options.command(options)
@@ -44,58 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from parzc_core.storage.workers import end_children
 
             end_children()
-            ended, code = ("terminated", 143) if isinstance(error, _Terminated) else ("interrupted", 130)
+            ended, code = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
             print(f"parzc: {ended}; the same command goes on from here", file=sys.stderr)
             return code
         except Exception as error:
-            if (line := _line_of(error)) is None:
+            if (line := line_of(error)) is None:
                 raise
             print(f"parzc: {line}", file=sys.stderr)
             return 2
-
-
-def _line_of(error: Exception) -> str | None:
-    """What the user is told of an error that is no fault of this project's; None of a fault, whose traceback is wanted."""
-    if isinstance(error, ParzcError):
-        return str(error)
-    if isinstance(error, OSError):
-        where = f" {_shortened(error.filename)!r}" if error.filename is not None else ""
-        return f"cannot use{where}: {_shortened(error.strerror or error)}; check path, permissions and room on the disk"
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
-        return "memory ran out; what was finished is kept: run the same command again, with fewer --jobs"
-    if type(error).__name__ in ("StorageInternalError", "OperationalError"):  # Optuna's and SQLite's; neither is imported here
-        return f"cannot use the study's file: {_shortened(error.__cause__ or error)}; check permissions and room on the disk"
-    return None
-
-
-def _shortened(text: object) -> str:
-    said = os.fsdecode(text) if isinstance(text, bytes | os.PathLike) else str(text)
-    return said if len(said) <= 160 else f"{said[:60]}…{said[-60:]}"
-
-
-@contextmanager
-def _one_line_warnings() -> Iterator[None]:
-    """Inside, a warning is one line on stderr, without the place in the code."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *rest, **more: print(f"parzc: {message}", file=sys.stderr)
-        yield
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Inside, SIGTERM ends what runs as Ctrl-C does. Only a main thread can be told so."""
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -377,32 +329,6 @@ def _claims(options: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
-    return _whole(text, 1, _MOST)
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, 2**32 - 1)  # what every library's generator takes
-
-
-def _whole(text: str, least: int, most: int) -> int:
-    number = int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else least - 1
-    if not least <= number <= most:
-        limits = f"of at least {least}" if most == _MOST and number < least else f"from {least} to {most}"
-        raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a whole number {limits}")
-    return number
-
-
-def _parameters(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a number above 0")
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="parzc",
@@ -426,9 +352,9 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "Run the notebooks that are not up to date, then build the report.")
     run.add_argument("names", nargs="*", metavar="TABLE|FIGURE", help="such as table06, fig02 or explore; all without")
     with_profile(run)
-    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes in all (1)")
+    run.add_argument("--jobs", type=positive, default=1, metavar="N", help="worker processes in all (1)")
     run.add_argument(
-        "--together", type=_positive, default=1, metavar="N", help="notebooks that run at once and share the processes (1)"
+        "--together", type=positive, default=1, metavar="N", help="notebooks that run at once and share the processes (1)"
     )
     run.add_argument(
         "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute missing runs (tcp://host:8786)"
@@ -450,23 +376,23 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--space", default="nb201", help="search space, such as nb201, nb101 or nds_darts (nb201)")
     collect.add_argument("--dataset", default="cifar10", help="data set of the mini-batch (cifar10)")
     collect.add_argument("--images", default="foolbox", help="foolbox, noise, or a folder of images (foolbox)")
-    collect.add_argument("--cells", type=_positive, default=3000, help="size of the random sample (3000)")
-    collect.add_argument("--seed", type=_seed, default=0, help="seed of the sample (0)")
-    collect.add_argument("--batch-seed", type=_seed, default=0, help="seed of the choice of images (0)")
-    collect.add_argument("--init-seed", type=_seed, default=0, help="seed of the networks' initial weights (0)")
+    collect.add_argument("--cells", type=positive, default=3000, help="size of the random sample (3000)")
+    collect.add_argument("--seed", type=seed, default=0, help="seed of the sample (0)")
+    collect.add_argument("--batch-seed", type=seed, default=0, help="seed of the choice of images (0)")
+    collect.add_argument("--init-seed", type=seed, default=0, help="seed of the networks' initial weights (0)")
     collect.add_argument(
-        "--width", type=_positive, help="channels of the first stage, or pixels of autoformer's and pit's images"
+        "--width", type=positive, help="channels of the first stage, or pixels of autoformer's and pit's images"
     )
     collect.add_argument("--sample", metavar="labelled", help="labelled: architectures with labels, not random ones")
     collect.add_argument("--variant", metavar="NAME", help="other networks of the architectures (autoformer: vitbench)")
-    collect.add_argument("--most-parameters", type=_parameters, metavar="N", help="limit of a random sample (autoformer)")
-    collect.add_argument("--batch", type=_positive, default=16, help="images in the mini-batch (16)")
+    collect.add_argument("--most-parameters", type=parameters, metavar="N", help="limit of a random sample (autoformer)")
+    collect.add_argument("--batch", type=positive, default=16, help="images in the mini-batch (16)")
     collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
     collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
     collect.add_argument("--sums", action="store_true", default=None, help="keep sums over nodes, not nodes (smaller)")
     collect.add_argument("--share-isomorphic", action="store_true", help="compute isomorphic architectures once")
-    collect.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
-    collect.add_argument("--shard-size", type=_positive, metavar="N", help="architectures written together (50)")
+    collect.add_argument("--jobs", type=positive, default=1, help="worker processes (1)")
+    collect.add_argument("--shard-size", type=positive, metavar="N", help="architectures written together (50)")
     collect.add_argument(
         "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute (tcp://host:8786)"
     )
@@ -501,9 +427,9 @@ def _parser() -> argparse.ArgumentParser:
         kinds,
     )
     collector.add_argument("--peer", type=Path, metavar="PATH", help="a git clone of SamsungLabs/zero-cost-nas (none)")
-    collector.add_argument("--cells", type=_positive, metavar="N", help="random cells that are compared (20)")
-    collector.add_argument("--seed", type=_seed, default=0, help="seed of the sample (0)")
-    collector.add_argument("--repeats", type=_positive, default=1, help="times each is timed; the least counts (1)")
+    collector.add_argument("--cells", type=positive, metavar="N", help="random cells that are compared (20)")
+    collector.add_argument("--seed", type=seed, default=0, help="seed of the sample (0)")
+    collector.add_argument("--repeats", type=positive, default=1, help="times each is timed; the least counts (1)")
     collector.add_argument("--quick", action="store_true", help="two cells and fewer sizes, to see that it works")
     collector.add_argument(
         "--readme", action="store_true", help="only renew the tables in collecting/README.md; measures nothing"
@@ -520,44 +446,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     tune.add_argument("--space", default="table10", help="what is searched: table10 or a4 (table10)")
     tune.add_argument("--size", default="cpu", help="printed (as in the paper, for a GPU), cpu, small or tiny (cpu)")
-    tune.add_argument("--trials", type=_positive, default=60, metavar="N", help="of the study in all (60)")
-    tune.add_argument("--jobs", type=_positive, default=1, metavar="N", help="worker processes (1)")
+    tune.add_argument("--trials", type=positive, default=60, metavar="N", help="of the study in all (60)")
+    tune.add_argument("--jobs", type=positive, default=1, metavar="N", help="worker processes (1)")
     tune.add_argument("--dataset", default="cifar10", help="of NAS-Bench-201 (cifar10)")
-    tune.add_argument("--train", type=_positive, default=78, metavar="N", help="training cells that the study has (78)")
+    tune.add_argument("--train", type=positive, default=78, metavar="N", help="training cells that the study has (78)")
     tune.add_argument(
-        "--cells", type=_positive, default=3000, metavar="N", help="of the sample they are drawn from (3000)"
+        "--cells", type=positive, default=3000, metavar="N", help="of the sample they are drawn from (3000)"
     )
-    tune.add_argument("--seed", type=_seed, default=0, help="seed of the sampler (0)")
+    tune.add_argument("--seed", type=seed, default=0, help="seed of the sampler (0)")
     tune.add_argument("--out", type=Path, metavar="FILE", help="sqlite file (results/tuning/SPACE.sqlite)")
 
     search = command("search", _search, "Search a benchmark once: what is trained, what is found, as a table and a picture.")
     search.add_argument("--space", default="nb201", help="nb201 or nb101 (nb201)")
     search.add_argument("--dataset", default="cifar10", help="cifar10, cifar100 or imagenet16-120 (cifar10)")
     search.add_argument("--method", default="parzc_plus", help="such as parzc_plus, parzc, robot, evolution (parzc_plus)")
-    search.add_argument("--trainings", type=_positive, default=60, metavar="N", help="networks that it may train (60)")
-    search.add_argument("--seed", type=_seed, default=0, help="of everything random (0)")
+    search.add_argument("--trainings", type=positive, default=60, metavar="N", help="networks that it may train (60)")
+    search.add_argument("--seed", type=seed, default=0, help="of everything random (0)")
     search.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/searches)")
 
     books = command("notebooks", _notebooks, "Execute notebooks from stored runs; keep small copies in results/full/notebooks.")
     books.add_argument("names", nargs="*", metavar="TABLE|FIGURE", help="such as table06, fig02 or explore; all without")
     books.add_argument(
-        "--minutes", type=_positive, default=5, metavar="N", help="a notebook that takes longer is stopped (5)"
+        "--minutes", type=positive, default=5, metavar="N", help="a notebook that takes longer is stopped (5)"
     )
 
     ranker = command("ranker", _ranker, "Train the ranker that notebooks/00_start_here loads (minutes).")
-    ranker.add_argument("--train", type=_positive, default=600, metavar="N", help="training cells (600)")
+    ranker.add_argument("--train", type=positive, default=600, metavar="N", help="training cells (600)")
     ranker.add_argument("--split", type=int, default=0, help="seed of their choice and of the training (0)")
-    ranker.add_argument("--epochs", type=_positive, default=200, metavar="N", help="passes over them (200)")
+    ranker.add_argument("--epochs", type=positive, default=200, metavar="N", help="passes over them (200)")
     ranker.add_argument("--out", type=Path, metavar="FILE", help="output file (results/rankers/nb201_cifar10.npz)")
 
-    cli_own.add(command, _positive)
+    cli_own.add(command)
 
     mixed = command(
         "mixed-precision", _mixed_precision, "Make Table 11's ground truth: train, quantize, measure; resumes."
     )
     mixed.add_argument("--plan", default="fashion-mnist", help="fashion-mnist, fashion-mnist-width32, digits or tiny")
     mixed.add_argument("--images", type=Path, metavar="FOLDER", help="Fashion-MNIST's files (wherever they are found)")
-    mixed.add_argument("--jobs", type=_positive, default=1, help="worker processes (1)")
+    mixed.add_argument("--jobs", type=positive, default=1, help="worker processes (1)")
     mixed.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/mixed_precision/PLAN)")
 
     told = command("claims", _claims, "List what the paper claims, with verdicts from the committed results.")

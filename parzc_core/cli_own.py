@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parzc_core import paths
+from parzc_core.cli_checks import positive, seed
 
 
-def add(command: Callable[..., argparse.ArgumentParser], positive: Callable[[str], int]) -> None:
-    """Add both. command: (name, function, help) to the new command's parser. positive: reads a whole number above 0."""
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add both. command: (name, function, help) to the new command's parser."""
     rank = command("rank", _rank, "Rank your own networks from the labels of a few of them, each with its interval.")
     rank.add_argument(
         "file", type=Path, metavar="NETWORKS.py", help="defines networks ({name: module}) and batch (images, labels)"
@@ -18,7 +19,7 @@ def add(command: Callable[..., argparse.ArgumentParser], positive: Callable[[str
         "--ranker", nargs="+", metavar="NAME", help="parzc+, mabn, params, flops; of several, the best on the labels"
     )
     rank.add_argument("--level", type=float, default=90.0, metavar="PERCENT", help="of the intervals (90)")
-    rank.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    rank.add_argument("--seed", type=seed, default=0, help="of everything random (0)")
     rank.add_argument("--top", type=positive, default=20, metavar="N", help="networks that are listed (20)")
     rank.add_argument("--out", type=Path, metavar="FILE", help="the whole ranking as CSV")
     rank.add_argument("--save", type=Path, metavar="FILE", help="keep the ranker, for networks to come")

@@ -1,0 +1,93 @@
+"""How the command line reads numbers, and what it makes of errors, warnings and signals."""
+
+import argparse
+import math
+import os
+import re
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from parzc_core.errors import ParzcError
+
+_MOST = 10**9  # of what is counted
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; all that Ctrl-C ends, ends."""
+
+
+def line_of(error: Exception) -> str | None:
+    """What the user is told of an error that is no fault of this project's; None of a fault, whose traceback is wanted."""
+    if isinstance(error, ParzcError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" {_shortened(error.filename)!r}" if error.filename is not None else ""
+        return f"cannot use{where}: {_shortened(error.strerror or error)}; check path, permissions and room on the disk"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
+        return "memory ran out; what was finished is kept: run the same command again, with fewer --jobs"
+    if type(error).__name__ in ("StorageInternalError", "OperationalError"):  # Optuna's and SQLite's; neither is imported here
+        return f"cannot use the study's file: {_shortened(error.__cause__ or error)}; check permissions and room on the disk"
+    return None
+
+
+def _shortened(text: object) -> str:
+    said = os.fsdecode(text) if isinstance(text, bytes | os.PathLike) else str(text)
+    return said if len(said) <= 160 else f"{said[:60]}…{said[-60:]}"
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Inside, a warning is one line on stderr, without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest, **more: print(f"parzc: {message}", file=sys.stderr)
+        yield
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Inside, SIGTERM ends what runs as Ctrl-C does. Only a main thread can be told so."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def positive(text: str) -> int:
+    return _whole(text, 1, _MOST)
+
+
+def seed(text: str) -> int:
+    return _whole(text, 0, 2**32 - 1)  # what every library's generator takes
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    number = int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else least - 1
+    if not least <= number <= most:
+        limits = f"of at least {least}" if most == _MOST and number < least else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a whole number {limits}")
+    return number
+
+
+def parameters(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a number above 0")
+    return number
+
+
