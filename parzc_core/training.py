@@ -322,9 +322,7 @@ def fit_many(
     parts = [as_inputs(item) for item in inputs]
     seeds = [seed_of(seed) for seed in seeds]
     if not len(parts) == len(accuracy) == len(seeds):
-        raise BadInput(
-            f"got {len(parts)} inputs, {len(accuracy)} accuracies, {len(seeds)} seeds; expected as many of each"
-        )
+        raise BadInput(f"got {len(parts)} inputs, {len(accuracy)} accuracies, {len(seeds)} seeds; expected as many of each")
     if not parts:
         raise BadInput("got no inputs; expected those of at least one ranker")
     for item in parts:
@@ -376,9 +374,7 @@ def z_score(inputs: Sized, accuracy: np.ndarray) -> np.ndarray:
     """float64[n], accuracy less its mean, over its standard deviation. Raises BadInput (lengths, fewer than two, not finite)."""
     target = floats("accuracies", accuracy)
     if target.ndim != 1 or len(inputs) != len(target) or len(target) < 2:
-        raise BadInput(
-            f"got {len(inputs)} inputs and accuracy of shape {target.shape}; expected the same number, at least 2"
-        )
+        raise BadInput(f"got {len(inputs)} inputs and accuracy of shape {target.shape}; expected the same number, at least 2")
     if not np.isfinite(target).all():
         raise BadInput(f"got {int((~np.isfinite(target)).sum())} accuracies that are not finite; leave those cells out")
     return (target - target.mean()) / (target.std() or 1.0)
@@ -412,10 +408,8 @@ def _train(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     member = torch.arange(len(models), device=y.device).unsqueeze(1)
     history: list[list[float]] = []
-    changing: dict[str, Any] = {
-        **{"weights": state, "optimizer": optimizer, "schedule": schedule},
-        **{"orders": dict(enumerate(generators)), "history": history},
-    }
+    changing: dict[str, Any] = {"weights": state, "optimizer": optimizer, "schedule": schedule}
+    changing |= {"orders": dict(enumerate(generators)), "history": history}
     if y.device.type == "cuda":
         changing["random of the device"] = torch.cuda.default_generators[y.device.index or 0]
     for epoch in epochs(config.epochs, changing):
