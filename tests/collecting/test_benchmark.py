@@ -224,7 +224,7 @@ class TestCommand:
         quick = benchmark.QUICK
         assert (quick.channels, quick.depth) == (16, 5)  # else the ratio would be of unlike networks
 
-    @pytest.mark.parametrize("bad", [["--output", "."], ["--peer", "."], ["--seed", "-1"], ["--cells", "15626"]])
+    @pytest.mark.parametrize("bad", [["--output", "."], ["--peer", "."], ["--cells", "15626"]])
     def test_bad_input_is_one_line(self, bad: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         options = [str(tmp_path) if option == "." else option for option in bad]
         assert cli.main(["benchmark", "collector", *options]) == 2
