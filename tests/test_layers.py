@@ -18,6 +18,7 @@ LAYERS = (
     Layer("__main__"),
     Layer("cli"),
     Layer("cli_own"),
+    Layer("cli_checks"),
     Layer("pipeline"),
     Layer("experiments"),
     Layer("drawing", "report"),

@@ -25,9 +25,9 @@ def inputs(rows: slice) -> PlusInputs:
 
 def test_trees_as_arrays_are_the_model() -> None:
     model = ExtraTreesRegressor(15, max_features=0.5, random_state=0).fit(X[:30], Y[:30])
-    forest = Forest.of(model)
+    forest = Forest.of([tree.tree_ for tree in model.estimators_])
     each = np.stack([tree.predict(X) for tree in model.estimators_])
-    np.testing.assert_array_equal(forest.predict_each(X), each)
+    np.testing.assert_array_equal(forest.arrays["value"][forest.leaves(X)], each)
 
 
 def test_labels_of_any_scale_are_learned_and_kept() -> None:
