@@ -13,7 +13,7 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.search import method, regret
 from parzc_core.search.methods.parzc import read
 from parzc_core.search.regret import OURS, Entry
-from parzc_core.search.runs import SearchRun, benchmark, run_searches, stored
+from parzc_core.search.runs import SearchRun, benchmark, run_planned
 from parzc_core.storage.rows import Row, row_of_runs
 
 TABLE, SPACE, DATASET, EPOCHS = "search_nb101", "nb101", "cifar10", 108
@@ -61,11 +61,8 @@ def planned(profile: str) -> list[SearchRun]:
 
 
 def run(profile: str, store: Path, jobs: int = 1, complete: bool | None = None) -> pd.DataFrame:
-    """The searches of a profile, a row each. complete: whether those that are not stored are run; None: not those of `full`."""
-    plan = planned(profile)
-    if not (profile_named(profile).name != "full" if complete is None else complete):
-        plan = stored(plan, store)
-    return run_searches(plan, store, jobs)
+    """The searches of a profile, a row each. complete: see `run_planned`."""
+    return run_planned(profile, planned(profile), store, jobs, complete)
 
 
 def summary(results: pd.DataFrame, profile: str) -> pd.DataFrame:

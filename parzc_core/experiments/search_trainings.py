@@ -27,7 +27,7 @@ from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import Judge
 from parzc_core.search.methods import bohb
 from parzc_core.search.regret import OURS, Entry, own_seconds
-from parzc_core.search.runs import SearchRun, benchmark, run_searches, stored
+from parzc_core.search.runs import SearchRun, benchmark, run_planned
 from parzc_core.storage.rows import Row, row_of_runs
 
 TABLE = "search_trainings"
@@ -97,15 +97,8 @@ def _search(profile: str, kind: str, dataset: str, seed: int, settings: tuple[tu
 
 
 def run(profile: str, store: Path, jobs: int = 1, complete: bool | None = None, choices: bool = False) -> pd.DataFrame:
-    """The searches of a profile, a row each, as `run_searches` gives them. choices: those that choose between WEIGHTS instead.
-
-    complete: whether searches that are not stored are run. None: all but those of `full`, which take CPU-hours; what is stored
-    of them is taken, and rows say how many that are.
-    """
-    plan = planned_choices(profile) if choices else planned(profile)
-    if not (profile_named(profile).name != "full" if complete is None else complete):
-        plan = stored(plan, store)
-    return run_searches(plan, store, jobs) if plan else pd.DataFrame(columns=["dataset", "method", "settings"])
+    """The searches of a profile, a row each, as `run_planned` gives them. choices: those that choose between WEIGHTS instead."""
+    return run_planned(profile, planned_choices(profile) if choices else planned(profile), store, jobs, complete)
 
 
 def lacking(profile: str, results: pd.DataFrame) -> str:
@@ -320,7 +313,6 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
     figure = new_figure(12.5, 5.4)
     axes = figure.subplots(1, len(DATASETS), sharey=True)
     handles: dict[str, Any] = {}
-    seeds: dict[str, set[int]] = {}
     for ax, dataset in zip(axes, DATASETS, strict=True):
         for name, runs in _by_method(results, dataset, profile):
             reached = trainings_to_optimum(best_so_far(runs, count), optimum(dataset))
@@ -330,14 +322,14 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
                 range(1, count + 1), share, drawstyle="steps-post", linewidth=3 if name == PLUS else 1.5, **style
             )
             handles.setdefault(name, line)
-            seeds.setdefault(name, set()).add(len(runs))
         ax.set(title=COLUMNS[dataset], xlabel=f"trainings of {FULL} epochs", xlim=(0, count + 1), ylim=(-3, 103))
     axes[0].set_ylabel("seeds that found the optimum (%)")
     places: tuple[Any, ...] = ("outside lower left", "outside lower center", "outside lower right")
     for group, place in zip(GROUPS, places, strict=True):
         own = [name for name in GROUPS[group] if name in handles]
         if own:
-            figure.legend([handles[name] for name in own], _with_seeds(own, seeds), loc=place, ncols=2, title=f"{group} (seeds)")
+            named = _with_seeds(own, results, profile)
+            figure.legend([handles[name] for name in own], named, loc=place, ncols=2, title=f"{group} (seeds)")
     return figure
 
 
@@ -353,9 +345,8 @@ def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
     for group in (own for own in groups if own):
         first = max(places.values(), default=-1.6) + 1.6  # a gap between groups
         places |= {name: first + i for i, name in enumerate(group)}
-    seeds: dict[str, set[int]] = {}
     for ax, dataset in zip(axes, DATASETS, strict=True):
-        low = [_spread(ax, places[name], name, best_so_far(runs, count)[:, -1], seeds)
+        low = [_spread(ax, places[name], name, best_so_far(runs, count)[:, -1])
                for name, runs in _by_method(results, dataset, profile)]  # fmt: skip
         best = optimum(dataset)
         ax.axvline(best, color="black", linestyle="--", linewidth=1)
@@ -363,19 +354,22 @@ def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
         ax.set(title=COLUMNS[dataset], xlabel="validation accuracy (%)", xlim=(best - 1.05 * room, best + 0.06 * room))
         ax.annotate("optimum", (best, -0.8), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=9)
         ax.grid(visible=False, axis="y")
-    axes[0].set_yticks(list(places.values()), _with_seeds(list(places), seeds))
+    axes[0].set_yticks(list(places.values()), _with_seeds(list(places), results, profile))
     axes[0].set(ylabel="method (seeds)", ylim=(max(places.values(), default=0) + 0.8, -1.2))
     return figure
 
 
-def _with_seeds(names: list[str], seeds: dict[str, set[int]]) -> list[str]:
+def _with_seeds(names: list[str], results: pd.DataFrame, profile: str) -> list[str]:
     """ "REA (50)"; "ParZC+ (1 to 2)" where data sets differ."""
+    seeds: dict[str, set[int]] = {}
+    for dataset in DATASETS:
+        for name, runs in _by_method(results, dataset, profile):
+            seeds.setdefault(name, set()).add(len(runs))
     return [f"{name} ({' to '.join(map(str, sorted({min(seeds[name]), max(seeds[name])})))})" for name in names]
 
 
-def _spread(ax: Axes, place: float, name: str, found: np.ndarray, seeds: dict[str, set[int]]) -> float:
+def _spread(ax: Axes, place: float, name: str, found: np.ndarray) -> float:
     """Draw one method; the least that is drawn."""
-    seeds.setdefault(name, set()).add(len(found))
     least, low, middle, high, most = np.quantile(found, (0.05, 0.25, 0.5, 0.75, 0.95))
     colour = LINES[name]["color"]
     ax.plot([least, most], [place, place], color=colour, linewidth=1.2)

@@ -27,6 +27,7 @@ RANKERS: dict[str, tuple[tuple[str, ...], str]] = {
     "ParZC (aligned)": (("NP", "Mixer", "BN"), "aligned"),
     "MABN (aligned)": (("Mixer", "BN"), "aligned"),
 }
+ROWS = {value: name for name, value in RANKERS.items()}
 ONE_SHOT = {
     name: "one-shot: ranks by the accuracy of weights that candidates inherit from a trained supernet, which is not at hand"
     for name in ("SPOS", "FairNAS")
@@ -118,17 +119,20 @@ class Plan:
 
     def run(self, store: Path, jobs: int = 1) -> pd.DataFrame:
         """A result a row, those of `run_rankers` and `run_predictors`, with its row of the table as column `row`."""
-        named = {value: name for name, value in RANKERS.items()}
         ours = run_rankers(self.rankers, store, jobs, reads=self._reads)
         rivals = run_predictors(self.predictors, store, jobs, reads=self._reads)
-        ours["row"] = [named[one.parts, one.encoding] for one in self.rankers]
-        rivals["row"] = [one.predictor for one in self.predictors]
+        ours["row"] = [row_of(one) for one in self.rankers]
+        rivals["row"] = [row_of(one) for one in self.predictors]
         return pd.concat([found for found in (rivals, ours) if len(found)], ignore_index=True)
-
 
     def _reads(self, run: RankerRun | PredictorRun) -> set[str]:
         """What the rows show of a run's result."""
         return {self.benchmark.measured(column) for column in self.benchmark.columns(run.train)}
+
+
+def row_of(run: RankerRun | PredictorRun) -> str:
+    """Its row of the table."""
+    return run.predictor if isinstance(run, PredictorRun) else ROWS[run.parts, run.encoding]
 
 
 def planned(name: str, profile: str) -> Plan | None:
@@ -157,13 +161,11 @@ def planned(name: str, profile: str) -> Plan | None:
 
 def only(plan: Plan, cells: Collection[tuple[str, str]]) -> Plan:
     """The part of a plan that makes these (row, column) cells of the table."""
-    named = {value: name for name, value in RANKERS.items()}
 
-    def wanted(row: str, train: int) -> bool:
-        return any((row, column) in cells for column in plan.benchmark.columns(train))
+    def wanted(run: RankerRun | PredictorRun) -> bool:
+        return any((row_of(run), column) in cells for column in plan.benchmark.columns(run.train))
 
-    rankers = tuple(run for run in plan.rankers if wanted(named[run.parts, run.encoding], run.train))
-    return replace(plan, rankers=rankers, predictors=tuple(run for run in plan.predictors if wanted(run.predictor, run.train)))
+    return replace(plan, rankers=tuple(filter(wanted, plan.rankers)), predictors=tuple(filter(wanted, plan.predictors)))
 
 
 def _predictor_runs(benchmark: Benchmark, name: str, train: int, profile: str) -> Iterator[PredictorRun]:

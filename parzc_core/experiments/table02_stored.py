@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from parzc_core import paths
-from parzc_core.experiments.table02_rankers import OWN_PROTOCOLS, RANKERS, SPLITS, TABLE, Plan, only
+from parzc_core.experiments.table02_rankers import OWN_PROTOCOLS, RANKERS, ROWS, SPLITS, TABLE, Plan, only, row_of
 from parzc_core.predictors.registry import PREDICTORS
 from parzc_core.runs.predictors import PredictorRun
 from parzc_core.runs.rankers import RankerRun
@@ -58,20 +58,12 @@ def complete(plan: Plan, store: Path) -> Part:
     return Part(only(plan, whole), pd.DataFrame(lines, columns=LEFT_OUT))
 
 
-def row_of(run: AnyRun) -> str:
-    """Its row of the table."""
-    if isinstance(run, PredictorRun):
-        return run.predictor
-    return {value: name for name, value in RANKERS.items()}[run.parts, run.encoding]
-
-
 def _costs(store: RunStore) -> dict[tuple[str, str], dict[int, list[float]]]:
     """CPU-seconds of the stored runs, by (row, space) and number of training cells."""
-    named = {value: name for name, value in RANKERS.items()}
     found: dict[tuple[str, str], dict[int, list[float]]] = {}
     for record in store:
         config, spent = record["config"], record["result"].get("seconds")
-        row = config.get("predictor") or named.get((tuple(config.get("parts", ())), config.get("encoding", "")))
+        row = config.get("predictor") or ROWS.get((tuple(config.get("parts", ())), config.get("encoding", "")))
         if row is not None and spent is not None and config.get("size", "cpu") == "cpu":
             found.setdefault((row, config["space"]), {}).setdefault(config["train"], []).append(float(spent))
     return found

@@ -22,7 +22,7 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.report import told
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import Judge
-from parzc_core.search.runs import SearchRun, benchmark, run_searches, stored
+from parzc_core.search.runs import SearchRun, benchmark, run_planned
 from parzc_core.storage.rows import Row, row_of_runs, summarise
 
 TABLE, DATASET = "table03", DATASETS[0]
@@ -43,11 +43,8 @@ def planned(profile: str) -> list[SearchRun]:
 
 
 def run(profile: str, folder: Path, jobs: int = 1, complete: bool | None = None) -> pd.DataFrame:
-    """The searches of a profile, a row each. folder: of its results. complete: as in the notebook search_trainings."""
-    plan, store = planned(profile), folder / "table03" / "runs.jsonl"
-    if not (profile_named(profile).name != "full" if complete is None else complete):
-        plan = stored(plan, store)
-    return run_searches(plan, store, jobs) if plan else pd.DataFrame(columns=["settings"])
+    """The searches of a profile, a row each. folder: of its results. complete: see `run_planned`."""
+    return run_planned(profile, planned(profile), folder / "table03" / "runs.jsonl", jobs, complete)
 
 
 def readings(results: pd.DataFrame) -> dict[tuple[int, int], list[str]]:

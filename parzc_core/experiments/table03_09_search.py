@@ -28,7 +28,7 @@ from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import RESNET, Judge
 from parzc_core.search.methods import bohb
 from parzc_core.search.regret import OURS, Entry, curves, own_seconds
-from parzc_core.search.runs import SearchRun, run_searches, runs_in, seconds_for, stored
+from parzc_core.search.runs import SearchRun, run_planned, run_searches, runs_in, seconds_for
 from parzc_core.storage.rows import Row, missing, row_of_runs
 
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
@@ -138,13 +138,11 @@ def run(profile: str, folder: Path, jobs: int = 1) -> pd.DataFrame:
     """
     plan = planned(profile)
     shared, own = ([run for run in plan if (run.seconds is None) == kind] for kind in (True, False))
-    store = folder / "search_trainings" / "runs.jsonl"
-    if profile_named(profile).name == "full":
-        shared = stored(shared, store)
-    parts = [run_searches(own, folder / "table03" / "runs.jsonl", jobs)]
-    if shared:
-        parts.append(run_searches(shared, store, jobs))
-    return pd.concat(parts, ignore_index=True)
+    parts = [
+        run_searches(own, folder / "table03" / "runs.jsonl", jobs),
+        run_planned(profile, shared, folder / "search_trainings" / "runs.jsonl", jobs),
+    ]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
 def settings_of(method: str, profile: str) -> dict[str, Any]:

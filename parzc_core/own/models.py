@@ -164,11 +164,11 @@ class MABNModel:
         seeds = [MEMBERS * seed + i for i in range(MEMBERS)]
         self._members = fit_many([inputs[train]] * MEMBERS, [labels] * MEMBERS, self.config, seeds)
         # Networks with one encoding are one to a ranker: they are scored once, so that they do not differ by rounding.
-        different = np.unique(np.round(inputs, DECIMALS), axis=0, return_index=True)[1]
+        different, place = _different(inputs)
         self._alike = len(different) < 2
         self._scales = []
         for member in self._members:
-            scores = member.predict(inputs[different], self.samples)[0][_place(inputs)]
+            scores = member.predict(inputs[different], self.samples)[0][place]
             spread = float(scores.std()) if scores.std() > 1e-6 * max(1.0, np.abs(scores).max()) else 1.0  # else rounding
             self._scales.append((float(scores.mean()), spread))
         return self
@@ -178,10 +178,10 @@ class MABNModel:
         if self._alike:
             return np.zeros(len(described)), np.full(len(described), np.nan)
         inputs = self._encoder.transform(described.statistics)
-        different = np.unique(np.round(inputs, DECIMALS), axis=0, return_index=True)[1]
+        different, place = _different(inputs)
         means, variances = [], []
         for member, (middle, scale) in zip(self._members, self._scales, strict=True):
-            mean, std = (values[_place(inputs)] for values in member.predict(inputs[different], self.samples))
+            mean, std = (values[place] for values in member.predict(inputs[different], self.samples))
             means.append((mean - middle) / scale)
             variances.append((std / scale) ** 2)
         return np.mean(means, axis=0), np.sqrt(np.mean(variances, axis=0) + np.var(means, axis=0))
@@ -231,9 +231,10 @@ class MABNModel:
         return self._encoder.transform(statistics)
 
 
-def _place(inputs: np.ndarray) -> np.ndarray:
-    """Of each row, its place among the different rows."""
-    return np.unique(np.round(inputs, DECIMALS), axis=0, return_inverse=True)[1].ravel()
+def _different(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of one row of each kind, and of every row its place among those."""
+    _, first, place = np.unique(np.round(inputs, DECIMALS), axis=0, return_index=True, return_inverse=True)
+    return first, place.ravel()
 
 
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -29,8 +29,7 @@ from parzc_core.own.networks import COUNTS, PROXIES, Described, Name, describe
 from parzc_core.passes import Batch, Loss
 from parzc_core.paths import write_whole
 from parzc_core.predictors.plus.learners import normal_scores
-from parzc_core.training import FittedRanker, TrainingConfig, read_arrays
-from parzc_core.training import load_ranker as load_fitted
+from parzc_core.training import FittedRanker, TrainingConfig, ranker_from, read_arrays
 
 RANKERS = ("parzc+", "mabn", *COUNTS)
 COMPARED = ("parzc+", *COUNTS)  # the default: of these the one that orders the labels best when they are held out
@@ -243,7 +242,7 @@ def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
     except ValueError:
         about = None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
-        return load_fitted(path)
+        return ranker_from(arrays, path)
     if about.get("version") != VERSION:
         raise BadInput(f"{path} has version {about.get('version')!r} of the format; this parzc reads version {VERSION}")
     try:

@@ -7,13 +7,13 @@ was, and its own cells, with the traceback, in `<output stem>.failed.ipynb`.
 
 import argparse
 import ast
+import functools
 import json
 import os
 import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +24,7 @@ from parzc_core import paths
 from parzc_core.artifact import known_parameters, parameter_defaults
 from parzc_core.errors import BadInput, ParzcError, UnknownName
 from parzc_core.paths import write_whole
-from parzc_core.storage.workers import end_children
+from parzc_core.storage.workers import end_children, follow
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _FOLDERS = ("PARZC_HOME", "PARZC_DATA", "PARZC_CACHE", "PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")
@@ -122,13 +122,6 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _follow(leader: int) -> None:
-    """End this process, kernel included, once `leader` is gone, even if it had no time to say so."""
-    while os.getppid() == leader:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -200,5 +193,6 @@ if __name__ == "__main__":
     for _number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(_number, _stop)
     if _leader := os.environ.get(FOLLOW):
-        threading.Thread(target=_follow, args=(int(_leader),), daemon=True).start()
+        _end = functools.partial(os.kill, os.getpid(), signal.SIGTERM)  # as `_stop` does: kernel included
+        threading.Thread(target=follow, args=(int(_leader), _end), daemon=True).start()
     sys.exit(main())

@@ -107,6 +107,18 @@ def stored(runs: Sequence[SearchRun], store: Path) -> list[SearchRun]:
     return [run for run in runs if kept.get(run.key()) is not None] if len(kept) else []
 
 
+def run_planned(
+    profile: str, runs: Sequence[SearchRun], store: Path, jobs: int = 1, complete: bool | None = None
+) -> pd.DataFrame:
+    """`run_searches` of what a profile plans. complete: whether searches that are not stored are run, too.
+
+    None: all but those of `full`, which take CPU-hours; what is stored of them is taken, and rows say how many that are.
+    """
+    if not (profile_named(profile).name != "full" if complete is None else complete):
+        runs = stored(runs, store)
+    return run_searches(runs, store, jobs) if runs else pd.DataFrame(columns=["dataset", "method", "settings"])
+
+
 def run_searches(runs: Sequence[SearchRun], store: Path, jobs: int = 1) -> pd.DataFrame:
     """A row a search: its configuration, budget (its simulated seconds), and arch (what it found), val (validation accuracy of
     that after full training, percent), cost (simulated seconds), trainings, repeats, ended, seconds (CPU, by part), incumbents,

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,14 +111,15 @@ def _with_proxies(
 def _in_worker(parent: int, function: Callable[..., Result], *arguments: Any) -> Result:
     """function(*arguments); in another process than `parent`, that process ends once `parent` is gone, at work or not."""
     if os.getpid() != parent and not any(thread.name == _WATCH for thread in threading.enumerate()):
-        threading.Thread(target=_follow, args=(os.getppid(),), name=_WATCH, daemon=True).start()
+        threading.Thread(target=follow, args=(os.getppid(), partial(os._exit, 1)), name=_WATCH, daemon=True).start()
     return function(*arguments)
 
 
-def _follow(parent: int) -> None:
+def follow(parent: int, end: Callable[[], object]) -> None:
+    """Call `end` once the process `parent` is not this one's parent any more, even if it had no time to say so."""
     while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+        time.sleep(0.5)
+    end()
 
 
 def end_children() -> None:
@@ -197,7 +199,6 @@ def lacking(
 
     reads: what a result must hold; an older one without is named in a warning and counts as not there.
     """
-
 
     def lacks(run: Item) -> set[str] | None:
         one = store.get(keys[run])

@@ -246,23 +246,21 @@ class ParZCPlus:
             raise BadInput(f"got {len(inputs)} cells; expected a fitted ParZC+ and at least 4 cells to leave out in turn")
         blocks, labels = self._blocks(inputs), np.asarray(accuracy, dtype=np.float64)
         fold = np.random.default_rng(seed).permutation(len(labels)) % min(folds, len(labels) // 2)
-        means, variances = [], []
-        for name, learner, (middle, scale) in zip(self.config.learners, self._learners, self._scales, strict=True):
+        found: list[Prediction] = []
+        for name, learner in zip(self.config.learners, self._learners, strict=True):
             if isinstance(learner, ProcessLearner):
-                mean, spread = learner.left_out(), learner.process.left_out_spread()
+                found.append((learner.left_out(), learner.process.left_out_spread()))
             elif isinstance(learner, TreesLearner):
                 mean, spread = np.empty(len(labels)), np.empty(len(labels))
                 for k in np.unique(fold):
                     others, own = fold != k, fold == k
                     part = self._new(name).fit([block[others] for block in blocks], labels[others], seed)
-                    mean[own], found = part.predict([block[own] for block in blocks], spread=True)
-                    spread[own] = 0.0 if found is None else found
+                    mean[own], of_trees = part.predict([block[own] for block in blocks], spread=True)
+                    spread[own] = 0.0 if of_trees is None else of_trees
+                found.append((mean, spread))
             else:
                 raise BadInput("MABN as a learner of ParZC+ cannot leave cells out; leave it out of the learners")
-            means.append((mean - middle) / scale)
-            variances.append((spread / scale) ** 2)
-        score = self._weights @ np.stack(means)
-        return score, np.sqrt(self._weights @ (np.stack(variances) + (np.stack(means) - score) ** 2))
+        return self._mixed(found)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """All that was learned as plain JSON and arrays by name, from which `from_state` makes it again. Raises BadInput."""
