@@ -32,7 +32,7 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.ranker import Inputs
 from parzc_core.runs.rankers import RankerRun, train_ranker
-from parzc_core.spaces import nb201
+from parzc_core.spaces import nb201, stacked_graphs
 from parzc_core.training import FittedRanker, load_ranker
 
 KEPT, KEPT_TRAIN = paths.ROOT / "results" / "rankers", 600  # rankers that come with the project, and their training cells
@@ -112,7 +112,7 @@ class CellExplorer:
 
     run: its collection also gives the images and the initialisation with which new cells are measured.
     kept: a ranker with its encoder, whose `trained_on` names its training cells by index ("cells").
-    samples: weight samples of a prediction. Raises BadInput for another space, and for a ranker that reads graphs.
+    samples: weight samples of a prediction. Raises BadInput for another space, or where a ranker to be trained reads graphs.
     """
 
     def __init__(self, run: RankerRun, samples: int = 50, kept: FittedRanker | None = None):
@@ -131,7 +131,7 @@ class CellExplorer:
             seen = {nb201.arch(index) for index in kept.trained_on.get("cells", ())}
             known = np.array([arch in seen for arch in self.data.collection.archs])
             self.trained_on, self.unseen = np.flatnonzero(known), np.flatnonzero(~known)
-            inputs = Inputs(self.encoder.transform(statistics))
+            inputs = Inputs(self.encoder.transform(statistics), self.data.adjacency, self.data.operations)
         self.scores, self.spreads = self.ranker.predict(inputs, samples)  # float64[n], of the collected cells
         made_with: dict[str, Any] = {**self.data.collection.manifest["config"], "proxies": NODE_PROXIES, "scores": ()}
         self.config = CollectionConfig(**made_with)
@@ -169,9 +169,13 @@ class CellExplorer:
         """The cell's statistics, collected now, as those of the collection were (a second or two)."""
         return record(self.config, arch, self.batch).statistics
 
-    def predict(self, statistics: NodeStatistics) -> tuple[float, float]:
-        """Mean and standard deviation of the score; the weight samples are those with which the collected cells are scored."""
-        mean, std = self.ranker.predict(Inputs(self.encoder.transform([statistics])), self.samples)
+    def predict(self, statistics: NodeStatistics, arch: str | None = None) -> tuple[float, float]:
+        """Mean and standard deviation of the score; the weight samples are those with which the collected cells are scored.
+
+        arch: the cell's, which a ranker that reads graphs needs.
+        """
+        graph = () if arch is None else stacked_graphs(self.run.space, [arch])
+        mean, std = self.ranker.predict(Inputs(self.encoder.transform([statistics]), *graph), self.samples)
         return float(mean[0]), float(std[0])
 
     def tau(self) -> float:
@@ -187,7 +191,7 @@ class CellExplorer:
     def report(self, operations: Sequence[str]) -> CellReport:
         """Everything about the cell of six operations, given in the order of `nb201.EDGES`. Raises BadInput."""
         arch = nb201.to_string(operations)
-        score, spread = self.predict(statistics := self.statistics(arch))
+        score, spread = self.predict(statistics := self.statistics(arch), arch)
         archs, judged = self.data.collection.archs, self.data.judged
         others = np.array([name != arch for name in archs])
         best, rank, worst = (1 + _better(self.scores[others], score + spread * np.array([2, 0, -2]))).tolist()

@@ -128,8 +128,11 @@ def _reason(task: Task, status: DependencyStatus, record: Any) -> str | None:
         said.append("changed: " + ", ".join(sorted({file.removeprefix(f"{paths.ROOT}/") for file in files})))
     if missing := reasons.get("missing_target"):
         said.append("missing: " + ", ".join(file.removeprefix(f"{paths.ROOT}/") for file in missing))
-    if reasons.get("uptodate_false"):
-        said.append("other label files are at hand, or it was run with --stored and is not now, or the other way round")
+    changed = [check for check, _, _ in reasons.get("uptodate_false", ())]
+    if tasks.stored_as_before in changed:
+        said.append("it was run with --stored and is not now, or the other way round")
+    if any(check is not tasks.stored_as_before for check in changed):
+        said.append("other label files are at hand")
     return "; ".join(said) or "its dependencies changed"
 
 

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,9 +39,7 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
     The report has no doit dependency on the notebooks: it must be built, and say so, when one of them failed.
     """
     manifests = sorted(paths.STATISTICS.rglob("manifest.json"))
-    condition: dict[str, Any] = {"profile": profile, "labels": _labels()}
-    if _stored_alone():  # what it leaves out has to be run later
-        condition["stored"] = True
+    condition = {"profile": profile, "labels": _labels()}
     made: list[dict[str, Any]] = [
         {
             "name": item.name,
@@ -52,7 +50,7 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
                 str(x)
                 for x in (item.output(profile), item.output(profile).with_suffix(".html"), *item.products(profile))
             ],
-            "uptodate": [config_changed(condition)],
+            "uptodate": [config_changed(condition), stored_as_before],
             "io": {"capture": False},
             "verbosity": 2,
         }
@@ -69,10 +67,13 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
     return made
 
 
-def _stored_alone() -> bool:
+def stored_as_before(task: Any, values: Mapping[str, Any]) -> bool:
+    """For doit: whether the task's last run was with --stored just as this one; what it left out has to be run later."""
     from parzc_core.storage.workers import stored_alone
 
-    return stored_alone()
+    now = stored_alone()
+    task.value_savers.append(lambda: {"stored": now})
+    return bool(values.get("stored", False)) == now
 
 
 def _labels() -> list[str]:
