@@ -316,8 +316,9 @@ def _epochs(run: int, published: int) -> str:
 def gains(results: pd.DataFrame) -> pd.DataFrame:
     """`paired_differences` of tau of those of PAIRS that were run. results: of `Plan.run`, of one number of training cells."""
     tau = results.pivot(index="split", columns="row", values="kendall")
-    there = {what: pair for what, pair in PAIRS.items() if set(pair) <= set(tau)}
-    return pd.concat([paired_differences(tau[[*pair]].dropna(), {what: pair}) for what, pair in there.items()])
+    both = {what: tau[[*pair]].dropna() for what, pair in PAIRS.items() if set(pair) <= set(tau)}
+    none = paired_differences(tau, {})  # the columns, where no pair was run on one split
+    return pd.concat([none, *(paired_differences(both[what], {what: PAIRS[what]}) for what in both if len(both[what]))])
 
 
 def by_labels(compared: pd.DataFrame) -> pd.DataFrame:

@@ -225,3 +225,15 @@ def test_results_of_rankers_and_predictors_stand_under_their_names(monkeypatch, 
     assert found["row"].tolist() == expected
     alone = dataclasses.replace(plan, predictors=()).run(tmp_path / "runs.jsonl")
     assert alone["train"].dtype == int
+
+
+def test_pairs_are_shown_that_were_run_on_one_split_and_no_others() -> None:
+    tau = {"ParZC (NP)": {0: 0.5, 1: 0.7}, "NP (DiffKendall)": {0: 0.4, 1: 0.5}, "NP (ours)": {2: 0.1}}
+    stored = [(split, row, value) for row, of in tau.items() for split, value in of.items()]
+    results = pd.DataFrame(stored, columns=["split", "row", "kendall"])
+    gained = table02.gains(results)
+    assert gained.index.tolist() == ["statistics beside the graph"]
+    assert gained["our mean difference"].iloc[0] == pytest.approx(0.15)
+    none = table02.gains(results[results["row"] == "NP (ours)"])
+    assert none.empty
+    assert none.columns.tolist() == gained.columns.tolist()
