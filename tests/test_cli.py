@@ -216,8 +216,9 @@ def test_an_abbreviated_option_is_refused(arguments: list[str], capsys: pytest.C
 @pytest.mark.parametrize("seed", ["-1", "1.5", "4294967296", "9" * 5000, "one", "²"])
 @pytest.mark.parametrize(
     "command",
-    ["collect --seed", "collect --batch-seed", "collect --init-seed", "tune --seed", "search --seed"],
-)
+    ["collect --seed", "collect --batch-seed", "collect --init-seed", "tune --seed", "search --seed",
+     "benchmark collector --seed", "rank networks.py --seed"],
+)  # fmt: skip
 def test_an_odd_seed_is_refused(command: str, seed: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         main([*command.split(), seed])

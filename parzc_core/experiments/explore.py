@@ -169,13 +169,10 @@ class CellExplorer:
         """The cell's statistics, collected now, as those of the collection were (a second or two)."""
         return record(self.config, arch, self.batch).statistics
 
-    def predict(self, statistics: NodeStatistics, arch: str | None = None) -> tuple[float, float]:
-        """Mean and standard deviation of the score; the weight samples are those with which the collected cells are scored.
-
-        arch: the cell's, which a ranker that reads graphs needs.
-        """
-        graph = () if arch is None else stacked_graphs(self.run.space, [arch])
-        mean, std = self.ranker.predict(Inputs(self.encoder.transform([statistics]), *graph), self.samples)
+    def predict(self, arch: str, statistics: NodeStatistics) -> tuple[float, float]:
+        """Mean and standard deviation of the cell's score, by the weight samples with which the collected cells are scored."""
+        inputs = Inputs(self.encoder.transform([statistics]), *stacked_graphs(self.run.space, [arch]))
+        mean, std = self.ranker.predict(inputs, self.samples)
         return float(mean[0]), float(std[0])
 
     def tau(self) -> float:
@@ -191,7 +188,7 @@ class CellExplorer:
     def report(self, operations: Sequence[str]) -> CellReport:
         """Everything about the cell of six operations, given in the order of `nb201.EDGES`. Raises BadInput."""
         arch = nb201.to_string(operations)
-        score, spread = self.predict(statistics := self.statistics(arch), arch)
+        score, spread = self.predict(arch, statistics := self.statistics(arch))
         archs, judged = self.data.collection.archs, self.data.judged
         others = np.array([name != arch for name in archs])
         best, rank, worst = (1 + _better(self.scores[others], score + spread * np.array([2, 0, -2]))).tolist()

@@ -71,11 +71,12 @@ def without_collecting(explorer, without_pictures, monkeypatch):
 def test_a_collected_cell_is_predicted_as_through_the_collection(explorer, encoding):
     chosen = explorer if encoding == "aligned" else CellExplorer(run(encoding=encoding), SAMPLES)
     at = int(chosen.unseen[0])
-    live = chosen.statistics(chosen.data.collection.archs[at])
+    arch = chosen.data.collection.archs[at]
+    live = chosen.statistics(arch)
     stored = chosen.data.collection.statistics[at]
     assert live.nodes == stored.nodes
     np.testing.assert_allclose(live.values, stored.values, rtol=1e-4, atol=1e-6)  # stored with 20 bits
-    score, spread = chosen.predict(live)
+    score, spread = chosen.predict(arch, live)
     assert score == pytest.approx(chosen.scores[at], abs=1e-3 * np.ptp(chosen.scores))
     assert spread == pytest.approx(chosen.spreads[at], rel=0.01)
 
