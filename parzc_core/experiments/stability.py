@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from parzc_core import metrics
 from parzc_core.collecting.labelled import Data
@@ -178,7 +179,7 @@ def stability_overview(taus: pd.DataFrame, groups: Mapping[str, list[str]], spre
     left.axvline(0, color=GREY, linewidth=0.8)
     left.set(yticks=rows, yticklabels=[PROXY_LABELS.get(str(name), str(name)) for name in taus.index])
     left.set_xlabel("Kendall's τ with accuracy (%)")
-    left.set_title("One mark a variant: kind of image, what differs", pad=8)
+    left.set_title("Each mark is one collection of the same cells", pad=8)
     left.legend(
         loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=4, fontsize=9, columnspacing=1, handletextpad=0.2
     )
@@ -190,6 +191,9 @@ def stability_overview(taus: pd.DataFrame, groups: Mapping[str, list[str]], spre
             label=PROXY_LABELS.get(str(proxy), str(proxy)),
         )  # fmt: skip
     right.set(yscale="log", xlabel="node along depth (execution order)")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter("")
     right.set_ylabel("std over initialisations of log₁₀ |value|")
     right.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=7, fontsize=9, columnspacing=1, handletextpad=0.2
