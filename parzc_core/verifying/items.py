@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def _collection(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> S
     try:
         manifest = store.manifest
         config = _config(manifest)
-        batch = batch_of(config)
+        batch = _batch(_of_images(config))
     except (BadInput, LabelsMissing, CorruptDownload, OSError) as error:
         return Source(name, skipped=f"its images are not here: {error}")
     kept = manifest.get("image_batch")
@@ -119,6 +119,18 @@ def _collection(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> S
             yield Item(name, seconds, partial(_check_cell, name, store, number, place, batch))
 
     return Source(name, items())
+
+
+def _of_images(config: CollectionConfig) -> CollectionConfig:
+    """What decides the mini-batch, and nothing else."""
+    kept = ("space", "dataset", "images", "batch_seed", "batch", "width")
+    return CollectionConfig(cells=1, **{name: getattr(config, name) for name in kept})
+
+
+@lru_cache(maxsize=64)
+def _batch(config: CollectionConfig) -> MiniBatch:
+    """Read once for all collections that were made from it."""
+    return batch_of(config)
 
 
 def _config(manifest: Mapping[str, Any]) -> CollectionConfig:
