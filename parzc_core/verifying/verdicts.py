@@ -146,8 +146,8 @@ def _of_entry(what: str, name: str, stored: list[Any], computed: list[Any]) -> C
 
 # A training of some hundred steps in float32 carries rounding on, so that two CPUs end at two rankers. The rules of verdicts
 # widen an interval by 2 points for what matters to no conclusion, and the same holds here. With SSE4.1 in place of AVX-512 the
-# tau of rankers, predictors and ParZC+ moved by less than .01 points. Single scores moved by a third of their range, their order by
-# half a point.
+# tau of rankers, predictors and ParZC+ moved by less than .01 points. Single scores moved by a third of their range, their order
+# by half a point.
 POINTS = 2.0
 UNITS = {
     "exact": ("n", "n_no_twin", "not_finite", "judged_on", "trained", "held_out", "labels"),
