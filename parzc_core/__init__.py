@@ -43,6 +43,7 @@
     drawing        the style of the figures, and figures that several experiments use
     report         the comparison with the paper, and the report page
     experiments    one module for each notebook
+    verifying      a sample of what is committed, recomputed
     pipeline       runs the notebooks
 
 Beside the core: `paths` (folders), `checkpoints` (of long trainings), `profiles` (sizes of a run), `artifact` (the list of

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from parzc_core import __version__, cli_own, paths
+from parzc_core import __version__, cli_own, cli_verify, paths
 from parzc_core.cli_checks import (
     Terminated,
     line_of,
@@ -477,6 +477,7 @@ def _parser() -> argparse.ArgumentParser:
     ranker.add_argument("--out", type=Path, metavar="FILE", help="output file (results/rankers/nb201_cifar10.npz)")
 
     cli_own.add(command)
+    cli_verify.add(command)
 
     mixed = command(
         "mixed-precision", _mixed_precision, "Make Table 11's ground truth: train, quantize, measure; resumes."

@@ -69,6 +69,10 @@ def positive(text: str) -> int:
     return _whole(text, 1, _MOST)
 
 
+def count(text: str) -> int:
+    return _whole(text, 0, _MOST)
+
+
 def seed(text: str) -> int:
     return _whole(text, 0, 2**32 - 1)  # what every library's generator takes
 

@@ -217,7 +217,7 @@ def test_an_abbreviated_option_is_refused(arguments: list[str], capsys: pytest.C
 @pytest.mark.parametrize(
     "command",
     ["collect --seed", "collect --batch-seed", "collect --init-seed", "tune --seed", "search --seed",
-     "benchmark collector --seed", "rank networks.py --seed"],
+     "benchmark collector --seed", "rank networks.py --seed", "verify --seed"],
 )  # fmt: skip
 def test_an_odd_seed_is_refused(command: str, seed: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:

@@ -29,7 +29,7 @@ CORE = (
     "training",
 )
 BESIDE = {"__init__", "__main__", "_optional", "_plugins", "artifact", "checkpoints", "paths", "profiles"}
-BESIDE |= {"cli", "cli_checks", "cli_own"}
+BESIDE |= {"cli", "cli_checks", "cli_own", "cli_verify"}
 READ = ("_plugins", "checkpoints", "paths")  # what the core may import beside itself
 FOLDER = ROOT / "parzc_core"
 

@@ -175,12 +175,15 @@ QUICK: dict[str, Command] = {
     "parzc data card": ("data card",),
     "parzc data status": ("data status",),
     "parzc data fetch": ("data fetch --help",),  # tests/files/test_fetch.py fetches, from a server of its own
+    "parzc verify": ("verify --cells 1 --runs 0 --only nb201/stability/noise*",),
+    "parzc verify --only NAME": ("verify --help",),
     "parzc claims": ("claims", "claims mixer loss --json"),
     "parzc report": ("report --profile full --readme",),
     "parzc report --readme": ("report --help",),
     "parzc report --profile full --readme": ("report --help",),
 }
 SLOW: dict[str, Command] = {
+    "parzc verify": ("verify",),
     "parzc ranker": ("ranker --train 20 --epochs 1 --out {out}/ranker.npz",),
     "parzc run": ("run table06 fig02 --profile smoke --jobs 2 --together 2",),
     "parzc tune": ("tune --space table10 --trials 1 --size tiny --cells 60 --train 20 --out {out}/study.sqlite",),

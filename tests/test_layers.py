@@ -17,9 +17,10 @@ CORE = (
 LAYERS = (
     Layer("__main__"),
     Layer("cli"),
-    Layer("cli_own"),
+    Layer("cli_own", "cli_verify"),
     Layer("cli_checks"),
     Layer("pipeline"),
+    Layer("verifying"),
     Layer("experiments"),
     Layer("drawing", "report"),
     Layer("search", "tuning", "quantization"),

@@ -6,11 +6,18 @@ run too many than a change overlooked.
 """
 
 import ast
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from parzc_core.artifact import read
+from parzc_core import paths
+from parzc_core.artifact import Experiment, read
 from parzc_core.paths import PACKAGE
+
+_NAMED = re.compile(r'"(\w+)\\?" / \\?"\w+\.jsonl')  # in code: folder / "table03" / "runs.jsonl"; a notebook has \" for "
+# Stores beside those of the profiles, and the module that reads them.
+_BESIDE = {"quantization/ground_truth.py": "mixed_precision", "runs/stand_ins.py": "truth"}
 
 
 def notebook_dependencies(notebook: Path, package: Path = PACKAGE) -> list[Path]:
@@ -23,6 +30,26 @@ def notebook_dependencies(notebook: Path, package: Path = PACKAGE) -> list[Path]
         if not line.lstrip().startswith(("%", "!"))  # IPython's own lines
     )
     return sorted({Path(notebook), *_reach(code, "", package)})
+
+
+def stores_read(experiment: Experiment, profile: str, reached: Sequence[Path] | None = None) -> list[Path]:
+    """The stores of runs (and the trials of studies) that a notebook reads, as far as they are there; sorted.
+
+    Those beside its own results, those of other results that its code or its experiments' code names, and those of ground truths
+    made here. reached: its `notebook_dependencies`, if they are at hand.
+    """
+    reached = notebook_dependencies(experiment.path) if reached is None else reached
+    code = [experiment.path, *(file for file in reached if file.parent == PACKAGE / "experiments" and file.suffix == ".py")]
+    named = {name for file in code for name in _names_of_stores(file, file.stat().st_mtime_ns)}
+    folders = [paths.RESULTS / profile / name for name in sorted({*experiment.makes, *named})]
+    found = {file for folder in folders for pattern in ("*.jsonl", "trials.csv") for file in folder.glob(pattern)}
+    beside = [folder for module, folder in _BESIDE.items() if PACKAGE / module in reached]
+    return sorted({*found, *(file for folder in beside for file in (paths.ROOT / "results" / folder).rglob("*.jsonl"))})
+
+
+@lru_cache(maxsize=512)
+def _names_of_stores(file: Path, _changed: int) -> frozenset[str]:
+    return frozenset(_NAMED.findall(file.read_text(encoding="utf-8")))
 
 
 def _reach(code: str, module: str, package: Path) -> set[Path]:

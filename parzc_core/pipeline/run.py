@@ -131,7 +131,9 @@ def _reason(task: Task, status: DependencyStatus, record: Any) -> str | None:
     changed = [check for check, _, _ in reasons.get("uptodate_false", ())]
     if tasks.stored_as_before in changed:
         said.append("it was run with --stored and is not now, or the other way round")
-    if any(check is not tasks.stored_as_before for check in changed):
+    if tasks.stores_as_left in changed:
+        said.append("its stored runs changed")
+    if any(check not in (tasks.stored_as_before, tasks.stores_as_left) for check in changed):
         said.append("other label files are at hand")
     return "; ".join(said) or "its dependencies changed"
 

@@ -4,10 +4,11 @@
         print(task["name"], task["targets"])
 
 An experiment is a notebook; `parzc_core.artifact` has its contract. A task runs it in its own process and records how it went
-in its status file. It is run again if the notebook, a module that it imports, a statistics manifest or the labels at hand
-changed, or if a result is missing.
+in its status file. It is run again if the notebook, a module that it imports, a statistics manifest, the labels at hand or the
+stored runs that it reads changed, or if a result is missing.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -15,7 +16,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from doit.exceptions import TaskFailed
 from doit.tools import config_changed
@@ -23,10 +25,11 @@ from doit.tools import config_changed
 from parzc_core import paths
 from parzc_core.artifact import Experiment
 from parzc_core.errors import BadInput, LabelsMissing, ParzcError, UnknownName
-from parzc_core.pipeline.dependencies import notebook_dependencies
+from parzc_core.pipeline.dependencies import notebook_dependencies, stores_read
 from parzc_core.pipeline.notebook import FOLLOW
 
 REPORT_TASK = "report"
+Failed = TypeVar("Failed", TaskFailed, TaskFailed | None)
 
 
 class TaskSkipped(TaskFailed):  # so that doit takes it for not done, and tries again the next time
@@ -40,17 +43,18 @@ def tasks(profile: str, jobs: int, experiments: Sequence[Experiment], report: bo
     """
     manifests = sorted(paths.STATISTICS.rglob("manifest.json"))
     condition = {"profile": profile, "labels": _labels()}
+    reached = {item: notebook_dependencies(item.path) for item in experiments}
     made: list[dict[str, Any]] = [
         {
             "name": item.name,
             "doc": item.title,
             "actions": [(execute, [item, profile, jobs])],
-            "file_dep": [str(file) for file in (*notebook_dependencies(item.path), *manifests)],
+            "file_dep": [str(file) for file in (*reached[item], *manifests)],
             "targets": [
                 str(x)
                 for x in (item.output(profile), item.output(profile).with_suffix(".html"), *item.products(profile))
             ],
-            "uptodate": [config_changed(condition), stored_as_before],
+            "uptodate": [config_changed(condition), stored_as_before, (stores_as_left, [item, profile, reached[item]])],
             "io": {"capture": False},
             "verbosity": 2,
         }
@@ -71,9 +75,17 @@ def stored_as_before(task: Any, values: Mapping[str, Any]) -> bool:
     """For doit: whether the task's last run was with --stored just as this one; what it left out has to be run later."""
     from parzc_core.storage.workers import stored_alone
 
-    now = stored_alone()
-    task.value_savers.append(lambda: {"stored": now})
-    return bool(values.get("stored", False)) == now
+    return bool(values.get("stored", False)) == stored_alone()
+
+
+def stores_as_left(
+    task: Any, values: Mapping[str, Any], experiment: Experiment, profile: str, reached: Sequence[Path]
+) -> bool:
+    """For doit: whether the stored runs that the notebook reads are what they were when it ended.
+
+    It adds runs itself, so that they cannot be a file_dep, whose state before the run counts.
+    """
+    return values.get("stores", {}) == stores(experiment, profile, reached)
 
 
 def _labels() -> list[str]:
@@ -118,11 +130,22 @@ def unmet(experiment: Experiment) -> str | None:
     return "; ".join(reasons) or None
 
 
-def execute(experiment: Experiment, profile: str, jobs: int) -> TaskFailed | None:
-    """Run one notebook in its own process, and record how it went in its status file.
+def stores(experiment: Experiment, profile: str, reached: Sequence[Path] | None = None) -> dict[str, str]:
+    """{file: sha256} of the stored runs that a notebook reads, as far as they are there. Megabytes take milliseconds."""
+    return {_short(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in stores_read(experiment, profile, reached)}
+
+
+def _short(file: Path) -> str:
+    return file.relative_to(paths.ROOT).as_posix() if file.is_relative_to(paths.ROOT) else str(file)
+
+
+def execute(experiment: Experiment, profile: str, jobs: int) -> TaskFailed | dict[str, Any]:
+    """Run one notebook in its own process, and record how it went in its status file; what doit keeps for the next time.
 
     Where labels that it needs are missing nothing is run, and what an earlier run made stays as it is: TaskSkipped.
     """
+    from parzc_core.storage.workers import stored_alone
+
     started = time.monotonic()
     try:
         reason = unmet(experiment)
@@ -149,12 +172,13 @@ def execute(experiment: Experiment, profile: str, jobs: int) -> TaskFailed | Non
         failed = TaskFailed(said or f"the notebook's process ended with code {process.returncode}")
     elif missing:
         failed = TaskFailed(f"{experiment.path.name} declares results that it did not write: {', '.join(missing)}")
-    return _record(experiment, profile, failed, round((time.monotonic() - started) / 60, 3))
+    _record(experiment, profile, failed, round((time.monotonic() - started) / 60, 3))
+    return failed or {"stored": stored_alone(), "stores": stores(experiment, profile)}
 
 
 def _record(
-    experiment: Experiment, profile: str, failed: TaskFailed | None, minutes: float | None
-) -> TaskFailed | None:
+    experiment: Experiment, profile: str, failed: Failed, minutes: float | None
+) -> Failed:
     """Write the status file; returns `failed`. minutes: None where nothing was run."""
     status = {
         "name": experiment.name,

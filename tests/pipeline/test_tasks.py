@@ -9,7 +9,8 @@ from tiny_project import Project, meta, project_fixture, quick_fixture  # noqa: 
 from parzc_core import artifact, labels
 from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
 from parzc_core.files import registry
-from parzc_core.pipeline import run, tasks
+from parzc_core.paths import ROOT
+from parzc_core.pipeline import dependencies, run, tasks
 
 
 def test_discovery_is_by_metadata_in_order(project: Project) -> None:
@@ -104,6 +105,49 @@ def test_other_labels_or_statistics_are_a_change(project: Project) -> None:
     (project.root / "results" / "statistics").mkdir()
     (project.root / "results" / "statistics" / "manifest.json").write_text("{}")
     assert "manifest.json" in str(project.plan()["only"])
+
+
+@pytest.mark.usefixtures("quick")
+def test_other_stored_runs_are_a_change_for_each_notebook_that_reads_them(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that a notebook stores itself are none; nor is a file that was touched."""
+    own, read, other = (project.root / "results" / "smoke" / name / "runs.jsonl" for name in ("table06", "table03", "table07"))
+    for file in (own.with_name("rows.csv"), own, read, other):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("first\n")
+    project.notebook("writer", order=1, makes=("table06",))
+    stand_in = tasks.command
+
+    def writing(experiment: artifact.Experiment, profile: str, jobs: int) -> list[str]:
+        made = stand_in(experiment, profile, jobs)
+        at = made.index("-c") + 1
+        more = f"\nopen({str(own)!r}, 'a').write('its own')" if experiment.name == "writer" else ""
+        return [*made[:at], made[at] + more, *made[at + 1 :]]
+
+    monkeypatch.setattr(tasks, "command", writing)
+    project.notebook("reader", 'folder / "table03" / "runs.jsonl"', order=2)
+    project.notebook("alone", order=3)
+    project.run()
+    current = dict.fromkeys(("writer", "reader", "alone"))
+    assert own.read_text() == "first\nits own"
+    assert project.plan() == current
+
+    for file, changed in ((own, "writer"), (read, "reader"), (other, None)):
+        os.utime(file, ns=(1, 1))
+        assert project.plan() == current
+        size = file.stat().st_size
+        file.write_text("merged".ljust(size, "\n"))  # as many bytes as before
+        assert project.plan() == current | ({changed: "its stored runs changed"} if changed else {})
+        project.run()
+        assert project.plan() == current
+    read.unlink()
+    assert project.plan()["reader"] == "its stored runs changed"
+
+
+def test_every_committed_store_is_read_by_the_notebook_that_makes_its_table() -> None:
+    found = {file for item in artifact.discover() for file in dependencies.stores_read(item, "full")}
+    assert found >= {file for file in (ROOT / "results").rglob("runs.jsonl")}
 
 
 @pytest.mark.usefixtures("quick")
