@@ -12,7 +12,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,19 +145,21 @@ def collect_space(
     seed: int = 0,
     jobs: int = 1,
     loss: Loss | None = None,
+    shard_size: int = SHARD,
 ) -> Described:
     """`describe` a sample of a space, on several processes and kept in a folder: what was killed goes on, what is there stays.
 
     space: an `OwnSpace`, or a name of `spaces.NAMES`. count: of architectures. seed: of the sample and of all initial weights.
-    folder: keeps the statistics (a `StatisticsStore`). Raises as `describe`; BadInput where the folder holds another collection;
-    WorkerDied where a process was killed.
+    folder: keeps the statistics (a `StatisticsStore`), `shard_size` networks written together. Raises as `describe`; BadInput
+    where the folder holds another collection; WorkerDied where a process was killed.
     """
     chosen, found = check_node_proxies(proxies), _found(space)
-    count, seed = whole("count", count, 2), whole("seed", seed, 0)
+    count, seed = whole("count", count, 1), whole("seed", seed, 0)
     archs = [str(arch) for arch in found.sample(count, seed)]
     if len(archs) < count or len(set(archs)) < len(archs):
         raise BadInput(f"got {len(set(archs))} different architectures from sample({count}, {seed}); expected {count}")
-    shards = [list(range(start, min(start + SHARD, count))) for start in range(0, count, SHARD)]
+    size = whole("shard_size", shard_size, 1)
+    shards = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
     digest = batch_digest(images, labels)
     named = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
     config = {"space": named, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
@@ -175,14 +177,22 @@ def collect_space(
         for number, content in workers.run(_shard, work, jobs):
             store.add(number, content)
             bar.update(len(shards[number]))
+    kept = stored(folder)
+    graphs = _graphs(space, archs) if isinstance(space, str) or hasattr(space, "graph") else None
+    return replace(kept, graphs=graphs)
+
+
+def stored(folder: Path | str) -> Described:
+    """What `collect_space` has kept in a folder, without graphs. Raises CorruptShard, BadInput where something is missing."""
+    store = StatisticsStore(folder)
     read = store.read()
     scores = read.scores.fillna(0.0)
     kinds = [str(name) for name in scores if str(name).startswith(MODULE)]
     rows = scores[kinds].to_numpy(dtype=int).tolist()
     modules = [{k.removeprefix(MODULE): n for k, n in zip(kinds, row, strict=True) if n} for row in rows]
-    graphs = _graphs(space, archs) if isinstance(space, str) or hasattr(space, "graph") else None
     counts = scores[list(COUNTS)].to_numpy(dtype=np.float64)
-    return Described(tuple(archs), tuple(read.statistics), counts, tuple(modules), graphs, digest)
+    digest = str(store.manifest["config"]["batch"])
+    return Described(tuple(read.archs), tuple(read.statistics), counts, tuple(modules), None, digest)
 
 
 def batch_digest(images: Batch, labels: Any) -> str:
