@@ -24,13 +24,15 @@ from torch import nn
 from parzc_core import paths
 from parzc_core.errors import BadInput
 from parzc_core.images.batch import minibatch
-from parzc_core.own.networks import Described, collect_space, stored
+from parzc_core.own.networks import COUNTS, Described, collect_space, stored
 from parzc_core.proxies import NODE_PROXIES
 
 FOLDER = paths.STATISTICS / "zoo"
 CATALOGUE = "networks.csv"
 MOST_GFLOPS = 16.0  # published, of one image
 SEED = 0
+COMMAND = "python -m parzc_core.own.zoo"
+ABOUT = {"space": "torchvision", "dataset": "imagenet", "images": "foolbox", "scores": list(COUNTS), "command": COMMAND}
 # GraSP needs second derivatives, and the hard sigmoid of MobileNetV3 has none in PyTorch.
 PROXIES = tuple(name for name in NODE_PROXIES if name != "grasp")
 # First letters of a network's name -> its family; the first that fits.
@@ -72,7 +74,7 @@ def load(folder: Path = FOLDER) -> Zoo:
     catalogue = read_catalogue(folder)
     parts = [stored(store) for store in sorted(folder.glob("side*")) if (store / "manifest.json").is_file()]
     if not parts:
-        raise BadInput(f"no statistics of the zoo in {folder}; `python -m parzc_core.own.zoo` collects them")
+        raise BadInput(f"no statistics of the zoo in {folder}; `{COMMAND}` collects them")
     names = [str(name) for part in parts for name in part.names]
     found = Described(
         tuple(names),
@@ -91,7 +93,7 @@ def read_catalogue(folder: Path = FOLDER) -> pd.DataFrame:
     """The committed table of `published`. Raises BadInput where it is not there."""
     file = folder / CATALOGUE
     if not file.is_file():
-        raise BadInput(f"{file} is not there; `python -m parzc_core.own.zoo` writes it")
+        raise BadInput(f"{file} is not there; `{COMMAND}` writes it")
     return pd.read_csv(file, index_col="name")
 
 
@@ -174,7 +176,7 @@ def collect(folder: Path = FOLDER, most_gflops: float = MOST_GFLOPS, jobs: int =
         names = [str(name) for name in group.index]
         collect_space(
             Networks(names), batch.images, batch.labels, folder / f"side{side}", len(names),
-            proxies=PROXIES, seed=SEED, jobs=jobs, shard_size=1,
+            proxies=PROXIES, seed=SEED, jobs=jobs, shard_size=1, about=ABOUT,
         )  # fmt: skip
     return load(folder)
 
