@@ -23,11 +23,11 @@ from parzc_core.labels.nb201 import DATASETS
 from parzc_core.labels.nb201_12_epochs import EPOCHS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report import told
-from parzc_core.search import METHODS, training_free
+from parzc_core.search import training_free
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import RESNET, Judge
 from parzc_core.search.methods import bohb
-from parzc_core.search.regret import OURS, Entry, curves, own_seconds
+from parzc_core.search.regret import OURS, Entry, curves, own_seconds, with_all_methods
 from parzc_core.search.runs import SearchRun, run_planned, run_searches, runs_in, seconds_for
 from parzc_core.storage.rows import Row, missing, row_of_runs
 
@@ -36,6 +36,7 @@ _SPLITS = {"val": "valid", "test": "test"}
 EACH = ", each searched"
 # The cell behind all six accuracies that the paper prints for ParZC: the best of CIFAR-100.
 PRINTED_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+_PRINTED = ("random", "npenas", "evolution", "nasbot", "reinforce", "bohb", "parzc")  # the methods that the paper has
 RANKER_EPOCHS = {"parzc": 200, "npenas": 100}  # as published, of the methods that train a ranker by epochs
 POINTS = 60  # of a curve
 CHARGED = "ParZC with its CPU-seconds"
@@ -77,20 +78,17 @@ def entries(profile: str) -> tuple[Entry, ...]:
         Entry("parzc", "ParZC", "ParZC", parzc),
         Entry("parzc", f"ParZC{OURS}", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
     )
-    others = {name: kind for name, kind in METHODS.items() if name not in {entry.method for entry in printed}}
-    return printed + tuple(
-        Entry(name, kind.title or name, kind.title or name, (("cells", sizes.cells),) if _has_cells(kind) else ())
-        for name, kind in others.items()
-    )
+    return with_all_methods(printed, sizes.cells)
 
 
-def _has_cells(kind: type) -> bool:
-    return "cells" in {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+def _added(entry: Entry) -> bool:
+    """Whether the paper does not have the method."""
+    return entry.method not in _PRINTED
 
 
 def usual_epochs(entry: Entry) -> int:
     """Epochs of the trainings of its row without a suffix: 12 where that is published, 200 for what learns to rank cells."""
-    return FULL if entry.method == "parzc" or METHODS[entry.method].title else min(fidelities())
+    return FULL if entry.method == "parzc" or _added(entry) else min(fidelities())
 
 
 def not_runnable() -> dict[str, str]:
@@ -119,13 +117,13 @@ def planned(profile: str) -> list[SearchRun]:
         for dataset in DATASETS
         for epochs in fidelities()
         for entry in entries(profile)
-        if entry.method not in absent and not METHODS[entry.method].title
+        if entry.method not in absent and not _added(entry)
         for seed in range(runs_in(profile, entry.method))
     ] + [
         SearchRun(entry.method, dataset, FULL, evaluations=round(share * TRAININGS), seed=seed, settings=entry.settings)
         for dataset in DATASETS
         for entry in entries(profile)
-        if METHODS[entry.method].title
+        if _added(entry)
         for seed in range(_SEEDS[profile_named(profile).name])
     ]
 
