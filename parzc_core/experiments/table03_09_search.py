@@ -36,7 +36,6 @@ _SPLITS = {"val": "valid", "test": "test"}
 EACH = ", each searched"
 # The cell behind all six accuracies that the paper prints for ParZC: the best of CIFAR-100.
 PRINTED_CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
-_PRINTED = ("random", "npenas", "evolution", "nasbot", "reinforce", "bohb", "parzc")  # the methods that the paper has
 RANKER_EPOCHS = {"parzc": 200, "npenas": 100}  # as published, of the methods that train a ranker by epochs
 POINTS = 60  # of a curve
 CHARGED = "ParZC with its CPU-seconds"
@@ -64,10 +63,15 @@ def entries(profile: str) -> tuple[Entry, ...]:
 
     Registered methods that the paper does not have come last, with their default settings.
     """
+    return with_all_methods(_printed(profile), profile_named(profile).cells)
+
+
+def _printed(profile: str) -> tuple[Entry, ...]:
+    """Those of methods that the paper has."""
     sizes = profile_named(profile)
     train = 16 if profile == "smoke" else 78
     parzc = (("train", train), ("size", sizes.model), ("epochs", sizes.epochs(RANKER_EPOCHS["parzc"])), ("cells", sizes.cells))
-    printed = (
+    return (
         Entry("random", "RS (w/o sharing)", "Random Sample"),
         Entry("npenas", "NPENAS", "NPENAS", (("epochs", sizes.epochs(RANKER_EPOCHS["npenas"])),)),
         Entry("evolution", "REA", "REA"),
@@ -78,12 +82,11 @@ def entries(profile: str) -> tuple[Entry, ...]:
         Entry("parzc", "ParZC", "ParZC", parzc),
         Entry("parzc", f"ParZC{OURS}", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
     )
-    return with_all_methods(printed, sizes.cells)
 
 
 def _added(entry: Entry) -> bool:
     """Whether the paper does not have the method."""
-    return entry.method not in _PRINTED
+    return entry.method not in {printed.method for printed in _printed("smoke")}
 
 
 def usual_epochs(entry: Entry) -> int:
