@@ -35,7 +35,7 @@
     storage        what was computed once: statistics, runs, result rows
     collecting     statistics of a sample of a space, joined with its labels
     predictors     the rival predictors of Table 2, and ParZC+
-    own            networks, spaces and labels of one's own
+    own            networks, spaces and labels of one's own: ranked, and searched
     runs           everything that is trained and judged, each stored once
     search         search methods with and without ParZC (Tables 3 and 9)
     tuning         hyper-parameter studies (Table 10)
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from parzc_core.encoding import encode
     from parzc_core.losses import diff_kendall
     from parzc_core.mabn import MABN, MABNConfig
-    from parzc_core.own import NetworkRanker, collect_space, describe, load_ranker, rank_networks
+    from parzc_core.own import NetworkRanker, collect_space, describe, load_ranker, rank_networks, search_networks
     from parzc_core.runs.compare import compare_proxies
     from parzc_core.scores import network_proxies
     from parzc_core.training import FittedRanker, fit
@@ -83,6 +83,7 @@ __all__ = [
     "load_ranker",
     "network_proxies",
     "rank_networks",
+    "search_networks",
 ]
 
 _MODULES = {
@@ -101,6 +102,7 @@ _MODULES = {
     "load_ranker": "own",
     "network_proxies": "scores",
     "rank_networks": "own",
+    "search_networks": "own",
 }
 
 

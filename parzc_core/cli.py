@@ -278,7 +278,7 @@ def _search(options: argparse.Namespace) -> int:
         found = chosen.run(benchmark, Budget(evaluations=options.trainings), options.seed, lambda step: bar.update())
     steps = found.table()
     better = steps[steps["best"] != steps["best"].shift()]
-    print(better.assign(training=better.index + 1)[["training", "accuracy", "arch"]].to_string(index=False))
+    print(better.reset_index()[["training", "accuracy", "arch"]].round(2).to_string(index=False))
     best = float(benchmark.table.fidelities[benchmark.table.full].accuracy.max())
     title = f"{options.method} on {options.space} {options.dataset}, seed {options.seed}"
     own = sum(seconds for part, seconds in found.seconds.items() if part != "collecting")
@@ -286,7 +286,7 @@ def _search(options: argparse.Namespace) -> int:
         f"{len(found.steps)} trainings, {own:.0f} CPU-seconds of the method's own; found {found.chosen} with "
         f"{benchmark.full_accuracy(found.chosen):.2f} %; the best of the space has {best:.2f} %"
     )
-    paths.write_whole(folder / f"{stem}.csv", steps.to_csv(index_label="training"))
+    paths.write_whole(folder / f"{stem}.csv", steps.to_csv())
     print(save_as(table03_09_search.one_search(steps, best, title), folder / f"{stem}.png"), f"{stem}.csv")
     return 0
 

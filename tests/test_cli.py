@@ -10,8 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
+import tqdm
 from report_rows import put
 from tiny_notebooks import write_notebook
 
@@ -20,6 +22,7 @@ from parzc_core.cli import main
 from parzc_core.errors import BadInput, WorkerDied
 from parzc_core.pipeline import run as running
 from parzc_core.pipeline import tasks
+from parzc_core.search import Budget, TabularBenchmark, method
 from parzc_core.storage import workers
 
 
@@ -319,6 +322,28 @@ def test_where_nothing_can_be_written_that_is_said_before_the_work(
     for place in (tmp_path / "file" / "below" / "x", tmp_path / ("x" * 300) / "x"):
         assert main([*arguments, str(place)]) == 2
         assert capsys.readouterr().err.startswith("parzc: cannot use '/")
+
+
+def test_a_search_shows_its_progress_its_trajectory_and_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar = tqdm.tqdm
+    monkeypatch.setattr(tqdm, "tqdm", lambda **options: bar(**{**options, "disable": False}))  # as in a terminal
+    assert main(["search", "--method", "random", "--trainings", "9", "--seed", "3", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "9/9" in said.err
+    steps = pd.read_csv(tmp_path / "random-nb201-cifar10-seed3.csv", index_col="training")
+    assert steps.index.tolist() == list(range(1, 10))
+    better = steps[steps["accuracy"] > steps["best"].shift(fill_value=0.0)]
+    table = [line.split() for line in said.out.splitlines()[: len(better) + 1]]
+    assert table[0] == ["training", "accuracy", "arch"]
+    assert [int(line[0]) for line in table[1:]] == better.index.tolist()
+    assert [line[2] for line in table[1:]] == better["arch"].tolist()
+    assert f"9 trainings, 0 CPU-seconds of the method's own; found {better['arch'].iloc[-1]} with" in said.out
+    assert (tmp_path / "random-nb201-cifar10-seed3.png").stat().st_size > 10_000
+    found = method("random").run(TabularBenchmark(), Budget(evaluations=9), 3)
+    assert len(repr(found)) < 250
+    pd.testing.assert_frame_equal(found.table(), steps)
 
 
 SLEEPERS = """

@@ -1,6 +1,7 @@
 """Regret curves: how far the best so far of every search method is from the optimum, against what it cost."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from parzc_core.drawing.style import GREEN, GREY, VERMILION, expect, new_figure
+from parzc_core.drawing.style import BLUE, GREEN, GREY, VERMILION, expect, new_figure
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # method -> (grid float64[points], regrets float64[runs, points])
 
@@ -36,13 +37,24 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 LINES = {name: style for group in GROUPS.values() for name, style in group.items()}
+OTHERS = "other methods"  # the group of those that were registered without a look of their own
+PLACES: tuple[Literal["outside lower left", "outside lower center", "outside lower right", "outside upper right"], ...] = (
+    *("outside lower left", "outside lower center", "outside lower right"),
+    "outside upper right",
+)  # of the groups' legends
 FLOOR = 0.01  # points: a mean regret below is drawn here, where the optimum is found in (nearly) every run
 RESAMPLES = 200
-_PLACES: tuple[Literal["outside lower left", "outside lower center", "outside lower right"], ...] = (
-    "outside lower left",
-    "outside lower center",
-    "outside lower right",
-)
+
+
+def grouped(names: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """GROUPS cut down to these methods; those without a look come last, as OTHERS, told apart by line and marker."""
+    wanted = list(dict.fromkeys(names))
+    unknown = [name for name in wanted if name not in LINES]
+    looks = itertools.product("ovs^D", ("-", "--", ":", "-."))
+    others = {name: {"color": BLUE, "linestyle": line, "marker": marker}
+              for name, (marker, line) in zip(unknown, itertools.cycle(looks), strict=False)}  # fmt: skip
+    found = {group: {name: style for name, style in styles.items() if name in wanted} for group, styles in GROUPS.items()}
+    return {group: styles for group, styles in (found | {OTHERS: others}).items() if styles}
 
 
 def regret_curves(
@@ -52,13 +64,14 @@ def regret_curves(
 ) -> Figure:
     """Mean regret of the best so far against simulated cost, logarithmic both; band: 95 % bootstrap interval of the mean.
 
-    panels: (row, column) -> method (of LINES) -> (grid, regrets): seconds float64[points] and points of accuracy
+    panels: (row, column) -> method -> (grid, regrets): seconds float64[points] and points of accuracy
     float64[runs, points], NaN where a run has found nothing yet; the mean is drawn from where every run has. cost: what the
     grid counts. seen: the accuracy that searches see. Raises BadInput.
     """
     expect(panels, "regret_curves got no panel; nothing to draw")
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
-    expect(set(names) <= set(LINES), f"regret_curves got the methods {names}; expected of {list(LINES)}")
+    shown = grouped(names)
+    looks = {name: style for styles in shown.values() for name, style in styles.items()}
     rows, columns = (list(dict.fromkeys(key[i] for key in panels)) for i in (0, 1))
     figure = new_figure(0.8 + 4.2 * len(columns), 1.3 + 3.3 * len(rows))
     axes = figure.subplots(len(rows), len(columns), squeeze=False, sharey=True)
@@ -66,7 +79,7 @@ def regret_curves(
     for (row, column), panel in panels.items():
         ax = axes[rows.index(row), columns.index(column)]
         for name, (grid, regrets) in panel.items():
-            handles.setdefault(name, _curve(ax, name, grid, regrets))
+            handles.setdefault(name, _curve(ax, name, looks[name], grid, regrets))
         ax.set(xscale="log", yscale="log", title=f"{column}\n{row}", xlabel=cost)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -78,15 +91,13 @@ def regret_curves(
     for ax in axes.flat:
         if not ax.has_data():
             ax.set_axis_off()
-    shown = {group: [name for name in styles if name in names] for group, styles in GROUPS.items()}
-    present, columns_of = [group for group in shown if shown[group]], 2 if figure.get_figwidth() > 9 else 1
-    for group, place in zip(present, _PLACES, strict=False):
-        own = shown[group]
-        figure.legend([handles[name] for name in own], own, loc=place, ncols=columns_of, title=group)
+    columns_of = 2 if figure.get_figwidth() > 9 else 1
+    for (group, own), place in zip(shown.items(), PLACES, strict=False):
+        figure.legend([handles[name] for name in own], list(own), loc=place, ncols=columns_of, title=group)
     return figure
 
 
-def _curve(ax: Axes, name: str, grid: np.ndarray, regrets: np.ndarray) -> Any:
+def _curve(ax: Axes, name: str, look: Mapping[str, Any], grid: np.ndarray, regrets: np.ndarray) -> Any:
     expect(
         regrets.ndim == 2 and regrets.shape[1:] == grid.shape,
         f"regret_curves, {name}: got grid {grid.shape} and regrets {regrets.shape}; expected [points] and [runs, points]",
@@ -95,12 +106,12 @@ def _curve(ax: Axes, name: str, grid: np.ndarray, regrets: np.ndarray) -> Any:
     grid, regrets = grid[there], regrets[:, there]
     mean = regrets.mean(axis=0)
     # Markers where curves have come apart: in the last third.
-    style = {**LINES[name], "markevery": [len(grid) - 1, max(0, len(grid) * 5 // 6)], "markersize": 6, "linewidth": 1.6}
+    style = {**look, "markevery": [len(grid) - 1, max(0, len(grid) * 5 // 6)], "markersize": 6, "linewidth": 1.6}
     (line,) = ax.plot(grid, np.maximum(mean, FLOOR), **style)
     if len(regrets) > 1:
         drawn = np.random.default_rng(0).integers(len(regrets), size=(RESAMPLES, len(regrets)))
         low, high = np.quantile([regrets[rows].mean(axis=0) for rows in drawn], (0.025, 0.975), axis=0)
         ax.fill_between(
-            grid, np.maximum(low, FLOOR), np.maximum(high, FLOOR), color=LINES[name]["color"], alpha=0.12, linewidth=0
+            grid, np.maximum(low, FLOOR), np.maximum(high, FLOOR), color=look["color"], alpha=0.12, linewidth=0
         )
     return line

@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from parzc_core.drawing.searches import GROUPS, LINES
+from parzc_core.drawing.searches import GROUPS, OTHERS, PLACES, grouped
 from parzc_core.drawing.style import expect, new_figure
 from parzc_core.labels.nb201 import DATASETS
 from parzc_core.profiles import profile as profile_named
@@ -26,7 +26,7 @@ from parzc_core.search import method
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import Judge
 from parzc_core.search.methods import bohb
-from parzc_core.search.regret import OURS, Entry, own_seconds
+from parzc_core.search.regret import OURS, Entry, own_seconds, with_all_methods
 from parzc_core.search.runs import SearchRun, benchmark, run_planned
 from parzc_core.storage.rows import Row, row_of_runs
 
@@ -44,7 +44,7 @@ _SEEDS = {"smoke": (2, 1), "standard": (50, 2), "full": (50, 50), "paper": (50, 
 
 
 def entries(profile: str) -> tuple[Entry, ...]:
-    """The methods, in the order of their groups in the figures."""
+    """The methods, in the order of their groups in the figures; other registered ones come last, with their default settings."""
     sizes = profile_named(profile)
     smoke = sizes.name == "smoke"
     parzc = (("train", 10 if smoke else 78), ("size", sizes.model), ("epochs", sizes.epochs(200)), ("cells", sizes.cells))
@@ -61,7 +61,8 @@ def entries(profile: str) -> tuple[Entry, ...]:
         ("parzc", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
         ("parzc_plus", PLUS, (("start", 10 if smoke else 20), ("cells", sizes.cells))),
     ]
-    return tuple(Entry(kind, name, name, settings) for kind, name, settings in named if kind != "bohb" or bohb.installed())
+    found = with_all_methods([Entry(kind, name, name, settings) for kind, name, settings in named], sizes.cells)
+    return tuple(entry for entry in found if entry.method != "bohb" or bohb.installed())
 
 
 def trainings(profile: str) -> int:
@@ -312,22 +313,21 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
     count = trainings(profile)
     figure = new_figure(12.5, 5.4)
     axes = figure.subplots(1, len(DATASETS), sharey=True)
+    groups, looks = _looks(results, profile)
     handles: dict[str, Any] = {}
     for ax, dataset in zip(axes, DATASETS, strict=True):
         for name, runs in _by_method(results, dataset, profile):
             reached = trainings_to_optimum(best_so_far(runs, count), optimum(dataset))
             share = [100 * float((reached <= k).mean()) for k in range(1, count + 1)]
-            style = {**LINES[name], "markevery": [count * 2 // 3, count - 1], "markersize": 6}
+            style = {**looks[name], "markevery": [count * 2 // 3, count - 1], "markersize": 6}
             (line,) = ax.plot(
                 range(1, count + 1), share, drawstyle="steps-post", linewidth=3 if name == PLUS else 1.5, **style
             )
             handles.setdefault(name, line)
         ax.set(title=COLUMNS[dataset], xlabel=f"trainings of {FULL} epochs", xlim=(0, count + 1), ylim=(-3, 103))
     axes[0].set_ylabel("seeds that found the optimum (%)")
-    places: tuple[Any, ...] = ("outside lower left", "outside lower center", "outside lower right")
-    for group, place in zip(GROUPS, places, strict=True):
-        own = [name for name in GROUPS[group] if name in handles]
-        if own:
+    for group, place in zip((*GROUPS, OTHERS), PLACES, strict=True):
+        if own := groups.get(group):
             named = _with_seeds(own, results, profile)
             figure.legend([handles[name] for name in own], named, loc=place, ncols=2, title=f"{group} (seeds)")
     return figure
@@ -339,14 +339,13 @@ def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
     count = trainings(profile)
     figure = new_figure(12.5, 5.2)
     axes = figure.subplots(1, len(DATASETS), sharey=True)
-    there = [entry.table09 for entry in entries(profile) if len(entry.of(results))]
-    groups = [[name for name in styles if name in there] for styles in GROUPS.values()]
+    groups, looks = _looks(results, profile)
     places: dict[str, float] = {}
-    for group in (own for own in groups if own):
+    for group in groups.values():
         first = max(places.values(), default=-1.6) + 1.6  # a gap between groups
         places |= {name: first + i for i, name in enumerate(group)}
     for ax, dataset in zip(axes, DATASETS, strict=True):
-        low = [_spread(ax, places[name], name, best_so_far(runs, count)[:, -1])
+        low = [_spread(ax, places[name], name, looks[name]["color"], best_so_far(runs, count)[:, -1])
                for name, runs in _by_method(results, dataset, profile)]  # fmt: skip
         best = optimum(dataset)
         ax.axvline(best, color="black", linestyle="--", linewidth=1)
@@ -368,10 +367,16 @@ def _with_seeds(names: list[str], results: pd.DataFrame, profile: str) -> list[s
     return [f"{name} ({' to '.join(map(str, sorted({min(seeds[name]), max(seeds[name])})))})" for name in names]
 
 
-def _spread(ax: Axes, place: float, name: str, found: np.ndarray) -> float:
+def _looks(results: pd.DataFrame, profile: str) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """The methods that have results, by group, and the look of each."""
+    found = grouped(entry.table09 for entry in entries(profile) if len(entry.of(results)))
+    looks = {name: style for styles in found.values() for name, style in styles.items()}
+    return {group: list(styles) for group, styles in found.items()}, looks
+
+
+def _spread(ax: Axes, place: float, name: str, colour: str, found: np.ndarray) -> float:
     """Draw one method; the least that is drawn."""
     least, low, middle, high, most = np.quantile(found, (0.05, 0.25, 0.5, 0.75, 0.95))
-    colour = LINES[name]["color"]
     ax.plot([least, most], [place, place], color=colour, linewidth=1.2)
     ax.plot([low, high], [place, place], color=colour, linewidth=6, alpha=0.45, solid_capstyle="butt")
     ax.plot([middle], [place], "o", color=colour, markersize=7 if name == PLUS else 5)

@@ -1,18 +1,25 @@
-"""Whether a ranking of one's own networks can be trusted: its sure pairs, and its intervals.
+"""Whether a ranking of one's own networks can be trusted: its sure pairs, and its intervals; and what searching them finds.
 
     ranking = rank_networks(networks, images, labels, accuracies)       # see parzc_core.own
     sure_pairs(ranking, measured), covered(ranking, measured)
+    searches = searched(networks, describe(networks, images, labels), measured, budget=40, seeds=5)     # beside random ones
+    best_so_far(searches, measured), search_sentences(searches, measured)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from torch import nn
 
+from parzc_core.drawing.style import GREY, VERMILION, expect, new_figure
 from parzc_core.errors import BadInput
-from parzc_core.own import rank_networks
+from parzc_core.own import Described, NetworkSearch, rank_networks, search_networks
 
-__all__ = ["covered", "rank_networks", "sure_pairs"]
+__all__ = ["best_so_far", "covered", "looked_up", "rank_networks", "search_sentences", "searched", "sure_pairs"]
+SHOWN = {"parzc_plus": ("ParZC+", VERMILION), "random": ("random search", GREY)}
 
 
 def sure_pairs(ranking: pd.DataFrame, measured: Sequence[float] | np.ndarray) -> pd.DataFrame:
@@ -49,3 +56,61 @@ def covered(ranking: pd.DataFrame, measured: Sequence[float] | np.ndarray) -> pd
         return pd.Series({"networks": 0, "inside (%)": np.nan, "width": np.nan})
     share, width = 100 * float(inside[there].mean()), float((high - low)[there].mean())
     return pd.Series({"networks": int(there.sum()), "inside (%)": share, "width": width})
+
+
+def looked_up(measured: Mapping[Any, float]) -> Callable[[Any, nn.Module], float]:
+    """An `evaluate` for `search_networks` that trains nothing: the accuracy of networks that were trained before, by name."""
+    return lambda name, _network: float(measured[name])
+
+
+def searched(
+    networks: Mapping[str, nn.Module], described: Described, measured: Mapping[Any, float], budget: int, seeds: int
+) -> list[NetworkSearch]:
+    """Searches by ParZC+, then random ones from the same first networks, of each seed. measured: the accuracy of every one."""
+    evaluate, pools = looked_up(measured), {"parzc_plus": described, "random": None}
+    return [
+        search_networks(networks, evaluate, budget, method=method, described=pool, seed=seed)
+        for method, pool in pools.items()
+        for seed in range(seeds)
+    ]
+
+
+def _found(searches: Sequence[NetworkSearch], method: str) -> np.ndarray:
+    """float64[seeds, budget]: the best accuracy after each training, of the searches by a method."""
+    return np.array([found.trajectory["best so far"] for found in searches if found.method == method])
+
+
+def best_so_far(searches: Sequence[NetworkSearch], measured: Mapping[Any, float]) -> Figure:
+    """The best accuracy after each training: mean over seeds (thick), each seed (thin), and the best of all networks."""
+    expect(len(searches) > 0, "best_so_far got no search; nothing to draw")
+    figure = new_figure(7.2, 4.2)
+    ax = figure.subplots()
+    for method, (name, colour) in SHOWN.items():
+        lines = _found(searches, method)
+        if not len(lines):
+            continue
+        numbers = np.arange(1, lines.shape[1] + 1)
+        ax.plot(numbers, lines.T, color=colour, linewidth=0.6, alpha=0.45, drawstyle="steps-post")
+        ax.plot(numbers, lines.mean(axis=0), color=colour, linewidth=2.4, drawstyle="steps-post", label=f"{name}, mean")
+    best = max(measured.values())
+    ax.axhline(best, color="black", linestyle="--", linewidth=1, label="best of all")
+    low = float(np.quantile(np.concatenate([found.trajectory["best so far"] for found in searches]), 0.05))
+    ax.set(xlabel="networks trained", ylabel="best accuracy so far (%)", ylim=(low - 1, best + 1))
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def search_sentences(searches: Sequence[NetworkSearch], measured: Mapping[Any, float]) -> list[str]:
+    """How far from the best network each method is after half and after all trainings, and how often it has found it."""
+    best, said = max(measured.values()), []
+    for method, (name, _) in SHOWN.items():
+        lines = _found(searches, method)
+        if len(lines):
+            at = sorted({(lines.shape[1] + 1) // 2, lines.shape[1]})
+            behind = " and ".join(f"{best - lines[:, k - 1].mean():.2f} points after {k}" for k in at)
+            there = int((lines[:, -1] >= best).sum())
+            said.append(
+                f"**Searching with {name}**: behind the best of {len(measured)} networks by {behind} trainings; "
+                f"found it in {there} of {len(lines)} seeds."
+            )
+    return said

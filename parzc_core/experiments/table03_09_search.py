@@ -23,11 +23,11 @@ from parzc_core.labels.nb201 import DATASETS
 from parzc_core.labels.nb201_12_epochs import EPOCHS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report import told
-from parzc_core.search import METHODS, training_free
+from parzc_core.search import training_free
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import RESNET, Judge
 from parzc_core.search.methods import bohb
-from parzc_core.search.regret import OURS, Entry, curves, own_seconds
+from parzc_core.search.regret import OURS, Entry, curves, own_seconds, with_all_methods
 from parzc_core.search.runs import SearchRun, run_planned, run_searches, runs_in, seconds_for
 from parzc_core.storage.rows import Row, missing, row_of_runs
 
@@ -63,10 +63,15 @@ def entries(profile: str) -> tuple[Entry, ...]:
 
     Registered methods that the paper does not have come last, with their default settings.
     """
+    return with_all_methods(_printed(profile), profile_named(profile).cells)
+
+
+def _printed(profile: str) -> tuple[Entry, ...]:
+    """Those of methods that the paper has."""
     sizes = profile_named(profile)
     train = 16 if profile == "smoke" else 78
     parzc = (("train", train), ("size", sizes.model), ("epochs", sizes.epochs(RANKER_EPOCHS["parzc"])), ("cells", sizes.cells))
-    printed = (
+    return (
         Entry("random", "RS (w/o sharing)", "Random Sample"),
         Entry("npenas", "NPENAS", "NPENAS", (("epochs", sizes.epochs(RANKER_EPOCHS["npenas"])),)),
         Entry("evolution", "REA", "REA"),
@@ -77,20 +82,16 @@ def entries(profile: str) -> tuple[Entry, ...]:
         Entry("parzc", "ParZC", "ParZC", parzc),
         Entry("parzc", f"ParZC{OURS}", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
     )
-    others = {name: kind for name, kind in METHODS.items() if name not in {entry.method for entry in printed}}
-    return printed + tuple(
-        Entry(name, kind.title or name, kind.title or name, (("cells", sizes.cells),) if _has_cells(kind) else ())
-        for name, kind in others.items()
-    )
 
 
-def _has_cells(kind: type) -> bool:
-    return "cells" in {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+def _added(entry: Entry) -> bool:
+    """Whether the paper does not have the method."""
+    return entry.method not in {printed.method for printed in _printed("smoke")}
 
 
 def usual_epochs(entry: Entry) -> int:
     """Epochs of the trainings of its row without a suffix: 12 where that is published, 200 for what learns to rank cells."""
-    return FULL if entry.method == "parzc" or METHODS[entry.method].title else min(fidelities())
+    return FULL if entry.method == "parzc" or _added(entry) else min(fidelities())
 
 
 def not_runnable() -> dict[str, str]:
@@ -119,13 +120,13 @@ def planned(profile: str) -> list[SearchRun]:
         for dataset in DATASETS
         for epochs in fidelities()
         for entry in entries(profile)
-        if entry.method not in absent and not METHODS[entry.method].title
+        if entry.method not in absent and not _added(entry)
         for seed in range(runs_in(profile, entry.method))
     ] + [
         SearchRun(entry.method, dataset, FULL, evaluations=round(share * TRAININGS), seed=seed, settings=entry.settings)
         for dataset in DATASETS
         for entry in entries(profile)
-        if METHODS[entry.method].title
+        if _added(entry)
         for seed in range(_SEEDS[profile_named(profile).name])
     ]
 

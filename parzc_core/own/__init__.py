@@ -1,9 +1,20 @@
-"""Networks, spaces and labels of one's own: describe, rank, compare.
+"""Networks, spaces and labels of one's own: describe, rank, search, compare.
 
-    from parzc_core.own import rank_networks, NetworkRanker, load_ranker, describe, collect_space
+    from parzc_core.own import rank_networks, search_networks, NetworkRanker, load_ranker, describe, collect_space
 """
 
 from parzc_core.own.networks import Described, OwnSpace, collect_space, describe
 from parzc_core.own.ranking import NetworkRanker, load_ranker, rank_networks
+from parzc_core.own.searching import NetworkSearch, search_networks
 
-__all__ = ["Described", "NetworkRanker", "OwnSpace", "collect_space", "describe", "load_ranker", "rank_networks"]
+__all__ = [
+    "Described",
+    "NetworkRanker",
+    "NetworkSearch",
+    "OwnSpace",
+    "collect_space",
+    "describe",
+    "load_ranker",
+    "rank_networks",
+    "search_networks",
+]

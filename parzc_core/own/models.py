@@ -85,9 +85,9 @@ class PlusModel:
 
     def fit(self, described: Described, train: np.ndarray, labels: np.ndarray, seed: int) -> "PlusModel":
         """See `Model`."""
-        inputs = self._prepared(described)
+        inputs = self.prepared(described)
         self._trained = inputs[train], labels, seed
-        if any(np.ptp(block, axis=0).max(initial=0) > 1e-6 for block in inputs.blocks.values()):
+        if differ(inputs):
             self._plus = ParZCPlus(self.config, "unchanged").fit(inputs[train], labels, seed, unlabelled=inputs)
         return self
 
@@ -98,7 +98,7 @@ class PlusModel:
         score, spread = self._plus.predict(self._inputs(described), samples=1)
         return score, spread
 
-    def _prepared(self, described: Described) -> PlusInputs:
+    def prepared(self, described: Described) -> PlusInputs:
         """What is read of the networks of the fit; their kinds of module and their edges are kept."""
         self._kinds = tuple(sorted({kind for modules in described.modules for kind in modules}))
         self._proxies = described.statistics[0].proxies
@@ -142,6 +142,11 @@ class PlusModel:
         if len(blocks) < len(self._edges):
             raise BadInput("got networks without a graph; the ranker was fitted to networks with one (give `space` in both)")
         return PlusInputs(blocks, blocks, np.arange(len(described)))
+
+
+def differ(inputs: PlusInputs) -> bool:
+    """Whether networks differ in anything that is read of them, by more than rounding."""
+    return any(np.ptp(block, axis=0).max(initial=0) > 1e-6 for block in inputs.blocks.values())
 
 
 class MABNModel:

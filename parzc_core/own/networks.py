@@ -11,7 +11,7 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +44,7 @@ COUNTS = ("params", "flops")
 MODULE = "module "  # how the counts of a kind of module begin among stored scores
 SHARD = 20  # networks of a space that are written together
 Name = str | int
+Given = nn.Module | Callable[[], nn.Module]  # a network, or what builds one
 
 
 class OwnSpace(Protocol):
@@ -106,7 +107,7 @@ class Described:
 
 
 def describe(
-    networks: Sequence[nn.Module] | Mapping[str, nn.Module],
+    networks: Sequence[Given] | Mapping[str, Given],
     images: Batch,
     labels: Any,
     proxies: Sequence[str] = PROXIES,
@@ -114,22 +115,24 @@ def describe(
     names: Sequence[str] | None = None,
     space: Any = None,
     loss: Loss | None = None,
+    seed: int = 0,
 ) -> Described:
     """Collect what a ranker reads of networks: node statistics, parameters, FLOPs, kinds of module.
 
-    networks: modules, or {name: module}; each is left as it is. names: of a list's. images, labels, loss: one batch, the same
-    for all, see `collect_statistics`. space: where the names are architectures of a space, its name or the object (`OwnSpace`).
-    Raises BadInput: no networks, names that are not unique, a network that does not take the batch (which one is said);
-    UnknownName (proxies, space).
+    networks: modules, or {name: module}; each is left as it is. In place of a module there may be a function without arguments
+    that builds it; it is called with torch's random numbers set by `seed`, and what it builds is let go at once. names: of a
+    list's. images, labels, loss: one batch, the same for all, see `collect_statistics`. space: where the names are architectures
+    of a space, its name or the object (`OwnSpace`). Raises BadInput: no networks, names that are not unique, a network that does
+    not take the batch (which one is said); UnknownName (proxies, space).
     """
     chosen = check_node_proxies(proxies)
     if not chosen:
         raise BadInput("got no proxies; expected at least one")
-    known, modules = _named(networks, names)
+    known, modules = named(networks, names)
     parts = []
     for name, module in zip(known, tqdm(modules, unit="network", disable=None), strict=True):
-        with _said_of(name):
-            parts.append(_one(module, images, labels, chosen, loss))
+        with said_of(name):
+            parts.append(_one(built(module, seed), images, labels, chosen, loss))
     statistics, counts, kinds = zip(*parts, strict=True)
     graphs = None if space is None else _graphs(space, [str(name) for name in known])
     return Described(known, statistics, np.array(counts), kinds, graphs, batch_digest(images, labels))
@@ -208,7 +211,17 @@ def batch_digest(images: Batch, labels: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _named(networks: Any, names: Sequence[str] | None) -> tuple[tuple[Name, ...], list[nn.Module]]:
+def built(network: Given, seed: int) -> nn.Module:
+    """The network itself, or what its function builds with torch's random numbers set by `seed`. Raises BadInput for neither."""
+    if not isinstance(network, nn.Module) and callable(network):
+        with seeded(seed):
+            network = network()
+    if not isinstance(network, nn.Module):
+        raise BadInput(f"got {type(network).__name__}; expected an nn.Module, or a function without arguments that builds one")
+    return network
+
+
+def named(networks: Any, names: Sequence[str] | None = None) -> tuple[tuple[Name, ...], list[Given]]:
     """(names, networks); positions are names where there are none. Raises BadInput."""
     if isinstance(networks, Mapping):
         if names is not None:
@@ -229,7 +242,7 @@ def _named(networks: Any, names: Sequence[str] | None) -> tuple[tuple[Name, ...]
 
 
 @contextmanager
-def _said_of(name: Name) -> Iterator[None]:
+def said_of(name: Name) -> Iterator[None]:
     """What is wrong with a network is said with its name, or its place in the list."""
     try:
         yield
@@ -269,7 +282,7 @@ def _shard(
     for _, arch in archs:
         with seeded(seed):
             network = space.build(arch)
-        with _said_of(arch):
+        with said_of(arch):
             made.append(_one(network, images, labels, proxies, loss))
     kinds = sorted({kind for _, _, modules in made for kind in modules})
     records = []

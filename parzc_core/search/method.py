@@ -60,10 +60,13 @@ class Trajectory:
         return found
 
     def table(self) -> pd.DataFrame:
-        """A row a step: arch, epochs, accuracy (percent), cost (seconds), best (of `incumbents`, percent)."""
-        steps = pd.DataFrame(self.steps, columns=["arch", "epochs", "accuracy", "cost"])
+        """A row a step, indexed by its number ("training", from 1): arch, epochs, accuracy (percent), cost (seconds), best (of
+        `incumbents`, percent).
+        """
+        index = pd.RangeIndex(1, len(self.steps) + 1, name="training")
+        steps = pd.DataFrame(self.steps, columns=["arch", "epochs", "accuracy", "cost"]).set_axis(index)
         best = {id(step): step.accuracy for step in self.incumbents()}
-        steps["best"] = pd.Series([best.get(id(step)) for step in self.steps], dtype=float).ffill()
+        steps["best"] = pd.Series([best.get(id(step)) for step in self.steps], index, dtype=float).ffill()
         return steps
 
 

@@ -1,11 +1,14 @@
 """How far from the best of the space searches are, by what they have spent: the data of the figure `search_regret`."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from parzc_core.search import METHODS
 from parzc_core.search.runs import benchmark
 
 
@@ -41,6 +44,24 @@ class Entry:
     def of(self, results: pd.DataFrame) -> pd.DataFrame:
         """Its searches among the results of `run_searches`."""
         return results[(results["method"] == self.method) & (results["settings"] == self.settings)]
+
+
+def with_all_methods(named: Sequence[Entry], cells: int | None) -> tuple[Entry, ...]:
+    """The entries, then one of each other registered method: under its title or name, with its default settings.
+
+    cells: of the sample that is collected, for methods with such a setting.
+    """
+    there = {entry.method for entry in named}
+    others = [
+        Entry(name, kind.title or name, kind.title or name, (("cells", cells),) if _has_cells(kind) else ())
+        for name, kind in METHODS.items()
+        if name not in there
+    ]
+    return (*named, *others)
+
+
+def _has_cells(kind: type) -> bool:
+    return "cells" in {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
 
 
 def own_seconds(results: pd.DataFrame) -> pd.Series:

@@ -17,12 +17,14 @@ SMALLER = {
         **{"count=100": "count=24", "[:20]": "[:12]", "max_iter=30": "max_iter=3"},
         "ranker=ranker)": "ranker=ranker, config=__import__('parzc_core').training.TrainingConfig(epochs=2))",
     },
+    "own_networks": {"budget=15": "budget=7"},
     "own_predictor": {"cells=1000": "cells=100", "np.arange(78)": "np.arange(30)"},
     "own_search": {"evaluations=100": "evaluations=10"},
 }
 SAID = {
     "own_proxy": r"grad_mean +-?\d.*\nsynflow +-?\d",
     "own_space": r"(?s)accuracy.*\n\d+x\d+ .*accuracy.*\n\d+x\d+ ",
+    "own_networks": r"<parzc_plus search of 60 networks, seed 0: 7 trainings; best '\dx\d",
     "own_predictor": r"^-?\d",
     "own_search": r"Step\(",
 }

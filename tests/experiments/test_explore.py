@@ -197,7 +197,28 @@ def test_operations_that_make_no_cell_are_refused(explorer, operations):
         explorer.report(operations)
 
 
-@pytest.mark.parametrize(("options", "samples"), [({"parts": ("NP", "Mixer", "BN")}, 5), ({}, 1), ({"space": "x"}, 5)])
+@pytest.mark.parametrize("parts", [("NP", "Mixer", "BN"), ("NP",)])
+def test_a_ranker_that_reads_graphs_is_trained_and_asked_with_them(parts, explorer, without_pictures, monkeypatch):
+    chosen = CellExplorer(run(parts=parts), SAMPLES)
+    stored = chosen.data.collection.statistics
+    for at in chosen.unseen[:3]:
+        arch = chosen.data.collection.archs[at]
+        score, spread = chosen.predict(arch, stored[at])
+        assert (score, spread) == pytest.approx((chosen.scores[at], chosen.spreads[at]), abs=1e-5)
+        assert (spread > 0) == ("BN" in parts)
+        other = chosen.predict(nb201.to_string(RESNET), stored[at])  # the same statistics, another graph
+        assert abs(other[0] - score) > 1e-6
+    monkeypatch.setattr(chosen, "statistics", lambda _: stored[0])
+    report = chosen.report(RESNET)
+    assert 1 <= report.rank <= CELLS + 1
+    assert module.planned("smoke", 20, graph=True).parts == ("NP", "Mixer", "BN")
+    asked = []
+    monkeypatch.setattr(module, "CellExplorer", lambda run, samples: asked.append((run.parts, run.train)))
+    module.opened("cifar10", graph=True)  # one is kept, which reads no graphs
+    assert asked == [(("NP", "Mixer", "BN"), module.KEPT_TRAIN)]
+
+
+@pytest.mark.parametrize(("options", "samples"), [({}, 1), ({"space": "x"}, 5)])
 def test_what_cannot_be_explored_is_refused_before_training(options, samples, monkeypatch):
     monkeypatch.setattr(module, "train_ranker", None)
     with pytest.raises(BadInput, match="expected nb201"):

@@ -14,11 +14,12 @@ from search_toys import separable
 from parzc_core import labels, paper
 from parzc_core.drawing.searches import GROUPS, LINES, regret_curves
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core.experiments import search_trainings
 from parzc_core.experiments import table03_09_search as table03_09
 from parzc_core.experiments.table03_09_search import CHARGED, one_search, panels
 from parzc_core.labels import nb201_12_epochs
 from parzc_core.report import comparison
-from parzc_core.search import METHODS, method, runs
+from parzc_core.search import METHODS, SearchMethod, method, runs
 from parzc_core.search.benchmark import FULL, Budget
 from parzc_core.search.judge import Judge
 from parzc_core.search.methods import bohb
@@ -158,6 +159,44 @@ def test_every_method_is_in_the_tables() -> None:
     assert {(entry.method, entry.settings) for entry in table03_09.entries("full")} >= {("evolution", ())}
     if bohb.installed() and nb201_12_epochs.at_hand():
         assert {run.method for run in table03_09.planned("full")} == set(METHODS)
+
+
+@pytest.mark.parametrize("title", ["", "Two at most"])
+def test_a_method_in_the_one_list_is_everywhere(title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """METHODS alone decides: with a line there it is made by name, planned, run, a row of both tables and in every figure."""
+
+    @dataclasses.dataclass(frozen=True)
+    class First(SearchMethod):
+        many: int = 2
+        name = "first ones"
+
+        def search(self, session: Any, generator: np.random.Generator) -> None:
+            for arch in session.archs[: self.many]:
+                session.query(arch)
+
+    First.title = title
+    monkeypatch.setitem(METHODS, "first ones", First)
+    shown = title or "first ones"
+    assert method("first ones", many=3) == First(3)
+    plan = [run for run in table03_09.planned("smoke") if run.method == "first ones"]
+    assert {(run.dataset, run.epochs, run.evaluations) for run in plan} == {(name, FULL, 25) for name in table03_09.COLUMNS}
+    results = runs.run_searches(plan, tmp_path / "runs.jsonl")
+    judge = Judge()
+    for table in ("table03", "table09"):
+        rows = {row.column: row for row in table03_09.rows(table, results, "smoke", judge) if row.row == shown}
+        column = "CIFAR-10" if table == "table03" else "CIFAR-10 valid"
+        assert rows[column].origin in ("ours", "reproduced", "unavailable")
+    assert all(list(curves) == [shown] for curves in panels(results, "smoke").values())
+    figure = regret_curves(panels(results, "smoke"))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [shown]
+    plan = [run for run in search_trainings.planned("smoke") if run.method == "first ones"]
+    assert {run.dataset for run in plan} == set(table03_09.COLUMNS)
+    results = runs.run_searches(plan, tmp_path / "runs.jsonl")
+    assert shown in {row.row for row in search_trainings.rows(results, "smoke", judge)}
+    for draw in (search_trainings.found_by_trainings, search_trainings.spread_of_methods):
+        figure = draw(results, "smoke")
+        legends = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        assert [*legends, *(text.get_text() for text in figure.axes[0].get_yticklabels())][0].startswith(f"{shown} (")
 
 
 def test_the_figure_holds_all_methods(made: pd.DataFrame) -> None:
