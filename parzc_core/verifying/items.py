@@ -100,6 +100,8 @@ def _collection(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> S
     store = StatisticsStore(folder)
     try:
         manifest = store.manifest
+        if (other_way := manifest["config"].get("command")) is not None:
+            return Source(name, skipped=f"`{other_way}` collects it, not `parzc collect`")
         config = _config(manifest)
         batch = _batch(_of_images(config))
     except (BadInput, LabelsMissing, CorruptDownload, OSError) as error:
