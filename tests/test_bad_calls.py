@@ -206,7 +206,7 @@ def test_a_bad_call_is_one_named_error(kind: str) -> None:
 
 
 def test_the_place_of_a_network_in_the_list_is_said() -> None:
-    with pytest.raises(BadInput, match=r"network 2 of the list: .*expected one torch module"):
+    with pytest.raises(BadInput, match=r"network 2 of the list: got str; expected an nn.Module"):
         rank(networks=[NET, NET, "resnet"])
 
 
