@@ -6,8 +6,8 @@
     python -m parzc_core.own.zoo --jobs 1                           # collects what is missing; needs torchvision
 
 Names, accuracies, sizes and recipes are those of torchvision's own weights. No weights are loaded: every network has random ones.
-Each network sees the same 16 photographs at the size of its published evaluation. Networks of more than MOST_GFLOPS are left out:
-what one of them needs grows to more memory than an ordinary machine has.
+Each network sees the same 16 photographs at the size of its published evaluation. Networks above MOST_GFLOPS or MOST_SIDE are
+left out: what one of them needs grows to more memory than an ordinary machine has.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from parzc_core.proxies import NODE_PROXIES
 
 FOLDER = paths.STATISTICS / "zoo"
 CATALOGUE = "networks.csv"
-MOST_GFLOPS = 12.0  # published, of one image
+MOST_GFLOPS, MOST_SIDE = 12.0, 300  # published, of one image; pixels. EfficientNet-B4 at 380 pixels needs more than 16 GB
 SEED = 0
 COMMAND = "python -m parzc_core.own.zoo"
 ABOUT = {"space": "torchvision", "dataset": "imagenet", "images": "foolbox", "scores": list(COUNTS), "command": COMMAND}
@@ -132,6 +132,11 @@ def published() -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["gflops", "name"]).set_index("name")
 
 
+def small(catalogue: pd.DataFrame) -> pd.Series:
+    """Whether each network is collected, bool[n]."""
+    return (catalogue["gflops"] <= MOST_GFLOPS) & (catalogue["side"] <= MOST_SIDE)
+
+
 def family(name: str) -> str:
     """The family of a network, such as "ResNet" of "resnext50_32x4d". Raises BadInput for a name of none."""
     for begin, found in FAMILIES.items():
@@ -166,12 +171,11 @@ class Networks:
         return made
 
 
-def collect(folder: Path = FOLDER, most_gflops: float = MOST_GFLOPS, jobs: int = 1) -> Zoo:
-    """Write the catalogue and collect all node proxies of every network in it that is small enough; resumes after a kill."""
+def collect(folder: Path = FOLDER, jobs: int = 1) -> Zoo:
+    """Write the catalogue and collect PROXIES of every network in it that is small enough; resumes after a kill."""
     catalogue = published()
     paths.write_whole(folder / CATALOGUE, catalogue.to_csv())
-    small = catalogue[catalogue["gflops"] <= most_gflops]
-    for side, group in small.groupby("side"):
+    for side, group in catalogue[small(catalogue)].groupby("side"):
         batch = minibatch("imagenet", side=int(str(side)))
         names = [str(name) for name in group.index]
         collect_space(
@@ -193,12 +197,11 @@ def main() -> None:
     """Collect."""
     parser = argparse.ArgumentParser(description="Collect node statistics of torchvision's ImageNet classifiers.")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes; each may need 10 GB (1)")
-    parser.add_argument("--most-gflops", type=float, default=MOST_GFLOPS, metavar="N", help=f"largest network ({MOST_GFLOPS:g})")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="FOLDER", help="where statistics are kept")
     options = parser.parse_args()
-    found = collect(options.out, options.most_gflops, options.jobs)
+    found = collect(options.out, options.jobs)
     left_out = read_catalogue(options.out).index.difference(found.catalogue.index)
-    print(f"{len(found.networks)} networks are there; too large (over {options.most_gflops:g} GFLOPs): {', '.join(left_out)}")
+    print(f"{len(found.networks)} networks are there; too large: {', '.join(left_out)}")
 
 
 if __name__ == "__main__":

@@ -58,8 +58,12 @@ def test_what_is_collected_is_what_load_reads(fake, tmp_path):
     assert (tmp_path / "side32" / "shard-00000.npz").stat().st_mtime_ns == before  # nothing is collected twice
 
 
-def test_a_network_above_the_limit_is_in_the_catalogue_alone(fake, tmp_path, monkeypatch):
-    monkeypatch.setitem(KNOWN["vit_b_32"][0].meta, "_ops", 17.0)
+@pytest.mark.parametrize(("limit", "value"), [("MOST_GFLOPS", 0.4), ("MOST_SIDE", 31)])
+def test_a_network_above_a_limit_is_in_the_catalogue_alone(fake, tmp_path, monkeypatch, limit, value):
+    monkeypatch.setattr(zoo, limit, value)
+    small = {"MOST_GFLOPS": {"_ops": 0.3}, "MOST_SIDE": {}}[limit]
+    monkeypatch.setitem(KNOWN["resnet18"][1].meta, "_ops", small.get("_ops", 0.5))
+    monkeypatch.setitem(KNOWN["resnet18"][1].transforms.keywords, "crop_size", 31)
     made = zoo.collect(tmp_path)
     assert list(made.networks.names) == ["resnet18"]
     assert list(zoo.read_catalogue(tmp_path).index) == ["resnet18", "vit_b_32"]
@@ -93,7 +97,7 @@ def test_stored_gives_back_what_collect_space_gave(tmp_path):
 
 def test_the_committed_zoo_has_every_network_up_to_the_limit():
     found, catalogue = zoo.load(), zoo.read_catalogue()
-    assert list(found.catalogue.index) == list(catalogue.index[catalogue["gflops"] <= zoo.MOST_GFLOPS])
+    assert list(found.catalogue.index) == list(catalogue.index[zoo.small(catalogue)])
     assert len(found.networks) >= 50
     assert (found.networks.not_finite == 0).all()
     counted = found.networks.frame()["params"]
