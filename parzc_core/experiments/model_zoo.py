@@ -82,10 +82,12 @@ def from_few(zoo: Zoo, labels: int, seeds: Iterable[int]) -> pd.DataFrame:
         given = np.random.default_rng(seed).permutation(count)[:labels]
         accuracies = zoo.top1.iloc[given]
         unseen = zoo.top1.drop(accuracies.index)
-        lines[seed] = {
-            name: metrics.kendall(_scores(zoo, accuracies, ranker, seed)[unseen.index].to_numpy(), unseen.to_numpy())
-            for name, ranker in {**RANKERS, CHOSEN: tuple(RANKERS.values())}.items()
+        compared = _fitted(zoo, accuracies, tuple(RANKERS.values()), seed)  # the choice, which is one of them as it is alone
+        found = {
+            name: _tau_of(compared if ranker == compared.chosen else _fitted(zoo, accuracies, ranker, seed), unseen)
+            for name, ranker in RANKERS.items()
         }
+        lines[seed] = found | {CHOSEN: _tau_of(compared, unseen)}
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("seed")
 
 
@@ -96,17 +98,23 @@ def left_out(zoo: Zoo) -> pd.DataFrame:
     """
     parts = []
     for family, own in tqdm(zoo.catalogue.groupby("family"), unit="family", disable=None):
-        accuracies = zoo.top1.drop(own.index)
-        ranking = NetworkRanker.fit(zoo.networks, accuracies, ranker="parzc+").ranking
-        assert ranking is not None
+        ranking = _ranking(_fitted(zoo, zoo.top1.drop(own.index), "parzc+", 0))
         parts.append(ranking.loc[own.index, ["predicted", "score"]].assign(family=family, top1=own["top1"]))
     return pd.concat(parts).loc[zoo.catalogue.index, ["family", "top1", "predicted", "score"]]
 
 
-def _scores(zoo: Zoo, accuracies: pd.Series, ranker: str | Sequence[str], seed: int) -> pd.Series:
-    ranking = NetworkRanker.fit(zoo.networks, accuracies, ranker=ranker, seed=seed).ranking
-    assert ranking is not None
-    return ranking["score"]
+def _fitted(zoo: Zoo, accuracies: pd.Series, ranker: str | Sequence[str], seed: int) -> NetworkRanker:
+    return NetworkRanker.fit(zoo.networks, accuracies, ranker=ranker, seed=seed)
+
+
+def _ranking(fitted: NetworkRanker) -> pd.DataFrame:
+    assert fitted.ranking is not None
+    return fitted.ranking
+
+
+def _tau_of(fitted: NetworkRanker, unseen: pd.Series) -> float:
+    """Kendall's tau (%) of its scores with the accuracies of these networks."""
+    return metrics.kendall(_ranking(fitted)["score"][unseen.index].to_numpy(), unseen.to_numpy())
 
 
 def rows(free: pd.DataFrame, few: Mapping[int, pd.DataFrame], families: pd.DataFrame, profile: str) -> list[Row]:

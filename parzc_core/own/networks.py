@@ -167,8 +167,8 @@ def collect_space(
     size = whole("shard_size", shard_size, 1)
     shards = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
     digest = batch_digest(images, labels)
-    named = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
-    config = {"space": named, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
+    origin = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
+    config = {"space": origin, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
     config |= dict(about or {})
     versions = {"python": platform.python_version(), "torch": torch.__version__, "parzc": __version__}
     store = StatisticsStore(folder)

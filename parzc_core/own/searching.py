@@ -7,8 +7,6 @@
 """
 
 import copy
-import hashlib
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,12 +26,12 @@ from parzc_core.own.networks import Described, Given, Name, built, describe, nam
 from parzc_core.passes import Batch
 from parzc_core.paths import check_writable, write_whole
 from parzc_core.predictors.plus.model import ParZCPlus
+from parzc_core.predictors.plus.picking import WEIGHTS, picks
 from parzc_core.storage.lock import Locked, locked
 from parzc_core.storage.run_store import RunStore
 from parzc_core.training import seeded
 
 METHODS = ("parzc_plus", "random")
-WEIGHTS = (1.0, 2.0, 3.0, 4.0, 6.0)  # of the spread, as in the search of benchmarks: a network of each is trained a step
 DECIMALS = 9  # of standardised labels; beyond them is rounding, which is to decide nothing
 MOST_AT_FIRST = 20  # random networks
 VERSION = 1  # raised when a search would go another way, so that stores of an earlier one are refused
@@ -237,11 +235,8 @@ class _Pool:
         predicted = np.full(self.count, np.nan)
         if np.ptp(score[rows]) > 1e-9:
             predicted[self.usable] = middle + scale * np.polyval(np.polyfit(score[rows], labels, 1), score)
-        picked: list[int] = []
-        for weight in self.weights:
-            wanted = self.usable[np.argsort(-(score + weight * spread + 1e-6 * chance[self.usable]), kind="stable")]
-            picked += [int(at) for at in wanted if at not in known and at not in picked][:1]
-        found, _ = self._others(known, chance, picked)
+        best = picks(score, spread, set(rows.tolist()), chance[self.usable], self.inputs.classes, self.weights)
+        found, _ = self._others(known, chance, self.usable[best].tolist())
         return found, predicted[found].tolist()
 
     def _others(self, known: Mapping[int, float], chance: np.ndarray, picked: list[int]) -> Picked:
@@ -302,7 +297,7 @@ def _structure(described: Described) -> list[Any]:
 
 
 def _digest(content: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return RunStore.key({"content": content})[:16]
 
 
 @contextmanager

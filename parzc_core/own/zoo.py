@@ -164,9 +164,8 @@ class Networks:
 
     def build(self, arch: str) -> nn.Module:
         """The network with random weights, without the second classifiers that only training uses."""
-        extra = {"aux_logits": False} if family(arch) == "Inception" else {}
-        if extra:
-            extra["init_weights"] = True  # torchvision is to ask otherwise whether its initialisation is wanted
+        # Unless init_weights is given, torchvision warns that its default will change.
+        extra = {"aux_logits": False, "init_weights": True} if family(arch) == "Inception" else {}
         made: nn.Module = _torchvision().get_model(arch, weights=None, **extra)
         return made
 

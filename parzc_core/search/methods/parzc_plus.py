@@ -9,6 +9,7 @@ from parzc_core.collecting.labelled import columns_read
 from parzc_core.errors import BadInput
 from parzc_core.predictors.plus.features import PlusInputs, columns, graph_inputs, plus_features
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
+from parzc_core.predictors.plus.picking import WEIGHTS, picks
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
 from parzc_core.search.methods.parzc import collecting, read
@@ -48,7 +49,7 @@ class ParZCPlusSearch(SearchMethod):
     """
 
     start: int = 20
-    weights: tuple[float, ...] = (1.0, 2.0, 3.0, 4.0, 6.0)
+    weights: tuple[float, ...] = WEIGHTS
     mutants: int = 0
     parents: int = 10
     cells: int | None = None
@@ -131,10 +132,4 @@ class ParZCPlusSearch(SearchMethod):
             return [archs[i] for i in np.argsort(chance) if archs[i] not in known][: len(self.weights)]
         with session.timed("ranking"):
             score, spread = ParZCPlus(config).fit_predict(inputs, rows, accuracy, seed)
-        picked: dict[str, int] = {}
-        for weight in self.weights:
-            for i in np.argsort(-(score + weight * spread + 1e-6 * chance), kind="stable"):
-                if archs[i] not in known and inputs.classes[i] not in picked.values():
-                    picked[archs[i]] = int(inputs.classes[i])
-                    break
-        return list(picked)
+        return [archs[i] for i in picks(score, spread, set(rows.tolist()), chance, inputs.classes, self.weights)]
