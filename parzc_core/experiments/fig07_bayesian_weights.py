@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -121,7 +122,7 @@ def neuron_weights(mu: ArrayLike, sigma: ArrayLike, draws: int = 400, seed: int 
             ax.set_axis_off()
             continue
         ax.axvspan(-start, start, color="#EEF2F6", linewidth=0, zorder=0, label="range of the initial means")
-        ax.hist(drawn[:, neuron].ravel(), bins=bins, color=BLUE, label="sampled weights")
+        seaborn.histplot(x=drawn[:, neuron].ravel(), bins=bins, color=BLUE, alpha=1, linewidth=0, ax=ax, label="sampled weights")
         ax.plot(mean[neuron], np.zeros(inputs), "|", color="black", markersize=7, markeredgewidth=1, clip_on=False,
                 zorder=4, label="learned means")  # fmt: skip
         wide = spread[neuron].mean()
@@ -129,6 +130,7 @@ def neuron_weights(mu: ArrayLike, sigma: ArrayLike, draws: int = 400, seed: int 
                 solid_capstyle="butt", label="mean learned spread, ± 1 std")  # fmt: skip
         ax.axvline(0, color=GREY, linewidth=0.6, zorder=1)
         ax.set_title(f"neuron {neuron + 1}", fontsize=10, fontweight="normal", pad=3)
+        ax.set_ylabel("")
         ax.locator_params(axis="x", nbins=3)
         ax.tick_params(labelsize=9)
     axes[0, 0].set_ylim(0, axes[0, 0].get_ylim()[1] * 1.15)
