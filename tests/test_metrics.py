@@ -32,6 +32,7 @@ def test_kendall_is_tau_b_where_there_are_ties():
 
 def test_top_k_precision_by_hand():
     assert metrics.top_k_precision(np.array([5, 4, 3, 2, 1]), np.array([1, 9, 8, 2, 3]), 2) == 50
+    assert metrics.top_k_precision(np.array([5, 4, 3, 2, 1]), np.array([9, 8, 1, 2, 3]), 2) == 100  # of the worst two it is 50
     with pytest.raises(BadInput, match="k=6"):
         metrics.top_k_precision(np.arange(5), np.arange(5), 6)
 
