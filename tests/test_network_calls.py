@@ -77,6 +77,16 @@ def test_gradients_of_all_logits_by_weights_and_by_the_first_input(first: str) -
         torch.testing.assert_close(got, of_weight, rtol=1e-3, atol=1e-4)
 
 
+def test_a_part_of_a_weight_is_known_by_its_first_channel() -> None:
+    def second(self: Any, h: torch.Tensor) -> torch.Tensor:
+        pooled = torch.relu(self.c2(h)).mean((2, 3))
+        parts = self.fc.weight.split([1, 3])
+        return torch.cat([F.linear(pooled, part) for part in parts], 1) + self.fc.bias
+
+    passes = Passes(with_(second=second), X, Y)
+    assert [call.row for call in passes.calls if call.name == "fc"] == [0, 1]
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_the_callers_mode_does_not_matter(context: Callable[[], Any]) -> None:
     with context():

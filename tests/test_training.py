@@ -21,7 +21,17 @@ from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.ranker import GRAPH_BRANCHES, Model, ModelConfig
-from parzc_core.training import VERSION, FittedRanker, TrainingConfig, batches, device_for, fit, fit_many, load_ranker
+from parzc_core.training import (
+    VERSION,
+    FittedRanker,
+    TrainingConfig,
+    batches,
+    device_for,
+    fit,
+    fit_many,
+    load_ranker,
+    seeded,
+)
 
 
 def test_fit_is_deterministic_given_a_seed_and_leaves_the_callers_generator():
@@ -124,6 +134,15 @@ def test_a_gpu_trains_the_printed_sizes_alone(monkeypatch, size, there, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     config = ModelConfig(("Mixer", "BN"), MABNConfig(12, **SIZES[size]))
     assert device_for(config).type == device
+
+
+def test_a_gpu_that_nobody_has_used_is_left_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: pytest.fail("it was counted, so its generator would be asked"))
+    with seeded(0):
+        drawn = torch.rand(1)
+    with seeded(0):
+        assert torch.equal(drawn, torch.rand(1))
 
 
 def test_bad_training_input_is_refused():
