@@ -228,6 +228,9 @@ def test_checks_of_values() -> None:
     assert type(whole("n", np.int8(3))) is int
     assert real("x", np.float32(0.5), 0, 1) == 0.5
     assert floats("x", [1, 2.5]).tolist() == [1.0, 2.5]
+    for none in (np.array(["2026-01-01"], dtype="datetime64[D]"), np.array([True]), np.array(["1"]), np.array([1j])):
+        with pytest.raises(BadInput, match="expected numbers"):
+            floats("x", none)
     with pytest.raises(BadInput, match=r"got n=6; expected a whole number from 1 to 5"):
         whole("n", 6, 1, 5)
     with pytest.raises(BadInput, match=r"got x=0; expected a number above 0"):

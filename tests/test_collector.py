@@ -294,6 +294,7 @@ def test_nan_is_kept_and_counted():
         (nb201.build(nb201.arch(1), 4, 1), (1, 3, 8, 8), [0], "batch of one"),
         (nb201.build(nb201.arch(1), 4, 1), (4, 3, 8, 8), [0] * 3, "expected int64 [4]"),
         (nb201.build(nb201.arch(1), 4, 1), (4, 3, 8, 8), [0, 1, 2, 10], "10 classes"),
+        (nb201.build(nb201.arch(1), 4, 1), (4, 3, 8, 8), [0, 1, 2, -1], "labels from -1 to 2"),
         (nn.Conv2d(3, 4, 1), (4, 3, 8, 8), [0] * 4, "expected logits"),
     ],
 )

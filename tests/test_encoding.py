@@ -28,6 +28,8 @@ def test_paper_encoding_by_hand():
     got = encode([one, two], "paper", ("snip", "plain"))
     assert got.dtype == np.float32
     assert got.tolist() == [[0, 0.5, 1, 0, 0, 0], [0, 1, 0, 0, 1, 0]]  # 0/0 is 0; padded at the end of each proxy
+    alone = NodeStatistics(("x",), ("snip",), np.array([[2.0]]), np.ones(1, int), (0,))
+    assert encode([alone], "paper", ("snip",), max_nodes=1).tolist() == [[0]]
 
 
 def test_raw_and_log_values_are_in_the_order_of_the_paper_and_not_scaled():

@@ -25,3 +25,22 @@ def test_np_does_not_depend_on_how_nodes_are_numbered():
     assert not torch.allclose(model(adjacency, operations), model(adjacency.roll(1, 0), operations), atol=1e-4)
     with pytest.raises(BadInput, match=r"\[n, N, N\]"):
         model(adjacency, operations[:, :4])
+
+
+def test_np_is_its_equations():
+    """A convolution is the mean of ReLU(A^T H W+) and ReLU(A H W-); then come LayerNorm, the mean over nodes and the head."""
+    torch.manual_seed(0)
+    model = NP(NPConfig(5, width=6, depth=2, outputs=3)).eval()
+    adjacency, operations = torch.bernoulli(torch.full((3, 4, 4), 0.5)).triu(1), torch.randint(0, 5, (3, 4))
+    along, against = normalised(adjacency.mT), normalised(adjacency)
+    h = model.embedding(operations)
+    for layer, norm in zip(model.layers, model.norms, strict=True):
+        forth, back = h @ layer.forward_weight.weight.T, h @ layer.backward_weight.weight.T
+        h = norm((torch.relu(along @ forth) + torch.relu(against @ back)) / 2)
+    torch.testing.assert_close(model(adjacency, operations), model.head(h.mean(dim=1)))
+
+
+@pytest.mark.parametrize("name", ["operations", "width", "depth", "hidden", "outputs"])
+def test_a_size_below_one_is_refused(name):
+    with pytest.raises(BadInput, match=f"{name}=0; expected a whole number of at least 1"):
+        NPConfig(**{"operations": 7, name: 0})

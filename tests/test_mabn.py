@@ -80,3 +80,14 @@ def test_a_mixer_block_is_the_equation_with_both_residuals():
         for parameter in feed_forward.parameters():
             parameter.data.zero_()
         torch.testing.assert_close(block(x), across if feed_forward is block.within else normed.transpose(1, 2))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_is_cut_into_whole_segments(size):
+    config = MABNConfig(10, **SIZES[size])
+    assert MABN(config).eval()(torch.randn(2, 10)).shape == (2,) if size != "printed" else config.projection % config.segment == 0
+
+
+def test_the_defaults_are_the_sizes_for_a_cpu_with_the_papers_rates():
+    assert MABNConfig(10) == MABNConfig(10, **SIZES["cpu"])
+    assert (MABNConfig(10).dropout, MABNConfig(10).expansion, MABNConfig(10).expansion_token) == (0.18, 4, 0.5)  # A.3

@@ -15,6 +15,7 @@ from parzc_core import network_proxies
 from parzc_core._watch import same_start
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
+from parzc_core.passes import Passes
 from parzc_core.proxies import NODE_PROXIES
 
 # --- other tasks
@@ -53,6 +54,37 @@ def test_several_inputs_by_place_and_by_name() -> None:
     plain = with_(first=lambda self, x: Base.first(self, x - 0.5 * x))
     for values in found:
         np.testing.assert_allclose(values, collect_statistics(plain, X, Y, FIRST[:-1]).values, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("first", ["logit_gradients", "image_gradients"])
+def test_gradients_of_all_logits_by_weights_and_by_the_first_input(first: str) -> None:
+    """In either order: the second is taken out of what the first has made, where it can be."""
+
+    class Pair(Base):
+        def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            return Base.forward(self, left - right.mean((2, 3), keepdim=True))
+
+    network = Pair()
+    images, weights = X.clone().requires_grad_(True), {"c1": network.c1.weight, "c2": network.c2.weight, "fc": network.fc.weight}
+    right = torch.zeros(8, 3, 4, 4)
+    expected, *of_weights = torch.autograd.grad(network(images, right).sum(), [images, *weights.values()])
+    passes = Passes(network, (X, right), Y)
+    assert torch.equal(passes.images, X)
+    getattr(passes, first)
+    assert passes.image_gradients is not None
+    torch.testing.assert_close(passes.image_gradients, expected, rtol=1e-4, atol=1e-5)
+    for got, of_weight in zip((passes.logit_gradients[name] for name in weights), of_weights, strict=True):
+        torch.testing.assert_close(got, of_weight, rtol=1e-3, atol=1e-4)
+
+
+def test_a_part_of_a_weight_is_known_by_its_first_channel() -> None:
+    def second(self: Any, h: torch.Tensor) -> torch.Tensor:
+        pooled = torch.relu(self.c2(h)).mean((2, 3))
+        parts = self.fc.weight.split([1, 3])
+        return torch.cat([F.linear(pooled, part) for part in parts], 1) + self.fc.bias
+
+    passes = Passes(with_(second=second), X, Y)
+    assert [call.row for call in passes.calls if call.name == "fc"] == [0, 1]
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])

@@ -8,9 +8,9 @@ from ranker_toys import PINAT, small, toy
 from parzc_core import metrics
 from parzc_core import ranker as inputs_module
 from parzc_core.errors import BadInput
-from parzc_core.mabn import BayesianLinear, MABNConfig
+from parzc_core.mabn import BayesianLinear, MABNConfig, sampling
 from parzc_core.ranker import Inputs, Model, ModelConfig
-from parzc_core.training import fit
+from parzc_core.training import fit, seeded
 
 COMBINATIONS = [
     ("NP",),
@@ -39,6 +39,10 @@ def test_scores_in_chunks_are_those_of_all_at_once(monkeypatch):
     whole = ranker.predict(inputs)
     monkeypatch.setattr(inputs_module, "CHUNK", 4)
     np.testing.assert_allclose(ranker.predict(inputs), whole, rtol=1e-5, atol=1e-6)
+    drawn = ranker.predict(inputs, samples=3)
+    monkeypatch.undo()
+    for part, expected in zip(drawn, ranker.predict(inputs, samples=3), strict=True):
+        np.testing.assert_array_equal(part, expected)  # one draw of the weights is for all architectures
     alone = fit(inputs.statistics, accuracy, small(("Mixer",), epochs=2))
     assert alone.predict(inputs.statistics).shape == (10,)
 
@@ -63,3 +67,21 @@ def test_a_part_that_a_component_reads_must_be_there():
         ranker.predict(Inputs(None, inputs.adjacency, inputs.operations))
     with pytest.raises(BadInput, match="samples=-1"):
         ranker.predict(inputs, samples=-1)
+
+
+@pytest.mark.parametrize("part", ["statistics", "adjacency"])
+def test_the_architecture_that_is_not_finite_is_named(part):
+    inputs, accuracy = toy()
+    getattr(inputs, part)[3] = np.nan
+    with pytest.raises(BadInput, match=f"the {part} of architecture 3 are not finite"):
+        fit(inputs, accuracy, small(("NP", "Mixer"), epochs=1))
+
+
+def test_samples_are_draws_of_the_weights_with_their_mean_and_standard_deviation():
+    inputs, accuracy = toy()
+    ranker = fit(inputs, accuracy, small(("Mixer", "BN"), epochs=1), seed=5)
+    with seeded(5), torch.no_grad(), sampling(ranker.model):
+        draws = np.stack([ranker.model(torch.as_tensor(inputs.statistics), None, None).double().numpy() for _ in range(4)])
+    mean, spread = ranker.predict(inputs, samples=4)
+    np.testing.assert_allclose(mean, draws.mean(0))
+    np.testing.assert_allclose(spread, draws.std(0))

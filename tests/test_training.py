@@ -19,9 +19,19 @@ from ranker_toys import PINAT, small, toy
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
-from parzc_core.mabn import MABNConfig
+from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.ranker import GRAPH_BRANCHES, Model, ModelConfig
-from parzc_core.training import VERSION, FittedRanker, TrainingConfig, batches, fit, fit_many, load_ranker
+from parzc_core.training import (
+    VERSION,
+    FittedRanker,
+    TrainingConfig,
+    batches,
+    device_for,
+    fit,
+    fit_many,
+    load_ranker,
+    seeded,
+)
 
 
 def test_fit_is_deterministic_given_a_seed_and_leaves_the_callers_generator():
@@ -109,6 +119,32 @@ def test_orders_of_batches_differ_between_rankers_trained_together():
         np.testing.assert_allclose(together.history, one.history, rtol=1e-4)
 
 
+def test_the_defaults_are_those_of_the_paper():
+    """Section 4.1, NAS-Bench-201."""
+    config = TrainingConfig()
+    assert (config.epochs, config.batch_size, config.learning_rate, config.weight_decay) == (200, 10, 1e-4, 1e-3)
+    assert (config.losses, config.alpha) == ({"diff_kendall": 1.0}, 0.5)
+    assert TrainingConfig(epochs=1, batch_size=2).batch_size == 2  # the least that has a pair
+
+
+@pytest.mark.parametrize(
+    ("size", "there", "device"), [("cpu", True, "cpu"), ("printed", True, "cuda"), ("printed", False, "cpu")]
+)
+def test_a_gpu_trains_the_printed_sizes_alone(monkeypatch, size, there, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    config = ModelConfig(("Mixer", "BN"), MABNConfig(12, **SIZES[size]))
+    assert device_for(config).type == device
+
+
+def test_a_gpu_that_nobody_has_used_is_left_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: pytest.fail("it was counted, so its generator would be asked"))
+    with seeded(0):
+        drawn = torch.rand(1)
+    with seeded(0):
+        assert torch.equal(drawn, torch.rand(1))
+
+
 def test_bad_training_input_is_refused():
     inputs, accuracy = toy()
     with pytest.raises(BadInput, match="same number"):
@@ -158,6 +194,7 @@ def test_a_ranker_with_an_encoder_reads_node_statistics(scheme, tmp_path):
     encoder = Encoder(scheme, max_nodes=6).fit(statistics[:8])
     ranker = fit(statistics[:8], accuracy, TrainingConfig(epochs=1), encoder=encoder)
     assert np.array_equal(ranker.predict(statistics), ranker.predict(encoder.transform(statistics)))
+    np.testing.assert_allclose(ranker.predict(statistics[:1]), ranker.predict(statistics)[:1], rtol=1e-4, atol=1e-6)
     again = load_ranker(ranker.save(tmp_path / "ranker.npz"))
     assert np.array_equal(again.predict(statistics), ranker.predict(statistics))
     assert np.array_equal(again.predict(statistics, samples=5), ranker.predict(statistics, samples=5))

@@ -42,6 +42,8 @@ def test_fields_in_the_order_of_the_file() -> None:
         ({"value": 3.0, "origin": "unavailable"}, BadInput, "say in the note why"),
         ({"ci_low": 3.0}, BadInput, "both ends or neither"),
         ({"ci_low": 4.0, "ci_high": 3.0}, BadInput, "upside down"),
+        ({"ci_low": 0.0, "ci_high": -0.5}, BadInput, "upside down"),
+        ({"ci_low": 0.5, "ci_high": 0.0}, BadInput, "upside down"),
         ({"seed": -2}, BadInput, "seed >= -1"),
         ({"n": -1}, BadInput, "n >= 0"),
         ({"runs": -1}, BadInput, "runs -1"),

@@ -83,7 +83,11 @@ def test_lines_that_are_no_runs_are_passed_over(tmp_path: Path) -> None:
     with open(path, "ab") as file:
         file.write(b'\n[1]\nnull\n{"key": "x"}\n\xff\xfe\n{"key": [], "config": {}, "result": {}}\n')
     RunStore(path).put({"seed": 1}, {"tau": 2.0})
-    assert len(RunStore(path)) == 2
+    with pytest.warns(UserWarning, match=r"line 3: .*line 4: .*line 5: .* and 2 more$"):
+        assert len(RunStore(path)) == 2
+    path.write_text("".join(f"{line}\n" for line in ("null", "1", "[1]", '"a"')))
+    with pytest.warns(UserWarning, match=r"line 1: .*line 2: .*line 3: .* and 1 more$"):
+        assert len(RunStore(path)) == 0
 
 
 def three_runs(path: Path, checksum: bool = True) -> list[str]:
@@ -143,11 +147,15 @@ def test_a_duplicate_with_another_result_is_never_taken(tmp_path: Path, checksum
     without = {key: value for key, value in json.loads(line).items() if key != "sha256"}
     slower = json.dumps(without | {"result": without["result"] | {"seconds": 9.0}})  # computed twice: seconds may differ
     path.write_text(path.read_text() + slower + "\n")
-    assert RunStore(path).get({"seed": 1})["tau"] == 1 / 7  # type: ignore[index]
+    turned = json.dumps(without | {"result": dict(reversed(without["result"].items()))})  # the same in another order
+    path.write_text(path.read_text() + turned + "\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert RunStore(path).get({"seed": 1})["tau"] == 1 / 7  # type: ignore[index]
     other = json.dumps(without | {"result": {"tau": 9.0}})
     path.write_text(path.read_text() + other + "\n")
     store = RunStore(path)
-    with pytest.warns(UserWarning, match="line 5: its run is stored before with another result"):
+    with pytest.warns(UserWarning, match="line 6: its run is stored before with another result"):
         got = store.get({"seed": 1})
     assert (got is None) is not checksum  # without one none of them is known to be right
     store.put({"seed": 1}, {"tau": 2.0})

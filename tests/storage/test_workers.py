@@ -1,7 +1,9 @@
 """Processes of this machine: results as they come or in order, and none outlives the process that started it."""
 
+import os
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -43,3 +45,9 @@ def test_after_kill_9_idle_and_busy_workers_end_by_themselves(busy):
         run.kill()
     assert len(children) >= 2
     assert psutil.wait_procs(children, timeout=200)[1] == []
+
+
+def test_one_job_runs_in_this_process_which_follows_nobody():
+    (pid,) = workers.run(os.getpid, [()], 1)
+    assert pid == os.getpid()
+    assert workers._WATCH not in {thread.name for thread in threading.enumerate()}
