@@ -65,7 +65,7 @@ def _ranks(groups: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _tied(weights: np.ndarray, *groups: np.ndarray) -> np.ndarray:
-    """float64[resamples], pairs of drawn places alike in all of groups, where like stand together; a place is tied with itself."""
+    """float64[resamples], drawn pairs alike in all of groups, where like stand together; one drawn twice is a tie."""
     changes = np.any([np.diff(each, prepend=-1) != 0 for each in groups], axis=0)
     sizes = weights if changes.all() else np.add.reduceat(weights, np.flatnonzero(changes), axis=0)
     return _dot(sizes, sizes - 1) / 2

@@ -16,6 +16,7 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.plus import features
 from parzc_core.predictors.plus.features import (
     PlusInputs,
     class_means,
@@ -114,11 +115,18 @@ class TestFeatures:
         classes = np.unique([nb201.isomorphism(arch).representative for arch in archs], return_inverse=True)[1]
         assert (class_means(counts, classes) == counts.astype(np.float32)).all()
 
+    def test_pieces_change_nothing(self, data: Data, inputs: PlusInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(features, "PIECE", 7)
+        again = features.raw_blocks(data, "nb201")
+        for name, block in inputs.blocks.items():
+            np.testing.assert_array_equal(features.filled(again[name]), block)
+
     def test_summary_by_hand(self) -> None:
         logs = np.array([[1.0, 1.0, np.nan], [np.nan, np.nan, np.nan], [2.0, 0.0, 1.0]])
         found = summary(logs)
         assert found[0] == pytest.approx([np.log10(20), 1, 0, 1])
         assert np.isnan(found[1]).all()
+        np.testing.assert_array_equal(summary(logs, columns=2), found[:, :2])
         assert found[2] == pytest.approx([np.log10(111), 1, np.sqrt(2 / 3), 0])
         assert np.isfinite(summary(np.array([[46.0, -300.0]]))).all()
 
