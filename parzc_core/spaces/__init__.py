@@ -94,5 +94,6 @@ def representatives(name: str, archs: Sequence[str]) -> list[str]:
 
 def stacked_graphs(name: str, archs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Adjacency float32[n, N, N] and operations int64[n, N] of architectures of that space. Raises UnknownName, BadInput."""
-    graphs = [space(name).graph(arch) for arch in archs]
+    module = space(name)
+    graphs = [module.graph(arch) for arch in archs]
     return np.stack([graph.adjacency for graph in graphs]), np.stack([graph.operations for graph in graphs])
