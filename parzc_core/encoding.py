@@ -200,10 +200,10 @@ def slotted_logs(statistics: Sequence[NodeStatistics], proxies: Sequence[str], s
     place = {slot: i for i, slot in enumerate(slots)}
     found = np.full((len(statistics), len(proxies), len(place)), np.nan)
     for row, one in zip(found, statistics, strict=True):
-        if unknown := [name for name in one.nodes if name not in place]:
-            raise BadInput(f"got node {unknown[0]!r}, which has no slot; give the space's own slots to the encoder")
-        row[:, [place[name] for name in one.nodes]] = log_magnitude(np.stack([one.of(proxy) for proxy in proxies]))
-    return found
+        if unknown := set(one.nodes) - place.keys():
+            raise BadInput(f"got node {min(unknown)!r}, which has no slot; give the space's own slots to the encoder")
+        row[:, [place[n] for n in one.nodes]] = one.values if one.proxies == proxies else [one.of(k) for k in proxies]
+    return log_magnitude(found)
 
 
 def log_magnitude(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from parzc_core import labels, paths
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, LabelsMissing
 from parzc_core.spaces import stacked_graphs
-from parzc_core.storage.statistics import Collection, StatisticsStore
+from parzc_core.storage.statistics import Collection, StatisticsStore, gc_paused
 
 
 class Unlabelled(Protocol):
@@ -73,6 +73,7 @@ class Data:
 
 
 @lru_cache(maxsize=8)
+@gc_paused()
 def load(
     space: str = "nb201",
     dataset: str = "cifar10",

@@ -85,7 +85,15 @@ def space(name: str) -> Space:
     return cast(Space, import_module(f"parzc_core.spaces.{'vit.' if name in VIT else ''}{name}"))
 
 
+def representatives(name: str, archs: Sequence[str]) -> list[str]:
+    """Of each architecture the one that stands for it, as `Space.isomorphism` says. Raises UnknownName, BadInput."""
+    module = space(name)
+    found = getattr(module, "representative", None)
+    return [module.isomorphism(arch).representative if found is None else found(arch) for arch in archs]
+
+
 def stacked_graphs(name: str, archs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Adjacency float32[n, N, N] and operations int64[n, N] of architectures of that space. Raises UnknownName, BadInput."""
-    graphs = [space(name).graph(arch) for arch in archs]
+    module = space(name)
+    graphs = [module.graph(arch) for arch in archs]
     return np.stack([graph.adjacency for graph in graphs]), np.stack([graph.operations for graph in graphs])

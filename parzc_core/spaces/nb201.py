@@ -56,6 +56,9 @@ from parzc_core.spaces.nb201_cells import (
     parse as parse,
 )
 from parzc_core.spaces.nb201_cells import (
+    representative as representative,
+)
+from parzc_core.spaces.nb201_cells import (
     sample as sample,
 )
 from parzc_core.spaces.nb201_cells import (

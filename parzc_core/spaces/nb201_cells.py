@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ GRAPH_KINDS = len(OPERATIONS) + 2  # and input, output
 ARCH_COUNT = len(OPERATIONS) ** len(EDGES)
 
 _EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+_FORM = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
 _PATTERN = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
@@ -103,7 +105,7 @@ def _numbers(given: Any, count: int, cell: Any, dialect: str) -> list[int]:
 
 def all_archs() -> list[str]:
     """Every architecture, in lexicographic order of OPERATIONS over EDGES (not the benchmark's index order)."""
-    return [to_string(operations) for operations in itertools.product(OPERATIONS, repeat=len(EDGES))]
+    return [_FORM.format(*operations) for operations in itertools.product(OPERATIONS, repeat=len(EDGES))]
 
 
 @functools.cache
@@ -240,22 +242,30 @@ def canonical(arch_str: str) -> tuple[str, tuple[int, ...]]:
     return best
 
 
+def find_representatives() -> list[int]:
+    """For each of `all_archs` the place of its representative there; seconds, so the answer is kept in nb201_classes.npy."""
+    archs, first = all_archs(), dict[str, int]()
+    for i in sorted(range(len(archs)), key=lambda i: sum(op != "none" for op in parse(archs[i]))):
+        first.setdefault(canonical(archs[i])[0], i)
+    return [first[canonical(arch_str)[0]] for arch_str in archs]
+
+
 @functools.cache
 def _representatives() -> dict[str, str]:
-    chosen: dict[str, str] = {}
-    for arch_str in sorted(all_archs(), key=lambda a: sum(op != "none" for op in parse(a))):
-        chosen.setdefault(canonical(arch_str)[0], arch_str)
-    return chosen
+    archs = all_archs()
+    stored = np.load(Path(__file__).with_name("nb201_classes.npy"))
+    return dict(zip(archs, [archs[i] for i in stored.tolist()], strict=True))
 
 
 def class_count() -> int:
     """Number of classes of isomorphic cells."""
-    return len(_representatives())
+    return len(set(_representatives().values()))
 
 
 def representative(arch_str: str) -> str:
-    """The cell that stands for its class: the one with the fewest operations, so without dead ones."""
-    return _representatives()[canonical(arch_str)[0]]
+    """The cell that stands for its class: the one with the fewest operations, so without dead ones. Raises BadInput."""
+    parse(arch_str)
+    return _representatives()[arch_str]
 
 
 @functools.cache

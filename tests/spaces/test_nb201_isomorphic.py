@@ -10,6 +10,7 @@ import torch
 from parzc_core.collecting import one as collection
 from parzc_core.collecting.one import COUNTING_SCORES, CollectionConfig, records
 from parzc_core.collector import collect_statistics
+from parzc_core.errors import BadInput
 from parzc_core.images.batch import MiniBatch
 from parzc_core.scores.registry import score
 from parzc_core.spaces import nb201, nb201_cells
@@ -49,6 +50,14 @@ def test_the_classes_and_how_they_relate_to_the_published_count():
         live = sum(operation != "none" for operation in nb201.parse(there))
         assert live <= sum(operation != "none" for operation in nb201.parse(arch))
         assert len(expression(there).convolutions) == sum("conv" in operation for operation in nb201.parse(there))
+
+
+def test_the_stored_representatives_are_those_that_are_found():
+    archs = nb201.all_archs()
+    assert [archs[i] for i in nb201_cells.find_representatives()] == [representative(arch) for arch in archs]
+    assert all(nb201.to_string(nb201.parse(arch)) == arch for arch in archs)
+    with pytest.raises(BadInput, match="not a NAS-Bench-201 architecture"):
+        representative("|none~0|")
 
 
 def test_a_convolution_that_two_others_read_is_not_two_equal_ones():

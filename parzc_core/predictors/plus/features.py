@@ -15,20 +15,23 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from parzc_core.collecting.labelled import Cells, Data
+from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import slotted_logs
 from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.graph_features import distinct, graph_features
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.ranker import Inputs
+from parzc_core.spaces import representatives, stacked_graphs
 from parzc_core.spaces import space as space_named
-from parzc_core.spaces import stacked_graphs
 
 SCORES = ("params", "flops", "jacov", "nwot")  # named, so that a score that is collected later changes no result
+PIECE = 500  # architectures whose node statistics are read at once
 COMMON = 0.9  # share of the cells that must have a network-level score for it to be read
 IDENTITIES = ("skip_connect",)  # operations that pass on what they get
 Blocks = Mapping[str, np.ndarray]
@@ -63,9 +66,7 @@ def plus_inputs(data: Data, train: np.ndarray | None = None) -> PlusInputs:
 def plus_features(data: Cells | Data) -> PlusInputs:
     """Of all cells of a collection, with labels or without."""
     name = str(data.collection.manifest["config"]["space"])
-    space = space_named(name)
-    representatives = [space.isomorphism(arch).representative for arch in data.collection.archs]
-    classes = np.unique(representatives, return_inverse=True)[1].ravel()
+    classes = np.unique(representatives(name, data.collection.archs), return_inverse=True)[1].ravel()
     blocks = {key: filled(block) for key, block in raw_blocks(data, name).items()}
     return PlusInputs(blocks, {key: class_means(block, classes) for key, block in blocks.items()}, classes)
 
@@ -78,8 +79,7 @@ def graph_inputs(space: str, archs: Sequence[str]) -> PlusInputs:
     module, kinds = space_named(space), Kinds.of(space)
     graphs = Inputs(None, *stacked_graphs(space, archs))
     identity = [i for i, operation in enumerate(module.OPERATIONS) if operation in IDENTITIES]
-    representatives = [module.isomorphism(arch).representative for arch in archs]
-    classes = np.unique(representatives, return_inverse=True)[1].ravel()
+    classes = np.unique(representatives(space, archs), return_inverse=True)[1].ravel()
     found = {"graph": graph_features(graphs, kinds).to_numpy(), "paths": path_counts(graphs, kinds, identity)}
     blocks = {key: filled(block) for key, block in found.items()}
     return PlusInputs(blocks, {key: class_means(block, classes) for key, block in blocks.items()}, classes)
@@ -105,11 +105,23 @@ def raw_blocks(data: Cells | Data, name: str) -> dict[str, np.ndarray]:
         "paths": path_counts(graphs, kinds, identity),
         "scores": np.sign(scores) * np.log10(1 + np.abs(scores)),
     }
-    logs = slotted_logs(data.statistics, proxies, space.SLOTS)
-    regions, places = slot_groups(space.SLOTS)
-    blocks |= {proxy: np.hstack([summary(logs[:, k, r]) for r in regions]) for k, proxy in enumerate(proxies)}
-    blocks["places"] = np.hstack([summary(logs[:, k, p])[:, :2] for p in places for k in range(len(proxies))])
+    # Some architectures at a time: what is made on the way stays in the cache.
+    count = len(data.statistics)
+    edges = np.linspace(0, count, 1 + max(1, count // PIECE), dtype=int).tolist()
+    parts = [node_blocks(data.statistics[i:j], proxies, space.SLOTS) for i, j in pairwise(edges)]
+    blocks |= {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return {key: block for key, block in blocks.items() if block.shape[1]}
+
+
+def node_blocks(
+    statistics: Sequence[NodeStatistics], proxies: Sequence[str], slots: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """The blocks of node statistics, float64[n, D_b]: one for each proxy, and "places"."""
+    logs = slotted_logs(statistics, proxies, slots)
+    regions, places = slot_groups(slots)
+    blocks = {proxy: np.hstack([summary(logs[:, k, r]) for r in regions]) for k, proxy in enumerate(proxies)}
+    blocks["places"] = np.hstack([summary(logs[:, k, p], 2) for p in places for k in range(len(proxies))])
+    return blocks
 
 
 def slot_groups(slots: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
@@ -127,10 +139,10 @@ def slot_groups(slots: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]
     return [list(cell), *(third for third in thirds if third), *outside], list(places.values())
 
 
-def summary(logs: np.ndarray) -> np.ndarray:
+def summary(logs: np.ndarray, columns: int = 4) -> np.ndarray:
     """float64[n, 4] of log10 values [n, L], NaN where a node is missing: log of the sum, mean, standard deviation, least.
 
-    Rows without nodes are NaN; a single node has the first alone, [n, 1].
+    columns: 2 for the first two alone. Rows without nodes are NaN; a single node has the first alone, [n, 1].
     """
     if logs.shape[1] == 1:
         return logs
@@ -140,8 +152,11 @@ def summary(logs: np.ndarray) -> np.ndarray:
     n = np.maximum(count, 1)
     high = np.where(there, logs, -np.inf).max(axis=1)
     high = np.where(count > 0, high, 0.0)
-    total = high + np.log10(np.maximum(np.where(there, 10.0 ** (logs - high[:, None]), 0).sum(axis=1), 1e-300))
+    powers = np.power(10.0, logs - high[:, None], out=np.zeros_like(logs), where=there)
+    total = high + np.log10(np.maximum(powers.sum(axis=1), 1e-300))
     mean = np.where(there, logs, 0).sum(axis=1) / n
+    if columns == 2:
+        return np.stack([total, mean], axis=1) * some[:, None]
     std = np.sqrt(np.where(there, (logs - mean[:, None]) ** 2, 0).sum(axis=1) / n)
     least = np.where(count > 0, np.where(there, logs, np.inf).min(axis=1), 0.0)
     return np.stack([total, mean, std, least], axis=1) * some[:, None]

@@ -16,6 +16,7 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.metrics import kendall
 from parzc_core.predictors.base import Kinds
+from parzc_core.predictors.plus import features
 from parzc_core.predictors.plus.features import (
     PlusInputs,
     class_means,
@@ -27,7 +28,7 @@ from parzc_core.predictors.plus.features import (
 )
 from parzc_core.predictors.plus.learners import ProcessLearner, TreesLearner, log_error, normal_scores, standardised
 from parzc_core.predictors.plus.model import GRAF_LIKE, LEARNERS, PARTS, ParZCPlus, PlusConfig
-from parzc_core.predictors.plus.process import BlockProcess, squared_distances
+from parzc_core.predictors.plus.process import BlockProcess, adam_step, squared_distances
 from parzc_core.ranker import Inputs
 from parzc_core.runs.plus import CalibrationRun, Cells, PlusRun, SelectionRun, run_stored
 from parzc_core.spaces import nb101, nb201, stacked_graphs
@@ -114,11 +115,18 @@ class TestFeatures:
         classes = np.unique([nb201.isomorphism(arch).representative for arch in archs], return_inverse=True)[1]
         assert (class_means(counts, classes) == counts.astype(np.float32)).all()
 
+    def test_pieces_change_nothing(self, data: Data, inputs: PlusInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(features, "PIECE", 7)
+        again = features.raw_blocks(data, "nb201")
+        for name, block in inputs.blocks.items():
+            np.testing.assert_array_equal(features.filled(again[name]), block)
+
     def test_summary_by_hand(self) -> None:
         logs = np.array([[1.0, 1.0, np.nan], [np.nan, np.nan, np.nan], [2.0, 0.0, 1.0]])
         found = summary(logs)
         assert found[0] == pytest.approx([np.log10(20), 1, 0, 1])
         assert np.isnan(found[1]).all()
+        np.testing.assert_array_equal(summary(logs, columns=2), found[:, :2])
         assert found[2] == pytest.approx([np.log10(111), 1, np.sqrt(2 / 3), 0])
         assert np.isfinite(summary(np.array([[46.0, -300.0]]))).all()
 
@@ -138,6 +146,20 @@ class TestFeatures:
 
 
 class TestProcess:
+    def test_its_steps_are_those_of_torchs_adam(self) -> None:
+        torch.manual_seed(0)
+        ours = [torch.randn(4, dtype=torch.float64), torch.tensor(-1.0, dtype=torch.float64)]
+        theirs = [each.clone().requires_grad_(True) for each in ours]
+        moments = [(torch.zeros_like(each), torch.zeros_like(each)) for each in ours]
+        adam = torch.optim.Adam(theirs, lr=0.08)
+        for step in range(1, 30):
+            gradients = [torch.randn_like(each) for each in ours]
+            adam_step(ours, gradients, moments, step, 0.08)
+            for parameter, gradient in zip(theirs, gradients, strict=True):
+                parameter.grad = gradient
+            adam.step()
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
     def test_one_block_is_scikit_learns_process(self) -> None:
         generator = np.random.default_rng(0)
         x, new = generator.normal(size=(25, 3)), generator.normal(size=(7, 3))
