@@ -91,7 +91,6 @@ class StatisticsStore:
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
-        self._waiting: list[tuple[str, str, float, float]] | None = None  # shards to enter in the manifest, while it is locked
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -160,11 +159,7 @@ class StatisticsStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while collecting. Raises BadInput if another process is collecting into this folder.
-
-        Inside, the manifest may lack the last fiftieth of the shards that were added: written for each of n, it would cost n^2.
-        A collection that is killed has lost their seconds; the next one enters the shards.
-        """
+        """Held while collecting. Raises BadInput if another process is collecting into this folder."""
         with ExitStack() as held:
             try:
                 held.enter_context(locked(self.folder / ".lock", wait=False))
@@ -172,8 +167,6 @@ class StatisticsStore:
                 raise BadInput(
                     f"another process is collecting into {self.folder}; wait for it or choose another folder"
                 ) from error
-            self._waiting = []
-            held.callback(self._enter_all)
             yield
 
     def path(self, number: int) -> Path:
@@ -187,28 +180,10 @@ class StatisticsStore:
 
     def note(self, number: int, content: bytes, seconds: float = 0.0, peak_mb: float = 0.0) -> None:
         """Enter a shard that is there in the manifest."""
-        digest = hashlib.sha256(content).hexdigest()
-        shard = (self.path(number).name, digest, seconds, peak_mb)
-        if self._waiting is None:
-            self._enter(shard)
-        else:
-            self._waiting.append(shard)
-            if len(self._waiting) > number // 50:
-                self._enter(*self._waiting)
-                self._waiting = []
-
-    def _enter_all(self) -> None:
-        """At the end of a lock."""
-        shards, self._waiting = self._waiting, None
-        if shards:
-            self._enter(*shards)
-
-    def _enter(self, *shards: tuple[str, str, float, float]) -> None:
         manifest = self.manifest
-        for name, digest, seconds, peak_mb in shards:
-            manifest["shards"][name] = digest
-            manifest["cpu_seconds"] = round(manifest.get("cpu_seconds", 0.0) + seconds, 1)
-            manifest["peak_memory_mb"] = round(max(manifest.get("peak_memory_mb", 0.0), peak_mb))
+        manifest["shards"][self.path(number).name] = hashlib.sha256(content).hexdigest()
+        manifest["cpu_seconds"] = round(manifest.get("cpu_seconds", 0.0) + seconds, 1)
+        manifest["peak_memory_mb"] = round(max(manifest.get("peak_memory_mb", 0.0), peak_mb))
         self._write_manifest(manifest)
 
     def read_shard(self, number: int) -> list[Record]:

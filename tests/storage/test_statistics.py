@@ -97,25 +97,6 @@ def test_the_manifest_adds_up_time_and_keeps_the_largest_memory(tmp_path):
     assert (store.manifest["cpu_seconds"], store.manifest["peak_memory_mb"]) == (3.0, 102)
 
 
-def test_a_locked_store_writes_its_manifest_now_and_then_and_at_the_end(tmp_path, monkeypatch):
-    plain, _ = filled(tmp_path / "plain", count=300, shard_size=1)
-    written = []
-    write = StatisticsStore._write_manifest
-    monkeypatch.setattr(StatisticsStore, "_write_manifest", lambda *given: written.append(write(*given)))
-    store = StatisticsStore(tmp_path / "locked")
-    plain_manifest = plain.manifest
-    store.open({"config": {"seed": 0}}, [f"arch{i}" for i in range(300)], range(300))
-    with store.lock():
-        for number in range(299):
-            store.add(number, plain.path(number).read_bytes(), 1.0, 100.0 + number)
-            assert number + 1 - len(store.manifest["shards"]) <= number / 50
-        store.note(299, plain.path(299).read_bytes(), 1.0, 399.0)
-    assert len(written) < 200
-    assert store.manifest == plain_manifest
-    store.note(0, plain.path(0).read_bytes(), 1.0)
-    assert store.manifest["cpu_seconds"] == 301  # without the lock at once
-
-
 def test_grouped_shards_are_read_in_the_order_of_the_sample(tmp_path):
     """Isomorphic architectures stand together in a shard, wherever they are in the sample."""
     store = StatisticsStore(tmp_path)
