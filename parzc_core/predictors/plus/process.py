@@ -108,18 +108,18 @@ class BlockProcess:
         self._scale = torch.tensor(-1.0, dtype=torch.float64, requires_grad=True)
         self._noise = torch.tensor(-2.5, dtype=torch.float64, requires_grad=True)
         parameters = (self._lengths, self._scale, self._noise)
-        moments = [(torch.zeros_like(each), torch.zeros_like(each)) for each in parameters]
+        adam = torch.optim.Adam(parameters, lr=self.rate)
         identity = torch.eye(len(target), dtype=torch.float64)
-        for step in range(1, self.steps + 1):
+        for _ in range(self.steps):
             total = torch.tensordot((-2 * self._lengths).exp(), distances, 1)  # one product for all blocks: half the time
             factor = torch.linalg.cholesky(self._matern(total) + self.noise * identity)
             weights = torch.cholesky_solve(target[:, None], factor)[:, 0]
             loss = 0.5 * target @ weights + factor.diagonal().log().sum()
             for parameter, (mean, std) in zip(parameters, (LENGTH, SCALE, NOISE), strict=True):
                 loss = loss + 0.5 * ((parameter - mean) / std).square().sum()
-            gradients = torch.autograd.grad(loss, parameters)
-            with torch.no_grad():
-                adam_step(parameters, gradients, moments, step, self.rate)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
         self._lengths, self._scale, self._noise = (parameter.detach() for parameter in parameters)
 
     def _kernel(self, distances: Iterable[torch.Tensor]) -> torch.Tensor:
@@ -133,25 +133,6 @@ class BlockProcess:
         """Of the sum of squared distances over squared lengths."""
         r = (3 * total + 1e-10).sqrt()  # the root has no slope at 0
         return self._scale.exp() * (1 + r) * torch.exp(-r)
-
-
-def adam_step(
-    parameters: Iterable[torch.Tensor],
-    gradients: Iterable[torch.Tensor],
-    moments: Iterable[tuple[torch.Tensor, torch.Tensor]],
-    step: int,
-    rate: float,
-) -> None:
-    """A step of Adam (Kingma & Ba, 2015), from 1, in place; moments: of first and second order.
-
-    As torch.optim does it, bit for bit. The first optimizer that a process makes imports torch's compiler, which takes seconds.
-    """
-    first, second = 0.9, 0.999
-    for parameter, gradient, (mean, square) in zip(parameters, gradients, moments, strict=True):
-        mean.lerp_(gradient, 1 - first)
-        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        size = (square.sqrt() / (1 - second**step) ** 0.5).add_(1e-8)
-        parameter.addcdiv_(mean, size, value=-rate / (1 - first**step))
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> torch.Tensor:

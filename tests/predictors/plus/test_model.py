@@ -28,7 +28,7 @@ from parzc_core.predictors.plus.features import (
 )
 from parzc_core.predictors.plus.learners import ProcessLearner, TreesLearner, log_error, normal_scores, standardised
 from parzc_core.predictors.plus.model import GRAF_LIKE, LEARNERS, PARTS, ParZCPlus, PlusConfig
-from parzc_core.predictors.plus.process import BlockProcess, adam_step, squared_distances
+from parzc_core.predictors.plus.process import BlockProcess, squared_distances
 from parzc_core.ranker import Inputs
 from parzc_core.runs.plus import CalibrationRun, Cells, PlusRun, SelectionRun, run_stored
 from parzc_core.spaces import nb101, nb201, stacked_graphs
@@ -146,20 +146,6 @@ class TestFeatures:
 
 
 class TestProcess:
-    def test_its_steps_are_those_of_torchs_adam(self) -> None:
-        torch.manual_seed(0)
-        ours = [torch.randn(4, dtype=torch.float64), torch.tensor(-1.0, dtype=torch.float64)]
-        theirs = [each.clone().requires_grad_(True) for each in ours]
-        moments = [(torch.zeros_like(each), torch.zeros_like(each)) for each in ours]
-        adam = torch.optim.Adam(theirs, lr=0.08)
-        for step in range(1, 30):
-            gradients = [torch.randn_like(each) for each in ours]
-            adam_step(ours, gradients, moments, step, 0.08)
-            for parameter, gradient in zip(theirs, gradients, strict=True):
-                parameter.grad = gradient
-            adam.step()
-        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-
     def test_one_block_is_scikit_learns_process(self) -> None:
         generator = np.random.default_rng(0)
         x, new = generator.normal(size=(25, 3)), generator.normal(size=(7, 3))
