@@ -31,7 +31,7 @@ from parzc_core.errors import BadInput, LabelsMissing, UnknownName
 from parzc_core.files.fetch import COMMAND
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.proxies import NODE_PROXIES
-from parzc_core.runs import draws, shipped
+from parzc_core.runs import draws, shipped, variants
 from parzc_core.spaces import nb101, nb201
 from parzc_core.storage.statistics import StatisticsStore
 
@@ -246,8 +246,9 @@ class Explorer:
         there = {draw: table[proxy] for draw, table in again.items() if proxy in table}
         if not there:
             return pd.DataFrame({"seed0": []}, dtype=float)
-        cells = next(iter(there.values())).index
-        return pd.DataFrame({"seed0": self.cells[proxy].loc[cells], **there})
+        first = self.cells[proxy].loc[next(iter(there.values())).index]
+        others = {draw: values for draw, values in there.items() if draw != variants.BASE.name}  # which is the first one itself
+        return pd.DataFrame({"seed0": first, **others})
 
     def draw(
         self,

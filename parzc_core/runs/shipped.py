@@ -24,8 +24,6 @@ from parzc_core import metrics, paths
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
 from parzc_core.paths import write_whole
-from parzc_core.predictors.plus.features import plus_inputs
-from parzc_core.predictors.plus.model import ParZCPlus
 from parzc_core.ranker import Inputs
 from parzc_core.runs.rankers import RankerRun, train_ranker
 from parzc_core.spaces import nb201
@@ -85,6 +83,9 @@ def score_and_save(run: RankerRun, file: Path | None = None) -> Path:
 
     ParZC+ and NP learn here, from the cells that the ranker in the file learned from.
     """
+    from parzc_core.predictors.plus.features import plus_inputs  # slow to import, and only needed here
+    from parzc_core.predictors.plus.model import ParZCPlus
+
     file = file or file_of(run.space, run.dataset)
     data, kept = run.data, load_ranker(file)
     seen = set(training_archs(kept))

@@ -207,11 +207,13 @@ class StatisticsStore:
             if not self.path(number).is_file():
                 continue
             data = self._arrays(number, manifest)
-            starts = np.concatenate([[0], np.cumsum(data["lengths"])[:-1]])
-            values = np.add.reduceat(data["values"][:, data["column"]], starts, axis=1)
-            table: dict[str, np.ndarray] = dict(zip(data["proxies"].tolist(), values, strict=True))
+            table: dict[str, np.ndarray] = {}
+            if len(data["proxies"]):  # else there are scores alone, and perhaps no node
+                starts = np.concatenate([[0], np.cumsum(data["lengths"])[:-1]])
+                values = np.add.reduceat(data["values"][:, data["column"]], starts, axis=1)
+                table = dict(zip(data["proxies"].tolist(), values, strict=True))
             table |= dict(zip(data["score_names"].tolist(), data["scores"].T, strict=True))
-            table |= {"shard": np.full(len(starts), number), "position": data["positions"]}
+            table |= {"shard": np.full(len(data["archs"]), number), "position": data["positions"]}
             parts.append(pd.DataFrame(table, index=data["archs"]))
         if not parts:
             return pd.DataFrame({"shard": []}, dtype=int)
