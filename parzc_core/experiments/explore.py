@@ -20,7 +20,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from parzc_core import labels, metrics, paths
 from parzc_core.collecting.labelled import folder_name
@@ -43,6 +45,7 @@ TITLES = {
 }
 RESNET = nb201.to_string(("nor_conv_3x3", "none", "nor_conv_3x3", "skip_connect", "none", "skip_connect"))  # makes a ResNet
 PROXIES = (*NODE_PROXIES, "params")
+FEW = 10  # percent of the cells, which may lie on the lower edge of a picture
 ALIKE = 50  # unseen cells from which a ranker's record is read
 SIDES = {"left": ("*", VERMILION), "right": ("D", PURPLE)}  # how the two cells are marked
 
@@ -268,7 +271,8 @@ class Explorer:
         figure.clear()
         panels, judged = [], self.cells["accuracy"].to_numpy()
         small = self.cells["params"].to_numpy() < params
-        floor = float(np.percentile(judged, 2))  # the few that failed to train would take most of the axis
+        floor = float(np.percentile(judged, FEW))  # those that failed to train would take most of the axis
+        height = np.maximum(judged, floor)
         for ax, name in zip(figure.subplots(1, 2, sharey=True), (ranker, proxy), strict=True):
             x = _percentile(self.values(name))
             kinds = (
@@ -279,21 +283,27 @@ class Explorer:
             for which, colour, label in kinds:
                 if which.any():
                     looks: dict[str, Any] = {"s": 6, "color": colour, "linewidth": 0, "alpha": 0.5, "rasterized": True}
-                    ax.scatter(x[which], judged[which], label=label, **looks)
-            if overlaid and name == proxy:
-                self._overlay(ax, proxy, list((chosen or {}).values()))
+                    ax.scatter(x[which], height[which], label=label, **looks)
+            if overlaid and panels:  # the second one
+                self._overlay(ax, proxy, floor, list((chosen or {}).values()))
             for side, arch in (chosen or {}).items():
                 at, (marker, colour) = self.cells.index.get_loc(self.found(arch)), SIDES[side]
                 looks = {"color": colour, "markersize": 13, "markeredgecolor": "white", "zorder": 9}
-                ax.plot(x[at], max(judged[at], floor), marker, label=side, clip_on=False, **looks)
+                ax.plot(x[at], height[at], marker, label=side, clip_on=False, **looks)
             ax.set(xlabel=f"better than … % of the cells, by {_name(name)}", xlim=(0, 100), ylim=(floor, judged.max() + 0.5))
             ax.set_title(f"{_name(name)}: τ = {self.tau(name):.1f} %", fontsize=12)
             panels.append(Panel(ax, x, judged))
-        panels[0].axes.set_ylabel(f"{'test' if self.judged_on == 'test' else 'validation'} accuracy (%)")
+        name = "test" if self.judged_on == "test" else "validation"
+        panels[0].axes.set_ylabel(f"{name} accuracy (%); lower edge: {floor:.0f} or less")
         handles: dict[str, Any] = {}
         for panel in panels:
             handles |= {label: handle for handle, label in zip(*panel.axes.get_legend_handles_labels(), strict=True)}
-        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=6, markerscale=1.5)
+        legend = figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5, fontsize=9)
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set(sizes=[30], alpha=1)  # as the points are too small to tell colours there
+            elif isinstance(handle, Line2D):
+                handle.set_markersize(9)
         return panels
 
     def scatter(self, *arguments: Any, **options: Any) -> Figure:
@@ -311,27 +321,28 @@ class Explorer:
     def _spread(self, ranker: str) -> np.ndarray | None:
         return self.known.spreads.get(ranker)
 
-    def _overlay(self, ax: Axes, proxy: str, chosen: Sequence[str]) -> None:
+    def _overlay(self, ax: Axes, proxy: str, floor: float, chosen: Sequence[str]) -> None:
         again = self.initialisations(proxy)
         judged = self.cells["accuracy"].loc[again.index].to_numpy()
+        height = np.maximum(judged, floor)
         colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(again.columns)))
         places = {draw: _percentile(again[draw].to_numpy()) for draw in again}
         for (draw, x), colour in zip(places.items(), colours, strict=True):
             if len(x):
-                label = f"{draw}: τ = {metrics.kendall(again[draw].to_numpy(), judged):.0f} %"
-                ax.scatter(x, judged, s=5, color=colour, linewidth=0, label=label, rasterized=True)
+                label = f"{draw.removeprefix('foolbox-')}: τ = {metrics.kendall(again[draw].to_numpy(), judged):.0f} %"
+                ax.scatter(x, height, s=5, alpha=0.7, color=colour, linewidth=0, label=label, rasterized=True)
         for arch in chosen:
             if arch in again.index:
                 at = again.index.get_loc(arch)
                 ends = [x[at] for x in places.values()]
-                ax.plot([min(ends), max(ends)], [judged[at]] * 2, color="black", linewidth=2, zorder=8)
+                ax.plot([min(ends), max(ends)], [height[at]] * 2, color="black", linewidth=2, zorder=8)
 
 
 def files(explorer: Explorer, table: pd.DataFrame, figure: Figure, chosen: Sequence[str]) -> dict[str, bytes]:
     """What can be taken along, {name: content}: the table as CSV, the picture as PNG, the strings of the chosen cells as text."""
     stem = f"{explorer.space}_{explorer.dataset}"
     return {
-        f"{stem}.csv": table.to_csv().encode(),
+        f"{stem}.csv": table.to_csv(float_format="%.6g").encode(),
         f"{stem}.png": _png(figure, 200),
         f"{stem}_cells.txt": "".join(f"{arch}\n" for arch in chosen).encode(),
     }

@@ -164,10 +164,9 @@ def test_initialisations_are_the_same_cells_drawn_again(name, request):
     for draw in again.columns[1:]:
         assert metrics.spearman(again[draw].to_numpy(), again["seed0"].to_numpy()) > 70
     fig = chosen.scatter("ParZC", "snip", {"left": again.index[0]}, overlaid=True)
-    assert {text for text in words(fig) if ": τ = " in text} >= {
-        f"{draw}: τ = {metrics.kendall(again[draw].to_numpy(), chosen.cells['accuracy'].loc[again.index].to_numpy()):.0f} %"
-        for draw in again
-    }
+    judged = chosen.cells["accuracy"].loc[again.index].to_numpy()
+    taus = {draw.removeprefix("foolbox-"): metrics.kendall(again[draw].to_numpy(), judged) for draw in again}
+    assert {f"{draw}: τ = {tau:.0f} %" for draw, tau in taus.items()} <= set(words(fig))
     assert chosen.initialisations("params").empty
 
 
@@ -184,7 +183,7 @@ def test_two_cells_stand_beside_each_other(explorer):
 
 
 def test_bars_of_a_cell_with_dead_operations_name_each_stage_once(explorer):
-    for arch in (DEAD, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"):
+    for arch in (DEAD, "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"):  # both convolutions are dead
         pair = explorer.pair(RESNET, arch)
         said = [text for text in words(pair.bars[1]) if text.startswith(("stage", "stem", "head", "reduction", "without"))]
         assert len(said) == len(set(said)), said
@@ -214,7 +213,7 @@ def test_what_is_taken_along_can_be_read_again(explorer):
     content = explore.files(explorer, table, explorer.scatter(), [RESNET, DEAD])
     assert list(content) == ["nb201_cifar10.csv", "nb201_cifar10.png", "nb201_cifar10_cells.txt"]
     read = pd.read_csv(io.BytesIO(content["nb201_cifar10.csv"]), index_col="cell")
-    pd.testing.assert_frame_equal(read, table, check_dtype=False)
+    pd.testing.assert_frame_equal(read, table, check_dtype=False, rtol=1e-5)
     assert content["nb201_cifar10.png"].startswith(b"\x89PNG")
     assert content["nb201_cifar10_cells.txt"].decode().splitlines() == [RESNET, DEAD]
     page = explore.links(content)
