@@ -84,5 +84,6 @@ def _ranker(options: argparse.Namespace) -> int:
         paths.checkout("the rankers that come with the project")
     file, tau = shipped.train_and_save(run, options.out)
     print(f"{file}: trained on {run.train} cells, Kendall's tau {tau:.1f} % on the {len(run.data) - run.train:,} others")
-    print(f"{shipped.score_and_save(run, file)}: what ParZC, ParZC+ and NP say of all of them")
+    if options.out is None:  # what the explorer reads beside it
+        print(f"{shipped.score_and_save(run, file)}: what ParZC, ParZC+ and NP say of all of them")
     return 0

@@ -36,10 +36,12 @@ class Panel:
         )
         self.ranker = widgets.Dropdown(options=shipped.RANKERS, description="ranker")
         self.proxy = widgets.Dropdown(options=explore.PROXIES, value="snip", description="proxy")
-        self.most = widgets.FloatText(description="below M params", placeholder="no limit", value=0, step=0.1)
+        wide = {"description_width": "initial"}
+        self.most = widgets.FloatText(description="below … M parameters (0: all)", value=0, step=0.1, style=wide)
         self.overlaid = widgets.Checkbox(description="several initialisations", indent=False)
         self.every = widgets.Checkbox(description="bars of all proxies", indent=False)
-        self.side = widgets.ToggleButtons(options=tuple(explore.SIDES), description="a click opens")
+        narrow = {"button_width": "5em"}
+        self.side = widgets.ToggleButtons(options=tuple(explore.SIDES), description="a click opens", style=narrow)
         self.sides = {side: Side(side, self._cells_changed) for side in explore.SIDES}
         self.buttons = {
             name: widgets.Button(description=name) for name in ("predicted best", "truly best", "ResNet cell", "random cell")

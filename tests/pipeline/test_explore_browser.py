@@ -18,9 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no 
 BOOK = NOTEBOOKS / "explore.ipynb"
 HOOK = "parzc_core.pipeline.saving.without_outputs"
 CANVAS = "[...document.querySelectorAll('[class*=jupyter-matplotlib] canvas')].at(-1)"
-TEXTS = "[...document.querySelectorAll('.widget-text input')].slice(0, 2).map((input) => input.value)"
+TEXTS = "[...document.querySelectorAll('.widget-text input[type=text]')].slice(0, 2).map((input) => input.value)"
 MENU = "[...document.querySelectorAll('.widget-dropdown select')]"
 BUTTON = "[...document.querySelectorAll('button')].find((button) => button.textContent.trim() == '{}')"
+IN_LAB = "[...jupyterapp.shell.widgets('main')].find((one) => one.context?.path == 'explore.ipynb')"
 PICTURES = "document.querySelectorAll('.widget-html img').length"
 PAIR = "[...document.querySelectorAll('.widget-html table')].map((table) => table.textContent).join()"
 
@@ -89,9 +90,10 @@ def test_in_jupyterlab_which_leaves_the_file_as_it_is(page: Page, tmp_path: Path
     with server(command, tmp_path, "/api") as address:
         page.open(f"{address}/lab/tree/{book.name}")
         page.until("!!window.jupyterapp && !!document.querySelector('.jp-Notebook .jp-Cell')")
-        page.until("jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status == 'idle'")
-        page.run("jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)")
+        page.until(f"!!({IN_LAB})?.sessionContext?.isReady")
+        page.run(f"jupyterapp.shell.activateById(({IN_LAB}).id)")
+        page.run("jupyterapp.commands.execute('notebook:run-all-cells'); true")
         use(page, "lab", tmp_path)
         page.run("jupyterapp.commands.execute('docmanager:save').then(() => true)")
-        page.until("!jupyterapp.shell.currentWidget.context.model.dirty")
+        page.until(f"!({IN_LAB}).context.model.dirty")
     assert book.read_bytes() == BOOK.read_bytes()
