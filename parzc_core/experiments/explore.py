@@ -192,13 +192,18 @@ class Explorer:
 
     def statistics(self, arch: str) -> NodeStatistics:
         """The node statistics of a collected cell. Raises BadInput."""
-        shard = int(self.cells.at[self.found(arch), "shard"])
-        return next(one.statistics for one in self.store.read_shard(shard) if one.arch == self.found(arch))
+        arch = self.found(arch)
+        shard = int(self.cells["shard"].to_numpy()[self._at(arch)])
+        return next(one.statistics for one in self.store.read_shard(shard) if one.arch == arch)
+
+    def _at(self, arch: str) -> int:
+        """The position of a cell. Raises BadInput."""
+        return int(np.flatnonzero(self.cells.index == self.found(arch))[0])
 
     def facts(self, arch: str, ranker: str = "ParZC") -> dict[str, str]:
         """What is known and predicted of a cell, in words: label -> text. Raises BadInput, UnknownName."""
         arch = self.found(arch)
-        at, score, judged = self.cells.index.get_loc(arch), self.values(ranker), self.cells["accuracy"].to_numpy()
+        at, score, judged = self._at(arch), self.values(ranker), self.cells["accuracy"].to_numpy()
         spread = self._spread(ranker)
         others = np.arange(len(self)) != at
         near = np.flatnonzero(~self.trained & others)
@@ -217,7 +222,7 @@ class Explorer:
             "True rank": f"{_places(judged[others], judged[at]):,}",
             "Validation accuracy": "not on this machine" if self.validation is None else f"{self.validation.loc[arch]:.2f} %",
             "Test accuracy": f"{judged[at]:.2f} %" if self.judged_on == "test" else f"not on this machine; `{COMMAND}` gets it",
-            "Parameters": f"{int(self.cells.at[arch, 'params']):,}",
+            "Parameters": f"{int(self.cells['params'].to_numpy()[at]):,}",
         }
         if self.space == "nb201":
             live = nb201.live_edges(arch)
@@ -269,7 +274,8 @@ class Explorer:
         Returns the points of each picture, for `nearest`.
         """
         figure.clear()
-        panels, judged = [], self.cells["accuracy"].to_numpy()
+        panels: list[Panel] = []
+        judged = self.cells["accuracy"].to_numpy()
         small = self.cells["params"].to_numpy() < params
         floor = float(np.percentile(judged, FEW))  # those that failed to train would take most of the axis
         height = np.maximum(judged, floor)
@@ -287,7 +293,7 @@ class Explorer:
             if overlaid and panels:  # the second one
                 self._overlay(ax, proxy, floor, list((chosen or {}).values()))
             for side, arch in (chosen or {}).items():
-                at, (marker, colour) = self.cells.index.get_loc(self.found(arch)), SIDES[side]
+                at, (marker, colour) = self._at(arch), SIDES[side]
                 looks = {"color": colour, "markersize": 13, "markeredgecolor": "white", "zorder": 9}
                 ax.plot(x[at], height[at], marker, label=side, clip_on=False, **looks)
             ax.set(xlabel=f"better than … % of the cells, by {_name(name)}", xlim=(0, 100), ylim=(floor, judged.max() + 0.5))
@@ -329,7 +335,7 @@ class Explorer:
         places = {draw: _percentile(again[draw].to_numpy()) for draw in again}
         for (draw, x), colour in zip(places.items(), colours, strict=True):
             if len(x):
-                label = f"{draw.removeprefix('foolbox-')}: τ = {metrics.kendall(again[draw].to_numpy(), judged):.0f} %"
+                label = f"{str(draw).removeprefix('foolbox-')}: τ = {metrics.kendall(again[draw].to_numpy(), judged):.0f} %"
                 ax.scatter(x, height, s=5, alpha=0.7, color=colour, linewidth=0, label=label, rasterized=True)
         for arch in chosen:
             if arch in again.index:

@@ -123,7 +123,8 @@ class Panel:
         try:
             self._drawn()
             proxies = explore.NODE_PROXIES if self.every.value else (self.proxy.value,)
-            self.pair.value = self.explorer.pair(*self.chosen.values(), self.ranker.value, proxies)._repr_html_()
+            left, right = self.chosen.values()
+            self.pair.value = self.explorer.pair(left, right, self.ranker.value, proxies)._repr_html_()
         except ParzcError as error:
             self.pair.value = html.escape(str(error))
 

@@ -94,7 +94,9 @@ def score_and_save(run: RankerRun, file: Path | None = None) -> Path:
     found = {"ParZC": kept.predict(inputs_of(kept, data), DRAWS)}
     plus = plus_inputs(data)
     fitted = ParZCPlus().fit(plus[train], data.learn[train], run.split, unlabelled=plus)
-    found["ParZC+"] = fitted.predict(plus, samples=1)
+    both = fitted.predict(plus, samples=1)
+    assert isinstance(both, tuple)
+    found["ParZC+"] = both
     graph, inputs, _, _ = train_ranker(dataclasses.replace(run, parts=("NP",)))
     found["NP"] = graph.predict(inputs), np.empty(0)  # its weights are no distributions: no spread
     about = {

@@ -31,9 +31,10 @@ def seen(page: Page, name: str, folder: Path) -> None:
 
 
 def choose(page: Page, menu: int, text: str) -> None:
-    """Choose an entry of a menu, as a user does: the page tells the kernel by itself."""
+    """Choose an entry of a menu, as a user does: the page tells the kernel by itself. Its spaces are no plain ones there."""
+    place = f"[...menu.options].findIndex((one) => one.text.replaceAll('\\u00a0', ' ') == '{text}')"
     page.run(
-        f"(() => {{const menu = {MENU}[{menu}]; menu.selectedIndex = [...menu.options].findIndex((one) => one.text == '{text}');"
+        f"(() => {{const menu = {MENU}[{menu}]; menu.selectedIndex = {place};"
         "menu.dispatchEvent(new Event('change', {bubbles: true}))})()"
     )
 
@@ -52,6 +53,7 @@ def use(page: Page, name: str, folder: Path) -> None:
     assert clicked in known.cells.index
     choose(page, 1, "ParZC+")
     page.until(f"{PAIR}.includes('Rank by ParZC+')")
+    seen(page, f"{name}-ranker", folder)
     choose(page, 0, explore.TITLES["nb101", "cifar10"])
     page.until(f"{TEXTS}[0].startsWith('input>') && {PAIR}.includes({TEXTS}[0])")
     seen(page, f"{name}-nb101", folder)
