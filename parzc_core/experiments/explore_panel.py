@@ -5,11 +5,13 @@
 
 import html
 from collections.abc import Callable, Sequence
+from threading import RLock
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
+from matplotlib.figure import Figure
 
 from parzc_core.drawing.style import new_figure
 from parzc_core.errors import ParzcError
@@ -24,6 +26,18 @@ ROWS = 12  # of the table that are shown
 def show(space: str = "nb201", dataset: str = "cifar10", cells: Sequence[str] | None = None) -> widgets.VBox:
     """The explorer of a data set as one widget. cells: the two to begin with (None: its examples). Raises BadInput."""
     return Panel(space, dataset, cells).box
+
+
+class _Canvas(Canvas):
+    """A picture that is shown whole: JupyterLab may ask for it in one thread while another draws it anew."""
+
+    def __init__(self, figure: Figure):
+        self.lock = RLock()
+        super().__init__(figure)
+
+    def draw(self) -> None:
+        with self.lock:
+            super().draw()
 
 
 class Panel:
@@ -53,7 +67,7 @@ class Panel:
         self.export = widgets.Button(description="export", tooltip="the table as CSV, the picture as PNG, both cells as text")
         self.status, self.saved, self.pair, self.table = widgets.Label(), widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.figure = new_figure(11, 4.8)
-        self.canvas = Canvas(self.figure)
+        self.canvas = _Canvas(self.figure)
         FigureManager(self.canvas, 0)  # gives it its toolbar
         self.canvas.header_visible = self.canvas.footer_visible = False
         self.canvas.mpl_connect("button_press_event", self._clicked)
@@ -131,7 +145,8 @@ class Panel:
     def _drawn(self) -> None:
         most = 1e6 * self.most.value if self.most.value > 0 else np.inf
         options = {"chosen": self.chosen, "params": most, "overlaid": self.overlaid.value}
-        self.panels = self.explorer.draw(self.figure, self.ranker.value, self.proxy.value, **options)
+        with self.canvas.lock:
+            self.panels = self.explorer.draw(self.figure, self.ranker.value, self.proxy.value, **options)
         self.canvas.draw_idle()
 
     def _sorted(self) -> Any:

@@ -1,6 +1,7 @@
 """The explorer's widgets without a browser: menus, clicks, the table and the files."""
 
 import re
+import threading
 
 import pytest
 from matplotlib.backend_bases import MouseEvent
@@ -48,6 +49,27 @@ def test_a_click_opens_the_cell_on_the_chosen_side(panel, axes):
     assert (drawn.x[opened], drawn.y[opened]) == pytest.approx((drawn.x[at], drawn.y[at]), abs=0.05)
     assert panel.chosen["left"] == explore.RESNET
     assert panel.chosen["right"] in panel.pair.value
+
+
+def test_a_picture_is_not_shown_while_it_is_drawn(panel, monkeypatch):
+    shown, draw = [], explore.Explorer.draw
+
+    def slow(explorer, figure, *rest, **options):
+        thread = threading.Thread(target=lambda: (panel.canvas.draw(), shown.append(len(figure.axes[0].collections))))
+        figure.clear()
+        figure.subplots()
+        thread.start()
+        thread.join(1)
+        found = draw(explorer, figure, *rest, **options)
+        threads.append(thread)
+        return found
+
+    threads = []
+    monkeypatch.setattr(explore.Explorer, "draw", slow)
+    panel.proxy.value = "synflow"
+    threads[0].join()
+    assert shown
+    assert shown[0] > 0
 
 
 def test_a_click_while_the_toolbar_zooms_opens_nothing(panel):
