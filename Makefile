@@ -37,8 +37,8 @@ test-slow: setup ## the tests that take longer, then property tests on random ex
 	$(BIN)/python -m pytest -n 2 -m slow
 	HYPOTHESIS_PROFILE=slow $(BIN)/python -m pytest -n 2 -m "hypothesis and not slow"
 
-lab: setup ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab $(strip $(LAB)) notebooks
+lab: setup ## open the notebooks in JupyterLab, which saves them without outputs
+	$(BIN)/jupyter lab $(strip $(LAB)) --ContentsManager.pre_save_hook=parzc_core.pipeline.saving.without_outputs notebooks
 
 # The pins are what a fresh environment resolves pyproject.toml to today. Left out: this project, suffixes of a build of
 # torch (+cpu), and the GPU libraries that torch's own GPU build pins.

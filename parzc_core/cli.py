@@ -251,17 +251,6 @@ def _notebooks(options: argparse.Namespace) -> int:
     return 1 if any(one.reason.startswith("failed") for one in made.values()) else 0
 
 
-def _ranker(options: argparse.Namespace) -> int:
-    from parzc_core.experiments import start_here
-
-    run = replace(start_here.SHIPPED, train=options.train, split=options.split, epochs=options.epochs)
-    if options.out is None:
-        paths.checkout("the ranker that the first notebook loads")
-    file, tau = start_here.train_and_save(run, options.out or start_here.FILE)
-    print(f"{file}: trained on {run.train} cells, Kendall's tau {tau:.1f} % on all the others of NAS-Bench-201")
-    return 0
-
-
 def _search(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
@@ -469,12 +458,6 @@ def _parser() -> argparse.ArgumentParser:
     books.add_argument(
         "--minutes", type=positive, default=5, metavar="N", help="a notebook that takes longer is stopped (5)"
     )
-
-    ranker = command("ranker", _ranker, "Train the ranker that notebooks/00_start_here loads (minutes).")
-    ranker.add_argument("--train", type=positive, default=600, metavar="N", help="training cells (600)")
-    ranker.add_argument("--split", type=int, default=0, help="seed of their choice and of the training (0)")
-    ranker.add_argument("--epochs", type=positive, default=200, metavar="N", help="passes over them (200)")
-    ranker.add_argument("--out", type=Path, metavar="FILE", help="output file (results/rankers/nb201_cifar10.npz)")
 
     cli_own.add(command)
     cli_verify.add(command)

@@ -1,4 +1,4 @@
-"""The commands `parzc rank` and `parzc compare`: what is the user's own, ranked and compared."""
+"""The commands `parzc rank`, `parzc compare` and `parzc ranker`: what is the user's own, ranked and compared; rankers to keep."""
 
 import argparse
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from parzc_core.cli_checks import positive, seed
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add both. command: (name, function, help) to the new command's parser."""
+    """Add them. command: (name, function, help) to the new command's parser."""
     rank = command("rank", _rank, "Rank your own networks from the labels of a few of them, each with its interval.")
     rank.add_argument(
         "file", type=Path, metavar="NETWORKS.py", help="defines networks ({name: module}) and batch (images, labels)"
@@ -33,6 +33,14 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     compare.add_argument("--cells", type=positive, default=300, metavar="N", help="random architectures (300)")
     compare.add_argument("--jobs", type=positive, default=1, metavar="N", help="worker processes (1)")
     compare.add_argument("--out", type=Path, metavar="FOLDER", help="keep what is collected; the same command goes on there")
+
+    ranker = command("ranker", _ranker, "Train a ranker that comes with the project, for 00_start_here and explore (minutes).")
+    ranker.add_argument("--space", default="nb201", help="nb201 or nb101 (nb201)")
+    ranker.add_argument("--dataset", default="cifar10", help="of nb201 also cifar100 and imagenet16-120 (cifar10)")
+    ranker.add_argument("--train", type=positive, default=600, metavar="N", help="training cells (600)")
+    ranker.add_argument("--split", type=int, default=0, help="seed of their choice and of the training (0)")
+    ranker.add_argument("--epochs", type=positive, metavar="N", help="passes over them (nb201: 200, nb101: 150)")
+    ranker.add_argument("--out", type=Path, metavar="FILE", help="output file (results/rankers/SPACE_DATASET.npz)")
 
 
 def _rank(options: argparse.Namespace) -> int:
@@ -64,4 +72,18 @@ def _compare(options: argparse.Namespace) -> int:
     found = compare_proxies(options.space, names, **given)
     print(found.round(1).to_string())
     print(f"\nrank correlation (%) with the accuracy of {options.cells} random architectures, {options.space} {options.dataset}")
+    return 0
+
+
+def _ranker(options: argparse.Namespace) -> int:
+    from parzc_core.runs import shipped
+
+    given = {"train": options.train, "split": options.split} | ({"epochs": options.epochs} if options.epochs else {})
+    run = shipped.planned(options.space, options.dataset, **given)
+    if options.out is None:
+        paths.checkout("the rankers that come with the project")
+    file, tau = shipped.train_and_save(run, options.out)
+    print(f"{file}: trained on {run.train} cells, Kendall's tau {tau:.1f} % on the {len(run.data) - run.train:,} others")
+    if options.out is None:  # what the explorer reads beside it
+        print(f"{shipped.score_and_save(run, file)}: what ParZC, ParZC+ and NP say of all of them")
     return 0

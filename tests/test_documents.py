@@ -164,6 +164,7 @@ QUICK: dict[str, Command] = {
     "parzc search": ("search --method random --trainings 5 --out {out}",),
     "parzc mixed-precision": ("mixed-precision --help",),
     "parzc ranker": ("ranker --help",),
+    "parzc ranker --space nb201 --dataset cifar10": ("ranker --help",),
     "parzc notebooks": ("notebooks --help",),
     "parzc collect": ("collect --help",),
     "parzc collect --dataset cifar10 --cells 15625 --share-isomorphic --jobs 2": (

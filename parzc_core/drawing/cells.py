@@ -1,4 +1,4 @@
-"""Pictures of a single architecture: its node statistics, and its NAS-Bench-201 cell as a graph."""
+"""Pictures of a single architecture: its node statistics, and its cell as a graph."""
 
 import re
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, draw_stages, expect, new_figure
 from parzc_core.errors import BadInput
 from parzc_core.paper import PROXY_LABELS
+from parzc_core.spaces import nb101
 
 
 class Statistics(Protocol):
@@ -124,5 +125,45 @@ def cell_graph(arch_str: str) -> Figure:
         ax.annotate(name, place, (0, -20 if below or not place[1] else 20), textcoords="offset points", ha="center",
                     va="top" if below or not place[1] else "bottom", fontsize=10)  # fmt: skip
     ax.set(xlim=(-0.45, 2.75), ylim=(-1.45, 1.45))
+    ax.set_axis_off()
+    return fig
+
+
+_VERTICES = {
+    "input": ("input", GREEN),
+    "output": ("output", GREEN),
+    "conv3x3-bn-relu": ("conv 3×3", BLUE),
+    "conv1x1-bn-relu": ("conv 1×1", SKY),
+    "maxpool3x3": ("max pool 3×3", ORANGE),
+}
+
+
+def vertex_graph(arch_str: str) -> Figure:
+    """The NAS-Bench-101 cell as a graph: a box a vertex, from the input at the left, an arrow an edge.
+
+    A vertex stands as far to the right as its longest path from the input is long. Raises BadInput.
+    """
+    cell = nb101.parse(arch_str)
+    depth = np.zeros(len(cell.ops), dtype=int)
+    for source, target in np.argwhere(cell.matrix):  # sources in order, so that their own depth is final
+        depth[target] = max(depth[target], depth[source] + 1)
+    height = np.zeros(len(depth))
+    for level in range(depth.max() + 1):
+        (there,) = np.nonzero(depth == level)
+        height[there] = np.linspace(0.5, -0.5, len(there)) * (len(there) - 1) if len(there) > 1 else 0
+    fig = new_figure(6.4, 4.6)
+    ax = fig.subplots()
+    for source, target in np.argwhere(cell.matrix):
+        long = depth[target] - depth[source] > 1  # bent around what lies between
+        ends = [(depth[at], height[at]) for at in (source, target)]
+        ax.add_patch(
+            FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=15, shrinkA=24, shrinkB=24, linewidth=1.8, color=GREY,
+                            connectionstyle=f"arc3,rad={-0.35 if long else 0}")
+        )  # fmt: skip
+    for at, name in enumerate(cell.ops):
+        label, colour = _VERTICES[name]
+        ax.text(depth[at], height[at], label.replace(" ", "\n", 1), ha="center", va="center", fontsize=10, zorder=5,
+                bbox={"facecolor": "white", "edgecolor": colour, "linewidth": 2.2, "boxstyle": "round,pad=0.4"})  # fmt: skip
+    ax.set(xlim=(-0.5, depth.max() + 0.5), ylim=(-1.6, 1.6))
     ax.set_axis_off()
     return fig

@@ -8,7 +8,6 @@
 """
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,60 +15,40 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from sklearn.ensemble import ExtraTreesRegressor
 
-from parzc_core import metrics, paths
+from parzc_core import metrics
 from parzc_core.collecting.labelled import Data
 from parzc_core.drawing.style import BLUE, GREY, ORANGE, new_figure
-from parzc_core.encoding import Encoder
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.ranker import Inputs
+from parzc_core.runs import shipped
 from parzc_core.runs.rankers import RankerRun, train_ranker
-from parzc_core.spaces import nb201
-from parzc_core.training import FittedRanker, load_ranker
+from parzc_core.training import FittedRanker
 
-EPOCHS = 200  # §4.1, NAS-Bench-201
-# The full model with as many labels as ParZC has in Table 1, on aligned statistics of the whole space.
-SHIPPED = RankerRun(train=600, split=0, encoding="aligned", epochs=EPOCHS)
-FILE = paths.ROOT / "results" / "rankers" / "nb201_cifar10.npz"  # in the checkout, whatever PARZC_RESULTS says
+SHIPPED = shipped.planned()  # the full model with as many labels as ParZC has in Table 1
 PARZC, TREES = "ParZC", "extra-trees, same cells"
 
 
-def planned(profile: str, train: int, split: int = 0) -> RankerRun:
+def planned(profile: str, train: int, split: int = 0, dataset: str = "cifar10") -> RankerRun:
     """The ranker in the size of a profile, on `train` cells of the whole space."""
-    sizes = profile_named(profile)
-    return dataclasses.replace(SHIPPED, train=train, split=split, size=sizes.model, epochs=sizes.epochs(EPOCHS, train))
-
-
-def train_and_save(run: RankerRun = SHIPPED, file: Path = FILE) -> tuple[Path, float]:
-    """Train the ranker of `run` and keep it in a file; its path, and Kendall's tau (percent) on the cells it has not seen.
-
-    The file also holds the fitted encoder and, as `trained_on`, the index of every training cell in NAS-Bench-201.
-    """
-    ranker, inputs, learned, unseen = train_ranker(run)
-    data = run.data
-    encoder = Encoder(run.encoding, run.proxies, nb201.SLOTS).fit([data.statistics[i] for i in learned])
-    tau = metrics.kendall(ranker.predict(inputs[unseen]), data.judged[unseen])
-    about = {"space": run.space, "dataset": run.dataset, "split": run.split, "kendall": round(tau, 2)}
-    about["cells"] = [nb201.index(data.collection.archs[i]) for i in learned]
-    return dataclasses.replace(ranker, encoder=encoder, trained_on=about).save(file), tau
+    sizes, run = profile_named(profile), shipped.planned("nb201", dataset, train=train, split=split)
+    return dataclasses.replace(run, size=sizes.model, epochs=sizes.epochs(run.epochs, train))
 
 
 def ranker(
-    profile: str, data: Data, train: int = SHIPPED.train, split: int = SHIPPED.split
+    profile: str, data: Data, train: int = SHIPPED.train, split: int = SHIPPED.split, dataset: str = "cifar10"
 ) -> tuple[FittedRanker, Inputs, np.ndarray, np.ndarray]:
     """A ranker, what it reads of every cell, the positions of its training cells and of the others.
 
-    With the number of cells and the split of the committed ranker that one is read, in every profile. Any other is trained here.
-    Raises BadInput where its file is missing, or `train` is no number of cells below that of `data`.
+    With the number of cells and the split of the committed rankers the data set's is read, in every profile. Any other is trained
+    here. Raises BadInput where its file is missing, or `train` is no number of cells below that of `data`.
     """
     if (train, split) != (SHIPPED.train, SHIPPED.split):
-        return train_ranker(planned(profile, train, split))
-    fitted = load_ranker(FILE)
-    assert fitted.encoder is not None
-    seen = {nb201.arch(index) for index in fitted.trained_on["cells"]}
+        return train_ranker(planned(profile, train, split, dataset))
+    fitted = shipped.load("nb201", dataset)
+    seen = set(shipped.training_archs(fitted))
     known = np.array([arch in seen for arch in data.collection.archs])
-    inputs = Inputs(fitted.encoder.transform(data.statistics), data.adjacency, data.operations)
-    return fitted, inputs, np.flatnonzero(known), np.flatnonzero(~known)
+    return fitted, shipped.inputs_of(fitted, data), np.flatnonzero(known), np.flatnonzero(~known)
 
 
 def beside_sums(

@@ -191,6 +191,10 @@ class StatisticsStore:
         return self._read_shard(number, self.manifest)
 
     def _read_shard(self, number: int, manifest: dict[str, Any]) -> list[Record]:
+        return _records(self._arrays(number, manifest))
+
+    def _arrays(self, number: int, manifest: dict[str, Any]) -> dict[str, np.ndarray]:
+        """The arrays of a shard. Raises CorruptShard if it is truncated or altered."""
         path = self.path(number)
         content = path.read_bytes()
         expected = manifest["shards"].get(path.name)
@@ -201,9 +205,32 @@ class StatisticsStore:
                 f"{path} is damaged: its sha256 is {got[:12]}…, the manifest says {expected[:12]}…; {again}"
             )
         try:
-            return unpack(content)
+            return _unpacked(content)
         except DAMAGED_NPZ as error:
             raise CorruptShard(f"{path} is damaged ({brief(error)}); {again}") from error
+
+    def sums(self) -> pd.DataFrame:
+        """Every architecture that is there, without its nodes: a fraction of what `read` takes.
+
+        Index archs, in the order of the sample. Columns, float64: each proxy summed over the nodes, each network-level score; and
+        "shard", the number with which `read_shard` gives the nodes. Raises BadInput, CorruptShard.
+        """
+        manifest, parts = self.manifest, []
+        for number in range(len(manifest["starts"])):
+            if not self.path(number).is_file():
+                continue
+            data = self._arrays(number, manifest)
+            table: dict[str, np.ndarray] = {}
+            if len(data["proxies"]):  # else there are scores alone, and perhaps no node
+                starts = np.concatenate([[0], np.cumsum(data["lengths"])[:-1]])
+                values = np.add.reduceat(data["values"][:, data["column"]], starts, axis=1)
+                table = dict(zip(data["proxies"].tolist(), values, strict=True))
+            table |= dict(zip(data["score_names"].tolist(), data["scores"].T, strict=True))
+            table |= {"shard": np.full(len(data["archs"]), number), "position": data["positions"]}
+            parts.append(pd.DataFrame(table, index=data["archs"]))
+        if not parts:
+            return pd.DataFrame({"shard": []}, dtype=int)
+        return pd.concat(parts).sort_values("position").drop(columns="position")
 
     def damaged(self) -> dict[int, str]:
         """{number: what is wrong with it} of every shard that is there and is not what was written."""
@@ -302,8 +329,15 @@ def pack(records: Sequence[Record]) -> bytes:
 
 def unpack(content: bytes) -> list[Record]:
     """The records of a shard's bytes."""
+    return _records(_unpacked(content))
+
+
+def _unpacked(content: bytes) -> dict[str, np.ndarray]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        data = {key: file[key] for key in file.files}
+        return {key: file[key] for key in file.files}
+
+
+def _records(data: dict[str, np.ndarray]) -> list[Record]:
     proxies = tuple(data["proxies"].tolist())
     score_names, values = data["score_names"].tolist(), data["values"][:, data["column"]]
     names, nodes, execution = data["node_names"].tolist(), data["nodes"].tolist(), data["execution"].tolist()

@@ -62,3 +62,14 @@ def test_both_pictures_are_labelled_and_whole():
         cells_.node_statistics_bars(statistics()), ["SNIP", "GraSP", "node along depth (execution order)", "positive"]
     )
     check(cells_.cell_graph(CELL), ["input", "output", "conv 3×3", "conv 1×1", "skip", "none", "avg pool 3×3"])
+
+
+def test_a_cell_of_vertices_has_a_box_a_vertex_and_an_arrow_an_edge():
+    arch = "input>1,2,3|conv3x3-bn-relu>2|maxpool3x3>3|output"
+    fig = cells_.vertex_graph(arch)
+    check(fig, ["input", "output", "conv\n3×3", "max\npool 3×3"])
+    assert len(fig.axes[0].patches) == 5
+    places = {text.get_text(): text.get_position()[0] for text in fig.axes[0].texts}
+    assert [places[name] for name in ("input", "conv\n3×3", "max\npool 3×3", "output")] == [0, 1, 2, 3]
+    with pytest.raises(BadInput):
+        cells_.vertex_graph("input>1|conv7x7>2|output")

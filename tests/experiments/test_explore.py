@@ -1,135 +1,227 @@
-"""The explorer against the collection it comes from, and its widgets without a browser."""
+"""The explorer against the collection that it shows: places, tables, clicks, overlays and what can be taken along."""
 
 import dataclasses
+import io
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
-import torch
+from figure_checks import check, words
 
-from parzc_core import labels
-from parzc_core.errors import BadInput, LabelsMissing
-from parzc_core.experiments import explore as module
-from parzc_core.experiments.explore import RESNET, CellExplorer
-from parzc_core.runs.rankers import RankerRun
+from parzc_core import labels, metrics
+from parzc_core.drawing.style import new_figure
+from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core.experiments import explore
+from parzc_core.experiments.explore import RESNET
 from parzc_core.spaces import nb201
+from parzc_core.storage.statistics import StatisticsStore
 
-CELLS, TRAIN, SAMPLES = 50, 20, 5
 # 0 -> 2 -> 3 and 0 -> 3 reach the output.
-DEAD = ("none", "nor_conv_1x1", "none", "skip_connect", "none", "nor_conv_3x3")
-
-
-def run(**options):
-    chosen = {"parts": ("Mixer", "BN"), "encoding": "aligned", "size": "tiny", "epochs": 3, **options}
-    return RankerRun(cells=CELLS, train=TRAIN, **chosen)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Several test processes share the machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+DEAD = nb201.to_string(("none", "nor_conv_1x1", "none", "skip_connect", "none", "nor_conv_3x3"))
 
 
 @pytest.fixture(scope="module")
 def explorer():
-    return CellExplorer(run(), SAMPLES)
+    return explore.opened("nb201", "cifar10")
 
 
 @pytest.fixture(scope="module")
-def new_cell(explorer):
-    """A cell that is not in the collection, and its report."""
-    archs = explorer.data.collection.archs
-    operations = next(ops for ops in (RESNET, DEAD) if nb201.to_string(ops) not in archs)
-    return operations, explorer.report(operations)
+def graphs():
+    """NAS-Bench-101, whose cells are graphs of other shapes."""
+    return explore.opened("nb101", "cifar10")
 
 
 @pytest.fixture
-def without_pictures(monkeypatch):
-    for name in ("cell_graph", "node_statistics_bars"):
-        monkeypatch.setattr(module, name, lambda _: None)
-    monkeypatch.setattr(CellExplorer, "_place", lambda *_: None)
-    monkeypatch.setattr(module, "_picture", lambda figure, width: f"<img {width}>")
+def changed(explorer):
+    """The explorer as a copy whose scores a test may change."""
+    copy = object.__new__(explore.Explorer)
+    copy.__dict__ |= explorer.__dict__
+    known = explorer.known
+    scores, spreads = ({name: values.copy() for name, values in each.items()} for each in (known.scores, known.spreads))
+    copy.known = dataclasses.replace(known, scores=scores, spreads=spreads)
+    return copy
 
 
-@pytest.fixture
-def without_collecting(explorer, without_pictures, monkeypatch):
-    """Statistics of some collected cell for any cell; the names of the cells that were asked for."""
-    asked = []
-
-    def statistics(arch):
-        asked.append(arch)
-        return explorer.data.collection.statistics[len(arch) % CELLS]
-
-    monkeypatch.setattr(explorer, "statistics", statistics)
-    return asked
-
-
-@pytest.mark.parametrize("encoding", ["aligned", "paper"])
-def test_a_collected_cell_is_predicted_as_through_the_collection(explorer, encoding):
-    chosen = explorer if encoding == "aligned" else CellExplorer(run(encoding=encoding), SAMPLES)
-    at = int(chosen.unseen[0])
-    arch = chosen.data.collection.archs[at]
-    live = chosen.statistics(arch)
-    stored = chosen.data.collection.statistics[at]
-    assert live.nodes == stored.nodes
-    np.testing.assert_allclose(live.values, stored.values, rtol=1e-4, atol=1e-6)  # stored with 20 bits
-    score, spread = chosen.predict(arch, live)
-    assert score == pytest.approx(chosen.scores[at], abs=1e-3 * np.ptp(chosen.scores))
-    assert spread == pytest.approx(chosen.spreads[at], rel=0.01)
+def test_every_collected_cell_is_there_with_its_sums_and_its_accuracy(explorer):
+    assert len(explorer) == nb201.ARCH_COUNT
+    truth, judged_on, _ = labels.judged("nb201", "cifar10")
+    for arch in (RESNET, DEAD):
+        sums = explorer.statistics(arch).sums()
+        assert explorer.cells.loc[arch, list(sums)].tolist() == pytest.approx(list(sums.values()), rel=1e-9)
+        assert explorer.cells.at[arch, "accuracy"] == truth.loc[arch]
+        assert explorer.cells.at[arch, "params"] == sum(p.numel() for p in nb201.build(arch, skip_dead=False).parameters())
+        name = "Test" if judged_on == "test" else "Validation"
+        assert explorer.facts(arch)[f"{name} accuracy"] == f"{truth.loc[arch]:.2f} %"
+    known = StatisticsStore(explorer.store.folder).read(3)
+    assert known.archs == explorer.cells.index[:3].tolist()
 
 
-def test_the_rank_is_the_place_among_the_others(explorer, without_pictures, monkeypatch):
-    at = int(explorer.unseen[3])
-    arch = explorer.data.collection.archs[at]
-    monkeypatch.setattr(explorer, "statistics", lambda _: explorer.data.collection.statistics[at])
-    report = explorer.report(nb201.parse(arch))
-    assert report.arch == arch
-    assert report.rank == scipy.stats.rankdata(-explorer.scores, method="min")[at]
-    assert 1 <= report.interval[0] <= report.rank <= report.interval[1] <= CELLS
-    assert report.facts["True rank"].startswith(f"{1 + int((explorer.data.judged > explorer.data.judged[at]).sum())},")
-    assert report.facts["To the ranker"] == "unseen"
+@pytest.mark.parametrize("dataset", ["cifar100", "imagenet16-120"])
+def test_other_data_sets_have_their_own_numbers(explorer, dataset):
+    other = explore.opened("nb201", dataset)
+    assert other.cells.index.equals(explorer.cells.index)
+    assert (other.cells["accuracy"] != explorer.cells["accuracy"]).mean() > 0.9
+    classes = {"cifar100": 100, "imagenet16-120": 120}[dataset]
+    expected = sum(p.numel() for p in nb201.build(RESNET, classes=classes, skip_dead=False).parameters())
+    assert other.cells.at[RESNET, "params"] == expected
+    assert other.tau("ParZC") > other.tau("snip")
 
 
-def test_the_record_holds_the_true_ranks_of_the_cells_scored_alike(explorer, without_pictures, monkeypatch):
-    at = int(explorer.trained_on[0])
-    monkeypatch.setattr(explorer, "statistics", lambda _: explorer.data.collection.statistics[at])
-    report = explorer.report(nb201.parse(explorer.data.collection.archs[at]))
-    ranks = [1 + int((np.delete(explorer.data.judged, at) > explorer.data.judged[i]).sum()) for i in explorer.unseen]
-    inside = [report.alike[0] <= rank <= report.alike[1] for rank in ranks]  # 30 unseen cells, all of them alike
-    assert 0.85 <= np.mean(inside) <= 0.95
-    assert "one of 20" in report.facts["To the ranker"]
+def test_the_rank_is_the_place_among_all(explorer):
+    at = int(np.flatnonzero(~explorer.trained)[3])
+    arch = str(explorer.cells.index[at])
+    facts, score = explorer.facts(arch, "ParZC+"), explorer.values("ParZC+")
+    assert facts["Cell"] == arch
+    assert facts["Rank by ParZC+"].startswith(f"{1 + int((score > score[at]).sum()):,} of")
+    judged = explorer.cells["accuracy"].to_numpy()
+    assert facts["True rank"] == f"{1 + int((judged > judged[at]).sum()):,}"
+    assert facts["To the rankers"] == "unseen"
+    seen = str(explorer.cells.index[int(np.flatnonzero(explorer.trained)[0])])
+    assert "one of 600" in explorer.facts(seen)["To the rankers"]
+    assert "Its own doubt" in facts
+    assert "Its own doubt" not in explorer.facts(arch, "NP")
 
 
-def test_coverage_is_counted_over_unseen_cells(explorer, monkeypatch):
-    monkeypatch.setattr(explorer, "spreads", np.full(CELLS, 1e9))
-    assert explorer.coverage() == 100
-    monkeypatch.setattr(explorer, "spreads", np.zeros(CELLS))
-    truth, scores = (scipy.stats.rankdata(-v, method="min") for v in (explorer.data.judged, explorer.scores))
-    assert explorer.coverage() == pytest.approx(100 * np.mean((truth == scores)[explorer.unseen]))
+def test_a_ranker_is_judged_on_the_cells_that_it_has_not_seen_alone(changed):
+    before = changed.tau("NP")
+    changed.known.scores["NP"][changed.trained] = -1e9
+    assert changed.tau("NP") == before
+    changed.known.scores["NP"][:] = changed.cells["accuracy"]
+    assert changed.tau("NP") == pytest.approx(100)
 
 
-def test_a_new_cell_gets_a_picture_and_its_accuracy(explorer, new_cell):
-    operations, report = new_cell
-    arch = nb201.to_string(operations)
-    assert np.isfinite([report.score, report.spread]).all()
-    assert report.spread > 0
-    assert report.facts["Validation accuracy"] == f"{labels.accuracy('nb201', 'cifar10', 'val').loc[arch]:.2f} %"
-    assert "not in the collection" in report.facts["To the ranker"]
-    page = report._repr_html_()
-    assert page.count("data:image/png;base64,") == 3
+def test_the_record_holds_the_true_ranks_of_the_unseen_cells_scored_alike(changed):
+    at = 5
+    near = np.flatnonzero(~changed.trained)[10 : 10 + explore.ALIKE]
+    changed.known.scores["NP"][:] = np.arange(len(changed)) + 10.0
+    changed.known.scores["NP"][[at, *near]] = 0
+    judged = np.delete(changed.cells["accuracy"].to_numpy(), at)
+    ranks = [1 + int((judged > changed.cells["accuracy"].iloc[i]).sum()) for i in near]
+    low, high = np.percentile(ranks, (5, 95)).round().astype(int)
+    said = changed.facts(changed.cells.index[at], "NP")["Its record"]
+    assert said.endswith(f"90 % truly rank from {low:,} to {high:,}")
+
+
+def test_coverage_is_counted_over_unseen_cells(changed):
+    changed.known.spreads["ParZC"][:] = 1e9
+    assert changed.coverage("ParZC") == 100
+    changed.known.spreads["ParZC"][:] = 0
+    truth, scores = (scipy.stats.rankdata(-v, method="min") for v in (changed.cells["accuracy"], changed.values("ParZC")))
+    assert changed.coverage("ParZC") == pytest.approx(100 * np.mean((truth == scores)[~changed.trained]), abs=0.02)
+    with pytest.raises(BadInput, match="no spread"):
+        changed.coverage("NP")
+
+
+def test_the_table_is_sorted_by_any_column_and_can_be_cut_by_size(explorer):
+    table = explorer.table()
+    assert len(table) == len(explorer)
+    assert table["predicted rank"].is_monotonic_increasing
+    assert table["trained on"].sum() == 600
+    assert table.index[0] == explorer.best("ParZC")
+    assert explorer.table("NP", "accuracy", descending=True)["accuracy"].is_monotonic_decreasing
+    assert explorer.table("NP", "snip")["snip"].is_monotonic_increasing
+    limit = table["params"].median()
+    small = explorer.best_under(limit, "ParZC+", 5)
+    assert (small["params"] < limit).all()
+    best = explorer.table("ParZC+")
+    assert small.index.tolist() == best[best["params"] < limit].index[:5].tolist()
+    with pytest.raises(BadInput, match="no cell has fewer"):
+        explorer.best_under(10)
+    with pytest.raises(UnknownName, match="column"):
+        explorer.table(sort="colour")
+
+
+def test_a_click_opens_the_cell_whose_point_is_there(explorer):
+    panels = explorer.draw(new_figure(11, 4.6), "ParZC", "snip")
+    inside = np.flatnonzero(explorer.cells["accuracy"] > panels[0].axes.get_ylim()[0])
+    for panel in panels:
+        for at in np.random.default_rng(0).choice(inside, 20):
+            found = explorer.cells.index.get_loc(explorer.nearest(panel, panel.x[at], panel.y[at]))
+            assert (panel.x[found], panel.y[found]) == (panel.x[at], panel.y[at])
+    bottom = explorer.nearest(panels[0], 0, panels[0].axes.get_ylim()[0])  # cells below the axis are drawn on its edge, or not
+    assert explorer.values("ParZC")[explorer.cells.index.get_loc(bottom)] < np.median(explorer.values("ParZC"))
+
+
+def test_the_picture_marks_both_cells_what_was_learned_from_and_what_is_too_large(explorer):
+    chosen = {"left": RESNET, "right": DEAD}
+    fig = explorer.scatter("ParZC+", "snip", chosen, params=500_000)
+    check(fig, ["left", "right", "unseen cells", "trained on", "500,000 parameters or more"])
+    assert f"SNIP: τ = {explorer.tau('snip'):.1f} %" in words(fig)
+    points = {line.get_label(): line.get_xydata()[0] for line in fig.axes[0].lines}
+    rank = scipy.stats.rankdata(explorer.values("ParZC+"))[explorer.cells.index.get_loc(RESNET)]  # isomorphic cells share it
+    below = 100 * (rank - 1) / (len(explorer) - 1)
+    assert points["left"] == pytest.approx([below, explorer.cells.at[RESNET, "accuracy"]])
+
+
+@pytest.mark.parametrize("name", ["explorer", "graphs"])
+def test_initialisations_are_the_same_cells_drawn_again(name, request):
+    chosen = request.getfixturevalue(name)
+    again = chosen.initialisations("snip")
+    assert len(again.columns) >= 3
+    assert len(again) >= 250
+    assert again["seed0"].tolist() == chosen.cells["snip"].loc[again.index].tolist()
+    for draw in again.columns[1:]:
+        assert metrics.spearman(again[draw].to_numpy(), again["seed0"].to_numpy()) > 70
+    fig = chosen.scatter("ParZC", "snip", {"left": again.index[0]}, overlaid=True)
+    judged = chosen.cells["accuracy"].loc[again.index].to_numpy()
+    taus = {draw.removeprefix("foolbox-"): metrics.kendall(again[draw].to_numpy(), judged) for draw in again}
+    assert {f"{draw}: τ = {tau:.0f} %" for draw, tau in taus.items()} <= set(words(fig))
+    assert chosen.initialisations("params").empty
+
+
+def test_two_cells_stand_beside_each_other(explorer):
+    pair = explorer.pair(RESNET, DEAD, "ParZC", ["snip", "synflow"])
+    assert list(pair.facts) == ["left", "right"]
+    assert pair.facts.at["Edges without effect", "right"] == "0 → 1, 1 → 2, 1 → 3"
+    page = pair._repr_html_()
+    assert page.count("data:image/png;base64,") == 4
     assert "<script" not in page
-    assert arch in str(report)
+    assert RESNET in str(pair)
+    assert len(pair.bars[0].axes) == 2
+    assert explorer.pair(RESNET, DEAD, "NP", ["params"]).bars == ()
 
 
-def test_edges_that_cannot_reach_the_output_are_named(explorer, without_collecting):
-    assert explorer.report(DEAD).facts["Edges without effect"] == "0 → 1, 1 → 2, 1 → 3"
-    assert explorer.report(["nor_conv_3x3"] * 6).facts["Edges without effect"] == "none"
+def test_bars_of_a_cell_with_dead_operations_name_each_stage_once(explorer):
+    for arch in (DEAD, "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"):  # both convolutions are dead
+        pair = explorer.pair(RESNET, arch)
+        said = [text for text in words(pair.bars[1]) if text.startswith(("stage", "stem", "head", "reduction", "without"))]
+        assert len(said) == len(set(said)), said
+        assert "head" in said
 
 
-def test_missing_test_labels_are_said_with_the_command(explorer, without_collecting, monkeypatch):
+def test_a_graph_is_found_by_any_of_its_strings(graphs):
+    arch = next(arch for arch in graphs.cells.index if arch.count("|") == 4)
+    assert graphs.found(f" {arch} ") == arch
+    pair = graphs.pair(arch, graphs.best("ParZC"))
+    assert pair.facts.at["Cell", "left"] == arch
+    assert len(pair.graphs[0].axes[0].texts) == 5
+    with pytest.raises(BadInput, match="not among the 11,000"):
+        graphs.found("input>1|maxpool3x3>2|maxpool3x3>3|maxpool3x3>4|maxpool3x3>5|maxpool3x3>6|output")
+
+
+@pytest.mark.parametrize("arch", ["", "x", "|conv~0|+|none~0|none~1|+|none~0|none~1|none~2|"])
+def test_a_string_that_is_no_cell_is_refused(arch, explorer):
+    with pytest.raises(BadInput):
+        explorer.facts(arch)
+    with pytest.raises(UnknownName, match="ranker or proxy"):
+        explorer.tau("accuracy")
+
+
+def test_what_is_taken_along_can_be_read_again(explorer):
+    table = explorer.best_under(400_000)
+    content = explore.files(explorer, table, explorer.scatter(), [RESNET, DEAD])
+    assert list(content) == ["nb201_cifar10.csv", "nb201_cifar10.png", "nb201_cifar10_cells.txt"]
+    read = pd.read_csv(io.BytesIO(content["nb201_cifar10.csv"]), index_col="cell")
+    pd.testing.assert_frame_equal(read, table, check_dtype=False, rtol=1e-5)
+    assert content["nb201_cifar10.png"].startswith(b"\x89PNG")
+    assert content["nb201_cifar10_cells.txt"].decode().splitlines() == [RESNET, DEAD]
+    page = explore.links(content)
+    assert page.count("<a download=") == 3
+    assert 'href="data:text/csv;base64,' in page
+
+
+def test_missing_test_labels_are_said_with_the_command(monkeypatch):
     accuracy = labels.accuracy
 
     def only_validation(space, dataset, split, *rest, **options):
@@ -138,124 +230,13 @@ def test_missing_test_labels_are_said_with_the_command(explorer, without_collect
         return accuracy(space, dataset, split, *rest, **options)
 
     monkeypatch.setattr(labels, "accuracy", only_validation)
-    facts = explorer.report(RESNET).facts
-    assert "parzc data fetch" in facts["Test accuracy"]
-    assert "by validation accuracy" in facts["True rank"]
+    found = explore.Explorer("nb201", "cifar10")
+    assert "parzc data fetch" in found.facts(RESNET)["Test accuracy"]
+    assert found.cells.at[RESNET, "accuracy"] == accuracy("nb201", "cifar10", "val").loc[RESNET]
 
 
-def test_values_that_are_not_finite_are_counted(explorer, without_pictures, monkeypatch):
-    real = explorer.data.collection.statistics[0]
-    values = real.values.copy()
-    values[0, :2] = np.nan
-    broken = dataclasses.replace(real, values=values)
-    monkeypatch.setattr(explorer, "statistics", lambda _: broken)
-    assert explorer.report(RESNET).facts["Not finite"].startswith("2 ")
-
-
-def test_a_choice_in_a_menu_changes_the_report(explorer, without_collecting):
-    box = explorer.show(RESNET)
-    menus = [*box.children[0].children, *box.children[1].children]
-    view = box.children[3]
-    assert [menu.value for menu in menus] == list(RESNET)
-    assert nb201.to_string(RESNET) in view.value
-    menus[3].value = "avg_pool_3x3"
-    changed = nb201.to_string([*RESNET[:3], "avg_pool_3x3", *RESNET[4:]])
-    assert without_collecting == [nb201.to_string(RESNET), changed]
-    assert changed in view.value
-    assert view.value.count("<img") == 3
-
-
-def test_a_button_sets_all_menus_and_reports_once(explorer, without_collecting):
-    box = explorer.show(RESNET)
-    menus = [*box.children[0].children, *box.children[1].children]
-    buttons = {item.description: item for item in box.children[2].children if hasattr(item, "click")}
-    assert list(buttons) == ["ResNet cell", "predicted best", "random cell"]
-    for button in buttons.values():
-        before = len(without_collecting)
-        button.click()
-        assert without_collecting[before:] == [nb201.to_string([menu.value for menu in menus])]
-    buttons["predicted best"].click()
-    assert without_collecting[-1] == explorer.data.collection.archs[int(np.argmax(explorer.scores))]
-    assert nb201.to_string(RESNET) in without_collecting
-
-
-def test_an_error_is_shown_in_the_place_of_the_report(explorer, without_collecting, monkeypatch):
-    box = explorer.show(RESNET)
-
-    def refuse(_):
-        raise BadInput("a <reason>")
-
-    monkeypatch.setattr(explorer, "report", refuse)
-    box.children[0].children[0].value = "none"
-    assert box.children[3].value == "a &lt;reason&gt;"
-    assert box.children[2].children[-1].value == ""
-
-
-@pytest.mark.parametrize("operations", [RESNET[:5], (*RESNET[:5], "conv")])
-def test_operations_that_make_no_cell_are_refused(explorer, operations):
-    with pytest.raises(BadInput, match="expected six of none"):
-        explorer.report(operations)
-
-
-@pytest.mark.parametrize("parts", [("NP", "Mixer", "BN"), ("NP",)])
-def test_a_ranker_that_reads_graphs_is_trained_and_asked_with_them(parts, explorer, without_pictures, monkeypatch):
-    chosen = CellExplorer(run(parts=parts), SAMPLES)
-    stored = chosen.data.collection.statistics
-    for at in chosen.unseen[:3]:
-        arch = chosen.data.collection.archs[at]
-        score, spread = chosen.predict(arch, stored[at])
-        assert (score, spread) == pytest.approx((chosen.scores[at], chosen.spreads[at]), abs=1e-5)
-        assert (spread > 0) == ("BN" in parts)
-        other = chosen.predict(nb201.to_string(RESNET), stored[at])  # the same statistics, another graph
-        assert abs(other[0] - score) > 1e-6
-    monkeypatch.setattr(chosen, "statistics", lambda _: stored[0])
-    report = chosen.report(RESNET)
-    assert 1 <= report.rank <= CELLS + 1
-    assert module.planned("smoke", 20, graph=True).parts == ("NP", "Mixer", "BN")
-    asked = []
-    monkeypatch.setattr(module, "CellExplorer", lambda run, samples: asked.append((run.parts, run.train)))
-    module.opened("cifar10", graph=True)  # one is kept, which reads no graphs
-    assert asked == [(("NP", "Mixer", "BN"), module.KEPT_TRAIN)]
-
-
-@pytest.mark.parametrize(("options", "samples"), [({}, 1), ({"space": "x"}, 5)])
-def test_what_cannot_be_explored_is_refused_before_training(options, samples, monkeypatch):
-    monkeypatch.setattr(module, "train_ranker", None)
-    with pytest.raises(BadInput, match="expected nb201"):
-        CellExplorer(run(**options), samples)
-
-
-def test_a_kept_ranker_opens_without_training_and_says_the_same(explorer, tmp_path, monkeypatch):
-    archs = explorer.data.collection.archs
-    about = {"cells": [nb201.index(archs[i]) for i in explorer.trained_on]}
-    kept = dataclasses.replace(explorer.ranker, encoder=explorer.encoder, trained_on=about)
-    kept.save(tmp_path / "nb201_cifar10.npz")
-    monkeypatch.setattr(module, "KEPT", tmp_path)
-    monkeypatch.setattr(module, "train_ranker", None)
-    other = module.opened("cifar10", samples=SAMPLES, cells=CELLS)
-    np.testing.assert_allclose(other.scores, explorer.scores, rtol=1e-5)
-    assert other.trained_on.tolist() == sorted(explorer.trained_on.tolist())
-    assert other.tau() == pytest.approx(explorer.tau())
-    without = dataclasses.replace(kept, encoder=None)
-    with pytest.raises(BadInput, match="without its encoder"):
-        CellExplorer(run(), SAMPLES, without)
-    asked = []
-    monkeypatch.setattr(module, "CellExplorer", lambda run, samples: asked.append((run.dataset, run.train)))
-    module.opened("cifar100", profile="smoke")  # none is kept
-    module.opened("cifar10", train=78, profile="smoke")
-    assert asked == [("cifar100", 600), ("cifar10", 78)]
-
-
-def test_the_table_has_every_cell_and_can_be_cut_by_size(explorer):
-    table = explorer.table()
-    assert len(table) == CELLS
-    assert table["predicted rank"].is_monotonic_increasing
-    assert table["trained on"].sum() == TRAIN
-    best = table.index[table["true rank"] == 1][0]
-    assert table.loc[best, "accuracy"] == explorer.data.judged.max()
-    limit = table["params"].median()
-    small = explorer.best_under(limit, 5)
-    assert (small["params"] < limit).all()
-    assert small["predicted rank"].is_monotonic_increasing
-    with pytest.raises(BadInput, match="no cell has fewer"):
-        explorer.best_under(10)
+def test_scores_of_other_cells_are_refused(monkeypatch):
+    scored = explore.shipped.scored
+    monkeypatch.setattr(explore.shipped, "scored", lambda *_: dataclasses.replace(scored(), archs_sha256="0"))
+    with pytest.raises(BadInput, match="parzc ranker"):
+        explore.Explorer("nb201", "cifar10")

@@ -50,6 +50,24 @@ def test_what_is_written_is_read_to_the_kept_precision(tmp_path):
         store.read(6)
 
 
+def test_sums_are_those_of_the_nodes_in_the_order_of_the_sample(tmp_path):
+    store, records = filled(tmp_path)
+    got = store.sums()
+    assert got.index.tolist() == [r.arch for r in records]
+    assert got["zen"].tolist() == [0, 1, 2, 3, 4]
+    for record in records:
+        row = got.loc[record.arch]
+        expected = record.statistics.values
+        scale = np.abs(expected).sum(axis=1)  # terms of both signs may cancel
+        assert (np.abs(row[list(NODE_PROXIES)].to_numpy(dtype=float) - expected.sum(axis=1)) <= 2**-19 * scale).all()
+        assert record.arch in {one.arch for one in store.read_shard(int(row["shard"]))}
+    store.path(2).unlink()
+    assert len(store.sums()) == 4
+    store.path(1).write_bytes(b"")
+    with pytest.raises(CorruptShard, match="shard-00001"):
+        store.sums()
+
+
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_rounding_keeps_the_relative_error_and_what_is_not_finite(value):
     got = float(round_mantissa(np.array([value]))[0])
