@@ -73,7 +73,7 @@ def regret_curves(
     shown = grouped(names)
     looks = {name: style for styles in shown.values() for name, style in styles.items()}
     rows, columns = (list(dict.fromkeys(key[i] for key in panels)) for i in (0, 1))
-    figure = new_figure(0.8 + 4.2 * len(columns), 1.3 + 3.3 * len(rows))
+    figure = new_figure(max(9.0, 0.8 + 4.2 * len(columns)), 1.3 + 3.3 * len(rows))  # three legends side by side
     axes = figure.subplots(len(rows), len(columns), squeeze=False, sharey=True)
     handles: dict[str, Any] = {}
     for (row, column), panel in panels.items():
@@ -91,7 +91,7 @@ def regret_curves(
     for ax in axes.flat:
         if not ax.has_data():
             ax.set_axis_off()
-    columns_of = 2 if figure.get_figwidth() > 9 else 1
+    columns_of = 2 if len(columns) > 1 else 1
     for (group, own), place in zip(shown.items(), PLACES, strict=False):
         figure.legend([handles[name] for name in own], list(own), loc=place, ncols=columns_of, title=group)
     return figure
