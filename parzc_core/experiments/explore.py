@@ -77,8 +77,9 @@ class Pair:
 
     def _repr_html_(self) -> str:
         left, rows = 'style="text-align:left"', ""
+        wide = 'style="text-align:left;width:42%;white-space:normal;overflow-wrap:anywhere"'  # a cell's string has no spaces
         for label, values in self.facts.iterrows():
-            cells = "".join(f'<td style="text-align:left;width:42%">{html.escape(value)}</td>' for value in values)
+            cells = "".join(f"<td {wide}>{html.escape(value)}</td>" for value in values)
             rows += f"<tr><th {left}>{html.escape(str(label))}</th>{cells}</tr>"
         pictures = "".join(_picture(fig, "49%") for fig in (*self.graphs, *self.bars))
         return f'<table style="width:100%">{rows}</table>{pictures}'

@@ -70,6 +70,7 @@ class Panel:
         self.canvas = _Canvas(self.figure)
         FigureManager(self.canvas, 0)  # gives it its toolbar
         self.canvas.header_visible = self.canvas.footer_visible = False
+        self.canvas.toolbar_position = "bottom"  # elsewhere it lies over the axes
         self.canvas.mpl_connect("button_press_event", self._clicked)
         self.panels: list[explore.Panel] = []
         self._quiet = False
