@@ -76,7 +76,7 @@ class Passes:
         _networks.check_network(network)
         check_batch(images, labels, loss)
         if not consume:
-            foreign = _networks.parts_of(network)
+            foreign, self._given = _networks.parts_of(network), network  # held: a tensor made later could get a freed one's id
             copied = _networks.copied(network)
             if copied is None:
                 raise BadInput(f"{type(network).__name__} cannot be copied; use collect_statistics or network_proxies")

@@ -1,5 +1,7 @@
 """How the collector is called: other losses and inputs, what is left out, and networks and batches that are refused."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -85,6 +87,16 @@ def test_a_part_of_a_weight_is_known_by_its_first_channel() -> None:
 
     passes = Passes(with_(second=second), X, Y)
     assert [call.row for call in passes.calls if call.name == "fc"] == [0, 1]
+
+
+def test_passes_keep_the_network_that_they_were_given_a_copy_of() -> None:
+    network = Base()
+    seen = weakref.ref(network)
+    passes = Passes(network, X, Y)
+    del network
+    gc.collect()
+    assert seen() is not None  # else a tensor made later could get the id of a weight that no pass may touch
+    assert np.isfinite(passes.logits.detach().numpy()).all()
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
