@@ -14,6 +14,7 @@ from typing import Any
 from parzc_core import __version__, cli_own, cli_verify, paths
 from parzc_core.cli_checks import (
     Terminated,
+    interrupt_behind,
     line_of,
     one_line_warnings,
     parameters,
@@ -33,17 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             paths.data_folder()  # says where PARZC_DATA is no folder
             return options.command(options)
-        except BrokenPipeError:  # whoever read the output went away
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  nothing is left to say at the end
-            return 1
-        except KeyboardInterrupt as error:
-            from parzc_core.storage.workers import end_children
+        except (Exception, KeyboardInterrupt) as error:
+            if (interrupt := interrupt_behind(error)) is not None:
+                from parzc_core.storage.workers import end_children
 
-            end_children()
-            ended, code = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
-            print(f"parzc: {ended}; the same command goes on from here", file=sys.stderr)
-            return code
-        except Exception as error:
+                end_children()
+                ended, code = ("terminated", 143) if isinstance(interrupt, Terminated) else ("interrupted", 130)
+                print(f"parzc: {ended}; the same command goes on from here", file=sys.stderr)
+                return code
+            if isinstance(error, BrokenPipeError):  # whoever read the output went away
+                sys.stdout = open(os.devnull, "w")  # noqa: SIM115  nothing is left to say at the end
+                return 1
             if (line := line_of(error)) is None:
                 raise
             print(f"parzc: {line}", file=sys.stderr)

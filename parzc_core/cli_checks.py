@@ -21,7 +21,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came; all that Ctrl-C ends, ends."""
 
 
-def line_of(error: Exception) -> str | None:
+def line_of(error: BaseException) -> str | None:
     """What the user is told of an error that is no fault of this project's; None of a fault, whose traceback is wanted."""
     if isinstance(error, ParzcError):
         return str(error)
@@ -63,6 +63,14 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that `error` is, or in whose handling a library raised it, such as over a pipe to an ended worker."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__cause__ or behind.__context__
+    return behind
 
 
 def positive(text: str) -> int:

@@ -19,6 +19,7 @@ from tiny_notebooks import write_notebook
 
 from parzc_core import artifact, cli, paths
 from parzc_core.cli import main
+from parzc_core.cli_checks import Terminated
 from parzc_core.errors import BadInput, WorkerDied
 from parzc_core.pipeline import run as running
 from parzc_core.pipeline import tasks
@@ -371,7 +372,7 @@ def test_sigterm_ends_a_command_and_its_workers_as_ctrl_c_does(number: signal.Si
         run.send_signal(number)
         said = run.communicate(timeout=900)[1]
     ended = {signal.SIGTERM: (143, "terminated"), signal.SIGINT: (130, "interrupted")}[number]
-    assert (run.returncode, f"parzc: {ended[1]}; the same command goes on from here" in said) == (ended[0], True)
+    assert (run.returncode, f"parzc: {ended[1]}; the same command goes on from here" in said) == (ended[0], True), said
     assert "Traceback" not in said
     assert len(children) >= 2
     assert psutil.wait_procs(children, timeout=900)[1] == []
@@ -384,6 +385,27 @@ def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, project: Path, caps
     monkeypatch.setattr(running, "run", run)
     assert main(["run"]) == 130
     assert capsys.readouterr().err.splitlines()[1:] == ["parzc: interrupted; the same command goes on from here"]
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+@pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError, OSError])
+def test_what_a_library_raises_over_an_interrupt_is_that_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    interrupt: type[KeyboardInterrupt],
+    code: int,
+    error: type[Exception],
+) -> None:
+    def run(*_: object) -> None:
+        try:
+            raise interrupt
+        finally:
+            raise error("a pipe to a worker")
+
+    monkeypatch.setattr(running, "run", run)
+    assert main(["run"]) == code
+    assert "the same command goes on from here" in capsys.readouterr().err
 
 
 def test_status_tells_results_origins_minutes_and_state(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
