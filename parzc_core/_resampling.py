@@ -28,7 +28,7 @@ def kendall(x: np.ndarray, y: np.ndarray, draws: Iterable[np.ndarray]) -> list[f
 
 def spearman(x: np.ndarray, y: np.ndarray, draws: Iterable[np.ndarray]) -> list[float]:
     """Spearman's rho in percent; see `kendall`."""
-    _, of_x, of_y = _sorted(x, y, sort=False)
+    of_x, of_y = _numbered(x), _numbered(y)
     found = []
     for draw in draws:
         weights = np.bincount(draw, minlength=len(x)).astype(np.float64)
@@ -39,11 +39,15 @@ def spearman(x: np.ndarray, y: np.ndarray, draws: Iterable[np.ndarray]) -> list[
     return found
 
 
-def _sorted(x: np.ndarray, y: np.ndarray, sort: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The order by x, then y, and in it the numbers of the values of x and of y, int64[n], which rise with the values."""
-    order = np.lexsort((y, x)) if sort else np.arange(len(x))
-    of_x, of_y = (np.unique(values[order], return_inverse=True)[1].ravel() for values in (x, y))
-    return order, of_x, of_y
+def _numbered(values: np.ndarray) -> np.ndarray:
+    """int64[n], the number of each value, which rises with it."""
+    return np.unique(values, return_inverse=True)[1].ravel()
+
+
+def _sorted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The order by x, then y, and in it the numbers of the values of x and of y."""
+    order = np.lexsort((y, x))
+    return order, _numbered(x[order]), _numbered(y[order])
 
 
 def _weights(draws: Iterable[np.ndarray], order: np.ndarray) -> Iterable[np.ndarray]:

@@ -46,8 +46,7 @@ def ranker(
     if (train, split) != (SHIPPED.train, SHIPPED.split):
         return train_ranker(planned(profile, train, split, dataset))
     fitted = shipped.load("nb201", dataset)
-    seen = set(shipped.training_archs(fitted))
-    known = np.array([arch in seen for arch in data.collection.archs])
+    known = shipped.learned_from(fitted, data.collection.archs)
     return fitted, shipped.inputs_of(fitted, data), np.flatnonzero(known), np.flatnonzero(~known)
 
 

@@ -9,7 +9,6 @@ The three learn from the same TRAIN cells, drawn by SPLIT. Of ParZC+ and NP the 
 """
 
 import dataclasses
-import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -25,9 +24,11 @@ from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
 from parzc_core.paths import write_whole
 from parzc_core.ranker import Inputs
+from parzc_core.runs.proxies import EPOCHS
 from parzc_core.runs.rankers import RankerRun, train_ranker
 from parzc_core.spaces import nb201
 from parzc_core.spaces import space as space_named
+from parzc_core.storage.statistics import archs_sha256
 from parzc_core.training import FittedRanker, load_ranker, read_arrays
 
 # (space, data set) -> channels of the networks whose statistics are read; None stands for the benchmark's own.
@@ -39,7 +40,6 @@ DATASETS: dict[tuple[str, str], int | None] = {
 }
 RANKERS = ("ParZC", "ParZC+", "NP")
 TRAIN, SPLIT, DRAWS = 600, 0, 20  # training cells, as ParZC has in Table 1; seed of their choice; draws of a spread
-EPOCHS = {"nb201": 200, "nb101": 150}  # §4.1
 FOLDER = paths.ROOT / "results" / "rankers"  # in the checkout, whatever PARZC_RESULTS says
 FORMAT, VERSION = "parzc scores", 1
 
@@ -88,9 +88,7 @@ def score_and_save(run: RankerRun, file: Path | None = None) -> Path:
 
     file = file or file_of(run.space, run.dataset)
     data, kept = run.data, load_ranker(file)
-    seen = set(training_archs(kept))
-    known = np.array([arch in seen for arch in data.collection.archs])
-    train = np.flatnonzero(known)
+    train = np.flatnonzero(learned_from(kept, data.collection.archs))
     found = {"ParZC": kept.predict(inputs_of(kept, data), DRAWS)}
     plus = plus_inputs(data)
     fitted = ParZCPlus().fit(plus[train], data.learn[train], run.split, unlabelled=plus)
@@ -101,7 +99,7 @@ def score_and_save(run: RankerRun, file: Path | None = None) -> Path:
     found["NP"] = graph.predict(inputs), np.empty(0)  # its weights are no distributions: no spread
     about = {
         **{name: getattr(run, name) for name in ("space", "dataset", "width", "split")},
-        **{"format": FORMAT, "version": VERSION, "archs_sha256": _digest(data.collection.archs)},
+        **{"format": FORMAT, "version": VERSION, "archs_sha256": archs_sha256(data.collection.archs)},
         **{"learned_from": data.learned_from, "judged_on": data.judged_on},
     }
     arrays: dict[str, np.ndarray] = {"about": np.array(json.dumps(about)), "train": train.astype(np.int32)}
@@ -131,6 +129,12 @@ def training_archs(kept: FittedRanker) -> list[str]:
     return [nb201.arch(cell) if isinstance(cell, int) else str(cell) for cell in kept.trained_on.get("cells", ())]
 
 
+def learned_from(kept: FittedRanker, archs: Sequence[str]) -> np.ndarray:
+    """bool[n]: which of these architectures a kept ranker learned from."""
+    seen = set(training_archs(kept))
+    return np.array([arch in seen for arch in archs])
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """What the rankers say of the n cells of a collection, positions in its order.
@@ -154,7 +158,7 @@ class Scored:
 
     def check(self, archs: Sequence[str]) -> None:
         """Raises BadInput if these are not the cells that were scored."""
-        if _digest(archs) != self.archs_sha256:
+        if archs_sha256(archs) != self.archs_sha256:
             raise BadInput(f"got {len(archs)} cells that are not those that were scored; make the scores anew with: parzc ranker")
 
 
@@ -186,7 +190,3 @@ def _there(path: Path, space: str, dataset: str) -> Path:
 
 def _short(space: str, arch: str) -> int | str:
     return nb201.index(arch) if space == "nb201" else arch
-
-
-def _digest(archs: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(archs).encode()).hexdigest()

@@ -71,6 +71,11 @@ class Collection:
         return replace(self, scores=scores, scored={**self.scored, **dict.fromkeys(names, len(shared))})
 
 
+def archs_sha256(archs: Sequence[str]) -> str:
+    """What tells one sample of architectures, in its order, from another."""
+    return hashlib.sha256("\n".join(archs).encode()).hexdigest()
+
+
 @contextmanager
 def gc_paused() -> Iterator[None]:
     """Inside, or in a function decorated by it, Python looks for no cycles: a third of the time of making many small objects."""
@@ -116,9 +121,8 @@ class StatisticsStore:
         archs: the sample. starts: for each shard, the lowest position in it; ascending, and every position below the next
         shard's is in this one or an earlier one.
         """
-        digest = hashlib.sha256("\n".join(archs).encode()).hexdigest()
         identity = {"config": description["config"], "image_batch": description.get("image_batch", {})}
-        identity |= {"archs_sha256": digest, "starts": list(starts), "kept_mantissa_bits": KEPT_BITS}
+        identity |= {"archs_sha256": archs_sha256(archs), "starts": list(starts), "kept_mantissa_bits": KEPT_BITS}
         if (self.folder / "manifest.json").is_file() and (next(self.folder.glob("shard-*.npz"), None) is not None):
             there = self.manifest
             identity = json.loads(json.dumps(identity))  # as a manifest has it

@@ -3,17 +3,16 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from browsers import CHROMIUM
 
 from parzc_core import paths
 from parzc_core.report import page as report
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 LOOK = """
 const report = {};
 const $ = (selector) => document.querySelector(selector), all = (selector) => [...document.querySelectorAll(selector)];
@@ -81,7 +80,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1440, 420])
 def test_the_page_in_a_browser(built: Path, width: int, dark: bool) -> None:
-    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={built.parent / 'browser'}"]
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={built.parent / 'browser'}"]
     frame = paths.write_whole(built.with_name(f"{width}.html"), FRAME.replace("WIDTH", str(width)))
     command += ["--window-size=1500,1100", "--virtual-time-budget=20000", "--dump-dom", frame.as_uri()]
     command[1:1] = ["--blink-settings=preferredColorScheme=0"] * dark
