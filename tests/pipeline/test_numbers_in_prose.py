@@ -31,6 +31,8 @@ HELD: dict[tuple[str, str], tuple[str, str, str, str]] = {
     ("search_nb101", "0.68"): ("search_nb101", "Random search", "test", "regret"),
     ("search_nb101", "0.45"): ("search_nb101", "ParZC", "test", "regret"),
     ("search_nb101", "0.43"): ("search_nb101", "ParZC (aligned)", "test", "regret"),
+    ("search_nb101", "0.11"): ("search_nb101", "ParZC+", "test", "regret"),
+    ("search_nb101", "0.37"): ("search_nb101", "Best of the collected", "test", "regret"),
 }
 # Neither ours nor in the paper's tables: (notebook, as written) -> what it is.
 ALLOWED: dict[tuple[str, str], str] = {
