@@ -91,6 +91,7 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
     made = {item for experiment in artifact.discover() for item in experiment.makes}
     beside_the_paper = {
         "stability",
+        "label_free",
         "model_zoo",
         "width_nb101",
         "failed_trainings_nb101",

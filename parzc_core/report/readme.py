@@ -57,6 +57,7 @@ FIGURES = (
     ("mixed_precision_fronts", "Ours", "bit configurations: what each method would pick at each size"),
     ("nds_nb301", "Ours", "Network Design Spaces: input lengths, and proxies of 725 DARTS cells beside published ones"),
     ("model_zoo", "Ours", "torchvision's ImageNet classifiers: proxies, and ParZC+ from a few published accuracies"),
+    ("label_free", "Ours", "ranking without labels: tau and nDCG of an order that is chosen on other spaces"),
     ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
 )
 

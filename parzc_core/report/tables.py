@@ -36,6 +36,7 @@ def render_markdown(frame: pd.DataFrame) -> str:
 
 
 _OWN = {
+    "label_free": "Ranking without labels",
     "model_zoo": "Model zoo",
     "nds_nb301": "NDS and NAS-Bench-301",
     "parzc_plus": "ParZC+",

@@ -1,0 +1,287 @@
+"""Ranking without labels: an order of untrained networks that is chosen on other spaces than the one it is judged on.
+
+    found = judged("full")                          # {place: what was ordered there, and the accuracy that judges it}
+    rows = list(rows(found, "full"))
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from parzc_core import metrics
+from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, VERMILION, expect, new_figure
+from parzc_core.errors import BadInput, LabelsMissing
+from parzc_core.experiments.label_free_inputs import COUNTS, PLACES, Networks, Place, accuracy, inputs
+from parzc_core.experiments.label_free_orders import Choice, Committee, Known, Order, agreed, choose, order
+from parzc_core.paper import PROXY_LABELS
+from parzc_core.profiles import profile as profile_named
+from parzc_core.proxies import NODE_PROXIES
+from parzc_core.storage.rows import Row
+
+TABLE = "label_free"
+OURS, VOTES, TAUGHT = "Label-free order", "Votes that agree", "Taught by other spaces"
+ADDED, HINDSIGHT = "Layers, NWOT, Jacov, Synflow added", "Weights and Jacov, chosen in hindsight"
+ORDERS = (OURS, VOTES, TAUGHT, ADDED, HINDSIGHT)
+NAMES = dict(zip(COUNTS, ("Layers with a gradient", "Weights with a gradient", "Log weights, summed"), strict=True))
+BEST = 0.1  # share of the networks that nDCG looks at
+# Kendall's tau (%) that others print for NAS-Bench-201, in the order of its places: Tybl & Neumann, CVPR 2025, Table 1.
+ELSEWHERE = {"VKDNW, aggregate": (75.0, 75.3, 74.3), "AZ-NAS": (71.2, 69.6, 67.3)}
+NB201 = tuple(name for name, place in PLACES.items() if place.family == "NB201")
+_STYLES = {OURS: ("o", VERMILION), VOTES: ("s", BLUE), TAUGHT: ("^", GREEN), HINDSIGHT: ("x", GREY)}
+
+
+@dataclass(frozen=True)
+class Amount:
+    """cells: networks of a place that are judged, None: all. known: of those that choices are made on. trees, resamples."""
+
+    cells: int | None
+    known: int
+    trees: int
+    resamples: int
+
+
+AMOUNTS = {"smoke": Amount(120, 60, 5, 20), "standard": Amount(None, 600, 60, 100), "full": Amount(None, 600, 200, 200)}
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Networks of a place, how they were ordered, by what choice, and what judges that: truth float64[n] percent, and its note."""
+
+    networks: Networks
+    choice: Choice
+    order: Order
+    truth: np.ndarray
+    note: str
+
+
+def judged(profile: str, places: Mapping[str, Place] = PLACES) -> dict[str, Judged]:
+    """Every place that has its statistics and labels here, ordered by what the other families decide."""
+    amount, found = _amount(profile), dict[str, Judged]()
+    networks = _there(places, amount.cells)
+    for family in tqdm(dict.fromkeys(one.family for one in networks.values()), unit="family", disable=None):
+        own = {name: one for name, one in networks.items() if one.family == family}
+        choice = chosen(own, {name: one for name, one in networks.items() if name not in own}, places, amount)
+        for name, one in own.items():
+            made = order(one, choice)
+            found[name] = Judged(one, choice, made, *accuracy(places[name], list(one.votes.index), judged=True))
+    return {name: found[name] for name in networks}
+
+
+def chosen(
+    own: Mapping[str, Networks], others: Mapping[str, Networks], places: Mapping[str, Place], amount: Amount
+) -> Choice:
+    """The choice for the places of one family, from the labels of the others; Transformers' labels decide nothing.
+
+    Only votes that all places of the family have are considered.
+    """
+    pool = [vote for vote in next(iter(own.values())).votes if all(vote in one.votes for one in own.values())]
+    known = []
+    for name, one in others.items():
+        if places[name].truth is None:
+            front = one.front(amount.known, [vote for vote in pool if vote in one.votes])
+            known.append(Known(front, accuracy(places[name], list(front.votes.index), judged=False)[0]))
+    return choose(known, pool, amount.trees)
+
+
+def ndcg(score: np.ndarray, truth: np.ndarray, share: float = BEST) -> float:
+    """Normalised discounted cumulative gain of the first `share` of the networks in the order of the score, percent.
+
+        DCG = sum_j (2^accuracy_j - 1) / log2(1 + j),    j = 1, 2, ... the place in the order
+
+    over DCG of the best order (Järvelin & Kekäläinen, 2002; for architectures Tybl & Neumann, CVPR 2025). score, truth: float[n],
+    truth in percent, so that a network a point worse is worth half. Ties keep the order given. A score that is no number comes
+    last. Raises BadInput: shapes, a truth that is not finite.
+    """
+    score, truth = np.asarray(score, dtype=float), np.asarray(truth, dtype=float)
+    if score.shape != truth.shape or score.ndim != 1 or not len(score) or not np.isfinite(truth).all():
+        raise BadInput(f"got scores {score.shape} and truth {truth.shape}; expected the same [n], and a finite truth")
+    count = max(1, round(share * len(score)))
+    gain = np.exp2(truth - truth.max()) - np.exp2(-truth.max())
+    discount = 1 / np.log2(2 + np.arange(count))
+    first = np.argsort(-np.where(np.isnan(score), -np.inf, score), kind="stable")[:count]
+    return 100 * float(gain[first] @ discount / (np.sort(gain)[::-1][:count] @ discount))
+
+
+def scores(one: Judged) -> dict[str, np.ndarray]:
+    """{name: float64[n]} of ORDERS that the place has the votes for."""
+    found = {OURS: one.order.score, VOTES: one.order.agreed, TAUGHT: one.order.taught}
+    singles = single(one.networks)
+    parts = ("Layers with a gradient", *(PROXY_LABELS[name] for name in ("nwot", "jacov", "synflow")))
+    if all(part in singles for part in parts):
+        found[ADDED] = sum((singles[part].rank().to_numpy() for part in parts), np.zeros(len(one.truth)))
+    if "jacov" in one.networks.votes:
+        found[HINDSIGHT] = agreed(one.networks, Committee(("weights", "jacov"), 0.0, 0.0))[0]
+    return found
+
+
+def single(networks: Networks) -> pd.DataFrame:
+    """Every single proxy: each vote, and each node-wise proxy's sum of magnitudes (as ranks)."""
+    votes = networks.votes.rename(columns=NAMES | PROXY_LABELS)
+    sums = {
+        PROXY_LABELS[proxy]: networks.features[:, networks.names.index(f"{proxy}, total")].astype(float)
+        for proxy in NODE_PROXIES
+    }
+    table = votes.join(pd.DataFrame(sums, index=votes.index))
+    return table.loc[:, table.nunique() > 1]
+
+
+def taus(found: Mapping[str, Judged], profile: str) -> pd.DataFrame:
+    """A line for each place and order: place, order, kendall, ndcg, each with its 95 % interval over networks, n."""
+    resamples, lines = _amount(profile).resamples, []
+    for place, one in found.items():
+        for name, score in scores(one).items():
+            line: dict[str, Any] = {"place": place, "order": name, "n": len(one.truth)}
+            for metric, statistic in (("kendall", metrics.kendall), ("ndcg", ndcg)):
+                low, high = metrics.bootstrap_interval(statistic, score, one.truth, resamples)
+                line |= {metric: statistic(score, one.truth), f"{metric} low": low, f"{metric} high": high}
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def singles(found: Mapping[str, Judged]) -> pd.DataFrame:
+    """A line for each place and single proxy: place, order, kendall, ndcg, n."""
+    lines = []
+    for place, one in found.items():
+        for name, column in single(one.networks).items():
+            score = column.to_numpy(dtype=float)
+            tau, n = metrics.kendall(score, one.truth), int(np.isfinite(score).sum())
+            lines.append({"place": place, "order": str(name), "kendall": tau, "ndcg": ndcg(score, one.truth), "n": n})
+    return pd.DataFrame(lines)
+
+
+def choices(found: Mapping[str, Judged]) -> pd.DataFrame:
+    """A line a place: what was decided for it, on which other families."""
+    lines = {}
+    for place, one in found.items():
+        made, choice = one.order, one.choice
+        weights = sorted(made.weights.items(), key=lambda each: -each[1])
+        lines[place] = {
+            "chosen on": ", ".join(dict.fromkeys(each.networks.family for each in choice.known)),
+            "votes that speak": ", ".join(f"{_name(name)} {weight:.2f}" for name, weight in weights if weight > 0),
+            "silent": ", ".join(_name(name) for name in choice.committee.votes if not made.weights.get(name)),
+            "features": made.features,
+            "agreement": made.agreement,
+            "trusted from": choice.least,
+            "decides": "taught ranker" if made.trusted else "votes, it among them",
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def best_single(alone: pd.DataFrame) -> pd.DataFrame:
+    """Of each place the single proxy with the highest tau, in hindsight: index place, columns order, kendall, ndcg."""
+    return alone.loc[alone.groupby("place", sort=False)["kendall"].idxmax()].set_index("place")[["order", "kendall", "ndcg"]]
+
+
+def rows(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, Judged], profile: str) -> Iterator[Row]:
+    """What `taus` and `singles` found, as rows."""
+    for line in results.to_dict("records"):
+        one = found[line["place"]]
+        made = partial(Row, TABLE, line["order"], line["place"], n=line["n"], profile=profile, origin="ours")
+        if line["order"] == HINDSIGHT:
+            how = "chosen with NAS-Bench-201's labels: no label-free order"
+        elif line["order"] == ADDED:
+            how = "ranks added, nothing chosen"
+        else:
+            how = f"chosen on {choices({line['place']: one})['chosen on'].iloc[0]}"
+        note = f"n networks, interval over them; {how}; {one.note}"
+        for metric in ("kendall", "ndcg"):
+            yield made(metric, line[metric], ci_low=line[f"{metric} low"], ci_high=line[f"{metric} high"], note=note)
+    for line in alone.to_dict("records"):
+        note = f"n networks; {found[line['place']].note}"
+        for metric in ("kendall", "ndcg"):
+            if np.isfinite(line[metric]):
+                made = partial(Row, TABLE, line["order"], line["place"], n=line["n"], profile=profile, origin="ours")
+                yield made(metric, line[metric], note=note)
+
+
+def beside(results: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
+    """Kendall's tau (%), a row a place: every order, the best single proxy in hindsight, and what others print."""
+    table = results.pivot(index="place", columns="order", values="kendall").reindex(columns=ORDERS)
+    table = table.loc[list(dict.fromkeys(results["place"]))]
+    table["best single proxy"] = best_single(alone)["kendall"]
+    table["which"] = best_single(alone)["order"]
+    for name, values in ELSEWHERE.items():
+        table[f"{name} (printed)"] = pd.Series(dict(zip(NB201, values, strict=True)))
+    return table
+
+
+def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, Judged]) -> list[str]:
+    """What was measured, a sentence or two each."""
+    tau = results.pivot(index="place", columns="order", values="kendall")
+    best, there = best_single(alone), [name for name in NB201 if name in found]
+    said = []
+    if there:
+        ours = ", ".join(f"{tau[OURS][name]:.1f}" for name in there)
+        others = "; ".join(f"{name} prints {', '.join(f'{value:.1f}' for value in values)}" for name, values in ELSEWHERE.items())
+        hindsight = ", ".join(f"{tau[HINDSIGHT][name]:.1f}" for name in there)
+        said.append(f"**NAS-Bench-201** is ordered without its labels with a tau of {ours}. {others}.")
+        choice = found[there[0]].choice
+        heard = sum("jacov" in agreed(one.networks, choice.committee)[1] for one in choice.known)
+        said.append(
+            f"**In hindsight** two votes, the weights that get a gradient and Jacov, give {hindsight}. Other spaces cannot tell: "
+            f"Jacov agrees with the other votes in {heard} of {len(choice.known)} of them, and is silent elsewhere."
+        )
+    above = [name for name in found if float(tau[OURS][name]) > float(best["kendall"][name])]
+    said.append(
+        f"**Every single proxy**, the best of them in hindsight, is beaten in {len(above)} of {len(found)} places"
+        + (f": {', '.join(above)}." if above else ".")
+    )
+    trusted = [name for name, one in found.items() if one.order.trusted]
+    said.append(
+        f"**The ranker taught by other spaces** decides alone in {', '.join(trusted) or 'no place'}; elsewhere it does not agree "
+        "with the votes as it does where trust has paid."
+    )
+    return said
+
+
+def overview(results: pd.DataFrame, alone: pd.DataFrame) -> Figure:
+    """Left Kendall's tau, right nDCG of the best tenth, a line a place: the order, its parts, and the best single proxy."""
+    expect(len(results) > 0 and len(alone) > 0, "overview got no orders or no single proxies; nothing to draw")
+    places = list(dict.fromkeys(results["place"]))
+    figure = new_figure(12.5, 1.8 + 0.42 * len(places))
+    axes = figure.subplots(1, 2, sharey=True)
+    height = {place: len(places) - 1 - k for k, place in enumerate(places)}
+    best = best_single(alone)
+    for ax, metric, label in zip(axes, ("kendall", "ndcg"), ("Kendall's τ (%)", "nDCG of the best tenth (%)"), strict=True):
+        for k, (name, (marker, colour)) in enumerate(_STYLES.items()):
+            part = results[results["order"] == name]
+            at = [height[place] + 0.24 - 0.16 * k for place in part["place"]]
+            bars = np.abs(np.stack([part[metric] - part[f"{metric} low"], part[f"{metric} high"] - part[metric]]))
+            ax.errorbar(part[metric], at, xerr=bars, fmt=marker, color=colour, markersize=6, linewidth=1.1, label=name)
+        at = [height[place] for place in best.index]
+        ax.plot(best[metric], at, "|", color="black", markersize=15, label="best single proxy, in hindsight")
+        ax.axvline(0, color=GREY, linewidth=0.8)
+        ax.set_xlabel(label)
+    for name, values in list(ELSEWHERE.items())[:1]:
+        there = [(value, height[place]) for place, value in zip(NB201, values, strict=True) if place in height]
+        if there:
+            axes[0].plot(*zip(*there, strict=True), "D", color=ORANGE, markersize=6, label=f"{name}, as printed")
+    axes[0].set(yticks=list(height.values()), yticklabels=places)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _there(places: Mapping[str, Place], cells: int | None) -> dict[str, Networks]:
+    """Those with labels and statistics on this machine."""
+    found = {}
+    for name, place in places.items():
+        try:
+            accuracy(place, [], judged=True)
+            found[name] = inputs(place, cells)
+        except LabelsMissing:
+            continue
+    return found
+
+
+def _name(vote: str) -> str:
+    return NAMES.get(vote, PROXY_LABELS.get(vote, vote))
+
+
+def _amount(profile: str) -> Amount:
+    return AMOUNTS.get(profile_named(profile).name, AMOUNTS["full"])
