@@ -46,12 +46,12 @@ class Amount:
     resamples: int
 
 
-AMOUNTS = {"smoke": Amount(120, 60, 5, 20), "standard": Amount(None, 600, 60, 100), "full": Amount(None, 600, 200, 200)}
+AMOUNTS = {"smoke": Amount(120, 60, 4, 20), "standard": Amount(None, 400, 60, 50), "full": Amount(None, 400, 120, 100)}
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Networks of a place, how they were ordered, by what choice, and what judges that: truth float64[n] percent, and its note."""
+    """Networks of a place, how they were ordered, by what choice, and what judges: truth float64[n] percent, its note."""
 
     networks: Networks
     choice: Choice

@@ -1,0 +1,91 @@
+"""nDCG against scikit-learn, the places of a small run, and that the judged space's labels do not reach its order."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from figure_checks import check
+from sklearn.metrics import ndcg_score
+
+from parzc_core.errors import BadInput
+from parzc_core.experiments import label_free, label_free_inputs
+from parzc_core.experiments.label_free_inputs import PLACES
+
+NAMES = ("DARTS, made here", "NB301-CF10", "NB101-CF10")
+SMALL = {name: PLACES[name] for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, label_free.Judged]:
+    label_free_inputs.accuracy(PLACES["NB101-CF10"], [], judged=True)
+    return label_free.judged("smoke", SMALL)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.35, 1.0])
+def test_ndcg_is_that_of_scikit_learn(share: float) -> None:
+    generator = np.random.default_rng(0)
+    score, truth = generator.normal(size=40), generator.uniform(80, 94, 40)
+    gain = np.exp2(truth) - 1
+    expected = ndcg_score([gain], [score], k=round(share * 40), ignore_ties=True)
+    assert label_free.ndcg(score, truth, share) == pytest.approx(100 * expected)
+    assert label_free.ndcg(truth, truth, share) == pytest.approx(100)
+
+
+def test_ndcg_by_hand_and_of_bad_input() -> None:
+    """The best network second: (1 + 3 / log2(3)) / (3 + 1 / log2(3)) of gains 3 and 1."""
+    expected = 100 * (1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3))
+    assert label_free.ndcg(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 1.0) == pytest.approx(expected)
+    assert label_free.ndcg(np.array([np.nan, 2.0]), np.array([1.0, 2.0]), 0.5) == pytest.approx(100)
+    for score, truth in ((np.ones(2), np.ones(3)), (np.ones(2), np.array([1.0, np.nan]))):
+        with pytest.raises(BadInput, match="a finite truth"):
+            label_free.ndcg(score, truth)
+
+
+def test_labels_of_the_judged_space_do_not_reach_its_order(found, monkeypatch) -> None:
+    """Turned labels of one family: its own order stays, bit for bit; that of the others does not."""
+    honest = label_free_inputs.accuracy
+
+    def turned(place, archs, judged):
+        values, note = honest(place, archs, judged)
+        return (-values if place.family == "NB301" else values), note
+
+    monkeypatch.setattr(label_free, "accuracy", turned)
+    again = label_free.judged("smoke", SMALL)
+    own, other = "NB301-CF10", "NB101-CF10"
+    for part in ("score", "agreed", "taught"):
+        assert np.array_equal(getattr(found[own].order, part), getattr(again[own].order, part))
+    assert np.array_equal(found[own].truth, -again[own].truth)
+    assert not np.array_equal(found[other].order.taught, again[other].order.taught)
+
+
+def test_what_is_chosen_on_is_never_the_judged_family(found) -> None:
+    for name, one in found.items():
+        families = {each.networks.family for each in one.choice.known}
+        assert families == {place.family for place in SMALL.values()} - {PLACES[name].family}
+        assert all(len(each.networks) <= label_free.AMOUNTS["smoke"].known for each in one.choice.known)
+
+
+def test_tables_rows_sentences_and_picture(found) -> None:
+    results, alone = label_free.taus(found, "smoke"), label_free.singles(found)
+    assert set(results["order"]) == set(label_free.ORDERS)
+    assert (results["kendall low"] <= results["kendall high"]).all()
+    rows = {(row.row, row.column, row.metric): row for row in label_free.rows(results, alone, found, "smoke")}
+    row = rows[label_free.OURS, "NB101-CF10", "kendall"]
+    assert row.n == label_free.AMOUNTS["smoke"].cells
+    assert "chosen on NDS, NB301" in row.note
+    best = label_free.best_single(alone)
+    for place, line in best.iterrows():
+        assert line["kendall"] == max(value.value for key, value in rows.items() if key[1:] == (place, "kendall") and
+                                      key[0] not in label_free.ORDERS)  # fmt: skip
+    assert list(label_free.beside(results, alone).index) == list(NAMES)
+    assert list(label_free.choices(found).index) == list(NAMES)
+    said = " ".join(label_free.conclusions(results, alone, found))
+    assert f"of {len(NAMES)} places" in said
+    check(label_free.overview(results, alone), [*NAMES, label_free.OURS, "nDCG of the best tenth (%)"])
+
+
+def test_profiles_grow() -> None:
+    sizes = [label_free._amount(name) for name in ("smoke", "standard", "full")]
+    assert [each.trees for each in sizes] == sorted(each.trees for each in sizes)
+    assert label_free._amount("paper") == sizes[-1]
+    assert dataclasses.replace(sizes[0], cells=None).known < sizes[1].known
