@@ -17,18 +17,22 @@ from tqdm import tqdm
 from parzc_core import metrics
 from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.errors import BadInput, LabelsMissing
-from parzc_core.experiments.label_free_inputs import COUNTS, PLACES, Networks, Place, accuracy, inputs
-from parzc_core.experiments.label_free_orders import Choice, Committee, Known, Order, agreed, choose, order
+from parzc_core.experiments.label_free_inputs import COUNTS, PLACES, SPREADS, Networks, Place, accuracy, inputs
+from parzc_core.experiments.label_free_orders import Choice, Committee, Known, Order, agreed, choose, order, together
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
+from parzc_core.runs import vit_data
 from parzc_core.storage.rows import Row
 
 TABLE = "label_free"
 OURS, VOTES, TAUGHT = "Label-free order", "Votes that agree", "Taught by other spaces"
 ADDED, HINDSIGHT = "Layers, NWOT, Jacov, Synflow added", "Weights and Jacov, chosen in hindsight"
 ORDERS = (OURS, VOTES, TAUGHT, ADDED, HINDSIGHT)
-NAMES = dict(zip(COUNTS, ("Layers with a gradient", "Weights with a gradient", "Log weights, summed"), strict=True))
+NAMES = PROXY_LABELS | dict(
+    zip(COUNTS, ("Layers with a gradient", "Weights with a gradient", "Log weights, summed"), strict=True)
+)
+NAMES |= vit_data.LABELS | {f"{proxy}, nodes": f"Nodes that share {PROXY_LABELS[proxy]}" for proxy in SPREADS}
 BEST = 0.1  # share of the networks that nDCG looks at
 # Kendall's tau (%) that others print for NAS-Bench-201, in the order of its places: Tybl & Neumann, CVPR 2025, Table 1.
 ELSEWHERE = {"VKDNW, aggregate": (75.0, 75.3, 74.3), "AZ-NAS": (71.2, 69.6, 67.3)}
@@ -122,7 +126,7 @@ def scores(one: Judged) -> dict[str, np.ndarray]:
 
 def single(networks: Networks) -> pd.DataFrame:
     """Every single proxy: each vote, and each node-wise proxy's sum of magnitudes (as ranks)."""
-    votes = networks.votes.rename(columns=NAMES | PROXY_LABELS)
+    votes = networks.votes.rename(columns=NAMES)
     sums = {
         PROXY_LABELS[proxy]: networks.features[:, networks.names.index(f"{proxy}, total")].astype(float)
         for proxy in NODE_PROXIES
@@ -161,10 +165,11 @@ def choices(found: Mapping[str, Judged]) -> pd.DataFrame:
     for place, one in found.items():
         made, choice = one.order, one.choice
         weights = sorted(made.weights.items(), key=lambda each: -each[1])
+        asked = dict.fromkeys(vote for committee in choice.committees for vote in committee.votes)
         lines[place] = {
             "chosen on": ", ".join(dict.fromkeys(each.networks.family for each in choice.known)),
             "votes that speak": ", ".join(f"{_name(name)} {weight:.2f}" for name, weight in weights if weight > 0),
-            "silent": ", ".join(_name(name) for name in choice.committee.votes if not made.weights.get(name)),
+            "silent": ", ".join(_name(name) for name in asked if name not in made.weights),
             "features": made.features,
             "agreement": made.agreement,
             "trusted from": choice.least,
@@ -222,7 +227,7 @@ def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, 
         hindsight = ", ".join(f"{tau[HINDSIGHT][name]:.1f}" for name in there)
         said.append(f"**NAS-Bench-201** is ordered without its labels with a tau of {ours}. {others}.")
         choice = found[there[0]].choice
-        heard = sum("jacov" in agreed(one.networks, choice.committee)[1] for one in choice.known)
+        heard = sum("jacov" in together(one.networks, choice.committees)[1] for one in choice.known)
         said.append(
             f"**In hindsight** two votes, the weights that get a gradient and Jacov, give {hindsight}. Other spaces cannot tell: "
             f"Jacov agrees with the other votes in {heard} of {len(choice.known)} of them, and is silent elsewhere."
@@ -280,7 +285,7 @@ def _there(places: Mapping[str, Place], cells: int | None) -> dict[str, Networks
 
 
 def _name(vote: str) -> str:
-    return NAMES.get(vote, PROXY_LABELS.get(vote, vote))
+    return NAMES.get(vote, vote)
 
 
 def _amount(profile: str) -> Amount:

@@ -6,7 +6,8 @@
 Three steps, each chosen on the known spaces alone, one of them left out at a time:
 
 1. `agreed`: the votes' logarithmic ranks, as AZ-NAS (CVPR 2024) adds them. A vote that contradicts the others in this space is
-   silent, and the more a vote repeats the others, the less it weighs. Which votes sit in the committee is chosen.
+   silent, and the more a vote repeats the others, the less it weighs. Which votes sit in a committee is chosen, for each gate and
+   ridge; the committees' orders are averaged, as the best of them changes with a few labels.
 2. `taught`: extra-trees on ranked features, from the known spaces. A feature that goes with the agreed order otherwise here than
    there is left out.
 3. Whether to trust the taught ranker: it is, where it agrees with the votes as it does where trust has paid. Else it has one
@@ -56,7 +57,7 @@ class Choice:
     """What the known spaces decide. tolerance: as in `taught`. least: agreement from which on the taught ranker is trusted."""
 
     known: tuple[Known, ...]
-    committee: Committee
+    committees: tuple[Committee, ...]
     tolerance: float | None
     least: float
     trees: int
@@ -86,8 +87,9 @@ def choose(known: Sequence[Known], pool: Sequence[str] | None = None, trees: int
     """
     if len(families := list(dict.fromkeys(one.networks.family for one in known))) < 2:
         raise BadInput(f"got known labels of {len(families)} family of spaces; expected two at least, to choose on each")
-    committee = best_committee(known, pool)
-    own = [agreed(one.networks, committee)[0] for one in known]
+    committees = best_committees(known, pool)
+    parts = [together(one.networks, committees) for one in known]
+    own = [score for score, _ in parts]
     seen = []
     for one, mine in zip(known, own, strict=True):
         rest = [k for k, other in enumerate(known) if other.networks.family != one.networks.family]
@@ -96,25 +98,37 @@ def choose(known: Sequence[Known], pool: Sequence[str] | None = None, trees: int
         seen.append([taught(one.networks, mine, others, theirs, each, few)[0] for each in TOLERANCES])
     taus = np.array([[metrics.kendall(score, one.accuracy) for score in scores] for scores, one in zip(seen, known, strict=True)])
     best = int(np.argmax([_mean(known, column) for column in taus.T]))
-    both = [beside(mine, scores[best], len(committee.votes)) for mine, scores in zip(own, seen, strict=True)]
+    both = [beside(mine, scores[best], len(weights)) for (mine, weights), scores in zip(parts, seen, strict=True)]
     paired = [metrics.kendall(score, one.accuracy) for score, one in zip(both, known, strict=True)]
     agreement = [_spearman(mine, scores[-1]) for mine, scores in zip(own, seen, strict=True)]
     least = least_agreement(known, np.array(agreement), taus[:, best], np.array(paired))
-    return Choice(tuple(known), committee, TOLERANCES[best], least, trees)
+    return Choice(tuple(known), committees, TOLERANCES[best], least, trees)
 
 
 def order(networks: Networks, choice: Choice) -> Order:
     """The order of networks. Raises BadInput where the choice has seen labels of their family."""
     if networks.family in {one.networks.family for one in choice.known}:
         raise BadInput(f"got a choice made with labels of {networks.family}, which is to be ordered without; leave them out")
-    own, weights = agreed(networks, choice.committee)
-    theirs = [agreed(one.networks, choice.committee)[0] for one in choice.known]
+    own, weights = together(networks, choice.committees)
+    theirs = [together(one.networks, choice.committees)[0] for one in choice.known]
     free, _ = taught(networks, own, choice.known, theirs, None, choice.trees)
     learned, features = taught(networks, own, choice.known, theirs, choice.tolerance, choice.trees)
     agreement = _spearman(own, free)
     trusted = agreement >= choice.least
     score = learned if trusted else beside(own, learned, len(weights))
     return Order(score, own, learned, weights, features, agreement, trusted)
+
+
+def together(networks: Networks, committees: Sequence[Committee]) -> tuple[np.ndarray, dict[str, float]]:
+    """float64[n], the mean of the committees' orders, each standardised, and the mean weight of each vote that is heard."""
+    scores, weights = [], dict[str, float]()
+    for committee in committees:
+        score, own = agreed(networks, committee)
+        scores.append(score / max(float(score.std()), 1e-12))
+        for name, weight in own.items():
+            if weight > 0:
+                weights[name] = weights.get(name, 0.0) + weight / len(committees)
+    return np.mean(scores, axis=0), weights
 
 
 def agreed(networks: Networks, committee: Committee) -> tuple[np.ndarray, dict[str, float]]:
@@ -152,8 +166,8 @@ def committee_weights(values: np.ndarray, gate: float, ridge: float) -> tuple[li
     return keep, _even_weights(both[np.ix_(keep, keep)] + ridge * np.eye(len(keep)))
 
 
-def best_committee(known: Sequence[Known], pool: Sequence[str] | None = None) -> Committee:
-    """The committee that orders the known spaces best: of all votes of the pool those stay whose absence brings nothing.
+def best_committees(known: Sequence[Known], pool: Sequence[str] | None = None) -> tuple[Committee, ...]:
+    """For each gate and ridge the committee that orders the known spaces best: those votes stay whose absence brings nothing.
 
     A vote that is silent in every known space costs nothing there, and stays on the word of those who proposed it.
     """
@@ -183,8 +197,8 @@ def best_committee(known: Sequence[Known], pool: Sequence[str] | None = None) ->
                 break
             votes.pop(place)
             best = without[place]
-        tried.append((best, Committee(tuple(votes), gate, ridge)))
-    return max(tried, key=lambda each: each[0])[1]
+        tried.append(Committee(tuple(votes), gate, ridge))
+    return tuple(tried)
 
 
 def taught(

@@ -109,8 +109,8 @@ def test_trust_begins_between_the_spaces_where_it_has_not_paid_and_those_where_i
 
 def test_a_vote_that_is_silent_in_all_known_spaces_stays(choice, known):
     """It costs nothing there; and in a space where it agrees it speaks."""
-    assert "odd" in choice.committee.votes
-    assert all("odd" not in orders.agreed(one.networks, choice.committee)[1] for one in known)
+    assert all("odd" in each.votes for each in choice.committees)
+    assert all("odd" not in orders.together(one.networks, choice.committees)[1] for one in known)
     assert orders.order(made("four", 9).networks, choice).weights["odd"] > 0
 
 
