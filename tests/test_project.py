@@ -93,6 +93,7 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
         "stability",
         "model_zoo",
         "width_nb101",
+        "table01_since",
         "failed_trainings_nb101",
         "search_regret",
         "search_nb101",
