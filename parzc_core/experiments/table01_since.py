@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import rankdata
-from sklearn.metrics import ndcg_score
 
 from parzc_core import metrics
 from parzc_core.collecting.labelled import Data, judgeable, load
@@ -110,22 +109,12 @@ def ranks_multiplied(scores: pd.DataFrame) -> pd.Series:
     return pd.Series(np.log(np.array(ranks) / len(scores)).sum(axis=0), index=scores.index)
 
 
-def ndcg(score: np.ndarray, truth: np.ndarray, share: float = 0.1) -> float:
-    """Normalised discounted cumulative gain of the best `share`, percent: whether the top of the order holds the best networks.
-
-    Gain 2^accuracy - 1 with accuracy in percent, as in VKDNW (eq. 10), so that a point of accuracy doubles it; the discount is
-    log2(1 + place). Scores that are not finite stand last. VKDNW takes the best 1,000 of all cells.
-    """
-    gain = (2.0**truth - 1) / (2.0 ** truth.max() - 1)
-    return 100 * float(ndcg_score([gain], [_ranks(score)], k=max(1, round(share * len(truth)))))
-
-
 def _ranks(score: np.ndarray) -> np.ndarray:
     """1 to n, higher for a higher score; equal ones share the mean of theirs, those that are not finite the lowest."""
     return rankdata(np.where(np.isfinite(score), score, -np.inf))
 
 
-STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": ndcg}
+STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": metrics.ndcg}
 
 
 def correlations(data: Data, resamples: int = 200) -> pd.DataFrame:

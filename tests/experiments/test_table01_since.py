@@ -81,23 +81,6 @@ def test_an_aggregate_depends_on_order_alone_and_one_bad_rank_weighs_more_than_i
     assert found[0] > found[1] == found[2]
 
 
-def test_ndcg_is_the_formula():
-    drawn = np.random.default_rng(1)
-    score, truth = drawn.normal(size=40), drawn.uniform(60, 70, size=40)
-    order, best = np.argsort(-score)[:4], np.argsort(-truth)[:4]
-    discount = 1 / np.log2(np.arange(2, 6))
-    expected = ((2 ** truth[order] - 1) * discount).sum() / ((2 ** truth[best] - 1) * discount).sum()
-    assert since.ndcg(score, truth) == pytest.approx(100 * expected)
-    assert since.ndcg(truth, truth) == pytest.approx(100)
-
-
-def test_ndcg_of_percent_neither_overflows_nor_forgets_scores_that_are_not_finite(recwarn):
-    truth = np.array([94.0, 93.0, 90.0, 10.0] * 5)
-    score = np.where(truth > 93, -math.inf, truth)
-    assert since.ndcg(score, truth) == pytest.approx(50, abs=1)  # the best, twice as good as the next, stand last
-    assert not recwarn.list
-
-
 def test_rows_tell_what_was_left_out_and_of_which_networks():
     data = since.collected("full")
     found = {column: since.correlations(one, resamples=5) for column, one in data.items()}
