@@ -3,6 +3,7 @@
     found = draw(truths(paths.ROOT / "results", seed=0), 4)
     found.chosen[0].check()                       # Checked("truth/nds", "Training: space nds_darts, …", comparisons)
 
+Accuracies have the tolerance of other trained results, 2 points; how far another CPU takes these trainings was not measured.
 What needs Fashion-MNIST is named where its files are not here. Layer sensitivities are not recomputed: power iteration and random
 signs carry rounding on, and how far was not measured.
 """

@@ -33,6 +33,7 @@ def test_results_come_in_order_if_asked():
     assert sorted(workers.run(pow, work, 2)) == [0, 1, 4, 9, 16, 25]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a process sees the end of its parent")
 @pytest.mark.parametrize("busy", [0, 2])
 def test_after_kill_9_idle_and_busy_workers_end_by_themselves(busy):
