@@ -30,7 +30,7 @@ def statistics(tmp_path_factory):
     collect(CollectionConfig(cells=30, batch=4), folder / "nb201" / "cifar10")
     dearer = ("eznas", "logsynflow", "gradsign", "ntk_condition", "knas", "nasi")
     for name in dearer:
-        patch.setitem(registry.REGISTRY, name, lambda passes: float(sum(one.norm() for one in passes.model.parameters())))
+        patch.setitem(registry.REGISTRY, name, lambda passes: float(sum(one.detach().norm() for one in passes.model.parameters())))
     part = CollectionConfig(cells=20, batch=4, proxies=(), scores=dearer, share_isomorphic=True)
     collect(part, folder / "nb201" / "scores" / "cifar10" / "part")
     patch.undo()
