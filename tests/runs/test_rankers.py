@@ -20,6 +20,10 @@ from parzc_core.spaces import nb201
 RUN = RankerRun(train=12, size="tiny", epochs=2)
 
 
+def norms(passes):
+    return sum(float(one.detach().norm()) for one in passes.model.parameters())
+
+
 @pytest.fixture(scope="module")
 def statistics(tmp_path_factory):
     """30 cells of small networks, and dearer scores of the first 20 of them, collected once; norms stand in for the dear."""
@@ -30,7 +34,7 @@ def statistics(tmp_path_factory):
     collect(CollectionConfig(cells=30, batch=4), folder / "nb201" / "cifar10")
     dearer = ("eznas", "logsynflow", "gradsign", "ntk_condition", "knas", "nasi")
     for name in dearer:
-        patch.setitem(registry.REGISTRY, name, lambda passes: float(sum(one.detach().norm() for one in passes.model.parameters())))
+        patch.setitem(registry.REGISTRY, name, norms)
     part = CollectionConfig(cells=20, batch=4, proxies=(), scores=dearer, share_isomorphic=True)
     collect(part, folder / "nb201" / "scores" / "cifar10" / "part")
     patch.undo()
