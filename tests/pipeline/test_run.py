@@ -53,6 +53,7 @@ def test_what_a_killed_run_finished_is_not_run_again(project: Project, together:
     assert project.plan() == {"first": None, **{f"slow_{note.name}": again for note in notes}}
 
 
+@pytest.mark.slow
 def test_notebooks_run_together_share_the_processes_and_the_report_comes_last(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
