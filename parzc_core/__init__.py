@@ -46,8 +46,7 @@
     verifying      a sample of what is committed, recomputed
     pipeline       runs the notebooks
 
-Beside the core: `_fast_convolutions`, `_fast_functions` and `_fast_grasp` (the passes in less time; PARZC_PLAIN=1 does without),
-`_resampling` (bootstrap draws of rank correlations), `paths` (folders), `checkpoints` (of long trainings),
+Beside the core: `_resampling` (bootstrap draws of rank correlations), `paths` (folders), `checkpoints` (of long trainings),
 `profiles` (sizes of a run), `artifact` (the list of notebooks), `cli` (the command).
 The names below are imported when they are first used, so that `import parzc_core` alone takes no time.
 """

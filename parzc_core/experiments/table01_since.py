@@ -14,7 +14,7 @@ from parzc_core.collecting.labelled import Data, judgeable, load
 from parzc_core.drawing.style import BLUE, GREEN, GREY, VERMILION, new_figure
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
-from parzc_core.runs.proxies import network_scores
+from parzc_core.runs.proxies import ndcg, network_scores
 from parzc_core.storage.rows import Row, read_rows
 
 TABLE, CELLS = "table01_since", 1000
@@ -114,7 +114,7 @@ def _ranks(score: np.ndarray) -> np.ndarray:
     return rankdata(np.where(np.isfinite(score), score, -np.inf))
 
 
-STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": metrics.ndcg}
+STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": ndcg}
 
 
 def correlations(data: Data, resamples: int = 200) -> pd.DataFrame:
