@@ -254,6 +254,7 @@ KILLED = """if True:
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_is_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "SCHEDULE", LONG)
     expected, run = trained("TNASP"), Trained("TNASP")

@@ -361,6 +361,7 @@ sys.exit(cli.main(["claims"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_sigterm_ends_a_command_and_its_workers_as_ctrl_c_does(number: signal.Signals) -> None:

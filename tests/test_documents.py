@@ -1,14 +1,14 @@
 """What the documents show works: their snippets, their commands in their smallest size, the files and places that they name."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from project_copy import tree_fixture, warmed_fixture, without_network  # noqa: F401
+from warm import Warm
 
 from parzc_core import cli, labels, paper, paths
 from parzc_core.errors import LabelsMissing
@@ -197,31 +197,15 @@ MAKE = (
 )
 
 
-@pytest.fixture(scope="session")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what git has of the project, as a clone would be."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True
-    )
-    if listed.returncode:
-        pytest.skip("no git here")
-    copied = tmp_path_factory.mktemp("tree")
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (copied / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copied / name)
-    return copied
-
-
 def in_tree(tree: Path, command: Sequence[str]) -> str:
-    """What the command says, run in the copy, with the copy's code, and nothing fetched from elsewhere."""
-    own = {name: value for name, value in os.environ.items() if name not in ("PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")}
-    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    run = subprocess.run(
-        command, cwd=tree, env=own | nowhere | threads | {"PYTHONPATH": str(tree)}, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, f"{' '.join(command)}\n{run.stdout[-2000:]}\n{run.stderr[-4000:]}"
+    """What a command says, run in the copy of the project."""
+    env = without_network(tree)
+    return said(subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, check=False))
+
+
+def said(run: "subprocess.CompletedProcess[str]") -> str:
+    """Its output, where it went well."""
+    assert run.returncode == 0, f"{' '.join(run.args)}\n{run.stdout[-2000:]}\n{run.stderr[-4000:]}"
     return run.stdout
 
 
@@ -231,7 +215,7 @@ def settings_of(snippet: str) -> tuple[str, dict[str, str], str]:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_a_snippet_runs(tree: Path, snippet: str) -> None:
+def test_a_snippet_runs(warmed: Warm, snippet: str) -> None:
     before, changes, after = settings_of(snippet)
     if "load(" in before + snippet or "TabularBenchmark(" in snippet:
         try:
@@ -241,7 +225,7 @@ def test_a_snippet_runs(tree: Path, snippet: str) -> None:
     for old, new in changes.items():
         assert old in snippet
         snippet = snippet.replace(old, new)
-    in_tree(tree, [sys.executable, "-c", "\n".join((before, snippet, after))])
+    said(warmed.run("\n".join((before, snippet, after))))
 
 
 def named(word: str) -> set[str]:
@@ -262,8 +246,8 @@ def test_every_command_of_the_documents_is_run_here() -> None:
 
 
 @pytest.mark.parametrize("command", [c for commands in QUICK.values() for c in commands])
-def test_a_command_works(tree: Path, tmp_path: Path, command: str) -> None:
-    in_tree(tree, [sys.executable, "-m", "parzc_core", *command.format(out=tmp_path).split()])
+def test_a_command_works(warmed: Warm, tmp_path: Path, command: str) -> None:
+    said(warmed.command(command.format(out=tmp_path).split()))
 
 
 @pytest.mark.slow

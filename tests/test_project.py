@@ -94,6 +94,7 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
         "label_free",
         "model_zoo",
         "width_nb101",
+        "table01_since",
         "failed_trainings_nb101",
         "search_regret",
         "search_nb101",

@@ -69,6 +69,16 @@ def test_a_part_that_a_component_reads_must_be_there():
         ranker.predict(inputs, samples=-1)
 
 
+@pytest.mark.parametrize("kind", [-1, 7, 99])
+def test_an_operation_that_the_space_does_not_have_is_refused(kind):
+    inputs, accuracy = toy()
+    inputs.operations[2, 1] = kind
+    config = small(("NP",), epochs=1)
+    assert config.model.operations == 7
+    with pytest.raises(BadInput, match=r"got operations from -?\d+ to \d+; expected 0 to 6"):
+        fit(inputs, accuracy, config)
+
+
 @pytest.mark.parametrize("part", ["statistics", "adjacency"])
 def test_the_architecture_that_is_not_finite_is_named(part):
     inputs, accuracy = toy()

@@ -1,4 +1,7 @@
-"""Every notebook, end to end, in the smallest profile, each alone in its own process; the project is left as it was."""
+"""Every notebook, end to end, in the smallest profile, each alone in its own process; the project is left as it was.
+
+The first notebook runs with the quick tests, the others with the slow ones.
+"""
 
 import json
 import subprocess
@@ -13,6 +16,7 @@ from parzc_core.pipeline import tasks
 from parzc_core.storage import rows
 
 EXPERIMENTS = artifact.discover()
+QUICK = "00_start_here"
 
 
 def state_of_the_project() -> str:
@@ -21,7 +25,10 @@ def state_of_the_project() -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=[item.name for item in EXPERIMENTS])
+@pytest.mark.parametrize(
+    "experiment",
+    [pytest.param(one, id=one.name, marks=() if one.name == QUICK else pytest.mark.slow) for one in EXPERIMENTS],
+)
 def test_notebook_runs_and_makes_what_it_declares(
     experiment: artifact.Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

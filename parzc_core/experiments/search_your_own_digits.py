@@ -7,6 +7,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -15,6 +16,8 @@ from torch import nn
 
 from parzc_core import metrics
 from parzc_core.drawing.style import BLUE, GREY, ORANGE, new_figure
+from parzc_core.own import Described, NetworkRanker
+from parzc_core.own.networks import COUNTS
 
 CLASSES, SIDE = 10, 8  # of the digits; pixels
 KINDS = ("perceptron", "convolution")
@@ -70,6 +73,32 @@ def taus(unseen: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
         interval = metrics.bootstrap_interval(metrics.kendall, score, truth)
         lines[name] = (metrics.kendall(score, truth), *interval)
     return pd.DataFrame.from_dict(lines, orient="index", columns=["tau (%)", "ci_low", "ci_high"])
+
+
+def over_draws(described: Described, measured: Sequence[float], known: int, draws: int) -> pd.DataFrame:
+    """A row a draw of the networks whose accuracy is given: tau (%) on the others of `rank_networks`, of params and of flops.
+
+    described, measured: all networks, in one order. The first draw gives the first `known`; the others are random.
+    """
+    truth, drawn, lines = np.array(measured), np.random.default_rng(0), []
+    for draw in range(draws):
+        order = drawn.permutation(len(truth)) if draw else np.arange(len(truth))
+        given, others = order[:known], order[known:]
+        ranker = NetworkRanker.fit(described, {described.names[i]: truth[i] for i in given})
+        assert ranker.ranking is not None
+        scores = {"ranking": ranker.ranking["score"], **{name: ranker.ranking[name] for name in COUNTS}}
+        lines.append({name: metrics.kendall(score.to_numpy()[others], truth[others]) for name, score in scores.items()})
+    return pd.DataFrame(lines, index=pd.RangeIndex(1, draws + 1, name="draw"))
+
+
+def over_draws_said(found: pd.DataFrame, known: int) -> str:
+    """The mean of `over_draws` and its range, in a sentence."""
+    mean, tau = found.mean(), found["ranking"]
+    others = " and ".join(f"{name} {mean[name]:.1f}" for name in COUNTS)
+    return (
+        f"**Over {len(found)} draws of {known} given accuracies** the ranking has a mean tau of {mean['ranking']:.1f} % "
+        f"({tau.min():.1f} to {tau.max():.1f}) on the other networks; {others}."
+    )
 
 
 def conclusions(found: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:

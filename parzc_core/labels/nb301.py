@@ -88,6 +88,8 @@ def read(path: Path) -> pd.DataFrame:
             f"{Path(path).name} cannot be read ({type(error).__name__}: {brief(error, 200)}); expected cells under "
             f"'cifar10' as in {FILE} of {registry.entry(FILE).source}"
         ) from None
+    if not rows:
+        raise BadInput(f"{Path(path).name} holds no cell; expected some under 'cifar10'")
     if len(rows) != len(cells):
         raise BadInput(f"{Path(path).name} holds the same cell more than once; expected different ones")
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("arch")

@@ -46,6 +46,7 @@ FIGURES = (
     ("fig06b_tsne", "Figure 6b", "t-SNE of node-wise statistics, NAS-Bench-201"),
     ("fig07_bayesian_weights", "Figure 7", "learned weight distributions"),
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
+    ("table01_since", "Ours", "proxies since the paper, and their aggregates, beside those of Table 1"),
     ("parzc_plus", "Ours", "ParZC+: coverage of its intervals, and which cells to evaluate next"),
     ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
     ("search_nb101", "Ours", "search on NAS-Bench-101: regret of the best so far by trainings"),

@@ -42,6 +42,7 @@ _OWN = {
     "parzc_plus": "ParZC+",
     "search_nb101": "Search on NAS-Bench-101",
     "search_trainings": "Search by number of trainings",
+    "table01_since": "Table 1 since the paper",
     "width_nb101": "Width on NAS-Bench-101",
 }
 _SIGNS = {"matches": r"\approx", "higher": "+", "lower": "-"}

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from parzc_core import metrics
 from parzc_core.collecting.labelled import Data
+from parzc_core.errors import BadInput
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.spaces import NDS, nb201
 from parzc_core.storage.rows import Row, row_of_runs
@@ -71,6 +73,25 @@ def proxy_correlations(data: Data, resamples: int = 200) -> pd.DataFrame:
             value = getattr(agreement, metric)
             records.append((proxy, metric, value, low, high, agreement.n, agreement.not_finite))
     return pd.DataFrame(records, columns=["proxy", "metric", "value", "ci_low", "ci_high", "n", "not_finite"])
+
+
+def ndcg(score: np.ndarray, truth: np.ndarray, share: float = 0.1) -> float:
+    """Normalised discounted cumulative gain of the first `share` in the order of the scores, percent: are the best among them?
+
+        >>> round(ndcg(np.array([3, 2, 1]), np.array([93.0, 94, 90]), share=0.3))
+        50
+
+    DCG = sum_j (2^truth_j - 1) / log2(1 + j), j = 1, 2, ... the place, over that of the best order (Järvelin & Kekäläinen, 2002;
+    for architectures VKDNW, CVPR 2025). score: float[n], those that are not finite stand last, equal ones keep the order given.
+    truth: float[n], percent: a point less is worth half. Raises BadInput: shapes, no pair, a truth that is not finite.
+    """
+    score, truth = np.asarray(score, dtype=float), np.asarray(truth, dtype=float)
+    if score.shape != truth.shape or score.ndim != 1 or not len(score) or not np.isfinite(truth).all():
+        raise BadInput(f"got scores {score.shape} and truth {truth.shape}; expected the same [n], and a finite truth")
+    gain = np.exp2(truth - truth.max()) - np.exp2(-truth.max())
+    order = np.argsort(-np.where(np.isfinite(score), score, -np.inf), kind="stable")
+    discount = 1 / np.log2(2 + np.arange(max(1, round(share * len(score)))))
+    return 100 * float(gain[order[: len(discount)]] @ discount / (np.sort(gain)[::-1][: len(discount)] @ discount))
 
 
 def ranker_rows(table: str, results: pd.DataFrame, notes: Mapping[str, str], about: str, **rest: Any) -> list[Row]:

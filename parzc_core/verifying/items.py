@@ -25,6 +25,11 @@ from parzc_core.verifying.again import again
 from parzc_core.verifying.verdicts import Compared
 
 CHEAP_CELL, CHEAP_RUN = 4.0, 12.0  # CPU-seconds; what takes longer is drawn with `dear` alone
+# What tells a run from the others of its table, in this order.
+TELLING = (
+    *("predictor", "method", "proxy", "encoding", "space", "dataset", "train", "split", "seed", "partition", "first"),
+    *("ranker", "repeat", "arch"),
+)
 READING = 3.0  # CPU-seconds, of the statistics and labels of a table's runs
 
 
@@ -57,16 +62,20 @@ class Item:
 
 @dataclass(frozen=True)
 class Source:
-    """A collection or a table. items: endless, drawn at random, or the whole in random order. skipped: why it has none."""
+    """A collection or a table. items: endless, drawn at random, or the whole in random order.
+
+    skipped: why it has none. left: what of it is never among its items, and why.
+    """
 
     name: str
     items: Iterator[Item] = field(compare=False, default_factory=lambda: iter(()))
     skipped: str = ""
+    left: str = ""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is recomputed, and {name: why not} of what was looked at for nothing."""
+    """What is recomputed, and {name: why not} of what is left out, a source or a part of one."""
 
     chosen: tuple[Item, ...]
     skipped: Mapping[str, str]
@@ -75,7 +84,7 @@ class Drawn:
 def draw(sources: Sequence[Source], count: int) -> Drawn:
     """`count` items, one of each source in turn, so that a large one does not crowd out the small ones."""
     chosen: list[Item] = []
-    skipped = {one.name: one.skipped for one in sources if one.skipped}
+    skipped = {one.name: one.skipped or one.left for one in sources if one.skipped or one.left}
     open_ = [one for one in sources if not one.skipped]
     while open_ and len(chosen) < count:
         for one in list(open_):
@@ -90,10 +99,18 @@ def draw(sources: Sequence[Source], count: int) -> Drawn:
 
 def cells(folder: Path, seed: int, dear: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
     """Every collection below a folder, in an order drawn by the seed. dear: also of more than CHEAP_CELL seconds a cell."""
-    names = {path.parent.relative_to(folder).as_posix(): path.parent for path in folder.rglob("manifest.json")}
-    kept = sorted(name for name in names if wanted(name))
-    generator = np.random.default_rng(seed)
-    return [_collection(kept[i], names[kept[i]], (seed, int(i)), dear) for i in generator.permutation(len(kept))]
+    return [_collection(name, path.parent, own, dear) for name, path, own in named(folder, "**/manifest.json", seed, wanted)]
+
+
+def named(
+    folder: Path, pattern: str, seed: int, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, Path, tuple[int, int]]]:
+    """(name, file, its own seed) of the files that a pattern finds below a folder, in an order drawn by the seed. A name is that
+    of the file's folder, as "nb201/cifar10"."""
+    found = {path.parent.relative_to(folder).as_posix(): path for path in folder.glob(pattern)}
+    kept = sorted(name for name in found if wanted(name))
+    for i in np.random.default_rng(seed).permutation(len(kept)):
+        yield kept[i], found[kept[i]], (seed, int(i))
 
 
 def _collection(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> Source:
@@ -153,7 +170,7 @@ def _check_cell(name: str, store: StatisticsStore, number: int, place: float, ba
     try:
         records = store.read_shard(number)
     except (CorruptShard, OSError) as error:  # what is committed is not what was written
-        return Checked(name, store.path(number).name, _different("shard"), str(error))
+        return Checked(name, store.path(number).name, different("shard"), str(error))
     stored, manifest = records[int(place * len(records))], store.manifest
     bits = manifest.get("kept_mantissa_bits", KEPT_BITS)
     try:
@@ -165,37 +182,50 @@ def _check_cell(name: str, store: StatisticsStore, number: int, place: float, ba
 
 def runs(folder: Path, seed: int, dear: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
     """Every table with stored runs below a folder, in an order drawn by the seed. dear: also runs of more than CHEAP_RUN."""
-    names = {path.parent.relative_to(folder).as_posix(): path for path in folder.rglob("runs.jsonl")}
-    kept = sorted(name for name in names if wanted(name))
-    generator = np.random.default_rng(seed)
-    return [_table(kept[i], names[kept[i]], (seed, int(i)), dear) for i in generator.permutation(len(kept))]
+    return [_table(name, file, own, dear) for name, file, own in named(folder, "**/runs.jsonl", seed, wanted)]
 
 
 def _table(name: str, file: Path, seed: tuple[int, int], dear: bool) -> Source:
     store = RunStore(file)
+    if (found := damaged(name, store)) is not None:
+        return found
     lines = [one for one in store if one["config"].get("kind") is not None]
-    if store.faults:
-        fault = Checked(name, file.name, _different("line"), _faults(store))
-        return Source(name, iter([Item(name, 0.0, lambda: fault)]))
+    older = f"runs of an earlier version, which stored no kind and which nothing reads ({len(store) - len(lines)})"
     if not lines:
-        return Source(name, skipped="its runs are of an earlier version, which stored no kind")
+        return Source(name, skipped=older)
+    left = [older] if len(lines) < len(store) else []
     cost = {one["key"]: seconds_of(one) for one in lines}
     cheap = [one for one in lines if dear or (cost[one["key"]] or math.inf) <= CHEAP_RUN]
     if not cheap:
-        least = min((each for each in cost.values() if each), default=None)
-        said = "of unknown cost" if least is None else f"of {least:.0f} CPU-seconds and more"
-        return Source(name, skipped=f"runs {said}; --dear recomputes them too")
+        return Source(name, skipped="; ".join([too_dear(list(cost.values())), *left]))
+    if len(cheap) < len(lines):
+        left.insert(0, too_dear([cost[one["key"]] for one in lines]))
     order = np.random.default_rng(seed).permutation(len(cheap))
 
     def items() -> Iterator[Item]:
         for i in order:
             yield Item(name, (cost[cheap[i]["key"]] or 60.0) + READING, partial(_check_run, name, cheap[i]))
 
-    return Source(name, items())
+    return Source(name, items(), left="; ".join(left))
 
 
-def _faults(store: RunStore) -> str:
-    return "; ".join(f"line {number}: {why}" for number, why in list(store.faults.items())[:3])
+def damaged(name: str, store: RunStore) -> Source | None:
+    """A source that says which lines of a store are not what was written, if any is."""
+    len(store)  # reads it
+    if not store.faults:
+        return None
+    said = "; ".join(f"line {number}: {why}" for number, why in list(store.faults.items())[:3])
+    fault = Checked(name, store.path.name, different("line"), said)
+    return Source(name, iter([Item(name, 0.0, lambda: fault)]))
+
+
+def too_dear(seconds: Sequence[float | None]) -> str:
+    """Why runs are not drawn, of CPU-seconds as they say; without those that are cheap."""
+    long = sorted(one for one in seconds if one is not None and one > CHEAP_RUN)
+    untold = seconds.count(None)
+    parts = [f"runs of {long[0]:.0f} CPU-seconds and more ({len(long)})"] if long else []
+    parts += [f"runs of unknown cost ({untold})"] if untold else []
+    return f"{' and '.join(parts)}; --dear recomputes them too"
 
 
 def seconds_of(line: Mapping[str, Any]) -> float | None:
@@ -218,22 +248,22 @@ def _check_run(name: str, line: Mapping[str, Any]) -> Checked:
         run = again(config)
         key = run.key()
         if RunStore.key(key) != line["key"]:
-            return Checked(name, of, note=f"it would be another run here: {_other(config, key)}")
+            return Checked(name, of, note=f"it would be another run here: {other(config, key)}")
     except (LabelsMissing, CorruptDownload, BadInput) as error:
         return Checked(name, of, note=str(error))
     try:
         result = run.evaluate()
     except ParzcError as error:  # it went well when it was stored
-        return Checked(name, of, _different("fails"), str(error))
-    return Checked(name, of, tuple(verdicts.of_result(config["kind"], line["result"], result)) or _different(config["kind"]))
+        return Checked(name, of, different("fails"), str(error))
+    return Checked(name, of, tuple(verdicts.of_result(config["kind"], line["result"], result)) or different(config["kind"]))
 
 
-def _different(what: str) -> tuple[Compared, ...]:
+def different(what: str) -> tuple[Compared, ...]:
     """Something that is no number."""
     return (Compared(what, verdicts.DIFFERENT, math.inf, 0.0),)
 
 
-def _other(stored: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def other(stored: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What decides it that is not as it was stored."""
     now = json.loads(json.dumps(here, default=plain))
     names = [name for name in {**stored, **now} if stored.get(name) != now.get(name)]
@@ -242,6 +272,5 @@ def _other(stored: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 def said(config: Mapping[str, Any]) -> str:
     """A run in a few words: kind, and what tells it from others of its table."""
-    named = ("predictor", "method", "proxy", "encoding", "space", "dataset", "train", "split", "seed", "partition", "first")
-    parts = [f"{name} {config[name]}" for name in named if config.get(name) not in (None, "", [])]
+    parts = [f"{name} {config[name]}" for name in TELLING if config.get(name) not in (None, "", [])]
     return f"{config['kind']}: {', '.join(parts)}"[:110]

@@ -150,11 +150,11 @@ def _of_entry(what: str, name: str, stored: list[Any], computed: list[Any]) -> C
 # by half a point.
 POINTS = 2.0
 UNITS = {
-    "exact": ("n", "n_no_twin", "not_finite", "judged_on", "trained", "held_out", "labels"),
+    "exact": ("n", "n_no_twin", "not_finite", "judged_on", "trained", "held_out", "labels", "size"),
     "searched": ("cost", "trainings", "repeats", "ended", "incumbents", "at"),  # whole numbers, or published times
     "order": ("scores", "predicted"),  # points of rank correlation short of 100
     "span": ("importance", "impurity", "permutation", "groups", "spread", "mean"),  # a share of the values' range
-    "relative": ("training_loss",),
+    "relative": ("training_loss", "loss"),
     "cells": ("top10",),  # percent of ten cells: one is 10
 }
 _TOLERANCE = {"exact": 0.0, "searched": 0.0, "order": 5.0, "span": 0.05, "relative": 0.1, "cells": 20.0}

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from parzc_core import paths
 from parzc_core.errors import BadInput
-from parzc_core.verifying import items
+from parzc_core.verifying import items, made_here
 from parzc_core.verifying.items import Checked, Drawn
 from parzc_core.verifying.verdicts import DIFFERENT, EQUAL, WITHIN, Compared
 
@@ -59,7 +59,7 @@ class Plan:
             torch.set_num_threads(threads)
 
 
-_CELLS, _RUNS = ("cell", "collection"), ("stored run", "table")
+_CELLS, _RUNS = ("cell", "collection"), ("stored run", "folder")
 
 
 def planned(
@@ -71,11 +71,11 @@ def planned(
     statistics: Path | None = None,
     results: Path | None = None,
 ) -> Plan:
-    """Draw what is recomputed: `cells` of the collections and `runs` of the tables, one of each in turn.
+    """Draw what is recomputed: `cells` of the collections and `runs` of the tables and ground truths, one of each in turn.
 
     only: names of collections or tables, patterns (`nb201/seeds/*`) or folders above them (`nb201`). dear: also what takes many
-    seconds. statistics, results: folders; the committed ones without. Raises BadInput where nothing has such a name, or nothing
-    is asked for.
+    seconds. statistics, results: folders; the committed ones without. Ground truths lie beside the folder `results`, in truth/
+    and mixed_precision/. Raises BadInput where nothing has such a name, or nothing is asked for.
     """
     statistics = paths.STATISTICS if statistics is None else statistics
     results = paths.ROOT / "results" / "full" if results is None else results
@@ -89,12 +89,13 @@ def planned(
         known = [
             *sorted(path.parent.relative_to(statistics).as_posix() for path in statistics.rglob("manifest.json")),
             *sorted(path.parent.relative_to(results).as_posix() for path in results.rglob("runs.jsonl")),
+            *sorted(one.name for one in made_here.truths(results.parent, seed)),
         ]
         for pattern in only:
             if not any(_matches(name, pattern) for name in known):
-                raise BadInput(f"got --only {pattern!r}, which no collection or table is; there are {', '.join(known)}")
+                raise BadInput(f"got --only {pattern!r}, which is no collection, table or truth; there are {', '.join(known)}")
     of_cells = items.cells(statistics, seed, dear, wanted) if cells else []
-    of_runs = items.runs(results, seed, dear, wanted) if runs else []
+    of_runs = [*made_here.truths(results.parent, seed, dear, wanted), *items.runs(results, seed, dear, wanted)] if runs else []
     return Plan(items.draw(of_cells, cells), items.draw(of_runs, runs))
 
 

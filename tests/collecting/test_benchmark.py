@@ -33,6 +33,28 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock().install(monkeypatch, benchmark_peer, benchmark)
 
 
+class TestSample:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_costs_what_the_space_costs(self, seed: int) -> None:
+        every = {arch: benchmark.live_flops(arch) for arch in nb201.all_archs()}
+        sample = benchmark.stratified(20, seed)
+        assert len(set(sample)) == 20
+        mean, spread = np.mean(list(every.values())), np.std(list(every.values()))
+        found = [every[arch] for arch in sample]
+        assert np.mean(found) == pytest.approx(mean, rel=0.05)
+        assert np.std(found) == pytest.approx(spread, rel=0.15)
+
+    def test_is_the_whole_space_at_last_and_no_more(self) -> None:
+        assert sorted(benchmark.stratified(nb201.ARCH_COUNT, 1)) == sorted(nb201.all_archs())
+        assert benchmark.stratified(7, 1) == benchmark.stratified(7, 1) != benchmark.stratified(7, 2)
+        with pytest.raises(BadInput, match="sample of 15626"):
+            benchmark.stratified(15626, 0)
+
+    def test_dead_operations_cost_nothing(self) -> None:
+        assert benchmark.live_flops("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|") == nb201.flops(NOTHING)
+        assert benchmark.live_flops(CELL) == nb201.flops(CELL)
+
+
 class TestSpace:
     def test_weighs_classes_alike_and_adds_the_carried_over(
         self, monkeypatch: pytest.MonkeyPatch, batch: MiniBatch
@@ -141,7 +163,7 @@ class TestRun:
 
     def test_has_every_part(self, results: dict[str, Any]) -> None:
         found = results["with"]
-        assert [record["arch"] for record in found["records"]] == nb201.sample(2, 0)
+        assert [record["arch"] for record in found["records"]] == benchmark.stratified(2, 0)
         assert found["agreement"]["snip"]["float64"] == pytest.approx(0.01 / 1.01)
         assert found["bare"]["ratio"] == pytest.approx(found["bare"]["ours"] / found["bare"]["bare"])
         assert found["space"]["classes"]["times"] == nb201_cells.class_count()

@@ -230,6 +230,8 @@ class TestComparison:
             "peer": 4.0,
             "ours": pytest.approx(8 / 3),
             "ratio": 1.5,
+            "low": 1.0,  # all draws of the third cell
+            "high": 4.0,
             "median": 2.0,
             "least": 1.0,
             "greatest": 4.0,

@@ -228,6 +228,7 @@ def test_without_a_folder_a_collection_lies_beside_the_committed_one(tiny, tmp_p
     assert other != sample.default_folder(replace(CONFIG, cells=7))
 
 
+@pytest.mark.slow
 def test_kill_9_loses_at_most_the_shard_in_flight(tmp_path):
     process = start(tmp_path, 400)
     wait_for_shards(tmp_path, 3)
@@ -243,6 +244,7 @@ def test_kill_9_loses_at_most_the_shard_in_flight(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_whole_shards_only_and_collecting_goes_on_later(tiny, tmp_path):
     """Beyond 6 kB no file may grow: the manifest, rewritten at each shard, meets that limit as it would a full disk."""
     limited = (
@@ -266,6 +268,7 @@ def test_a_full_disk_leaves_whole_shards_only_and_collecting_goes_on_later(tiny,
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+@pytest.mark.slow
 def test_of_two_collectors_on_one_store_the_second_says_so_and_changes_nothing(tmp_path):
     first = start(tmp_path, 400)
     wait_for_shards(tmp_path, 1)
@@ -278,6 +281,7 @@ def test_of_two_collectors_on_one_store_the_second_says_so_and_changes_nothing(t
     assert StatisticsStore(tmp_path).damaged() == {}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_process_is_reported_and_nothing_finished_is_lost(tmp_path):
     """The first worker to reach shard 3 kills itself, once."""
     program = """

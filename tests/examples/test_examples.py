@@ -1,12 +1,11 @@
 """What a user can copy works: each example is a script of at most 20 lines of code, run here in its smallest size."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from project_copy import tree_fixture, warmed_fixture  # noqa: F401
+from warm import Warm
 
 from parzc_core.paths import ROOT
 
@@ -37,18 +36,13 @@ def test_every_example_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", SMALLER)
-def test_an_example_works_in_at_most_20_lines(name: str, tmp_path: Path) -> None:
+def test_an_example_works_in_at_most_20_lines(warmed: Warm, name: str, tmp_path: Path) -> None:
     code = (FOLDER / f"{name}.py").read_text()
     body = [line for line in code.split('"""', 2)[2].splitlines() if line.strip()]
     assert len([line for line in body if not line.startswith(("import ", "from "))]) <= 20
     for large, small in SMALLER[name].items():
         assert large in code
         code = code.replace(large, small)
-    script = tmp_path / f"{name}.py"
-    script.write_text(code)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    run = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
-    )
+    run = warmed.run(code, cwd=tmp_path)
     assert run.returncode == 0, run.stderr[-2000:]
     assert re.search(SAID[name], run.stdout), run.stdout

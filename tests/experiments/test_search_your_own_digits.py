@@ -7,6 +7,7 @@ import torch
 from figure_checks import check
 
 from parzc_core.experiments import search_your_own_digits as demonstration
+from parzc_core.own import describe
 
 
 def test_every_network_reads_digits_and_is_named_by_what_it_is() -> None:
@@ -53,6 +54,20 @@ def test_the_picture_tells_given_from_not_given() -> None:
         demonstration.predicted_and_measured(ranking()),
         ["perceptron, not given", "the 5 given", "measured accuracy (%)"],
     )
+
+
+def test_draws_are_judged_on_the_networks_whose_accuracy_was_not_given() -> None:
+    torch.manual_seed(0)
+    built = demonstration.built(widths=(4, 8), depths=(1, 2))
+    images, labels = demonstration.digits()
+    described = describe(built, images[:16], labels[:16])
+    size = described.frame()["params"].to_numpy(dtype=float)
+    found = demonstration.over_draws(described, size, known=8, draws=3)
+    assert found["params"].tolist() == pytest.approx([100] * 3)
+    assert found["ranking"].min() > 70  # the size is one of the summaries
+    assert found["flops"].nunique() == 3  # other networks each time
+    said = demonstration.over_draws_said(found, 8)
+    assert f"3 draws of 8 given accuracies** the ranking has a mean tau of {found['ranking'].mean():.1f} %" in said
 
 
 def test_conclusions_have_the_numbers_of_the_tables() -> None:

@@ -129,6 +129,13 @@ def test_a_good_file_is_read(file: Path, reader: str) -> None:
     read(file)
 
 
+@pytest.mark.parametrize(("reader", "empty"), [("NDS", []), ("NB301", {"cifar10": {}}), ("MQ-Bench", {}), ("TFRecord", [])])
+def test_a_table_without_rows_is_our_error(file: Path, reader: str, empty: Any) -> None:
+    file.write_bytes(READERS[reader][1](empty))
+    with pytest.raises(ParzcError):
+        READERS[reader][2](file)
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_spoilt_bytes_are_our_error(file: Path, reader: str) -> None:
     content, write, _ = READERS[reader]

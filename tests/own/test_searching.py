@@ -111,6 +111,7 @@ search_networks(networks(), evaluate, 12, IMAGES, LABELS, start=4, store=sys.arg
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_result(tmp_path: Path) -> None:
     store = tmp_path / "deep" / "search.jsonl"
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{KILLED}", str(store)]

@@ -50,6 +50,7 @@ def test_what_could_run_and_where_it_ran_is_taken_out() -> None:
     assert page.data == {"text/html": "<p>a</p>"}
 
 
+@pytest.mark.slow
 def test_a_copy_is_kept_and_rows_are_left_alone(project: Project) -> None:
     rows = project.root / "results" / "full" / "table07" / "rows.csv"
     rows.parent.mkdir(parents=True)

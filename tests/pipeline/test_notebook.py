@@ -156,6 +156,7 @@ def test_a_parameter_of_another_type_is_refused(default: object, given: str) -> 
         typed("name", given, default)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_no_kernel_outlives_its_run(tmp_path: Path, number: signal.Signals) -> None:

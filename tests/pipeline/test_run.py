@@ -34,6 +34,7 @@ time.sleep(300)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2])
 def test_what_a_killed_run_finished_is_not_run_again(project: Project, together: int) -> None:
     """SIGTERM in the middle of one or two notebooks: no kernel remains, and the first one stays up to date."""
@@ -52,6 +53,7 @@ def test_what_a_killed_run_finished_is_not_run_again(project: Project, together:
     assert project.plan() == {"first": None, **{f"slow_{note.name}": again for note in notes}}
 
 
+@pytest.mark.slow
 def test_notebooks_run_together_share_the_processes_and_the_report_comes_last(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

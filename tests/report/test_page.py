@@ -173,14 +173,15 @@ def test_a_cell_shows_paper_ours_interval_delta_verdict_and_origin(project):
 
 def test_the_paper_table_keeps_its_layout_when_rows_are_added(project):
     put("table01", {"row": "Plain"}, {"row": "Jacov", "value": None, "origin": "unavailable", "note": "no"})
-    (table,) = section(page(), "table01").select(".paper-table")
+    soup = page()
+    (table,) = section(soup, "table01").select(".paper-table")
     heads = [th.text for th in table.select("tr.upper th")]
     assert heads == ["", *dict.fromkeys(paper.printed("table01")["column"])]
     assert {th["colspan"] for th in table.select("tr.upper th[colspan]")} == {"2"}
     assert [th.text for th in table.select("thead tr:last-child th")] == ["", *["Spearman (%)", "Kendall (%)"] * 7]
     for name in paper.table_names():  # printed columns stay together
-        assert len(section(page(), name).select(".paper-table")) == 1
-    words = [th.text for th in section(page(), "table03").select("tr.upper th")]
+        assert len(section(soup, name).select(".paper-table")) == 1
+    words = [th.text for th in section(soup, "table03").select("tr.upper th")]
     assert words[-2:] == ["method", "applicable space"]
 
 

@@ -46,6 +46,7 @@ def threads_fixture() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [collected, trained, searched], ids=lambda made: made.__name__)
 def test_processes_threads_and_the_working_folder_change_no_result(
     made: Callable[[Path, int], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]

@@ -111,9 +111,10 @@ def members(count: int) -> list[str]:
     return dead[: count // 2] + whole[: count - count // 2]
 
 
-def test_shared_records_equal_the_members_own_network_with_weights_moved_alike(double):
+@pytest.mark.parametrize("part", [slice(1, None, 3), pytest.param(slice(None), marks=pytest.mark.slow)])
+def test_shared_records_equal_the_members_own_network_with_weights_moved_alike(double, part):
     config = CollectionConfig(scores=SCORES, share_isomorphic=True)
-    for arch in members(12):
+    for arch in members(12)[part]:
         (got,) = records(config, representative(arch), [(7, arch)], double)
         expected = collect_statistics(with_weights_moved(arch, skip_dead=True), double.images, double.labels)
         assert (got.arch, got.position) == (arch, 7)

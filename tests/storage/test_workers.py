@@ -33,6 +33,14 @@ def test_results_come_in_order_if_asked():
     assert sorted(workers.run(pow, work, 2)) == [0, 1, 4, 9, 16, 25]
 
 
+def test_a_worker_gets_own_proxies_and_own_scores_each_in_their_table(monkeypatch):
+    own = {"of_nodes": object()}, {"of_networks": object()}
+    for name in ("NODE_REGISTRY", "REGISTRY"):
+        monkeypatch.setattr(workers, name, {})
+    assert workers._with_proxies(own, lambda: (workers.NODE_REGISTRY, workers.REGISTRY)) == own
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a process sees the end of its parent")
 @pytest.mark.parametrize("busy", [0, 2])
 def test_after_kill_9_idle_and_busy_workers_end_by_themselves(busy):

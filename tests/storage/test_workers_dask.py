@@ -27,6 +27,7 @@ def cluster(monkeypatch):
         yield local
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing(cluster, tmp_path, monkeypatch):
     local = collect(CONFIG, tmp_path / "here").read()
     with Client(cluster, set_as_default=False) as client:

@@ -82,6 +82,7 @@ def test_a_trial_that_raises_is_marked_and_its_settings_are_tried_again(toy: Toy
     assert trials.loc[1, SETTINGS].tolist() == trials.loc[2, SETTINGS].tolist()
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_study_and_the_trial_of_a_killed_one_is_done_again(toy: Toy, tmp_path: Path) -> None:
     file = tmp_path / "a.sqlite"
     slow = subprocess.Popen(command(file, 8, 3600))

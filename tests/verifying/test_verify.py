@@ -121,7 +121,7 @@ def test_a_run_of_other_labels_is_named_and_not_judged(statistics: Path, tmp_pat
     (run,) = plan.run()
     assert run.verdict == "skipped"
     assert "another run here: its labels is" in run.note
-    assert "table06: its runs are of an earlier version" in plan.announced()
+    assert "table06: runs of an earlier version, which stored no kind and which nothing reads (1)" in plan.announced()
 
 
 def test_missing_and_other_images_are_named(statistics: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,14 +154,14 @@ def test_what_is_dear_is_named_and_taken_on_demand(statistics: Path, tmp_path: P
     result = RUN.evaluate() | {"seconds": {"search": 1000.0, "collecting": 1e6}}
     RunStore(tmp_path / "dear" / "table03" / "runs.jsonl").put(RUN.key(), result)
     given = {"statistics": statistics, "results": tmp_path / "dear"}
-    assert "table03: runs of 1000 CPU-seconds and more; --dear" in verify.planned(0, 1, **given).announced()
+    assert "table03: runs of 1000 CPU-seconds and more (1); --dear" in verify.planned(0, 1, **given).announced()
     plan = verify.planned(0, 1, dear=True, **given)
     assert [one.verdict for one in plan.run()] == [EQUAL]
-    assert "recomputes 1 stored run of 1 table: about 17 minutes" in plan.announced()
+    assert "recomputes 1 stored run of 1 folder: about 17 minutes" in plan.announced()
 
 
 def test_bad_input_is_one_clear_error(statistics: Path, results: Path) -> None:
-    with pytest.raises(BadInput, match=r"--only 'nb999', which no collection or table is; there are nb201/small, table03"):
+    with pytest.raises(BadInput, match=r"--only 'nb999', which is no collection, table or truth; there are nb201/small, table03"):
         verify.planned(only=["nb999"], statistics=statistics, results=results)
     with pytest.raises(BadInput, match="got 0 cells and 0 runs; expected at least one of either"):
         verify.planned(0, 0, statistics=statistics, results=results)

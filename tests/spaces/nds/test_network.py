@@ -147,7 +147,7 @@ def test_reductions_stand_at_a_third_and_two_thirds(depth: int, stages: tuple[in
 
 
 @given(architectures())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples // 8, deadline=None)
 def test_nodes_have_their_names_and_the_dead_get_no_gradient(given_: tuple[nds.NdsSpace, Architecture]) -> None:
     one, architecture = given_
     arch = str(architecture)
