@@ -16,13 +16,15 @@ from tqdm import tqdm
 
 from parzc_core import metrics
 from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, VERMILION, expect, new_figure
-from parzc_core.errors import BadInput, LabelsMissing
+from parzc_core.errors import LabelsMissing
+from parzc_core.experiments import table01_since
 from parzc_core.experiments.label_free_inputs import COUNTS, PLACES, SPREADS, Networks, Place, accuracy, inputs
 from parzc_core.experiments.label_free_orders import Choice, Committee, Known, Order, agreed, choose, order, together
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs import vit_data
+from parzc_core.runs.proxies import ndcg
 from parzc_core.storage.rows import Row
 
 TABLE = "label_free"
@@ -33,9 +35,8 @@ NAMES = PROXY_LABELS | dict(
     zip(COUNTS, ("Layers with a gradient", "Weights with a gradient", "Log weights, summed"), strict=True)
 )
 NAMES |= vit_data.LABELS | {f"{proxy}, nodes": f"Nodes that share {PROXY_LABELS[proxy]}" for proxy in SPREADS}
-BEST = 0.1  # share of the networks that nDCG looks at
-# Kendall's tau (%) that others print for NAS-Bench-201, in the order of its places: Tybl & Neumann, CVPR 2025, Table 1.
-ELSEWHERE = {"VKDNW, aggregate": (75.0, 75.3, 74.3), "AZ-NAS": (71.2, 69.6, 67.3)}
+# Kendall's tau (%) that others print for NAS-Bench-201, in the order of its places.
+ELSEWHERE = {name: table01_since.PRINTED[name] for name in ("VKDNW aggregate", "AZ-NAS")}
 NB201 = tuple(name for name, place in PLACES.items() if place.family == "NB201")
 _STYLES = {OURS: ("o", VERMILION), VOTES: ("s", BLUE), TAUGHT: ("^", GREEN), HINDSIGHT: ("x", GREY)}
 
@@ -84,32 +85,13 @@ def chosen(
 
     Only votes that all places of the family have are considered.
     """
-    pool = [vote for vote in next(iter(own.values())).votes if all(vote in one.votes for one in own.values())]
+    pool = [str(vote) for vote in next(iter(own.values())).votes if all(vote in one.votes for one in own.values())]
     known = []
     for name, one in others.items():
         if places[name].truth is None:
             front = one.front(amount.known, [vote for vote in pool if vote in one.votes])
             known.append(Known(front, accuracy(places[name], list(front.votes.index), judged=False)[0]))
     return choose(known, pool, amount.trees)
-
-
-def ndcg(score: np.ndarray, truth: np.ndarray, share: float = BEST) -> float:
-    """Normalised discounted cumulative gain of the first `share` of the networks in the order of the score, percent.
-
-        DCG = sum_j (2^accuracy_j - 1) / log2(1 + j),    j = 1, 2, ... the place in the order
-
-    over DCG of the best order (Järvelin & Kekäläinen, 2002; for architectures Tybl & Neumann, CVPR 2025). score, truth: float[n],
-    truth in percent, so that a network a point worse is worth half. Ties keep the order given. A score that is no number comes
-    last. Raises BadInput: shapes, a truth that is not finite.
-    """
-    score, truth = np.asarray(score, dtype=float), np.asarray(truth, dtype=float)
-    if score.shape != truth.shape or score.ndim != 1 or not len(score) or not np.isfinite(truth).all():
-        raise BadInput(f"got scores {score.shape} and truth {truth.shape}; expected the same [n], and a finite truth")
-    count = max(1, round(share * len(score)))
-    gain = np.exp2(truth - truth.max()) - np.exp2(-truth.max())
-    discount = 1 / np.log2(2 + np.arange(count))
-    first = np.argsort(-np.where(np.isnan(score), -np.inf, score), kind="stable")[:count]
-    return 100 * float(gain[first] @ discount / (np.sort(gain)[::-1][:count] @ discount))
 
 
 def scores(one: Judged) -> dict[str, np.ndarray]:

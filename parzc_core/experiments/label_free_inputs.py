@@ -94,9 +94,9 @@ def inputs(place: Place, cells: int | None = None) -> Networks:
     scores = collection.scores.astype(float).set_axis(collection.archs)
     if "flops" in scores and place.space == "nb201":
         scores["flops"] = [float(nb201.flops(arch)) for arch in collection.archs]  # pooling counts, as in the benchmark
-    there = [name for name in scores if np.isfinite(scores[name]).mean() >= COMMON]
+    there = [str(name) for name in scores if np.isfinite(scores[name]).mean() >= COMMON]
     ranks = rank_shares(table.drop(columns=[name for name in votes if name not in COUNTS]))
-    return Networks(place.family, pd.concat([votes, scores[there]], axis=1), ranks.to_numpy(np.float32), tuple(ranks))
+    return Networks(place.family, pd.concat([votes, scores[there]], axis=1), ranks.to_numpy(np.float32), tuple(map(str, ranks)))
 
 
 def accuracy(place: Place, archs: Sequence[str], judged: bool) -> tuple[np.ndarray, str]:

@@ -171,7 +171,7 @@ def best_committees(known: Sequence[Known], pool: Sequence[str] | None = None) -
 
     A vote that is silent in every known space costs nothing there, and stays on the word of those who proposed it.
     """
-    pool = tuple(dict.fromkeys(name for one in known for name in one.networks.votes)) if pool is None else tuple(pool)
+    pool = tuple(dict.fromkeys(str(name) for one in known for name in one.networks.votes)) if pool is None else tuple(pool)
     tables = []
     for one in known:
         names = [name for name in pool if name in one.networks.votes]

@@ -1,13 +1,11 @@
-"""nDCG against scikit-learn, the places of a small run, and that the judged space's labels do not reach its order."""
+"""The places of a small run, and that the judged space's labels do not reach its order."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 from figure_checks import check
-from sklearn.metrics import ndcg_score
 
-from parzc_core.errors import BadInput
 from parzc_core.experiments import label_free, label_free_inputs
 from parzc_core.experiments.label_free_inputs import PLACES
 
@@ -19,26 +17,6 @@ SMALL = {name: PLACES[name] for name in NAMES}
 def found() -> dict[str, label_free.Judged]:
     label_free_inputs.accuracy(PLACES["NB101-CF10"], [], judged=True)
     return label_free.judged("smoke", SMALL)
-
-
-@pytest.mark.parametrize("share", [0.1, 0.35, 1.0])
-def test_ndcg_is_that_of_scikit_learn(share: float) -> None:
-    generator = np.random.default_rng(0)
-    score, truth = generator.normal(size=40), generator.uniform(80, 94, 40)
-    gain = np.exp2(truth) - 1
-    expected = ndcg_score([gain], [score], k=round(share * 40), ignore_ties=True)
-    assert label_free.ndcg(score, truth, share) == pytest.approx(100 * expected)
-    assert label_free.ndcg(truth, truth, share) == pytest.approx(100)
-
-
-def test_ndcg_by_hand_and_of_bad_input() -> None:
-    """The best network second: (1 + 3 / log2(3)) / (3 + 1 / log2(3)) of gains 3 and 1."""
-    expected = 100 * (1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3))
-    assert label_free.ndcg(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 1.0) == pytest.approx(expected)
-    assert label_free.ndcg(np.array([np.nan, 2.0]), np.array([1.0, 2.0]), 0.5) == pytest.approx(100)
-    for score, truth in ((np.ones(2), np.ones(3)), (np.ones(2), np.array([1.0, np.nan]))):
-        with pytest.raises(BadInput, match="a finite truth"):
-            label_free.ndcg(score, truth)
 
 
 def test_labels_of_the_judged_space_do_not_reach_its_order(found, monkeypatch) -> None:

@@ -26,6 +26,12 @@ def test_ndcg_of_percent_does_not_overflow_and_scores_that_are_not_finite_stand_
         assert ndcg(score, truth) == pytest.approx(50, abs=1e-6)  # the best are worth twice the next
 
 
+def test_ndcg_by_hand() -> None:
+    """The best network second: (1 + 3 / log2(3)) / (3 + 1 / log2(3)) of gains 3 and 1."""
+    expected = 100 * (1 + 3 / np.log2(3)) / (3 + 1 / np.log2(3))
+    assert ndcg(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 1.0) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("score", "truth"), [([1.0], [1.0, 2.0]), ([], []), ([[1.0]], [[1.0]]), ([1.0, 2.0], [1.0, np.nan])]
 )
