@@ -1,5 +1,6 @@
 """The registry of network-level scores: one number for a whole untrained network, higher meaning better."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,7 +8,7 @@ from torch import nn
 
 from parzc_core import _plugins
 from parzc_core._watch import same_start
-from parzc_core.errors import UnknownName, names_of
+from parzc_core.errors import BadInput, UnknownName, names_of
 from parzc_core.passes import Batch, Loss, Passes, with_passes
 from parzc_core.proxies import NODE_REGISTRY
 
@@ -45,8 +46,9 @@ def network_proxies(
     """Network-level scores, higher meaning better: {name: score}.
 
     names: of `REGISTRY` (params, flops, jacov, nwot, zen, zico), or node-wise names, which give the sum over
-        nodes; None gives every network-level one. images float32[N, C, H, W], labels int64[N], loss: see
-        `collector.collect_statistics`. The network is left as it was.
+        nodes; None gives every network-level one, without those that are not defined for such a network (a warning names
+        them). images float32[N, C, H, W], labels int64[N], loss: see `collector.collect_statistics`. The network is left as it
+        was.
     Raises UnknownName, BadInput.
     """
     # Imported here: both build on the registry above.
@@ -60,7 +62,16 @@ def network_proxies(
     scores: dict[str, float] = {}
     if node_names:
         scores = collector.collect_statistics(network, images, labels, node_names, loss=loss).sums()
+    refused: dict[str, BadInput] = {}
     for name in wanted:
         if name in REGISTRY:
-            scores[name] = score(name, network, images, labels, loss=loss)
-    return {name: scores[name] for name in wanted}
+            try:
+                scores[name] = score(name, network, images, labels, loss=loss)
+            except BadInput as error:
+                if names is not None or len(refused) == len(wanted) - 1:
+                    raise
+                refused[name] = error
+    if refused:
+        reasons = "; ".join(f"{name} ({str(error).partition('; ')[0]})" for name, error in refused.items())
+        warnings.warn(f"left out, as not defined for this network: {reasons}", stacklevel=2)
+    return {name: scores[name] for name in wanted if name in scores}

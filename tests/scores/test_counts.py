@@ -115,12 +115,35 @@ def test_every_score_leaves_the_network_and_the_generator_alone(batch):
             *("params", "flops", "jacov", "nwot", "zen", "zico"),
             *("logsynflow", "nasi", "knas", "gradsign", "ntk_condition", "eznas"),
             *("dss", "synaptic_diversity", "synaptic_saliency"),
+            *("swap", "meco", "az_expressivity", "az_progressivity", "az_trainability", "vkdnw", "trainable_layers"),
         }
     )
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert not network.training
     assert all(p.requires_grad and p.grad is None for p in network.parameters())
     assert network_proxies(network, *batch) == pytest.approx(first, rel=0, abs=0, nan_ok=True)
+
+
+class Plain(nn.Module):
+    """One convolution without a list of blocks, with a layer that not every score knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.only, self.norm, self.head = nn.Conv2d(3, 4, 3), nn.LayerNorm(4), nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.only(x).relu().mean(dim=(2, 3))))
+
+
+def test_scores_that_are_not_defined_for_a_network_are_left_out_by_name(batch):
+    with pytest.warns(UserWarning, match=r"left out.*az_expressivity \(got Plain, which holds no list of blocks\).*vkdnw"):
+        found = network_proxies(Plain(), *batch)
+    assert {"params", "flops", "jacov", "swap", "meco"} <= set(found)
+    assert not {"az_expressivity", "az_progressivity", "az_trainability", "vkdnw"} & set(found)
+    with pytest.raises(BadInput, match="got Plain"):  # asked for by name
+        network_proxies(Plain(), *batch, ["params", "az_expressivity"])
+    with pytest.raises(BadInput, match="got an empty batch"):
+        network_proxies(Plain(), batch[0][:0], batch[1][:0])
 
 
 def test_node_wise_names_give_the_sum_over_nodes(network, batch):
