@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from parzc_core.drawing.searches import GROUPS, OTHERS, PLACES, grouped
 from parzc_core.drawing.style import expect, new_figure
@@ -351,6 +352,7 @@ def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
         ax.axvline(best, color="black", linestyle="--", linewidth=1)
         room = best - min(low, default=best - 1) or 1.0
         ax.set(title=COLUMNS[dataset], xlabel="validation accuracy (%)", xlim=(best - 1.05 * room, best + 0.06 * room))
+        ax.xaxis.set_major_locator(MaxNLocator(5, prune="both"))  # a label at the panel's end would be cut
         ax.annotate("optimum", (best, -0.8), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=9)
         ax.grid(visible=False, axis="y")
     axes[0].set_yticks(list(places.values()), _with_seeds(list(places), results, profile))
