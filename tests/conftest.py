@@ -1,6 +1,7 @@
 """What tests of several files are given, and how property tests draw their examples."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,11 @@ from parzc_core import paths
 settings.register_profile("fast", derandomize=True, database=None, deadline=None)
 settings.register_profile("slow", max_examples=1000, database=None, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and every process that a test starts would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -354,7 +354,7 @@ from parzc_core.storage import workers
 
 def sleeps(_):
     print("at work", flush=True)
-    time.sleep(600)
+    time.sleep(120)  # as long as a command that nothing ends would take
 
 cli._claims = lambda options: list(workers.run(sleeps, [(0,), (1,)], 2))
 sys.exit(cli.main(["claims"]))

@@ -15,7 +15,7 @@ from parzc_core.drawing.style import BLUE, GREEN, GREY, VERMILION, new_figure
 from parzc_core.paper import PROXY_LABELS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.proxies import ndcg, network_scores
-from parzc_core.storage.rows import Row, read_rows
+from parzc_core.storage.rows import Row, committed, read_rows
 
 TABLE, CELLS = "table01_since", 1000
 # {column: (space, data set, channels of the first stage or None for the benchmark's own)}
@@ -199,7 +199,7 @@ def conclusions(found: Mapping[str, pd.DataFrame]) -> list[str]:
 
 def _parzc(found: Mapping[str, Any]) -> dict[str, float]:
     """ParZC's tau of Table 1 in each column, from the committed rows."""
-    known = read_rows("table01", "full")
+    known = read_rows("table01", "full", committed())
     part = known[(known["row"] == "ParZC") & (known["metric"] == "kendall")].set_index("column")["value"]
     return {column: float(part[column]) for column in found if column in part}
 

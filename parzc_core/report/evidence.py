@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from parzc_core import paths
 from parzc_core.errors import BadInput
 from parzc_core.paper.kinds import kind
 from parzc_core.report.comparison import Cell as Key
 from parzc_core.report.comparison import Record, our_rows
 from parzc_core.report.verdicts import LEAST_RUNS, TRAINED
+from parzc_core.storage.rows import committed
 
 YES, NO, OPEN = "yes", "no", "open"
 
@@ -183,11 +183,6 @@ class Evidence:
             if record["runs"] < LEAST_RUNS:
                 reasons[f"fewer than {LEAST_RUNS} runs"] += 1
         return tuple(f"{reason} in {count} of the {len(self.used)} rows read" for reason, count in reasons.items())
-
-
-def committed() -> Path:
-    """The folder that holds results/full: where runs write, or the checkout's own if they were sent elsewhere (PARZC_RESULTS)."""
-    return paths.RESULTS if (paths.RESULTS / "full").is_dir() else paths.ROOT / "results"
 
 
 def between(one: Value, other: Value) -> Difference:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from parzc_core import __version__, profiles
+from parzc_core import __version__, paths, profiles
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.files import json_files
 from parzc_core.paper.kinds import origin_of
@@ -258,6 +258,11 @@ def read_manifest(table: str, profile: str, folder: Path = RESULTS) -> dict[str,
             f"no {path.name} of {table!r} in profile {profile!r}; run `parzc run {table} --profile {profile}`"
         )
     return json_files.load(path)
+
+
+def committed() -> Path:
+    """The folder that holds results/full: where runs write, or the checkout's own if they were sent elsewhere (PARZC_RESULTS)."""
+    return paths.RESULTS if (paths.RESULTS / "full").is_dir() else paths.ROOT / "results"
 
 
 def read_rows(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
