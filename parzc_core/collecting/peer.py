@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from parzc_core import metrics
 from parzc_core.collector import collect_statistics, statistics_of
 from parzc_core.errors import BadInput
 from parzc_core.images.batch import MiniBatch
@@ -280,9 +281,8 @@ def summary(
         return found | dict.fromkeys(("ratio", "low", "high", "median", "least", "greatest"))
     ratios = first / second
     found |= {side: float(first.mean()), "ratio": float(first.sum() / second.sum()), "median": float(np.median(ratios))}
-    draws = np.random.default_rng(0).integers(len(first), size=(2000, len(first)))
-    low, high = np.percentile(first[draws].sum(axis=1) / second[draws].sum(axis=1), [2.5, 97.5]).tolist()
-    found |= {"low": low, "high": high} if len(first) > 1 else {"low": None, "high": None}
+    ends = metrics.bootstrap_interval(lambda a, b: float(a.sum() / b.sum()), first, second, 2000)
+    found |= dict(zip(("low", "high"), ends if len(first) > 1 else (None, None), strict=True))
     return found | {"least": float(ratios.min()), "greatest": float(ratios.max())}
 
 

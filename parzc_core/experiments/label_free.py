@@ -149,7 +149,7 @@ def choices(found: Mapping[str, Judged]) -> pd.DataFrame:
         weights = sorted(made.weights.items(), key=lambda each: -each[1])
         asked = dict.fromkeys(vote for committee in choice.committees for vote in committee.votes)
         lines[place] = {
-            "chosen on": ", ".join(dict.fromkeys(each.networks.family for each in choice.known)),
+            "chosen on": _chosen_on(one),
             "votes that speak": ", ".join(f"{_name(name)} {weight:.2f}" for name, weight in weights if weight > 0),
             "silent": ", ".join(_name(name) for name in asked if name not in made.weights),
             "features": made.features,
@@ -175,7 +175,7 @@ def rows(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, Judged]
         elif line["order"] == ADDED:
             how = "ranks added, nothing chosen"
         else:
-            how = f"chosen on {choices({line['place']: one})['chosen on'].iloc[0]}"
+            how = f"chosen on {_chosen_on(one)}"
         note = f"n networks, interval over them; {how}; {one.note}"
         for metric in ("kendall", "ndcg"):
             yield made(metric, line[metric], ci_low=line[f"{metric} low"], ci_high=line[f"{metric} high"], note=note)
@@ -264,6 +264,11 @@ def _there(places: Mapping[str, Place], cells: int | None) -> dict[str, Networks
         except LabelsMissing:
             continue
     return found
+
+
+def _chosen_on(one: Judged) -> str:
+    """The families whose labels decided, in order."""
+    return ", ".join(dict.fromkeys(each.networks.family for each in one.choice.known))
 
 
 def _name(vote: str) -> str:

@@ -55,6 +55,7 @@ PRINTED = {
     "NWOT": (57.1, 60.7, 60.5),
     "Jacov": (61.6, 63.9, 60.2),
 }
+STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": ndcg}
 
 
 def collected(profile: str) -> dict[str, Data]:
@@ -76,15 +77,11 @@ def collected(profile: str) -> dict[str, Data]:
 def scores_of(data: Data) -> pd.DataFrame:
     """float64, index architectures, a column a score: those of EARLIER and LABELS that were collected, then the aggregates."""
     earlier = network_scores(data)
-    there = _stored(data)
-    found = pd.DataFrame({PROXY_LABELS[name]: earlier[name] for name in EARLIER if name in earlier})
-    single = there.assign(vkdnw_single=there["trainable_layers"] + there["vkdnw"]) if "vkdnw" in there else there
-    parts = pd.concat([single, earlier[[name for name in EARLIER if name in earlier and name not in single]]], axis=1)
-    if "flops" in earlier:
-        parts["flops"] = earlier["flops"]
-    for name, label in LABELS.items():
-        if name in parts:
-            found[label] = parts[name]
+    parts = _stored(data).assign(**{name: earlier[name] for name in EARLIER if name in earlier})
+    if "vkdnw" in parts:
+        parts["vkdnw_single"] = parts["trainable_layers"] + parts["vkdnw"]
+    labels = {name: PROXY_LABELS[name] for name in EARLIER} | LABELS
+    found = parts[[name for name in labels if name in parts]].rename(columns=labels)
     for label, names in AGGREGATES.items():
         if set(names) <= set(parts):
             found[label] = ranks_multiplied(parts[list(names)])
@@ -112,9 +109,6 @@ def ranks_multiplied(scores: pd.DataFrame) -> pd.Series:
 def _ranks(score: np.ndarray) -> np.ndarray:
     """1 to n, higher for a higher score; equal ones share the mean of theirs, those that are not finite the lowest."""
     return rankdata(np.where(np.isfinite(score), score, -np.inf))
-
-
-STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": ndcg}
 
 
 def correlations(data: Data, resamples: int = 200) -> pd.DataFrame:

@@ -6,6 +6,7 @@ authors' code weights are Kaiming normal and the images standard normal; a block
 """
 
 from itertools import pairwise
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -56,16 +57,20 @@ def _of_blocks(passes: Passes) -> tuple[np.ndarray, np.ndarray]:
 def kaiming(network: nn.Module) -> None:
     """Kaiming normal weights by the number of inputs, biases 0, BatchNorms the identity; every parameter has a gradient."""
     for module in network.modules():
-        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        elif isinstance(module, nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm) and weight is not None:
-            nn.init.ones_(weight)
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm) and module.weight is not None:
+            nn.init.ones_(module.weight)
         else:
             continue
-        if isinstance(bias, torch.Tensor):
-            nn.init.zeros_(bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     network.requires_grad_(True)
+
+
+def noise(passes: Passes) -> Any:
+    """Inputs as those of the passes, standard normal, by which can be derived; integers as they are."""
+    return mapped(passes.inputs, lambda x: torch.randn_like(x).requires_grad_(True) if x.is_floating_point() else x)
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
@@ -104,9 +109,7 @@ def _maps(passes: Passes, network: nn.Module) -> list[torch.Tensor]:
     for block in blocks_of(network):
         block.register_forward_pre_hook(before)
         block.register_forward_hook(after)
-    passes.run(
-        mapped(passes.inputs, lambda x: torch.randn_like(x).requires_grad_(True) if x.is_floating_point() else x), network
-    )
+    passes.run(noise(passes), network)
     if len(maps) < 2 or any(not isinstance(one, torch.Tensor) or one.ndim not in (3, 4) for one in maps):
         raise BadInput("AZ-NAS's scores expect blocks that give maps [N, C, H, W] or tokens [N, L, C], two or more")
     return maps

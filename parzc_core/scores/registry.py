@@ -68,9 +68,11 @@ def network_proxies(
             try:
                 scores[name] = score(name, network, images, labels, loss=loss)
             except BadInput as error:
-                if names is not None or len(refused) == len(wanted) - 1:
+                if names is not None:
                     raise
                 refused[name] = error
+    if refused and not scores:
+        raise next(iter(refused.values()))
     if refused:
         reasons = "; ".join(f"{name} ({str(error).partition('; ')[0]})" for name, error in refused.items())
         warnings.warn(f"left out, as not defined for this network: {reasons}", stacklevel=2)

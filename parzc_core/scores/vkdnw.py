@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from parzc_core import _fast_layers
-from parzc_core._watch import mapped
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes
-from parzc_core.scores.blocks import kaiming
+from parzc_core.scores.blocks import kaiming, noise
 from parzc_core.scores.registry import network_score
 
 _TENSORS = 128  # the first so many parameter tensors, one entry of each
@@ -60,8 +59,7 @@ def _weighted_jacobian(passes: Passes, network: nn.Module) -> torch.Tensor:
             if not isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
                 raise BadInput(f"got {type(module).__name__}; vkdnw expects weights in Conv2d, Linear and BatchNorm2d alone")
             module.register_forward_hook(record)
-    images = mapped(passes.inputs, lambda x: torch.randn_like(x).requires_grad_(True) if x.is_floating_point() else x)
-    logits = passes.run(images, network)
+    logits = passes.run(noise(passes), network)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         raise BadInput("vkdnw expects a network that gives logits [N, classes]")
     live = [one for one in seen if one[2].requires_grad]

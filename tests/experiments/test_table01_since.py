@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_labels import judged_by
 
-from parzc_core import labels, paths
-from parzc_core.collecting import labelled
-from parzc_core.collecting.labelled import load
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect
 from parzc_core.experiments import table01_since as since
@@ -39,13 +37,8 @@ def statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _use(statistics: Path, monkeypatch: pytest.MonkeyPatch):
     cells = nb201.sample(CELLS, 0)
     truth = pd.Series(np.linspace(60, 70, CELLS), index=cells)
-    for module in (paths, labelled):
-        monkeypatch.setattr(module, "STATISTICS", statistics, raising=False)
-    monkeypatch.setattr(labels, "judged", lambda *_: (truth, "test", {"note": "made-up accuracy"}))
-    monkeypatch.setattr(labels, "learned", lambda *_: (truth, "val", {"note": "made-up accuracy"}))
-    load.cache_clear()
-    yield
-    load.cache_clear()
+    with judged_by(truth, statistics, monkeypatch):
+        yield
 
 
 def test_a_column_has_the_cells_that_have_every_score():

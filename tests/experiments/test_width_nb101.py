@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_labels import judged_by
 
-from parzc_core import labels, metrics, paths
-from parzc_core.collecting import labelled
+from parzc_core import metrics
 from parzc_core.collecting.labelled import Data, folder_name, load
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect, command
@@ -45,13 +45,8 @@ def statistics(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _use(statistics: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     truth = pd.Series(np.linspace(80, 94, len(CELLS)), index=CELLS)
-    for module in (paths, labelled):
-        monkeypatch.setattr(module, "STATISTICS", statistics, raising=False)
-    monkeypatch.setattr(labels, "judged", lambda *_: (truth, "test", {"note": "judged on made-up accuracy"}))
-    monkeypatch.setattr(labels, "learned", lambda *_: (truth, "test", {"note": "learns from made-up accuracy"}))
-    load.cache_clear()
-    yield
-    load.cache_clear()
+    with judged_by(truth, statistics, monkeypatch):
+        yield
 
 
 def both() -> tuple[Data, Data]:

@@ -11,6 +11,7 @@ from torch.func import functional_call, jacrev
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes
 from parzc_core.scores import vkdnw
+from parzc_core.scores.blocks import noise
 from parzc_core.scores.registry import score
 from parzc_core.spaces import nb201
 
@@ -64,7 +65,7 @@ def test_fisher_information_is_that_of_jacobians(build, images, monkeypatch):
     torch.manual_seed(3)
     network = build().double().eval()
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr(vkdnw, "mapped", lambda inputs, change: seen.append(change(inputs)) or seen[-1])
+    monkeypatch.setattr(vkdnw, "noise", lambda passes: seen.append(noise(passes)) or seen[-1])
     rows = vkdnw._weighted_jacobian(Passes(network, images, LABELS, copyable=False), copied := copy.deepcopy(network))
     expected = fisher_by_jacobians(network.eval(), seen[-1].detach())
     assert len(list(copied.parameters())) == rows.shape[1]
