@@ -17,10 +17,9 @@ from tqdm import tqdm
 from parzc_core import metrics
 from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.errors import LabelsMissing
-from parzc_core.experiments import table01_since
 from parzc_core.experiments.label_free_inputs import COUNTS, PLACES, SPREADS, Networks, Place, accuracy, inputs
 from parzc_core.experiments.label_free_orders import Choice, Committee, Known, Order, agreed, choose, order, together
-from parzc_core.paper import PROXY_LABELS
+from parzc_core.paper import PROXY_LABELS, since
 from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs import vit_data
@@ -36,7 +35,7 @@ NAMES = PROXY_LABELS | dict(
 )
 NAMES |= vit_data.LABELS | {f"{proxy}, nodes": f"Nodes that share {PROXY_LABELS[proxy]}" for proxy in SPREADS}
 # Kendall's tau (%) that others print for NAS-Bench-201, in the order of its places.
-ELSEWHERE = {name: table01_since.PRINTED[name] for name in ("VKDNW aggregate", "AZ-NAS")}
+ELSEWHERE = {name: since.PRINTED[name] for name in ("VKDNW aggregate", "AZ-NAS")}
 NB201 = tuple(name for name, place in PLACES.items() if place.family == "NB201")
 _STYLES = {OURS: ("o", VERMILION), VOTES: ("s", BLUE), TAUGHT: ("^", GREEN), HINDSIGHT: ("x", GREY)}
 

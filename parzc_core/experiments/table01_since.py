@@ -13,6 +13,7 @@ from parzc_core import metrics
 from parzc_core.collecting.labelled import Data, judgeable, load
 from parzc_core.drawing.style import BLUE, GREEN, GREY, VERMILION, new_figure
 from parzc_core.paper import PROXY_LABELS
+from parzc_core.paper.since import PRINTED
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.proxies import ndcg, network_scores
 from parzc_core.storage.rows import Row, committed, read_rows
@@ -42,18 +43,6 @@ LABELS = {
 AGGREGATES = {
     "AZ-NAS": ("az_expressivity", "az_progressivity", "az_trainability", "flops"),
     "VKDNW aggregate": ("vkdnw_single", "jacov", "az_expressivity", "az_trainability", "flops"),
-}
-# Table 1 of Tybl & Neumann (CVPR 2025): Kendall's tau, percent, on the columns of NAS-Bench-201. Their set of cells is another
-# one: on it FLOPs have 62.3, 58.6 and 54.5, Jacov 61.6, 63.9 and 60.2.
-PRINTED = {
-    "Trainable layers": (62.6, 64.6, 62.3),
-    "VKDNW": (61.8, 63.4, 62.2),
-    "AZ-NAS": (71.2, 69.6, 67.3),
-    "VKDNW aggregate": (75.0, 75.3, 74.3),
-    "FLOPs": (62.3, 58.6, 54.5),
-    "Synflow": (56.1, 55.3, 53.1),
-    "NWOT": (57.1, 60.7, 60.5),
-    "Jacov": (61.6, 63.9, 60.2),
 }
 STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": ndcg}
 
