@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -123,6 +123,21 @@ class Block:
         """Neighbouring columns of the same name, how many, and whether they are ours: the upper row of a two-row header."""
         runs = itertools.groupby(self.columns, key=lambda column: (column.name, column.ours))
         return tuple((name, len(list(found)), ours) for (name, ours), found in runs)
+
+    def pieces(self, most: int) -> tuple["Block", ...]:
+        """The block cut between groups into blocks of about `most` columns, a group of more alone; lines without a cell left out.
+
+        A block of at most `most` columns stays as it is.
+        """
+        starts, width = [0], 0
+        for _, count, _ in self.groups:
+            at = starts[-1] + width
+            starts, width = ([*starts, at], count) if width and width + count > most else (starts, width + count)
+        if len(starts) == 1:
+            return (self,)
+        cuts = [slice(start, end) for start, end in itertools.pairwise([*starts, len(self.columns)])]
+        parts = [(cut, [replace(line, cells=line.cells[cut]) for line in self.lines if any(line.cells[cut])]) for cut in cuts]
+        return tuple(replace(self, columns=self.columns[cut], lines=tuple(lines)) for cut, lines in parts)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ from parzc_core.storage import rows as results
 
 
 def render_markdown(frame: pd.DataFrame) -> str:
-    """Pipe tables of a comparison frame: `printed → ours [interval] std (delta) verdict (origin)`, notes below."""
+    """Pipe tables of a comparison frame: `printed → ours [interval] std (delta) verdict (origin)`, notes below.
+
+    A wide block is cut into several tables.
+    """
     shown = view(frame)
     parts = []
-    for block in shown.blocks:
+    for block in (piece for whole in shown.blocks for piece in whole.pieces(_MOST)):
         header = ["", *("<br>".join(filter(None, (column.name, column.heading))) for column in block.columns)]
         rows = [
             [
@@ -45,18 +48,21 @@ _OWN = {
     "table01_since": "Table 1 since the paper",
     "width_nb101": "Width on NAS-Bench-101",
 }
+_MOST, _MOST_TEX = 12, 24  # columns of a table that is not cut
 _SIGNS = {"matches": r"\approx", "higher": "+", "lower": "-"}
 
 
 def render_latex(frame: pd.DataFrame) -> str:
-    """A booktabs tabular per block, escaped, plain ASCII but for letters of names; what its signs mean follows as comments.
+    """A booktabs tabular per block, of a wide one several, escaped, plain ASCII but for letters of names.
+
+    What its signs mean follows as comments.
 
     A printed column becomes two, the paper's and ours with its 95 % interval; a verdict is a raised sign behind ours. Words that
     do not fit a column of numbers (notes, reasons, origins) are in table.csv and table.md.
     """
     shown = view(frame)
     parts = ["% needs \\usepackage{booktabs}"]
-    for block in shown.blocks:
+    for block in (piece for whole in shown.blocks for piece in whole.pieces(_MOST_TEX)):
         wide = [1 if column.ours else 2 for column in block.columns]
         kinds = ["r" if column.label else "l" for column in block.columns]
         groups, at = [], 0

@@ -95,3 +95,28 @@ def test_printed_columns_come_first_and_small_values_are_shown(project):
 def test_view_refuses_an_empty_frame(tmp_path):
     with pytest.raises(BadInput, match="without rows"):
         tables.render_markdown(comparison.compare("table06", "full", tmp_path).iloc[:0])
+
+
+def test_a_wide_table_is_cut_between_its_groups_and_loses_no_cell():
+    made = [
+        {"row": row, "column": f"after {n}", "metric": metric, "value": 10.0 * n + at, "origin": "ours"}
+        for row in ("A", "B")
+        for n in range(1, 9)
+        for at, metric in enumerate(("val_accuracy", "test_accuracy"))
+        if (row, n) != ("B", 8)
+    ]
+    put("search_trainings", *made)
+    frame = comparison.own("search_trainings", "full", paths.RESULTS)
+    (block,) = view(frame).blocks
+    pieces = block.pieces(5)
+    assert [len(piece.columns) for piece in pieces] == [4, 4, 4, 4]
+    assert [column for piece in pieces for column in piece.columns] == list(block.columns)
+    assert [[line.name for line in piece.lines] for piece in pieces] == [["A", "B"]] * 4
+    assert [[line.name for line in piece.lines] for piece in block.pieces(2)][-1] == ["A"]
+    assert [len(piece.columns) for piece in block.pieces(1)] == [2] * 8
+    assert block.pieces(16) == (block,)
+    markdown, latex = tables.render_markdown(frame), tables.render_latex(frame)
+    assert sum(line.startswith("| ---") for line in markdown.splitlines()) == 2
+    assert markdown.count("(ours)") == len(frame) == 30
+    assert latex.count(r"\begin{tabular}") == 1
+    assert len(columns(latex)) == 2
