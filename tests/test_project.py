@@ -95,6 +95,7 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
         "model_zoo",
         "width_nb101",
         "table01_since",
+        "worth",
         "failed_trainings_nb101",
         "search_regret",
         "search_nb101",

@@ -48,6 +48,7 @@ FIGURES = (
     ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
     ("table01_since", "Ours", "proxies since the paper, and their aggregates, beside those of Table 1"),
     ("parzc_plus", "Ours", "ParZC+: coverage of its intervals, and which cells to evaluate next"),
+    ("worth", "Ours", "what ParZC's idea is worth: every node's score, and a mixer with Bayesian layers"),
     ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
     ("search_nb101", "Ours", "search on NAS-Bench-101: regret of the best so far by trainings"),
     ("search_methods", "Ours", "search on NAS-Bench-201: what every method ends with after 100 trainings"),

@@ -47,6 +47,7 @@ _OWN = {
     "search_trainings": "Search by number of trainings",
     "table01_since": "Table 1 since the paper",
     "width_nb101": "Width on NAS-Bench-101",
+    "worth": "What ParZC's idea is worth",
 }
 _MOST, _MOST_TEX = 12, 24  # columns of a table that is not cut
 _SIGNS = {"matches": r"\approx", "higher": "+", "lower": "-"}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from parzc_core import metrics
 from parzc_core.collecting import labelled
@@ -30,6 +31,7 @@ from parzc_core.runs.rankers import RankerRun, inputs_for, training_config
 from parzc_core.training import fit
 
 VERSION = 1  # raised when code changes what a run gives
+CALIBRATION_VERSION = 2  # the same of a CalibrationRun
 DRAWS = 20  # of MABN's weights
 MABN_SEEN = 4000  # unseen cells that MABN's spread is judged on at most: a draw scores each of them
 
@@ -99,12 +101,13 @@ class CalibrationRun:
 
     def key(self) -> dict[str, Any]:
         """The run, the columns that it reads, the labels."""
-        return _key(self)
+        return {**_key(self), "version": CALIBRATION_VERSION}
 
     def evaluate(self) -> dict[str, Any]:
         """For the spread as given, widened by the out-of-fold errors, and one for all cells ("constant"): coverage in percent
-        at LEVELS ("given 50") and the mean log density in u ("given density"). kendall: of the scores, on validation accuracy.
-        error_of_spread: tau of the spread with the size of the error."""
+        at LEVELS ("given 50") and the mean log density in u ("given density"); coverage of conformal intervals ("conformal 50"),
+        and their mean width over the standard deviation of u ("conformal width 50", "widened width 50", ...). kendall: of the
+        scores, on validation accuracy. error_of_spread: tau of the spread with the size of the error."""
         data, use = self.where.data, fit_predict(self)
         train, judged = training_cells(len(data), self.train, self.split)
         if self.mabn is not None:
@@ -122,6 +125,11 @@ class CalibrationRun:
         for name, each in spreads.items():
             found |= {f"{name} {level:g}": value for level, value in coverage(mean, each, u, LEVELS).items()}
             found[f"{name} density"] = log_density(mean, each, u)
+        for level in LEVELS:
+            halves = {name: norm.ppf(0.5 + level / 200) * each for name, each in spreads.items()}
+            halves["conformal"] = half = scale.conformal(spread, level)
+            found[f"conformal {level}"] = 100 * float(np.mean(np.abs(u - mean) <= half))
+            found |= {f"{name} width {level}": 2 * float(each.mean() / u.std()) for name, each in halves.items()}
         found["kendall"] = metrics.kendall(score, u)
         found["error_of_spread"] = metrics.kendall(spread, np.abs(u - mean))
         return {**found, "widening": scale.widening, "n": len(judged)}

@@ -22,8 +22,10 @@ def coverage() -> pd.DataFrame:
     lines = []
     for row in (OURS, "MABN as printed"):
         line = {f"{name} {level}": float(level) for name in parzc_plus.SPREADS for level in LEVELS}
-        line |= {f"{name} density": -1.0 for name in parzc_plus.SPREADS}
-        lines.append({"row": row, "train": 78, "split": 0, **line, "widening": 2.0, "error_of_spread": 1.0})
+        line |= {f"{name} width {level}": 0.5 for name in parzc_plus.SPREADS for level in LEVELS}
+        line |= {f"{name} density": -1.0 for name in parzc_plus.SPREADS if name != "conformal"}
+        about = {"place": parzc_plus.MAIN, "row": row, "train": 78, "split": 0}
+        lines.append({**about, **line, "widening": 2.0, "error_of_spread": 1.0})
     return pd.DataFrame(lines)
 
 
@@ -63,9 +65,18 @@ def test_parts_stand_beside_the_whole() -> None:
 
 def test_coverage_and_the_end_of_growing_are_means_over_splits() -> None:
     table = parzc_plus.coverages(coverage())
-    assert table.loc["given 50", (OURS, 78)] == 50
+    assert table.loc["given 50", (parzc_plus.MAIN, OURS, 78)] == 50
+    assert table.loc["conformal width 80", (parzc_plus.MAIN, OURS, 78)] == 0.5
     end = parzc_plus.at_the_end(grown())
     assert end.loc[(OURS, CHOICES[0]), ("mean", "kendall")] == pytest.approx(60.5)
+
+
+def test_an_interval_misses_by_the_mean_over_splits_with_the_fewest_labels() -> None:
+    few, more = coverage().iloc[:1], coverage().iloc[:1].assign(**{"train": 469, "conformal 50": 90.0})
+    other = coverage().iloc[:1].assign(place="NB101-CF10", train=100)
+    splits = pd.concat([few.assign(**{"conformal 80": 70.0}), few.assign(**{"conformal 80": 86.0}), more, other])
+    assert parzc_plus.misses(splits).to_dict() == {parzc_plus.MAIN: 2.0, "NB101-CF10": 0.0}
+    assert parzc_plus.least_trained(splits)["train"].tolist() == [78, 78]
 
 
 def test_the_figure_says_what_was_not_run() -> None:
@@ -90,6 +101,7 @@ def test_conclusions_have_the_numbers_of_the_tables() -> None:
     tau, lost, intervals, following = parzc_plus.conclusions(RESULTS, parts, coverage(), found)
     assert f"NB201-CF10 with 78 labels 71.0 ({RIVAL}: 69.0)" in tau
     assert "node statistics (2.0 points), extra-trees (0.1 points)" in lost
-    assert f"{OURS} 50 % as given and 50 % widened" in intervals
+    assert f"{OURS} 50 % as given, 50 % widened and 50 % conformal" in intervals
+    assert intervals.endswith("miss 50, 80 and 95 % by at most so many points, mean over splits: NB201-CF10 0.0.")
     assert "With 40 labels the choice *upper confidence* is 0.10 points below" in following
     assert "*random* 1.00" in following

@@ -97,7 +97,7 @@ def test_view_refuses_an_empty_frame(tmp_path):
         tables.render_markdown(comparison.compare("table06", "full", tmp_path).iloc[:0])
 
 
-def test_a_wide_table_is_cut_between_its_groups_and_loses_no_cell():
+def test_a_wide_table_is_cut_between_its_groups_and_loses_no_cell(project):
     made = [
         {"row": row, "column": f"after {n}", "metric": metric, "value": 10.0 * n + at, "origin": "ours"}
         for row in ("A", "B")

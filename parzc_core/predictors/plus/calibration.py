@@ -14,7 +14,7 @@ from parzc_core.errors import BadInput, UnknownName
 from parzc_core.predictors.plus.learners import log_error
 
 LEVELS = (50, 80, 95)  # percent
-CHOICES = ("random", "most uncertain", "upper confidence", "expected improvement")
+CHOICES = ("random", "most uncertain", "highest score", "upper confidence", "expected improvement")
 # From positions of learned cells and of asked ones, and a seed, to scores and spreads of the asked ones.
 FitPredict = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
@@ -46,12 +46,14 @@ class Scale:
 
     curve: its coefficients, highest power first. slope: steepness of the best straight line. widening: what spreads are
     multiplied by beyond it. constant: one standard deviation for all, the root mean square of what the parabola leaves over.
+    errors: of each cell from the parabola through the others, over its spread; ascending.
     """
 
     curve: tuple[float, float, float]
     slope: float
     widening: float
     constant: float
+    errors: tuple[float, ...]
 
     @classmethod
     def learn(cls, score: np.ndarray, spread: np.ndarray, accuracy: np.ndarray) -> "Scale":
@@ -67,12 +69,24 @@ class Scale:
         slope = abs(float(np.polyfit(score, u, 1, w=1 / spread)[0])) or 1e-12
         error = u - np.polyval(curve, score)
         widening = np.sqrt(np.mean((error / (slope * spread)) ** 2))
-        return cls(tuple(curve.tolist()), slope, float(widening), float(np.sqrt(np.mean(error**2))))
+        # How much the parabola gave way to each cell.
+        powers = np.vander(score, 3) / spread[:, None]
+        leverage = np.einsum("ij,ji->i", powers, np.linalg.pinv(powers))
+        errors = np.sort(np.abs(error) / (1 - np.minimum(leverage, 0.9)) / spread)
+        return cls(tuple(curve.tolist()), slope, float(widening), float(np.sqrt(np.mean(error**2))), tuple(errors.tolist()))
 
     def apply(self, score: np.ndarray, spread: np.ndarray, widen: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """(mean, spread) in u; without `widen` the spread as the predictor gives it, in that unit."""
         factor = self.slope * (self.widening if widen else 1.0)
         return np.polyval(self.curve, score), factor * spread
+
+    def conformal(self, spread: np.ndarray, level: float) -> np.ndarray:
+        """float64[n], half the width in u of intervals that hold `level` percent, whatever the distribution of errors is.
+
+        Split conformal prediction with errors over spreads (Lei et al., 2018), between two errors in proportion; a level beyond
+        the largest error, with n cells above 100 n / (n + 1), gets the largest.
+        """
+        return float(np.quantile(self.errors, level / 100, method="weibull")) * np.asarray(spread, dtype=np.float64)
 
 
 def out_of_fold(fit_predict: FitPredict, train: np.ndarray, seed: int, folds: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +119,8 @@ def acquisition(choice: str, score: np.ndarray, spread: np.ndarray, best: float,
         return np.random.default_rng(seed).random(len(score))
     if choice == "most uncertain":
         return np.asarray(spread, dtype=np.float64)
+    if choice == "highest score":
+        return np.asarray(score, dtype=np.float64)
     if choice == "upper confidence":
         return score + spread
     if choice == "expected improvement":

@@ -99,7 +99,7 @@ Columns = tuple[np.ndarray, np.ndarray, np.ndarray]  # of a block: which vary, b
 
 
 @dataclass(frozen=True, eq=False)
-class _Standard:
+class Standard:
     """What is read of n architectures: columns of each block; blocks of m of them that differ, standardised; place int64[n] in
     those m."""
 
@@ -109,10 +109,11 @@ class _Standard:
 
 
 @lru_cache(maxsize=2)  # a search asks for those of its pool in every step
-def _standard(inputs: PlusInputs, names: tuple[str, ...], isomorphic: bool) -> _Standard:
+def standard(inputs: PlusInputs, names: tuple[str, ...], isomorphic: bool) -> Standard:
+    """The blocks of these names; isomorphic: whether isomorphic architectures count as one."""
     columns = _columns(inputs, names, isomorphic)
     first, place = _different(inputs, isomorphic)
-    return _Standard(columns, _blocks(inputs[first], names, columns, isomorphic), place)
+    return Standard(columns, _blocks(inputs[first], names, columns, isomorphic), place)
 
 
 def _read(inputs: PlusInputs, isomorphic: bool) -> Blocks:
@@ -186,14 +187,14 @@ class ParZCPlus:
         """
         some = inputs[rows]
         labels = self._checked(some, accuracy)
-        standard = _standard(inputs, self._names, self.config.isomorphic)
-        self._columns = standard.columns
+        every = standard(inputs, self._names, self.config.isomorphic)
+        self._columns = every.columns
         self._learn(some, labels, seed)
-        found = [learner.predict(standard.blocks, spread=True) for learner in self._learners]
-        sample = standard.place[_sample(len(inputs), seed)]
+        found = [learner.predict(every.blocks, spread=True) for learner in self._learners]
+        sample = every.place[_sample(len(inputs), seed)]
         self._set_scales([mean[sample] for mean, _ in found])
         score, spread = self._mixed(found)
-        return score[standard.place], spread[standard.place]
+        return score[every.place], spread[every.place]
 
     def predict(self, inputs: PlusInputs, samples: int = 0) -> Scores:
         """See `Predictor`. The spread is that of the mixture of the learners' distributions; any samples > 0 gives it."""

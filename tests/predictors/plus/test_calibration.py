@@ -1,5 +1,7 @@
 """Coverage, scales learned out of fold, and the choice of the next cells."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,6 +92,35 @@ def test_a_scale_follows_a_bend_and_reversed_scores() -> None:
         )
         assert mean == pytest.approx(u, abs=0.002)
         assert spread == pytest.approx(np.std(wiggle), rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["normal", "exponential", "heavy tails"])
+def test_conformal_intervals_hold_what_they_claim_whatever_the_errors_are(kind: str) -> None:
+    generator, inside = np.random.default_rng(4), []
+    heavy = partial(generator.standard_t, 2)
+    noise = {"normal": generator.normal, "exponential": generator.exponential, "heavy tails": heavy}[kind]
+    for _ in range(150):
+        score, spread = generator.normal(size=578), generator.uniform(0.05, 0.5, 578)
+        u = -3 + 0.5 * score + 0.1 * score**2 + spread * noise(size=578)
+        accuracy = accuracy_of(u[:78])
+        scale = Scale.learn(score[:78], spread[:78], accuracy)
+        mean, _ = scale.apply(score[78:], spread[78:])
+        inside.append([100 * np.mean(np.abs(u[78:] - mean) <= scale.conformal(spread[78:], level)) for level in (50, 80, 95)])
+    assert np.mean(inside, axis=0) == pytest.approx((50, 80, 95), abs=2)
+
+
+def test_conformal_errors_are_those_from_the_parabola_through_the_others() -> None:
+    generator = np.random.default_rng(5)
+    score, spread, u = generator.normal(size=12), generator.uniform(0.5, 1, 12), generator.normal(size=12) - 3
+    found = []
+    for i in range(12):
+        others = np.arange(12) != i
+        curve = np.polyfit(score[others], u[others], 2, w=1 / spread[others])
+        found.append(abs(u[i] - np.polyval(curve, score[i])) / spread[i])
+    scale = Scale.learn(score, spread, accuracy_of(u))
+    assert scale.errors == pytest.approx(sorted(found))
+    assert scale.conformal(np.array([2.0]), 99.9) == pytest.approx(2 * max(found))
+    assert scale.conformal(np.array([1.0]), 100 * 7 / 13) == pytest.approx(sorted(found)[6])
 
 
 def test_out_of_fold_never_asks_for_what_it_learned() -> None:
