@@ -68,7 +68,7 @@ def _places() -> dict[str, Place]:
     found = {
         "NB201-CF10": Place("NB201", "nb201", "cifar10"),
         "NB201-CF100": Place("NB201", "nb201", "cifar100"),
-        "NB201-IN16": Place("NB201", "nb201", "imagenet16-120"),
+        "NB201-IMG16": Place("NB201", "nb201", "imagenet16-120"),
         "NB101-CF10": Place("NB101", "nb101", "cifar10"),
         "NB301-CF10": Place("NB301", "nb301", "cifar10", 12),
         "DARTS, made here": Place("NDS", "nds_darts", "fashion-mnist"),

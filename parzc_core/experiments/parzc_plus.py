@@ -35,7 +35,7 @@ NB201_SIZES, NB101_SIZES = (78, 156, 469, 781, 1563), (100, 172, 424, 4236)
 PLACES: dict[str, tuple[Cells, tuple[int, ...], str]] = {
     "NB201-CF10": (Cells(), NB201_SIZES, "NB201 S'_{}"),
     "NB201-CF100": (Cells(dataset="cifar100"), NB201_SIZES, ""),
-    "NB201-IN16": (Cells(dataset="imagenet16-120"), NB201_SIZES, ""),
+    "NB201-IMG16": (Cells(dataset="imagenet16-120"), NB201_SIZES, ""),
     "NB101-CF10": (Cells("nb101", width=32), NB101_SIZES, "NB101 S_{}"),
 }
 MAIN = "NB201-CF10"
