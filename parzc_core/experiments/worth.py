@@ -214,8 +214,12 @@ def recommendation(verdicts: dict[str, list[str]]) -> str:
     def helps(question: str) -> bool:
         return all(one == "helps" for one in verdicts[question])
 
-    nodes = helps("Every node over the seven sums") and helps("Every node over the sums, beside the graph")
-    keep = "Keep every node's score" if nodes else "Sums do, where the graph is read"
+    alone, beside = helps("Every node over the seven sums"), helps("Every node over the sums, beside the graph")
+    keep = "Keep every node's score" if alone else "Sums do"
+    if alone and not beside:
+        keep += " where no graph is read (beside the graph the sums do as well in "
+        said = verdicts["Every node over the sums, beside the graph"]
+        keep += f"{sum(one != 'helps' for one in said)} of {len(said)} places)"
     bayes = "Bayesian layers help" if helps("Bayesian layers over plain ones") else "plain layers do as well as Bayesian ones"
     if helps("MABN beside kernels and trees"):
         learner = "and set a mixer that was first trained on proxies beside kernels and trees"

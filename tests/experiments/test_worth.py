@@ -76,6 +76,8 @@ def test_the_recommendation_follows_the_numbers() -> None:
     kept = said(**{NODES: 72.0, WHOLE: 73.0})
     assert "Keep every node's score; plain layers do as well" in kept
     assert "adds nothing beside them" in kept
+    half = said(**{NODES: 72.0})
+    assert "Keep every node's score where no graph is read (beside the graph the sums do as well in 2 of 2 places);" in half
     assert "Bayesian layers help" in said(**{THREE: 71.0})
     assert "set a mixer that was first trained on proxies" in said(**{worth.BESIDE: 71.0})
     lines = worth.conclusions(results(**{FIRST: 71.0, SUMS: 60.0, GRAPH_SUMS: 69.0}))
