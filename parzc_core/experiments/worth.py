@@ -205,11 +205,12 @@ def conclusions(results: pd.DataFrame) -> list[str]:
             for (place, line), said in zip(lines.iterrows(), verdicts[question], strict=True)
         )
         told.append(f"**{question}** (points of tau): {numbers}.")
-    return [*told, f"**Recommendation.** {recommendation(verdicts)}"]
+    seconds = results.groupby("row")["seconds"].mean()
+    return [*told, f"**Recommendation.** {recommendation(verdicts, seconds[NODES] / seconds[THREE])}"]
 
 
-def recommendation(verdicts: dict[str, list[str]]) -> str:
-    """What to do, from the verdicts of QUESTIONS in every place."""
+def recommendation(verdicts: dict[str, list[str]], time: float) -> str:
+    """What to do, from the verdicts of QUESTIONS in every place. time: of kernels and trees, over that of MABN."""
 
     def helps(question: str) -> bool:
         return all(one == "helps" for one in verdicts[question])
@@ -225,8 +226,10 @@ def recommendation(verdicts: dict[str, list[str]]) -> str:
         learner = "and set a mixer that was first trained on proxies beside kernels and trees"
     elif helps("Kernels and trees over MABN"):
         learner = "and learn with kernels and trees instead of a mixer, which adds nothing beside them"
+    elif "hurts" in verdicts["Kernels and trees over MABN"]:
+        learner = "and learn with a mixer where it is the better one"
     else:
-        learner = "and take kernels and trees, which are no worse than a mixer and take a tenth of its time"
+        learner = f"and take kernels and trees, which are nowhere worse than a mixer and take {100 * time:.0f} % of its time"
     return f"{keep}; {bayes}; {learner}."
 
 
