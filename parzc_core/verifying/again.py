@@ -23,6 +23,7 @@ from parzc_core.runs.protocol import Run
 from parzc_core.runs.rankers import RankerRun
 from parzc_core.runs.variants import VARIANTS, Variant
 from parzc_core.runs.vit import FoldRun
+from parzc_core.runs.worth import WorthRun
 from parzc_core.search import method
 from parzc_core.search.runs import SearchRun
 from parzc_core.storage.run_store import plain
@@ -111,6 +112,7 @@ _KINDS: dict[Any, Callable[[Config], Run]] = {
     "PlusRun": lambda config: of(PlusRun, config),
     "CalibrationRun": lambda config: of(CalibrationRun, config),
     "SelectionRun": lambda config: of(SelectionRun, config),
+    "WorthRun": lambda config: of(WorthRun, config),
     "PredictionRun": lambda config: PredictionRun(of(RankerRun, config)),
     "SearchRun": _search,
     "FoldRun": lambda config: of(FoldRun, config),
