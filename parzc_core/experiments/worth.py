@@ -23,7 +23,15 @@ from parzc_core.runs.plus import Cells
 from parzc_core.runs.protocol import run_all
 from parzc_core.runs.worth import FIRST as AFTER
 from parzc_core.runs.worth import SHARE, WorthRun
-from parzc_core.storage.rows import Row, has_rows, paired_differences, read_rows, row_of_runs, summarise
+from parzc_core.storage.rows import (
+    Row,
+    has_rows,
+    paired_differences,
+    read_rows,
+    row_of_runs,
+    rows_of_differences,
+    summarise,
+)
 
 TABLE = "worth"
 # Place -> its cells, and the fewest training cells of Table 2 there.
@@ -182,10 +190,7 @@ def rows(results: pd.DataFrame, profile: str) -> Iterator[Row]:
         note = f"{str(group)[0].lower()}{str(group)[1:]}; {_column(str(place))}"
         yield row_of_runs(TABLE, str(name), str(place), "kendall", part["kendall"].tolist(), note=note, **about)
     for place, part in results.groupby("place", sort=False):
-        scores = _scores(part)
-        for question, (one, other) in QUESTIONS.items():
-            values = (scores[one] - scores[other]).tolist()
-            yield row_of_runs(TABLE, question, str(place), "kendall_difference", values, unit="points", **about)
+        yield from rows_of_differences(TABLE, str(place), _scores(part), QUESTIONS.values(), **about)
 
 
 def _column(place: str) -> str:

@@ -22,6 +22,7 @@ after a first look at the verdicts:
 - gain: a tenth of the printed gain at least. No verdict changed.
 - hours: it charged a share of the statistics, which no row has. No verdict changed.
 - deeper: it read one encoding, with a place for each layer; the paper's own is asked beside it. "Fails" became "holds in part".
+- sums: written after its rows were seen.
 - encoding: runs without a finite tau, logarithms, and raw values without Synflow were added when these rows came.
 """
 
@@ -298,6 +299,17 @@ CLAIMS = (
         "paper's encoding and with a place of its own for each layer: yes if its interval over seeds is above 0, no if below.",
         "fig02_05_importance",
         "fig02_importance",
+        key=True,
+    ),
+    Claim(
+        "sums",
+        "Nodes say more than their sum",
+        "Abstract, §1 (limitation 4)",
+        "Proxies that add up the scores of all nodes treat nodes alike, and lose what single nodes say.",
+        "Kendall's tau of one learner, kernels and trees, with the fewest labels of Table 2, on the same splits: is every node's "
+        "value above the seven sums? Asked without the graph and beside it, on NAS-Bench-201 and NAS-Bench-101.",
+        "worth",
+        "worth",
         key=True,
     ),
     Claim(

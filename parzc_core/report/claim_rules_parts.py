@@ -190,6 +190,18 @@ def _deeper(evidence: Evidence) -> Outcome:
     return Outcome(weighed(answers), f"{said}. {why}.", tuple(answers), ("rank correlation with depth", "none"))
 
 
+@rule("sums")
+def _sums(evidence: Evidence) -> Outcome:
+    answers = []
+    pairs = {"": ("Every node", "Seven sums"), " beside the graph": ("Graph and every node", "Graph and seven sums")}
+    for where, (nodes, sums) in pairs.items():
+        for column in ("NB201-CF10", "NB101-CF10"):
+            lead = evidence.difference("worth", nodes, sums, column)
+            bar = Bar(f"{column}{where}", lead.span)
+            answers.append(Answer(lead.answer, f"{column}{where} {lead.told()} points", lead.value, bar))
+    return told(answers, "comparisons", legend=("lead of nodes over sums, points", ""))
+
+
 @rule("spread")
 def _spread(evidence: Evidence) -> Outcome:
     figure = "fig07_bayesian_weights"

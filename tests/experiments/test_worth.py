@@ -64,7 +64,7 @@ def test_answers_are_paired_and_rows_hold_them() -> None:
     assert worth.verdict(pd.Series({"ci_low": np.nan, "ci_high": np.nan})) == "one split says too little"
     rows = {(row.row, row.column, row.metric): row.value for row in worth.rows(found, "full")}
     assert rows[NODES, "NB101-CF10", "kendall"] == pytest.approx(72.2)
-    assert rows["Every node over the seven sums", "NB101-CF10", "kendall_difference"] == pytest.approx(2)
+    assert rows[f"{NODES} - {SUMS}", "NB101-CF10", "kendall_difference"] == pytest.approx(2)
 
 
 def test_the_recommendation_follows_the_numbers() -> None:

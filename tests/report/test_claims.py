@@ -106,6 +106,16 @@ def costs(whole: float, rest: float) -> list[Cell]:
     ]
 
 
+def nodes_and_sums(alone: float, beside: float) -> list[Cell]:
+    """Leads of nodes over sums, without the graph and beside it, with intervals of half a point to both sides."""
+    made = []
+    for lead, nodes, sums in ((alone, "Every node", "Seven sums"), (beside, "Graph and every node", "Graph and seven sums")):
+        for column in ("NB201-CF10", "NB101-CF10"):
+            made += [cell("worth", sums, column, 70.0), cell("worth", nodes, column, 70.0 + lead)]
+            made.append(cell("worth", f"{nodes} - {sums}", column, lead, 0.5, "kendall_difference"))
+    return made
+
+
 def training(seconds: float) -> list[Cell]:
     parts = {"training": seconds, "collecting": 3600.0}
     return [cell("table09", "ParZC", f"Search: {part}", spent, 0, "seconds", unit="s") for part, spent in parts.items()]
@@ -293,6 +303,11 @@ CASES: list[Case] = [
     ("nodes", figure_5("nodes with half of it", "nodes", 1, 9), HOLDS),
     ("nodes", figure_5("nodes with half of it", "nodes", 1, 10), IN_PART),  # 98 nodes
     ("nodes", figure_5("nodes with half of it", "nodes", 40, 30), FAILS),
+    ("sums", nodes_and_sums(9, 1), HOLDS),
+    ("sums", nodes_and_sums(9, 0.3), IN_PART),
+    ("sums", nodes_and_sums(9, -2), IN_PART),
+    ("sums", nodes_and_sums(-2, -2), FAILS),
+    ("sums", nodes_and_sums(0.1, 0.3), NOT_TESTABLE),
     ("deeper", depth_trends(50, 20), HOLDS),
     ("deeper", depth_trends(50, -50), IN_PART),
     ("deeper", depth_trends(-50, 1), FAILS),
@@ -424,7 +439,7 @@ def test_claims_of_a_notebook_and_those_that_matter_most_are_markdown(project: A
     assert [line[:4] for line in short[2:]] == ["- **", "- **"]
     assert all(len(line) < 400 for line in short)
     key = claims.key_claims(notebooks="notebooks/")
-    assert len(key.splitlines()) == 8
+    assert len(key.splitlines()) == sum(one.key for one in CLAIMS)
     assert "[notebook](notebooks/table07_losses.ipynb)" in key
     assert all(len(line) < 400 for line in key.splitlines())
     with pytest.raises(BadInput, match="no claim is decided by the notebook 'explore'"):
