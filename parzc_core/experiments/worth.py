@@ -46,7 +46,7 @@ EARLIER = {
     "NB101-CF10": {ALIGNED: ("table02", "MABN (aligned)", "NB101 S_100")},
 }
 
-_KERNELS = WorthRun("nodes", "kernels and trees")
+_PROCESSES = WorthRun("nodes", "processes and trees")
 _MABN = WorthRun("nodes", "MABN")
 _THREE = replace(_MABN, members=3)
 _BEST = replace(_THREE, reads="graph and nodes", proxies_first=True)
@@ -55,17 +55,17 @@ SUMS, NODES, GRAPH_SUMS = "Seven sums", "Every node", "Graph and seven sums"
 PLAIN, PERCEPTRON, THREE, FIRST, LAST = "Mixer of plain layers", "MLP", "Three members", "Proxies first", "The graph, too"
 BESIDE = "A quarter MABN beside it"
 VARIATIONS: dict[str, dict[str, WorthRun]] = {
-    "What is read, by kernels and trees": {
-        SUMS: replace(_KERNELS, reads="sums"),
-        "Seven sums, network-level scores": replace(_KERNELS, reads="sums and scores"),
-        NODES: _KERNELS,
-        "Graph": replace(_KERNELS, reads="graph"),
-        GRAPH_SUMS: replace(_KERNELS, reads="graph and sums"),
-        WHOLE: replace(_KERNELS, reads="graph and nodes"),
+    "What is read, by processes and trees": {
+        SUMS: replace(_PROCESSES, reads="sums"),
+        "Seven sums, network-level scores": replace(_PROCESSES, reads="sums and scores"),
+        NODES: _PROCESSES,
+        "Graph": replace(_PROCESSES, reads="graph"),
+        GRAPH_SUMS: replace(_PROCESSES, reads="graph and sums"),
+        WHOLE: replace(_PROCESSES, reads="graph and nodes"),
         BESIDE: replace(_BEST, beside=True),
     },
     "What learns, from every node": {
-        "Gaussian process": replace(_MABN, learns="kernel"),
+        "Gaussian process": replace(_MABN, learns="process"),
         "Extra-trees": replace(_MABN, learns="trees"),
         PLAIN: replace(_THREE, learns="mixer"),
         PERCEPTRON: replace(_THREE, learns="MLP"),
@@ -87,9 +87,9 @@ QUESTIONS = {
     "Every node over the sums, beside the graph": (WHOLE, GRAPH_SUMS),
     "Bayesian layers over plain ones": (THREE, PLAIN),
     "Mixer over MLP": (PLAIN, PERCEPTRON),
-    "Kernels and trees over MABN": (NODES, THREE),
+    "Processes and trees over MABN": (NODES, THREE),
     "A first training on proxies": (FIRST, THREE),
-    "MABN beside kernels and trees": (BESIDE, WHOLE),
+    "MABN beside processes and trees": (BESIDE, WHOLE),
 }
 _COLOURS = dict(zip(VARIATIONS, (BLUE, GREEN, VERMILION), strict=True))
 
@@ -215,7 +215,7 @@ def conclusions(results: pd.DataFrame) -> list[str]:
 
 
 def recommendation(verdicts: dict[str, list[str]], time: float) -> str:
-    """What to do, from the verdicts of QUESTIONS in every place. time: of kernels and trees, over that of MABN."""
+    """What to do, from the verdicts of QUESTIONS in every place. time: of processes and trees, over that of MABN."""
 
     def helps(question: str) -> bool:
         return all(one == "helps" for one in verdicts[question])
@@ -227,14 +227,14 @@ def recommendation(verdicts: dict[str, list[str]], time: float) -> str:
         said = verdicts["Every node over the sums, beside the graph"]
         keep += f"{sum(one != 'helps' for one in said)} of {len(said)} places)"
     bayes = "Bayesian layers help" if helps("Bayesian layers over plain ones") else "plain layers do as well as Bayesian ones"
-    if helps("MABN beside kernels and trees"):
-        learner = "and set a mixer that was first trained on proxies beside kernels and trees"
-    elif helps("Kernels and trees over MABN"):
-        learner = "and learn with kernels and trees instead of a mixer, which adds nothing beside them"
-    elif "hurts" in verdicts["Kernels and trees over MABN"]:
+    if helps("MABN beside processes and trees"):
+        learner = "and set a mixer that was first trained on proxies beside processes and trees"
+    elif helps("Processes and trees over MABN"):
+        learner = "and learn with processes and trees instead of a mixer, which adds nothing beside them"
+    elif "hurts" in verdicts["Processes and trees over MABN"]:
         learner = "and learn with a mixer where it is the better one"
     else:
-        learner = f"and take kernels and trees, which are nowhere worse than a mixer and take {100 * time:.0f} % of its time"
+        learner = f"and take processes and trees, which are nowhere worse than a mixer and take {100 * time:.0f} % of its time"
     return f"{keep}; {bayes}; {learner}."
 
 

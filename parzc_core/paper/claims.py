@@ -306,8 +306,8 @@ CLAIMS = (
         "Nodes say more than their sum",
         "Abstract, §1 (limitation 4)",
         "Proxies that add up the scores of all nodes treat nodes alike, and lose what single nodes say.",
-        "Kendall's tau of one learner, kernels and trees, with the fewest labels of Table 2, on the same splits: is every node's "
-        "value above the seven sums? Asked without the graph and beside it, on NAS-Bench-201 and NAS-Bench-101.",
+        "Kendall's tau of one learner, processes and trees, with the fewest labels of Table 2, on the same splits: is every "
+        "node's value above the seven sums? Asked without the graph and beside it, on NAS-Bench-201 and NAS-Bench-101.",
         "worth",
         "worth",
         key=True,

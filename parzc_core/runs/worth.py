@@ -1,6 +1,6 @@
 """Stored runs that take ParZC's idea apart: the same cells and labels, but other things read, and other learners.
 
-    runs = [WorthRun("sums", "kernels and trees"), WorthRun("nodes", "kernels and trees")]
+    runs = [WorthRun("sums", "processes and trees"), WorthRun("nodes", "processes and trees")]
     results = run_all(runs, store)
 
 Every combination was chosen before its reported splits were run; the two numbers of the first training (`FIRST`) and the weight
@@ -41,8 +41,8 @@ READS: dict[str, tuple[str, ...]] = {
 }
 # What learns -> learners of ParZC+, of which several are averaged as there.
 LEARNS: dict[str, tuple[str, ...]] = {
-    "kernels and trees": PLUS.learners,
-    "kernel": ("process",),
+    "processes and trees": PLUS.learners,
+    "process": ("process",),
     "trees": ("trees",),
     **{kind: () for kind in KINDS},
 }

@@ -58,7 +58,7 @@ def test_labels_of_other_cells_are_not_read(monkeypatch: pytest.MonkeyPatch) -> 
     data = CELLS.data
     train, _ = training_cells(len(data), 30, 0)
     other = replace(data, learn=np.where(np.isin(np.arange(len(data)), train), data.learn, 1.0))
-    runs = [SMALL, replace(SMALL, proxies_first=True), replace(SMALL, learns="kernels and trees"), replace(SMALL, beside=True)]
+    runs = [SMALL, replace(SMALL, proxies_first=True), replace(SMALL, learns="processes and trees"), replace(SMALL, beside=True)]
     honest = [run.evaluate()["kendall"] for run in runs]
     worth._reading.cache_clear()
     monkeypatch.setattr(Cells, "data", property(lambda self: other))
