@@ -53,7 +53,7 @@ _BEST = replace(_THREE, reads="graph and nodes", proxies_first=True)
 WHOLE = "Graph and every node"
 SUMS, NODES, GRAPH_SUMS = "Seven sums", "Every node", "Graph and seven sums"
 PLAIN, PERCEPTRON, THREE, FIRST, LAST = "Mixer of plain layers", "MLP", "Three members", "Proxies first", "The graph, too"
-BESIDE = "A quarter MABN beside it"
+BESIDE, STEPS = "A quarter MABN beside it", "What helps MABN, step by step"
 VARIATIONS: dict[str, dict[str, WorthRun]] = {
     "What is read, by processes and trees": {
         SUMS: replace(_PROCESSES, reads="sums"),
@@ -70,7 +70,7 @@ VARIATIONS: dict[str, dict[str, WorthRun]] = {
         PLAIN: replace(_THREE, learns="mixer"),
         PERCEPTRON: replace(_THREE, learns="MLP"),
     },
-    "What helps MABN, step by step": {
+    STEPS: {
         "A token a node": replace(_MABN, reads="tokens", learns="tokens", classes=False),
         "Summaries of nodes": replace(_MABN, classes=False),
         "Isomorphic cells as one": _MABN,
@@ -80,7 +80,6 @@ VARIATIONS: dict[str, dict[str, WorthRun]] = {
         LAST: _BEST,
     },
 }
-STEPS = "What helps MABN, step by step"
 # What a question of the conclusions is decided by: (variation, the one it is set against).
 QUESTIONS = {
     "Every node over the seven sums": (NODES, SUMS),

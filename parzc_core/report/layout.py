@@ -7,7 +7,7 @@ value, ours, interval, delta, verdict and origin, and the notes with their marks
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -147,6 +147,10 @@ class TableView:
     blocks: tuple[Block, ...]
     notes: tuple[tuple[str, str], ...]
     general: tuple[str, ...]
+
+    def pieces(self, most: int) -> Iterator[Block]:
+        """Its blocks, each cut as `Block.pieces` does."""
+        return (piece for block in self.blocks for piece in block.pieces(most))
 
 
 def view(frame: pd.DataFrame, agreeing: Mapping[Key, bool] | None = None) -> TableView:

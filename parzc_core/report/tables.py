@@ -19,7 +19,7 @@ def render_markdown(frame: pd.DataFrame) -> str:
     """
     shown = view(frame)
     parts = []
-    for block in (piece for whole in shown.blocks for piece in whole.pieces(_MOST)):
+    for block in shown.pieces(_MOST):
         header = ["", *("<br>".join(filter(None, (column.name, column.heading))) for column in block.columns)]
         rows = [
             [
@@ -63,7 +63,7 @@ def render_latex(frame: pd.DataFrame) -> str:
     """
     shown = view(frame)
     parts = ["% needs \\usepackage{booktabs}"]
-    for block in (piece for whole in shown.blocks for piece in whole.pieces(_MOST_TEX)):
+    for block in shown.pieces(_MOST_TEX):
         wide = [1 if column.ours else 2 for column in block.columns]
         kinds = ["r" if column.label else "l" for column in block.columns]
         groups, at = [], 0

@@ -21,7 +21,7 @@ from parzc_core.encoding import slotted_logs
 from parzc_core.errors import UnknownName
 from parzc_core.predictors.plus.features import PlusInputs, class_means, columns, filled, plus_inputs
 from parzc_core.predictors.plus.learners import Learner, normal_scores, standardised
-from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig, standard
+from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig, different, standard
 from parzc_core.predictors.plus.network import KINDS, Known, NetworkLearner
 from parzc_core.runs.judging import judgement
 from parzc_core.runs.plus import EVERY_CIFAR10_CELL, Cells
@@ -102,7 +102,7 @@ class WorthRun:
         return ParZCPlus(config).fit_predict(inputs, train, data.learn[train], self.split)[0]
 
     def _network(self, data: Data, inputs: PlusInputs, train: np.ndarray) -> np.ndarray:
-        blocks, place = self._blocks(inputs)
+        blocks, place = standard_blocks(inputs, self.classes)
         first = _known(self.where, self.reads, self.classes, self.steps) if self.proxies_first else None
         made: Learner = NetworkLearner(
             self.learns, self.members, self.size, kl=self.kl, first=first, proxies=len(columns(data)[0]),
@@ -110,9 +110,6 @@ class WorthRun:
         )  # fmt: skip
         made.fit([block[place[train]] for block in blocks], data.learn[train], self.split)
         return made.predict(blocks, spread=False)[0][place]
-
-    def _blocks(self, inputs: PlusInputs) -> tuple[list[np.ndarray], np.ndarray]:
-        return standard_blocks(inputs, self.classes)
 
 
 def reading(data: Data, reads: str) -> PlusInputs:
@@ -163,10 +160,8 @@ def standard_blocks(inputs: PlusInputs, classes: bool) -> tuple[list[np.ndarray]
     if "tokens" not in inputs.blocks:
         made = standard(inputs, tuple(inputs.blocks), classes)
         return made.blocks, made.place
-    if not classes:
-        return [inputs.blocks["tokens"]], np.arange(len(inputs))
-    _, first, place = np.unique(inputs.classes, return_index=True, return_inverse=True)
-    return [inputs.shared["tokens"][first]], place.ravel()
+    first, place = different(inputs, classes)
+    return [(inputs.shared if classes else inputs.blocks)["tokens"][first]], place
 
 
 @lru_cache(maxsize=4)

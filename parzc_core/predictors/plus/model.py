@@ -112,7 +112,7 @@ class Standard:
 def standard(inputs: PlusInputs, names: tuple[str, ...], isomorphic: bool) -> Standard:
     """The blocks of these names; isomorphic: whether isomorphic architectures count as one."""
     columns = _columns(inputs, names, isomorphic)
-    first, place = _different(inputs, isomorphic)
+    first, place = different(inputs, isomorphic)
     return Standard(columns, _blocks(inputs[first], names, columns, isomorphic), place)
 
 
@@ -132,7 +132,7 @@ def _columns(inputs: PlusInputs, names: tuple[str, ...], isomorphic: bool) -> li
     return found
 
 
-def _different(inputs: PlusInputs, isomorphic: bool) -> tuple[np.ndarray, np.ndarray]:
+def different(inputs: PlusInputs, isomorphic: bool) -> tuple[np.ndarray, np.ndarray]:
     """Positions of one architecture of each class, and for each of all its place in those; all, where classes do not count."""
     if not isomorphic:
         return np.arange(len(inputs)), np.arange(len(inputs))
@@ -204,7 +204,7 @@ class ParZCPlus:
         if not isinstance(inputs, PlusInputs):
             raise BadInput(f"got {type(inputs).__name__}; expected PlusInputs")
         self._chosen(inputs, self._names)
-        first, place = _different(inputs, self.config.isomorphic)
+        first, place = different(inputs, self.config.isomorphic)
         blocks = self._blocks(inputs[first])
         score, spread = self._mixed([learner.predict(blocks, spread=samples > 0) for learner in self._learners])
         return (score[place], spread[place]) if samples else score[place]
