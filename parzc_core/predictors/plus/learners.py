@@ -16,7 +16,7 @@ from sklearn.tree import ExtraTreeRegressor
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.predictors.plus.process import BlockProcess
 from parzc_core.ranker import ModelConfig
-from parzc_core.training import FittedRanker, TrainingConfig, fit_many
+from parzc_core.training import TrainingConfig, fit_many
 
 CEILING = 100.5  # percent; no cell reaches it, so the logarithm is finite
 LIMIT = 4.0  # standard deviations, to which processes and networks limit features; trees need no limit
@@ -169,40 +169,48 @@ def _at(values: Sequence[np.ndarray], leaves: Sequence[np.ndarray]) -> np.ndarra
     return np.stack([value[leaf] for value, leaf in zip(itertools.cycle(values), leaves, strict=False)])
 
 
-class MABNLearner:
-    """The paper's MABN, several of them, on the features in place of one scaled vector a proxy; DiffKendall as printed.
+class Averaged:
+    """Several members, whose scores are standardised over the training cells and averaged; the spread is that over members.
 
-    The spread is that over members. Scores are standardised member by member over the training cells.
+    A member is a function from features float32[n, D], within LIMIT, to scores float64[n].
     """
+
+    def _keep(self, members: Sequence[Callable[[np.ndarray], np.ndarray]], x: np.ndarray) -> None:
+        """Take the fitted members, and their scales from the training cells."""
+        self._members, scores = members, [member(x) for member in members]
+        self._scaling = [(each.mean(), each.std() or 1.0) for each in scores]
+
+    def predict(self, blocks: Blocks, spread: bool) -> Prediction:
+        """See `Learner`."""
+        x, pairs = joined(blocks), zip(self._members, self._scaling, strict=True)
+        each = np.stack([(member(x) - mean) / std for member, (mean, std) in pairs])
+        return each.mean(axis=0), each.std(axis=0) if spread else None
+
+
+class MABNLearner(Averaged):
+    """The paper's MABN, several of them, on the features in place of one scaled vector a proxy; DiffKendall as printed."""
 
     def __init__(self, members: int, size: str, steps: int, batch: int, rate: float = 1e-3):
         self.members, self.size, self.steps, self.batch, self.rate = members, size, steps, batch, rate
 
     def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "MABNLearner":
         """See `Learner`."""
-        x = self._input(blocks)
+        x = joined(blocks)
         sizes = MABNConfig(x.shape[1], **SIZES[self.size])  # type: ignore[arg-type]
         batch = max(2, min(self.batch, len(x) // 3))
         epochs = max(1, self.steps * batch // len(x))
         config = TrainingConfig(ModelConfig(("Mixer", "BN"), sizes), epochs, batch, self.rate)
         seeds = [1000 * seed + member for member in range(self.members)]
-        self._rankers: list[FittedRanker] = fit_many([x] * self.members, [accuracy] * self.members, config, seeds)
-        scores = [ranker.predict(x) for ranker in self._rankers]
-        self._scaling = [(each.mean(), each.std() or 1.0) for each in scores]
+        rankers = fit_many([x] * self.members, [accuracy] * self.members, config, seeds)
+        self._keep([ranker.predict for ranker in rankers], x)
         return self
-
-    def predict(self, blocks: Blocks, spread: bool) -> Prediction:
-        """See `Learner`."""
-        x = self._input(blocks)
-        pairs = zip(self._rankers, self._scaling, strict=True)
-        each = np.stack([(ranker.predict(x) - mean) / std for ranker, (mean, std) in pairs])
-        return each.mean(axis=0), each.std(axis=0) if spread else None
-
-    @staticmethod
-    def _input(blocks: Blocks) -> np.ndarray:
-        return limited(np.hstack(blocks)).astype(np.float32)
 
 
 def limited(block: np.ndarray) -> np.ndarray:
     """Within LIMIT."""
     return np.clip(block, -LIMIT, LIMIT)
+
+
+def joined(blocks: Blocks) -> np.ndarray:
+    """float32[n, D], the blocks side by side, within LIMIT."""
+    return limited(np.hstack(blocks)).astype(np.float32)

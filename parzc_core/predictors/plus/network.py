@@ -8,8 +8,7 @@ The paper's training (`parzc_core.training`) has none of these; this one is for 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import nn
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.losses import loss
 from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, SegmentMixer
-from parzc_core.predictors.plus.learners import Blocks, Prediction, limited
+from parzc_core.predictors.plus.learners import Averaged, Blocks, joined
 from parzc_core.ranker import CHUNK, Perceptron
 from parzc_core.training import batches, seeded, z_score
 
@@ -111,7 +110,7 @@ class Known:
 @lru_cache(maxsize=16)  # the same for every set of labels
 def _started(first: Known, kind: str, size: str, proxies: int, member: int) -> dict[str, torch.Tensor]:
     """Weights of one member after its training without labels."""
-    x = _input(first.blocks)
+    x = torch.from_numpy(joined(first.blocks))
     y = torch.as_tensor(z_score(x, first.target), dtype=torch.float32)
     with seeded(member):
         model = network(kind, x.shape[1], size, proxies)
@@ -119,10 +118,9 @@ def _started(first: Known, kind: str, size: str, proxies: int, member: int) -> d
     return model.state_dict()
 
 
-class NetworkLearner:
-    """A `Learner`: several networks, whose scores are standardised over the training cells and averaged.
+class NetworkLearner(Averaged):
+    """A `Learner`: several networks, averaged.
 
-    The spread is that over networks.
     kind: of KINDS. kl: weight of `divergence`. first: what they are trained on before the labels. proxies: see `network`.
     """
 
@@ -135,8 +133,9 @@ class NetworkLearner:
 
     def fit(self, blocks: Blocks, accuracy: np.ndarray, seed: int) -> "NetworkLearner":
         """See `Learner`."""
-        x, self._networks = _input(blocks), list[nn.Module]()
-        y, batch = torch.as_tensor(z_score(x, accuracy), dtype=torch.float32), max(2, min(self.batch, len(x) // 3))
+        features, self._networks = joined(blocks), list[nn.Module]()
+        x, batch = torch.from_numpy(features), max(2, min(self.batch, len(features) // 3))
+        y = torch.as_tensor(z_score(x, accuracy), dtype=torch.float32)
         for member in range(self.members):
             own = 1000 * seed + member
             with seeded(own):
@@ -145,22 +144,10 @@ class NetworkLearner:
                     model.load_state_dict(_started(self.first, self.kind, self.size, self.proxies, member))
                 descend(model, x, y, self.steps, batch, self.rate, own, self.kl)
             self._networks.append(model)
-        scores = [_scores(model, x) for model in self._networks]
-        self._scaling: list[tuple[Any, Any]] = [(each.mean(), each.std() or 1.0) for each in scores]
+        self._keep([partial(_scores, model) for model in self._networks], features)
         return self
 
-    def predict(self, blocks: Blocks, spread: bool) -> Prediction:
-        """See `Learner`."""
-        x = _input(blocks)
-        pairs = zip(self._networks, self._scaling, strict=True)
-        each = np.stack([(_scores(model, x) - mean) / std for model, (mean, std) in pairs])
-        return each.mean(axis=0), each.std(axis=0) if spread else None
 
-
-def _input(blocks: Blocks) -> torch.Tensor:
-    return torch.from_numpy(limited(np.hstack(blocks)).astype(np.float32))
-
-
-def _scores(model: nn.Module, x: torch.Tensor) -> np.ndarray:
+def _scores(model: nn.Module, x: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return torch.cat([model(chunk) for chunk in x.split(CHUNK)]).double().numpy()
+        return torch.cat([model(chunk) for chunk in torch.from_numpy(x).split(CHUNK)]).double().numpy()

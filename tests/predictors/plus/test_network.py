@@ -66,7 +66,7 @@ def test_tokens_keep_nodes_apart() -> None:
 def test_members_are_averaged_and_differ() -> None:
     learner = NetworkLearner("MLP", members=3, size="tiny", steps=40).fit([X[:30]], ACCURACY[:30], seed=1)
     mean, spread = learner.predict([X], spread=True)
-    alone = [(network._scores(one, torch.from_numpy(X)) - middle) / scale
+    alone = [(network._scores(one, X) - middle) / scale
              for one, (middle, scale) in zip(learner._networks, learner._scaling, strict=True)]  # fmt: skip
     assert mean == pytest.approx(np.mean(alone, axis=0))
     assert spread == pytest.approx(np.std(alone, axis=0))
