@@ -213,14 +213,17 @@ def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, 
             f"**In hindsight** two votes, the weights that get a gradient and Jacov, give {hindsight}. Other spaces cannot tell: "
             f"Jacov agrees with the other votes in {heard} of {len(choice.known)} of them, and is silent elsewhere."
         )
-    above = [name for name in found if float(tau[OURS][name]) > float(best["kendall"][name])]
+    low = results.pivot(index="place", columns="order", values="kendall low")[OURS]
+    clear = [name for name in found if float(low[name]) > float(best["kendall"][name])]
+    ahead = [name for name in found if name not in clear and float(tau[OURS][name]) > float(best["kendall"][name])]
     said.append(
-        f"**Every single proxy**, the best of them in hindsight, is beaten in {len(above)} of {len(found)} places"
-        + (f": {', '.join(above)}." if above else ".")
+        f"**The best single proxy**, picked in hindsight, is below the interval of our order in {len(clear)} of {len(found)} "
+        f"places ({'; '.join(clear) or 'none'}). It is inside, with a lower tau, in {len(ahead)} more "
+        f"({'; '.join(ahead) or 'none'})."
     )
     trusted = [name for name, one in found.items() if one.order.trusted]
     said.append(
-        f"**The ranker taught by other spaces** decides alone in {', '.join(trusted) or 'no place'}; elsewhere it does not agree "
+        f"**The ranker taught by other spaces** decides alone in {'; '.join(trusted) or 'no place'}; elsewhere it does not agree "
         "with the votes as it does where trust has paid."
     )
     return said

@@ -14,13 +14,15 @@ OURS = "ParZC"
 class Outcome(NamedTuple):
     """What a rule says: one of VERDICTS, and the sentence with its numbers.
 
-    answers: the comparisons that were made. legend: what the two marks of their bars are.
+    answers: the comparisons that were made. legend: what the two marks of their bars are. brief: the sentence in short; empty
+    where it ends at the first semicolon or full stop of the sentence.
     """
 
     verdict: str
     sentence: str
     answers: tuple[Answer, ...] = ()
     legend: tuple[str, str] = ("", "")
+    brief: str = ""
 
 
 Rule = Callable[[Evidence], Outcome]
@@ -53,7 +55,9 @@ def listed(answers: Sequence[Answer], most: int = 4) -> str:
     """The numbers of the comparisons; of more than `most` those with the smallest and the largest lead alone."""
     if len(answers) > most:
         ordered = sorted(answers, key=lambda answer: answer.lead)
-        return f"smallest lead {ordered[0].text}; largest {ordered[-1].text}"
+        least = "furthest behind" if ordered[0].lead < 0 else "smallest lead"
+        most_told = "largest lead" if ordered[-1].lead > 0 else "least behind"
+        return f"{least}: {ordered[0].text}; {most_told}: {ordered[-1].text}"
     return "; ".join(answer.text for answer in answers)
 
 
@@ -70,7 +74,18 @@ def told(
     """The outcome of several comparisons, with how many say yes in front."""
     verdict = weighed(answers)
     sentence = f"{counted(answers, what)}: {listed(answers, most)}{left_open(verdict)}."
-    return Outcome(verdict, sentence, tuple(answers), legend)
+    return Outcome(verdict, sentence, tuple(answers), legend, for_and_against(answers, what))
+
+
+def for_and_against(answers: Sequence[Answer], what: str, before: str = "") -> str:
+    """How many say yes; then the numbers that speak most for the claim, and those that speak least for it.
+
+    Empty unless some comparisons say yes, and others do not. before: words between the count and the numbers.
+    """
+    ordered = sorted(answers, key=lambda answer: answer.lead)
+    agree = [answer.text for answer in ordered if answer.name == YES]
+    others = [answer.text for name in (NO, OPEN) for answer in ordered if answer.name == name]
+    return f"{counted(answers, what)}: {before}{agree[-1]}, but {others[0]}." if agree and others else ""
 
 
 def left_open(verdict: str) -> str:

@@ -19,6 +19,7 @@ from parzc_core.report.claim_outcomes import (
     Outcome,
     above,
     counted,
+    for_and_against,
     left_open,
     listed,
     printed_rivals,
@@ -104,7 +105,7 @@ def _against_predictors(evidence: Evidence, columns: Sequence[str]) -> list[tupl
 def _predictors(evidence: Evidence) -> Outcome:
     columns = list(dict.fromkeys(paper.printed("table02")["column"]))
     pairs = _against_predictors(evidence, columns)
-    return told([above(*pair, f"{pair[0].column}:") for pair in pairs], "training sets")
+    return told([above(*pair, f"{pair[0].column}, {pair[0].row}") for pair in pairs], "training sets")
 
 
 @rule("ten_points")
@@ -115,7 +116,7 @@ def _ten_points(evidence: Evidence) -> Outcome:
         lead = between(ours, rival)
         name = YES if lead.low >= half else NO if lead.high < half else OPEN
         text, bar = (
-            f"{ours.column} {lead.told()} before {rival.row}",
+            f"{ours.column}, {ours.row} {lead.told()} before {rival.row}",
             Bar(f"{ours.column}: {rival.row}", lead.span, (half,) * 3),
         )
         answers.append(Answer(name, text, lead.value, bar))
@@ -124,9 +125,8 @@ def _ten_points(evidence: Evidence) -> Outcome:
 
 @rule("half_the_labels")
 def _half_the_labels(evidence: Evidence) -> Outcome:
-    answer = above(
-        evidence.best("table02", READINGS, "NB201 S'_78"), evidence.cell("table02", "PINAT", "NB201 S'_156"), "ParZC"
-    )
+    ours, rival = evidence.best("table02", READINGS, "NB201 S'_78"), evidence.cell("table02", "PINAT", "NB201 S'_156")
+    answer = above(ours, rival, ours.row)
     verdict = weighed([answer])
     return Outcome(
         verdict, f"{answer.text} with 156 cells{left_open(verdict)}.", (answer,), ("ParZC", "PINAT, 156 cells")
@@ -152,7 +152,8 @@ def _search(evidence: Evidence) -> Outcome:
         answers.append(Answer(said, text, scale.share(ours.value), bar))
     verdict, scales = weighed(answers), "on a scale from random search (0) to the optimum (1)"
     sentence = f"{counted(answers, 'data sets')}: {scales}, {listed(answers)}{left_open(verdict)}."
-    return Outcome(verdict, sentence, tuple(answers), ("ours (0: random, 1: optimum)", "printed"))
+    brief = for_and_against(answers, "data sets", f"{scales}, ")
+    return Outcome(verdict, sentence, tuple(answers), ("ours (0: random, 1: optimum)", "printed"), brief)
 
 
 def _searches(evidence: Evidence, name: str) -> tuple[Value, list[Value]]:
@@ -199,7 +200,10 @@ def _seconds(evidence: Evidence) -> Outcome:
     rest = evidence.cell("table09", whole.row, "Search", "seconds")
     verdict = HOLDS if whole.value <= printed else IN_PART if rest.value <= printed else FAILS
     trainings = number(whole.value - rest.value, 0)
-    said = f"Its labelled cells cost {trainings} recorded seconds of training, which the printed {number(printed, 0)} leaves out"
+    said = (
+        f"The trainings of its search, labels and the last ones, take {trainings} recorded seconds{whole.row.removeprefix(OURS)}"
+        f"{' each' if whole.row != OURS else ''}; the printed {number(printed, 0)} leaves them out"
+    )
     return Outcome(verdict, f"{said}; statistics, ranker and ranking take {number(rest.value, 0)} CPU-seconds more.")
 
 
@@ -229,12 +233,15 @@ def _vit(evidence: Evidence) -> Outcome:
 def _cnn_proxies(evidence: Evidence) -> Outcome:
     answers = []
     for name in ("SNIP", "Synflow", "NWOT"):
-        here = evidence.cell("table05", name, "AutoFormer, ImageNet supernet")
         there = evidence.cell("table01", name, "NB201-CF10")
-        fall = between(there, here)
-        text = f"{name} {here.told()} on AutoFormer, {there.told()} on NAS-Bench-201"
-        answers.append(Answer(fall.answer, text, fall.value, Bar(name, here.span, there.span)))
-    return told(answers, "proxies", legend=("AutoFormer", "NAS-Bench-201"))
+        for column in evidence.columns("table05", name):
+            here = evidence.cell("table05", name, column)
+            fall = between(there, here)
+            text = f"{name} {here.told()} on {column}, {there.told()} on NAS-Bench-201"
+            answers.append(Answer(fall.answer, text, fall.value, Bar(f"{name}, {column}", here.span, there.span)))
+    if not answers:
+        raise Lacking(f"results/{evidence.profile}/table05/rows.csv has no value of SNIP, Synflow or NWOT")
+    return told(answers, "comparisons", legend=("Transformers", "NAS-Bench-201"))
 
 
 @rule("top1")

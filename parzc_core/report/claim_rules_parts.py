@@ -19,6 +19,7 @@ from parzc_core.report.claim_outcomes import (
     Outcome,
     above,
     counted,
+    for_and_against,
     left_open,
     listed,
     printed_rivals,
@@ -185,9 +186,11 @@ def _deeper(evidence: Evidence) -> Outcome:
             low, high = one.ends
             name = YES if low > 0 else NO if high < 0 else OPEN
             answers.append(Answer(name, f"{column} {how} {one.told()}", one.value, Bar(f"{column}, {row}", one.span, (0.0,) * 3)))
-    said = f"{counted(answers, 'comparisons')}: depth and importance go together at {listed(answers, most=4)}"
+    together = "depth and importance (mean of Figure 2's proxies) go together at "
+    said = f"{counted(answers, 'comparisons')}: {together}{listed(answers, most=4)}"
     why = "The paper's encoding puts the deepest nodes first, where every cell has a value, and padding behind them"
-    return Outcome(weighed(answers), f"{said}. {why}.", tuple(answers), ("rank correlation with depth", "none"))
+    brief = for_and_against(answers, "comparisons", together)
+    return Outcome(weighed(answers), f"{said}. {why}.", tuple(answers), ("rank correlation with depth", "none"), brief)
 
 
 @rule("sums")

@@ -34,7 +34,7 @@ class Judged:
 
     claim: of `paper.claims`. verdict: one of VERDICTS. sentence: with the numbers and their intervals. preliminary: what is not
     complete, in words; empty if all is. minutes: CPU-minutes of the experiment, None where they were not told. bars: a small
-    picture of its comparisons, SVG, or empty.
+    picture of its comparisons, SVG, or empty. brief: the sentence in short, with what speaks for the claim and against it.
     """
 
     claim: stated.Claim
@@ -43,6 +43,7 @@ class Judged:
     preliminary: tuple[str, ...]
     minutes: float | None
     bars: Markup = field(default_factory=Markup)
+    brief: str = ""
 
     @property
     def word(self) -> str:
@@ -58,11 +59,6 @@ class Judged:
     def markdown(self) -> str:
         """ "**A mixer ...** (Table 6): *fails.* Mixer 62.5, MLP 64.1 ..."."""
         return f"**{self.claim.title}** ({self.claim.place}): *{self.word}.* {self.sentence}"
-
-    @property
-    def brief(self) -> str:
-        """The sentence up to its first comparison."""
-        return f"{re.split(r'; |[.] ', self.sentence)[0].rstrip('.')}."
 
     def linked(self, folder: str = "") -> str:
         """One line: the verdict, `brief`, a link to the notebook in that folder."""
@@ -107,7 +103,8 @@ def judge(one: stated.Claim, evidence: Evidence) -> Judged:
         minutes = results.read_manifest(one.table, evidence.profile, evidence.folder).get("minutes")
     spent = None if minutes is None else float(minutes)
     bars = drawn(outcome.answers, outcome.legend)
-    return Judged(one, outcome.verdict, outcome.sentence, evidence.incomplete(), spent, bars)
+    brief = outcome.brief or f"{re.split(r'; |[.] ', outcome.sentence)[0].rstrip('.')}."
+    return Judged(one, outcome.verdict, outcome.sentence, evidence.incomplete(), spent, bars, brief)
 
 
 def judged_claims(claims: Sequence[stated.Claim] = stated.CLAIMS, folder: Path | None = None) -> list[Judged]:

@@ -158,6 +158,10 @@ class Evidence:
         names = [column for own, column, measured in self._rows(table) if (own, measured) == (row, metric)]
         return [column for column in names if self.find(table, row, column, metric) is not None]
 
+    def names(self, table: str, column: str, metric: str = "kendall") -> list[str]:
+        """The rows that a column has, in their order."""
+        return [row for row, own, measured in self._rows(table) if (own, measured) == (column, metric)]
+
     def difference(self, table: str, one: str, other: str, column: str, metric: str = "kendall") -> Difference:
         """`one` minus `other`: of the row "one - other" (metric "<metric>_difference") if there is one, else of both intervals.
 

@@ -8,13 +8,13 @@ import pandas as pd
 
 from parzc_core import paths
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report import claims, comparison
+from parzc_core.report import beyond, claims, comparison
 from parzc_core.report.layout import METRICS, view
 from parzc_core.report.tables import table_title
 from parzc_core.report.verdicts import NOT_JUDGED
 from parzc_core.storage import blocks, rows
 
-FILES = {"claims": "README.md", "summary": "results/README.md"}  # block -> the file that has it, in the checkout
+FILES = {"claims": "README.md", "added": "README.md", "summary": "results/README.md"}  # block -> its file in the checkout
 # The cells that stand for a table: its row, and the (column, metric) pairs shown.
 KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "table01": (
@@ -96,12 +96,17 @@ def readme_claims() -> str:
     return f"{claims.summary(claims.judged_claims())}:\n\n{claims.key_claims(notebooks='notebooks/')}\n"
 
 
+def readme_added() -> str:
+    """What this project adds to the paper, as a Markdown list; from the committed rows, whatever was run."""
+    return "\n".join(beyond.added(notebooks="notebooks/")) + "\n"
+
+
 def update_readme(profile: str = "full") -> bool:
-    """Put the claims into README.md and the summary into results/README.md; whether that changed a file.
+    """Put the claims and what is added into README.md, the summary into results/README.md; whether that changed a file.
 
     Raises BadInput where one of them lacks the lines around its block.
     """
-    texts = {"claims": readme_claims(), "summary": readme_summary(profile)}
+    texts = {"claims": readme_claims(), "added": readme_added(), "summary": readme_summary(profile)}
     return any([blocks.put(_file(name), name, text) for name, text in texts.items()])
 
 
@@ -146,5 +151,5 @@ def _file(name: str) -> Path:
 
 
 def readme_block(name: str = "summary") -> str | None:
-    """What stands in a block ("claims" or "summary") of its file; None without the block."""
+    """What stands in a block of FILES; None without the block."""
     return blocks.get(_file(name), name)

@@ -103,9 +103,19 @@ def test_a_sentence_carries_the_numbers_of_the_rows_and_follows_them(project: An
 
 def test_of_many_comparisons_the_smallest_and_the_largest_lead_are_told(project: Any) -> None:
     write(table_2([61.0, 95.0, *HIGH[:7], 55.0]))
-    said = judged("predictors").sentence
-    assert said.startswith("True in 8 of 10 training sets, false in 1, undecided in 1: smallest lead NB201 S'_1563: 55.0 ")
-    assert "largest NB101 S_172: 95.0 [94.0, 96.0] against 60.0 [59.0, 61.0] of NP" in said
+    found = judged("predictors")
+    counted = "True in 8 of 10 training sets, false in 1, undecided in 1"
+    most = "NB101 S_172, ParZC 95.0 [94.0, 96.0] against 60.0 [59.0, 61.0] of NP"
+    least = "NB201 S'_1563, ParZC 55.0 [54.0, 56.0] against 60.0 [59.0, 61.0] of NP"
+    assert found.sentence == f"{counted}: furthest behind: {least}; largest lead: {most}."
+    assert found.brief == f"{counted}: {most}, but {least}."
+
+
+def test_where_all_comparisons_say_the_same_the_first_is_told_in_short(project: Any) -> None:
+    write(table_2(HIGH))
+    found = judged("predictors")
+    assert "smallest lead: " in found.sentence
+    assert found.brief == f"{found.sentence.split('; ')[0]}."
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,13 @@ from report_rows import CELL, put
 
 from parzc_core.drawing import cells, style
 from parzc_core.errors import BadInput
+from parzc_core.experiments import label_free
 from parzc_core.paper.claims import CLAIMS
+from parzc_core.report import beyond
 from parzc_core.report import readme as readme_
 from parzc_core.report.readme import readme_block
+
+TRAINED, TAUS = ("NB201 S'_78", "NB101 S_100"), {"ParZC+": 80.0, "ParZC+ without graph": 75.0, "GATES": 70.0, "NP": 60.0}
 
 
 def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
@@ -34,19 +38,22 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
 
 
 def test_each_block_is_replaced_in_its_file_and_nothing_else(project):
-    files = {"claims": project / "README.md", "summary": project / "results" / "README.md"}
+    put("table02", *({"row": row, "column": column, "value": tau} for column in TRAINED for row, tau in TAUS.items()))
+    files = {name: project / file for name, file in readme_.FILES.items()}
     files["summary"].parent.mkdir()
     for name, file in files.items():
         with pytest.raises(BadInput, match=f"{name}:begin"):
             readme_.update_readme()
-        file.write_text(f"# Title\n<!-- {name}:begin -->\nreplaced\n<!-- {name}:end -->\nrest\n")
+        before = file.read_text() if file.is_file() else "# Title\n"
+        file.write_text(f"{before}<!-- {name}:begin -->\nreplaced\n<!-- {name}:end -->\nrest\n")
     assert readme_.update_readme() is True
-    for name, made in (("claims", readme_.readme_claims()), ("summary", readme_.readme_summary())):
-        text = files[name].read_text()
-        assert text.startswith(f"# Title\n<!-- {name}:begin -->\n")
-        assert text.endswith(f"<!-- {name}:end -->\nrest\n")
-        assert "\nreplaced\n" not in text
-        assert readme_block(name) == made.strip()
+    made = {"claims": readme_.readme_claims(), "added": readme_.readme_added(), "summary": readme_.readme_summary()}
+    for name, text in made.items():
+        whole = files[name].read_text()
+        assert whole.startswith("# Title\n<!-- ")
+        assert whole.endswith(" -->\nrest\n")
+        assert "\nreplaced\n" not in whole
+        assert readme_block(name) == text.strip()
     assert readme_.update_readme() is False
 
 
@@ -61,7 +68,26 @@ def test_the_claims_that_matter_most_have_verdict_and_notebook_below_how_many_ho
     assert line.endswith("[notebook](notebooks/table06_08_ablation.ipynb)")
 
 
-@pytest.mark.parametrize(("name", "made"), [("claims", readme_.readme_claims), ("summary", readme_.readme_summary)])
+def test_what_is_added_to_the_paper_names_the_best_other_row_and_skips_what_was_not_run(project):
+    put("table02", *({"row": row, "column": column, "value": tau} for column in TRAINED for row, tau in TAUS.items()))
+    (line,) = readme_.readme_added().splitlines()
+    assert "80.0 with 78 cells of NAS-Bench-201, where the best other of Table 2, GATES, has 70.0" in line
+    assert line.endswith("[notebook](notebooks/table02_rankers.ipynb)")
+    orders = {"Label-free order": 73.0, "Votes that agree": 74.0, "NWOT": 60.0, "Zen": 65.0}
+    places = ("NB201-CF10", "NB101-CF10")
+    put("label_free", *({"row": row, "column": column, "value": tau} for column in places for row, tau in orders.items()))
+    line = readme_.readme_added().splitlines()[-1]
+    assert "73.0 on NAS-Bench-201, where the best single proxy, picked in hindsight, has 65.0 (Zen)" in line
+
+
+def test_orders_without_labels_are_those_of_their_experiment():
+    assert beyond.ORDERS == label_free.ORDERS
+
+
+MADE = {"claims": readme_.readme_claims, "added": readme_.readme_added, "summary": readme_.readme_summary}
+
+
+@pytest.mark.parametrize(("name", "made"), MADE.items())
 def test_the_readme_says_what_the_committed_rows_say(name, made):
     block = readme_block(name)
     assert block is not None

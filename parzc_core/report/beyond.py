@@ -1,0 +1,74 @@
+"""What this project adds to the paper, in a few sentences with numbers from the committed rows.
+
+    print("\\n".join(added(notebooks="notebooks/")))      # a Markdown list item each, with a link to the notebook
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from parzc_core.report.claims import COMMITTED
+from parzc_core.report.evidence import Evidence, Lacking, Value, number
+
+PLUS, NB201 = "ParZC+", ("CIFAR-10", "CIFAR-100", "ImageNet16-120")
+ORDERS = (  # rows of `label_free` that several proxies make; the first is the label-free order
+    "Label-free order",
+    "Votes that agree",
+    "Taught by other spaces",
+    "Layers, NWOT, Jacov, Synflow added",
+    "Weights and Jacov, chosen in hindsight",
+)
+
+
+def added(folder: Path | None = None, notebooks: str = "") -> list[str]:
+    """A list item a result that is there; none where its rows are not. folder: of results, the project's if None."""
+    items = []
+    for notebook, told in TOLD.items():
+        try:
+            items.append(f"- {told(Evidence(COMMITTED, folder))} [notebook]({notebooks}{notebook}.ipynb)")
+        except Lacking:
+            continue
+    return items
+
+
+def _ranking(evidence: Evidence) -> str:
+    places = {"NB201 S'_78": "78 cells of NAS-Bench-201", "NB101 S_100": "100 of NAS-Bench-101"}
+    said = []
+    for column, where in places.items():
+        ours, other = evidence.cell("table02", PLUS, column), _best_other(evidence, "table02", column)
+        said.append(f"{ours.told()} with {where}, where the best other of Table 2, {other.row}, has {other.told()}")
+    return f"**ParZC+, our ranker, needs few labels**: Kendall's tau (%) {'; '.join(said)}."
+
+
+def _searching(evidence: Evidence) -> str:
+    columns = [f"{name}, 100 trainings" for name in NB201]
+    ours = [evidence.cell("search_trainings", PLUS, column, "optimum_found") for column in columns]
+    others = [_best_other(evidence, "search_trainings", column, "optimum_found") for column in columns]
+    shares = " / ".join(number(one.value, 0) for one in ours)
+    best = " / ".join(f"{number(one.value, 0)} ({one.row})" for one in others)
+    return (
+        f"**It searches, too**: within 100 trainings {shares} % of the seeds find the best cell of NAS-Bench-201 "
+        f"({', '.join(NB201)}); of the best other method {best} % do."
+    )
+
+
+def _without_labels(evidence: Evidence) -> str:
+    said = []
+    for column, where in (("NB201-CF10", "NAS-Bench-201"), ("NB101-CF10", "NAS-Bench-101")):
+        ours = evidence.cell("label_free", ORDERS[0], column)
+        best = evidence.best("label_free", [row for row in evidence.names("label_free", column) if row not in ORDERS], column)
+        said.append(f"{ours.told()} on {where}, where the best single proxy, picked in hindsight, has {best.told()} ({best.row})")
+    return f"**An order without any label of the space**, taught by other spaces: {'; '.join(said)}."
+
+
+# notebook -> what is told of its rows
+TOLD: dict[str, Callable[[Evidence], str]] = {
+    "table02_rankers": _ranking,
+    "search_trainings": _searching,
+    "label_free": _without_labels,
+}
+
+
+def _best_other(evidence: Evidence, table: str, column: str, metric: str = "kendall") -> Value:
+    """The highest value of a column among rows that are not ParZC+'s."""
+    others = [row for row in evidence.names(table, column, metric) if not row.startswith(PLUS)]
+    return evidence.best(table, others, column, metric)
