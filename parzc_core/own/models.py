@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.encoding import Encoder, log_magnitude
+from parzc_core.encoding import Encoder, log_magnitude, nodes_seen
 from parzc_core.errors import BadInput
 from parzc_core.own.networks import COUNTS, Described
 from parzc_core.predictors.plus.features import PlusInputs, filled
@@ -230,8 +230,7 @@ class MABNModel:
     def _encoded(self, described: Described, train: np.ndarray) -> np.ndarray:
         """float32[n, D]; nodes and lengths are those of all networks, means and spreads those of the labelled ones."""
         statistics = list(described.statistics)
-        names = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
-        self._encoder = Encoder(self.encoding, self.proxies, names if self.encoding == "aligned" else None)
+        self._encoder = Encoder(self.encoding, self.proxies, nodes_seen(statistics) if self.encoding == "aligned" else None)
         self._encoder.fit([statistics[i] for i in train] if self.encoding == "aligned" else statistics)
         return self._encoder.transform(statistics)
 
