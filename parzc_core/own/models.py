@@ -11,10 +11,11 @@ import numpy as np
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder, log_magnitude, nodes_seen
 from parzc_core.errors import BadInput
+from parzc_core.npz import parted
 from parzc_core.own.networks import COUNTS, Described
 from parzc_core.predictors.plus.features import PlusInputs, filled
 from parzc_core.predictors.plus.model import ParZCPlus, PlusConfig
-from parzc_core.training import FittedRanker, TrainingConfig, fit_many, ranker_from
+from parzc_core.training import FORMAT, FittedRanker, TrainingConfig, fit_many, ranker_from
 
 PLUS = PlusConfig(parts=("graph", "scores", "statistics"), isomorphic=False, trees=200)
 MEMBERS = 5  # MABNs that are trained with different seeds
@@ -223,7 +224,10 @@ class MABNModel:
         """See `Model`."""
         self._encoder = Encoder.from_state(plain["encoder"], _below("encoder/", arrays))
         self.samples, self._alike = int(plain["samples"]), bool(plain["alike"])
-        self._members = [ranker_from(_below(f"member{i}/", arrays), "its member") for i in range(int(plain["members"]))]
+        self._members = [
+            ranker_from(*parted(_below(f"member{i}/", arrays), "its member", FORMAT), "its member")
+            for i in range(int(plain["members"]))
+        ]
         self._scales = [(float(middle), float(scale)) for middle, scale in arrays["scales"]]
         return self
 
