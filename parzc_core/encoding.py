@@ -47,7 +47,7 @@ def encode(
     statistics = check_statistics(statistics)
     if scheme == "aligned" and train is not None:
         if slots is None:  # slots are names, not values: taking them from all architectures leaks nothing
-            encoder.slots = _nodes_seen(statistics)
+            encoder.slots = nodes_seen(statistics)
         places = [whole("train", i, 0, len(statistics) - 1) for i in train]
         return encoder.fit([statistics[i] for i in places]).transform(statistics)
     return encoder.fit(statistics).transform(statistics)
@@ -91,7 +91,7 @@ class Encoder:
     def fit(self, statistics: Sequence[NodeStatistics]) -> "Encoder":
         """Learn slots and, for "aligned", the standardisation. Raises BadInput for no statistics."""
         statistics = check_statistics(statistics)
-        self.slots_ = tuple(_nodes_seen(statistics) if self.slots is None else self.slots)
+        self.slots_ = tuple(nodes_seen(statistics) if self.slots is None else self.slots)
         longest = max(len(s.nodes) for s in statistics) if self.slots is None else len(self.slots_)
         self.length_ = self.max_nodes if self.max_nodes is not None and self.scheme != "aligned" else longest
         if self.scheme == "aligned":
@@ -187,7 +187,7 @@ def check_statistics(statistics: Any) -> Sequence[NodeStatistics]:
     return list(statistics)
 
 
-def _nodes_seen(statistics: Sequence[NodeStatistics]) -> list[str]:
+def nodes_seen(statistics: Sequence[NodeStatistics]) -> list[str]:
     """Names of all nodes, in the order in which the networks first run them."""
     return list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
 

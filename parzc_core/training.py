@@ -4,9 +4,7 @@ Adam, small batches and a cosine schedule minimise a ranking loss on z-scored ac
 """
 
 import copy
-import io
 import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
@@ -19,10 +17,10 @@ from torch import nn
 
 from parzc_core.checkpoints import epochs
 from parzc_core.encoding import Encoder
-from parzc_core.errors import DAMAGED_NPZ, BadInput, floats, real, seed_of, whole
+from parzc_core.errors import BadInput, floats, real, seed_of, whole
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
-from parzc_core.paths import write_whole
+from parzc_core.npz import Format, joined, making_sense, read_arrays, write_arrays
 from parzc_core.ranker import (
     GRAPH_BRANCHES,
     Inputs,
@@ -35,7 +33,7 @@ from parzc_core.ranker import (
     finite_rows,
 )
 
-FORMAT, VERSION = "parzc ranker", 1  # of the files that `FittedRanker.save` writes
+FORMAT = Format("parzc ranker", 1, "saved ranker", "expected a file that FittedRanker.save wrote")
 
 
 @dataclass(frozen=True)
@@ -137,12 +135,7 @@ class FittedRanker:
         The file is an .npz of plain arrays and a JSON text ("about"), without pickle; it appears whole or not at all.
         Raises BadInput: weights that are not finite, a graph branch that is not registered, trained_on that is not plain JSON.
         """
-        content = io.BytesIO()
-        np.savez(content, **self.arrays())  # type: ignore[arg-type]
-        try:
-            return write_whole(Path(path), content.getvalue())
-        except (TypeError, OSError) as error:
-            raise BadInput(f"cannot write the ranker {path}: {error}") from error
+        return write_arrays(path, self.arrays(), compressed=False)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of the ranker as plain arrays by name; what it is stands in "about", a JSON text. Raises as `save`."""
@@ -154,8 +147,6 @@ class FittedRanker:
             raise BadInput(f"got the graph branch {type(branch).__name__}; only one of @ranker.graph_branch can be saved")
         encoder, learned = (None, {}) if self.encoder is None else self.encoder.state()
         about = {
-            "format": FORMAT,
-            "version": VERSION,
             "seed": self.seed,
             "config": asdict(replace(self.config, model=self.model.config)),
             "branch": branch and {"name": type(branch).__name__, "module": type(branch).__module__},
@@ -163,7 +154,7 @@ class FittedRanker:
             "trained_on": _plain_json(self.trained_on),
         }
         arrays |= {f"encoder/{name}": array for name, array in learned.items()}
-        return {"about": np.array(json.dumps(about)), "history": np.array(self.history, dtype=np.float64), **arrays}
+        return joined(FORMAT, about, {"history": np.array(self.history, dtype=np.float64), **arrays})
 
 
 def load_ranker(path: str | Path) -> FittedRanker:
@@ -175,46 +166,16 @@ def load_ranker(path: str | Path) -> FittedRanker:
     Nothing in the file is run. Raises BadInput: no such file, another kind of file, a newer format, a damaged file, weights
     that are not finite, a graph branch whose module is not imported.
     """
-    if not isinstance(path, str | Path):
-        raise BadInput(f"got {path!r} as the ranker's file; expected a path")
-    return ranker_from(read_arrays(Path(path)), path)
+    return ranker_from(*read_arrays(path, FORMAT), path)
 
 
-def ranker_from(arrays: dict[str, np.ndarray], path: str | Path) -> FittedRanker:
-    """The ranker of what `FittedRanker.arrays` gave; path: where it was read, for errors. Raises as `load_ranker`."""
-    arrays = dict(arrays)
-    try:
-        about = json.loads(str(arrays.pop("about", "null")))
-    except ValueError:
-        about = None
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise BadInput(f"{path} is no saved ranker; expected a file that FittedRanker.save wrote")
-    if about.get("version") != VERSION:
-        raise BadInput(f"{path} has version {about.get('version')!r} of the format; this parzc reads version {VERSION}")
+def ranker_from(about: dict[str, Any], arrays: dict[str, np.ndarray], path: str | Path) -> FittedRanker:
+    """The ranker of what `FittedRanker.arrays` gave, `parted`; path: where it was read, for errors. Raises as `load_ranker`."""
     branch = about.get("branch")
     if isinstance(branch, dict) and branch.get("name") not in GRAPH_BRANCHES:
         raise BadInput(f"{path} has the graph branch {branch.get('name')}; import {branch.get('module')} first")
-    try:
+    with making_sense(path):
         return _ranker(about, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise BadInput(f"{path} is damaged: {error}") from error
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, all checksums verified. Raises BadInput."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read the ranker {path}: {error.strerror}") from None
-    if not content.startswith(b"PK"):  # an .npz is a zip file
-        raise BadInput(f"{path} is no saved ranker; expected a file that FittedRanker.save wrote")
-    try:
-        if (broken := zipfile.ZipFile(io.BytesIO(content)).testzip()) is not None:
-            raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except DAMAGED_NPZ as error:
-        raise BadInput(f"{path} is damaged: {error}") from error
 
 
 def _ranker(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> FittedRanker:

@@ -12,7 +12,7 @@ PACKAGE = "parzc_core"
 CORE = (
     *("collector", "passes", "proxies", "encoding", "gcn", "mabn", "losses", "ranker", "training", "metrics", "errors"),
     *("_networks", "_watch", "_fast_layers", "_resampling", "_optional", "_plugins"),
-    *("artifact", "checkpoints", "paths", "profiles"),
+    *("artifact", "checkpoints", "npz", "paths", "profiles"),
 )
 # From top to bottom. A layer may import those below it. Modules of one line do not import each other.
 LAYERS = (

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.encoding import Encoder, log_magnitude
+from parzc_core.encoding import Encoder, log_magnitude, nodes_seen
 from parzc_core.errors import BadInput
+from parzc_core.npz import parted
 from parzc_core.own.networks import COUNTS, Described
 from parzc_core.predictors.plus.features import PlusInputs, filled
 from parzc_core.predictors.plus.model import ParZCPlus, PlusConfig
-from parzc_core.training import FittedRanker, TrainingConfig, fit_many, ranker_from
+from parzc_core.training import FORMAT, FittedRanker, TrainingConfig, fit_many, ranker_from
 
 PLUS = PlusConfig(parts=("graph", "scores", "statistics"), isomorphic=False, trees=200)
 MEMBERS = 5  # MABNs that are trained with different seeds
@@ -223,15 +224,17 @@ class MABNModel:
         """See `Model`."""
         self._encoder = Encoder.from_state(plain["encoder"], _below("encoder/", arrays))
         self.samples, self._alike = int(plain["samples"]), bool(plain["alike"])
-        self._members = [ranker_from(_below(f"member{i}/", arrays), "its member") for i in range(int(plain["members"]))]
+        self._members = [
+            ranker_from(*parted(_below(f"member{i}/", arrays), "its member", FORMAT), "its member")
+            for i in range(int(plain["members"]))
+        ]
         self._scales = [(float(middle), float(scale)) for middle, scale in arrays["scales"]]
         return self
 
     def _encoded(self, described: Described, train: np.ndarray) -> np.ndarray:
         """float32[n, D]; nodes and lengths are those of all networks, means and spreads those of the labelled ones."""
         statistics = list(described.statistics)
-        names = list(dict.fromkeys(s.nodes[i] for s in statistics for i in s.execution_order))
-        self._encoder = Encoder(self.encoding, self.proxies, names if self.encoding == "aligned" else None)
+        self._encoder = Encoder(self.encoding, self.proxies, nodes_seen(statistics) if self.encoding == "aligned" else None)
         self._encoder.fit([statistics[i] for i in train] if self.encoding == "aligned" else statistics)
         return self._encoder.transform(statistics)
 

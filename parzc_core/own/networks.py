@@ -8,7 +8,6 @@ Both are what `NetworkRanker.fit` and `NetworkRanker.rank` take.
 
 import hashlib
 import json
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,6 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from parzc_core import __version__
 from parzc_core._watch import tensors
 from parzc_core.collector import NodeStatistics, statistics_of
 from parzc_core.errors import BadInput, is_whole, names_of, whole
@@ -36,6 +34,7 @@ from parzc_core.scores import score_of
 from parzc_core.spaces import Graph
 from parzc_core.spaces import space as space_named
 from parzc_core.storage import workers
+from parzc_core.storage.filling import Made, fill
 from parzc_core.storage.statistics import Record, StatisticsStore, pack
 from parzc_core.training import seeded
 
@@ -151,13 +150,15 @@ def collect_space(
     loss: Loss | None = None,
     shard_size: int = SHARD,
     about: Mapping[str, Any] | None = None,
+    mix_versions: bool = False,
 ) -> Described:
     """`describe` a sample of a space, on several processes and kept in a folder: what was killed goes on, what is there stays.
 
     space: an `OwnSpace`, or a name of `spaces.NAMES`. count: of architectures. seed: of the sample and of all initial weights.
     folder: keeps the statistics (a `StatisticsStore`), `shard_size` networks written together. about: what the folder's
-    manifest is to say besides, such as {"dataset": "digits"}. Raises as `describe`; BadInput where the folder holds another
-    collection; WorkerDied where a process was killed.
+    manifest is to say besides, such as {"dataset": "digits"}. mix_versions: add also to what another torch or parzc computed.
+    A damaged shard is named and computed anew. Raises as `describe`; BadInput where the folder holds another collection, or one
+    of other versions; WorkerDied where a process was killed.
     """
     chosen, found = check_node_proxies(proxies), _found(space)
     count, seed = whole("count", count, 1), whole("seed", seed, 0)
@@ -165,25 +166,23 @@ def collect_space(
     if len(archs) < count or len(set(archs)) < len(archs):
         raise BadInput(f"got {len(set(archs))} different architectures from sample({count}, {seed}); expected {count}")
     size = whole("shard_size", shard_size, 1)
-    shards = [list(range(start, min(start + size, count))) for start in range(0, count, size)]
+    shards = [list(enumerate(archs))[start : start + size] for start in range(0, count, size)]
     digest = batch_digest(images, labels)
     origin = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
     config = {"space": origin, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
     config |= dict(about or {})
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "parzc": __version__}
-    store = StatisticsStore(folder)
-    with store.lock(), tqdm(total=count, unit="network", disable=None) as bar:
-        store.open({"config": config, "versions": versions}, archs, [shard[0] for shard in shards])
-        for number in store.damaged():
-            store.path(number).unlink()
-        todo = store.missing()
-        bar.update(count - sum(len(shards[number]) for number in todo))
-        work = [
-            (found, n, [(i, archs[i]) for i in shards[n]], images, labels, chosen, seed, loss) for n in todo
-        ]
-        for number, content, seconds, peak_mb in workers.run(_shard, work, jobs):
-            store.add(number, content, seconds, peak_mb)
-            bar.update(len(shards[number]))
+    counted = set(COUNTS)
+    fill(
+        StatisticsStore(folder),
+        {"config": config},
+        shards,
+        _shard,
+        lambda number: (found, number, shards[number], images, labels, chosen, seed, loss),
+        lambda one: one.statistics.proxies == chosen and {k for k in one.scores if not k.startswith(MODULE)} == counted,
+        jobs=jobs,
+        unit="network",
+        mix_versions=mix_versions,
+    )
     kept = stored(folder)
     graphs = _graphs(space, archs) if isinstance(space, str) or hasattr(space, "graph") else None
     return replace(kept, graphs=graphs)
@@ -274,8 +273,8 @@ def _shard(
     proxies: tuple[str, ...],
     seed: int,
     loss: Loss | None,
-) -> tuple[int, bytes, float, float]:
-    """Run in a worker process: (number, bytes of the shard, CPU-seconds, peak memory of the process in MB)."""
+) -> Made:
+    """Run in a worker process."""
     torch.set_num_threads(1)
     started = time.process_time()
     made = []
@@ -308,9 +307,6 @@ def _graphs(space: Any, archs: Sequence[str]) -> np.ndarray:
     found = space_named(space) if isinstance(space, str) else space
     if not callable(getattr(found, "graph", None)) or not getattr(found, "OPERATIONS", ()):
         raise BadInput(f"got {space!r} as space, which has no graph; expected graph(arch) and OPERATIONS, or leave space out")
-    operations = tuple(found.OPERATIONS)
-    total = getattr(found, "GRAPH_KINDS", len(operations) + 2)
-    kinds = Kinds(len(operations), total, operations.index("none") if "none" in operations else None)
     graphs: list[Graph] = [found.graph(arch) for arch in archs]
     stacked = Inputs(None, np.stack([g.adjacency for g in graphs]), np.stack([g.operations for g in graphs]))
-    return graph_features(stacked, kinds).to_numpy()
+    return graph_features(stacked, Kinds.of(found)).to_numpy()

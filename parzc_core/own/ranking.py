@@ -8,8 +8,6 @@
     load_ranker("ranker.npz").rank(others, images, labels)                          # collects from the others alone
 """
 
-import io
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,21 +19,22 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
+from parzc_core import training
 from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.errors import BadInput, UnknownName, floats, is_whole, names_of, real, whole
 from parzc_core.metrics import kendall
+from parzc_core.npz import Format, joined, making_sense, read_arrays, write_arrays
 from parzc_core.own.models import CountModel, MABNModel, Model, PlusModel
 from parzc_core.own.networks import COUNTS, PROXIES, Described, Name, describe
 from parzc_core.passes import Batch, Loss
-from parzc_core.paths import write_whole
 from parzc_core.predictors.plus.learners import normal_scores
-from parzc_core.training import FittedRanker, TrainingConfig, ranker_from, read_arrays
+from parzc_core.training import FittedRanker, TrainingConfig
 
 RANKERS = ("parzc+", "mabn", *COUNTS)
 COMPARED = ("parzc+", *COUNTS)  # the default: of these the one that orders the labels best when they are held out
 LEVEL = 90.0  # percent, of the intervals
 LEAST = 4  # labels from which rankers are compared, and intervals are made
-FORMAT, VERSION = "parzc network ranker", 1
+FORMAT = Format("parzc network ranker", 1, "saved ranker", "expected a file that NetworkRanker.save wrote")
 Accuracies = Sequence[float] | np.ndarray | Mapping[str, float] | pd.Series
 
 
@@ -215,18 +214,13 @@ class NetworkRanker:
         of the fit's networks is not kept.
         """
         plain, learned = self.model.state()
-        about: dict[str, Any] = {"format": FORMAT, "version": VERSION, "chosen": self.chosen, "model": plain}
-        about |= {"compared": dict(self.compared), "proxies": list(self.proxies), "batch": self.batch, "calibration": None}
+        about: dict[str, Any] = {"chosen": self.chosen, "model": plain, "compared": dict(self.compared)}
+        about |= {"proxies": list(self.proxies), "batch": self.batch, "calibration": None}
         arrays = {f"model/{name}": array for name, array in learned.items()}
         if (found := self.calibration) is not None:
             about["calibration"] = {"intercept": found.intercept, "slope": found.slope}
             arrays |= {f"calibration/{name}": getattr(found, name) for name in ("labels", "places", "errors")}
-        content = io.BytesIO()
-        np.savez_compressed(content, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
-        try:
-            return write_whole(Path(path), content.getvalue())
-        except (TypeError, OSError) as error:
-            raise BadInput(f"cannot write the ranker {path}: {error}") from error
+        return write_arrays(path, joined(FORMAT, about, arrays))
 
 
 def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
@@ -234,18 +228,10 @@ def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
 
     Raises BadInput: no such file, another kind of file, a newer format, a damaged file.
     """
-    if not isinstance(path, str | Path):
-        raise BadInput(f"got {path!r} as the ranker's file; expected a path")
-    arrays = read_arrays(Path(path))
-    try:
-        about = json.loads(str(arrays.get("about", "null")))
-    except ValueError:
-        about = None
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        return ranker_from(arrays, path)
-    if about.get("version") != VERSION:
-        raise BadInput(f"{path} has version {about.get('version')!r} of the format; this parzc reads version {VERSION}")
-    try:
+    about, arrays = read_arrays(path, training.FORMAT, FORMAT)
+    if about["format"] != FORMAT.name:
+        return training.ranker_from(about, arrays, path)
+    with making_sense(path):
         (chosen,) = _rankers(about["chosen"])
         model: Model = PlusModel() if chosen == "parzc+" else MABNModel(()) if chosen == "mabn" else CountModel(chosen)
         learned = {name.removeprefix("model/"): array for name, array in arrays.items() if name.startswith("model/")}
@@ -258,8 +244,6 @@ def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
         return NetworkRanker(
             chosen, model, calibration, about["compared"], tuple(about["proxies"]), str(about["batch"])
         )
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-        raise BadInput(f"{path} is damaged: {error}") from error
 
 
 def rank_networks(

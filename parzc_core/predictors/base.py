@@ -35,11 +35,12 @@ class Kinds:
             raise BadInput(f"got {self}; expected at least one choice, two kinds more in total, and none below choices")
 
     @classmethod
-    def of(cls, space: str) -> "Kinds":
-        """Those of a space of that name. Raises UnknownName."""
-        module = space_named(space)
-        none = module.OPERATIONS.index("none") if "none" in module.OPERATIONS else None
-        return cls(len(module.OPERATIONS), module.GRAPH_KINDS, none)
+    def of(cls, space: Any) -> "Kinds":
+        """Those of a space, or of the one of that name; without GRAPH_KINDS no node is an empty place. Raises UnknownName."""
+        module = space_named(space) if isinstance(space, str) else space
+        operations = tuple(module.OPERATIONS)
+        none = operations.index("none") if "none" in operations else None
+        return cls(len(operations), getattr(module, "GRAPH_KINDS", len(operations) + 2), none)
 
     @property
     def input(self) -> int:

@@ -9,8 +9,6 @@ The three learn from the same TRAIN cells, drawn by SPLIT. Of ParZC+ and NP the 
 """
 
 import dataclasses
-import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,14 +20,14 @@ import numpy as np
 from parzc_core import metrics, paths
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
-from parzc_core.paths import write_whole
+from parzc_core.npz import Format, joined, making_sense, read_arrays, write_arrays
 from parzc_core.ranker import Inputs
 from parzc_core.runs.proxies import EPOCHS
 from parzc_core.runs.rankers import RankerRun, train_ranker
 from parzc_core.spaces import nb201
 from parzc_core.spaces import space as space_named
 from parzc_core.storage.statistics import archs_sha256
-from parzc_core.training import FittedRanker, load_ranker, read_arrays
+from parzc_core.training import FittedRanker, load_ranker
 
 # (space, data set) -> channels of the networks whose statistics are read; None stands for the benchmark's own.
 DATASETS: dict[tuple[str, str], int | None] = {
@@ -41,7 +39,7 @@ DATASETS: dict[tuple[str, str], int | None] = {
 RANKERS = ("ParZC", "ParZC+", "NP")
 TRAIN, SPLIT, DRAWS = 600, 0, 20  # training cells, as ParZC has in Table 1; seed of their choice; draws of a spread
 FOLDER = paths.ROOT / "results" / "rankers"  # in the checkout, whatever PARZC_RESULTS says
-FORMAT, VERSION = "parzc scores", 1
+FORMAT = Format("parzc scores", 1, "scores of rankers", "make it with: parzc ranker")
 
 
 def planned(space: str = "nb201", dataset: str = "cifar10", **changes: Any) -> RankerRun:
@@ -99,15 +97,13 @@ def score_and_save(run: RankerRun, file: Path | None = None) -> Path:
     found["NP"] = graph.predict(inputs), np.empty(0)  # its weights are no distributions: no spread
     about = {
         **{name: getattr(run, name) for name in ("space", "dataset", "width", "split")},
-        **{"format": FORMAT, "version": VERSION, "archs_sha256": archs_sha256(data.collection.archs)},
+        "archs_sha256": archs_sha256(data.collection.archs),
         **{"learned_from": data.learned_from, "judged_on": data.judged_on},
     }
-    arrays: dict[str, np.ndarray] = {"about": np.array(json.dumps(about)), "train": train.astype(np.int32)}
+    arrays: dict[str, np.ndarray] = {"train": train.astype(np.int32)}
     for name, (score, spread) in found.items():
         arrays |= {f"score/{name}": score.astype(np.float32), f"spread/{name}": spread.astype(np.float16)}
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-    return write_whole(scores_beside(file), content.getvalue())
+    return write_arrays(scores_beside(file), joined(FORMAT, about, arrays))
 
 
 def inputs_of(kept: FittedRanker, data: Any) -> Inputs:
@@ -166,19 +162,14 @@ def scored(space: str = "nb201", dataset: str = "cifar10") -> Scored:
     """The scores of all collected cells that come with the project. Raises BadInput where there are none, or of another kind."""
     planned(space, dataset)
     path = _there(scores_beside(file_of(space, dataset)), space, dataset)
-    arrays = read_arrays(path)
-    try:
-        about = json.loads(str(arrays["about"]))
-        if (about["format"], about["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"it has the format {about['format']!r}, version {about['version']!r}")
-        found: dict[str, dict[str, np.ndarray]] = {"score": {}, "spread": {}}
+    about, arrays = read_arrays(path, FORMAT)
+    found: dict[str, dict[str, np.ndarray]] = {"score": {}, "spread": {}}
+    with making_sense(path):
         for name, values in arrays.items():
             kind, _, ranker = name.partition("/")
             if kind in found and len(values):
                 found[kind][ranker] = values.astype(np.float64)
         return Scored(found["score"], found["spread"], arrays["train"], about["learned_from"], about["archs_sha256"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise BadInput(f"{path} holds no scores of rankers ({error}); make it with: parzc ranker") from None
 
 
 def _there(path: Path, space: str, dataset: str) -> Path:

@@ -152,7 +152,7 @@ class StatisticsStore:
             raise BadInput(
                 f"the statistics in {self.folder} were computed with {key} {deciding[0][key]}, here is {ours[key]}, and the "
                 "values of the two may differ; install that version, choose another folder (--out FOLDER), or add to it all the "
-                "same (--mix-versions, which the manifest will say)"
+                "same (--mix-versions, in Python mix_versions=True; the manifest will say so)"
             )
         self._write_manifest({**manifest, "other_versions": [*manifest.get("other_versions", []), here]})
 

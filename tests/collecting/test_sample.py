@@ -20,6 +20,7 @@ from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect, compute_shard, grouped
 from parzc_core.errors import BadInput, UnknownName, WorkerDied
 from parzc_core.spaces import nb201
+from parzc_core.storage.filling import versions
 from parzc_core.storage.statistics import StatisticsStore
 
 CONFIG = CollectionConfig(cells=5, batch=4, scores=("params", "nwot"))
@@ -173,7 +174,7 @@ def test_shards_of_other_versions_are_read_and_added_to_only_if_asked(tiny, tmp_
         mixed = collect(CONFIG, tmp_path, progress=False, mix_versions=True)
         assert mixed.complete() == 5
         assert mixed.manifest["versions"] == older
-        assert mixed.manifest["other_versions"] == [sample._description(CONFIG, {})["versions"]]
+        assert mixed.manifest["other_versions"] == [versions()]
         altered(store)
     assert collect(CONFIG, tmp_path, progress=False).complete() == 5
 

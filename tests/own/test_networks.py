@@ -1,6 +1,7 @@
 """Describing networks and spaces of one's own; comparing proxies on them; plugins of other packages."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from parzc_core.own.models import summaries
 from parzc_core.proxies import NODE_REGISTRY, NodeTensors, check_node_proxies, node_proxy
 from parzc_core.runs.compare import compare_proxies
 from parzc_core.spaces import Graph, nb201
+from parzc_core.storage.filling import versions
+from parzc_core.storage.statistics import StatisticsStore
 
 IMAGES = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(1))
 LABELS = torch.arange(6) % 3
@@ -66,6 +69,58 @@ def test_a_space_is_collected_once_and_as_its_networks_are(tmp_path: Path) -> No
         collect_space(object(), IMAGES, LABELS, tmp_path, 8)
     with pytest.raises(BadInput, match=r"got 12 different architectures from sample\(20, 0\)"):
         collect_space(space, IMAGES, LABELS, tmp_path / "more", 20)
+
+
+class TestWhatIsThereAlready:
+    """Eight networks in two shards."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> StatisticsStore:
+        collect_space(Depths(), IMAGES, LABELS, tmp_path, 8, shard_size=4)
+        return StatisticsStore(tmp_path)
+
+    @staticmethod
+    def again(store: StatisticsStore, **options: Any) -> list[str]:
+        """What is built when it is collected again."""
+        space = Depths()
+        collect_space(space, IMAGES, LABELS, store.folder, 8, shard_size=4, **options)
+        return space.builds
+
+    @pytest.mark.parametrize("library", ["torch", "parzc"])
+    def test_of_another_version_is_added_to_only_if_asked(self, store: StatisticsStore, library: str) -> None:
+        store._write_manifest(store.manifest | {"versions": versions() | {library: "0.0.1", "python": "3.9.0"}})
+        assert self.again(store) == []  # complete: nothing is added
+        store.path(1).unlink()
+        with pytest.raises(BadInput, match=rf"computed with {library} 0\.0\.1, here is .*mix_versions=True"):
+            self.again(store)
+        assert self.again(store, mix_versions=True) == Depths().sample(8, 0)[4:]
+        assert store.manifest["other_versions"] == [versions()]
+
+    def test_and_damaged_is_named_and_collected_anew_alone(
+        self, store: StatisticsStore, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shards = store.manifest["shards"]
+        store.path(0).write_bytes(b"\0" * 100)
+        assert self.again(store) == Depths().sample(8, 0)[:4]
+        assert "shard-00000.npz is damaged" in "".join(capsys.readouterr())
+        assert (store.manifest["shards"], store.damaged()) == (shards, {})
+
+    def test_but_was_not_noted_before_a_kill_is_taken_up(self, store: StatisticsStore) -> None:
+        shards = store.manifest["shards"]
+        store._write_manifest(store.manifest | {"shards": {}})
+        assert self.again(store) == []
+        assert store.manifest["shards"] == shards
+
+    def test_and_is_not_of_this_collection_is_named_and_collected_anew(
+        self, store: StatisticsStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shards = store.manifest["shards"]
+        collect_space(Depths(), IMAGES, LABELS, tmp_path / "snip", 8, shard_size=4, proxies=["snip"])
+        store._write_manifest(store.manifest | {"shards": {}})
+        store.path(1).write_bytes(StatisticsStore(tmp_path / "snip").path(1).read_bytes())
+        assert self.again(store) == Depths().sample(8, 0)[4:]
+        assert "shard-00001.npz holds other proxies" in "".join(capsys.readouterr())
+        assert store.manifest["shards"] == shards
 
 
 def test_a_graph_of_the_space_is_read_where_there_is_one(tmp_path: Path) -> None:
