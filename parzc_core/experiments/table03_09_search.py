@@ -348,18 +348,26 @@ def _quoted(table: str, profile: str, name: str, why: str, column: str | None = 
 
 
 def differences(compared: pd.DataFrame) -> list[str]:
-    """What each search finds on the three data sets, best first, by length of training. compared: Table 3 of `compare`."""
+    """What each search finds on the three data sets, and its cost, best first. compared: Table 3 of `compare`.
+
+    Readings of ParZC's search are left out: `table03_09_readings` tells of them.
+    """
     columns = list(COLUMNS.values())
-    run = compared[compared["ours"].notna() & compared["column"].isin(columns)]
+    ours = compared[compared["ours"].notna()]
+    cost = ours[ours["metric"] == "gpu_seconds"].set_index("row")["ours"].to_dict()
     names = {entry.table03 for entry in entries("full")}
-    run = run[~run["row"].str.contains("each searched") & run["row"].map(lambda row: row.partition(", ")[0]).isin(names)]
+    run = ours[ours["column"].isin(columns) & ours["row"].map(lambda row: row.partition(", ")[0]).isin(names)]
+    run = run[~run["row"].str.contains(f"{EACH}| labels, ")]
     table = run.pivot(index="row", columns="column", values="ours").reindex(columns=columns).dropna()
     said = []
     for words, whole in (("200 epochs", True), ("12 epochs", False)):
         part = table[[_trained_whole(str(name)) == whole for name in table.index]].sort_values(columns[0], ascending=False)
         if len(part):
-            found = "; ".join(f"{name} {_slashed(line.tolist())}" for name, line in part.iterrows())
-            said.append(f"**Trainings of {words}**, best first on {columns[0]} ({' / '.join(columns)}): {found}.")
+            spent = [f" ({cost[name]:,.0f} s)" if name in cost else "" for name in part.index]
+            found = [f"{name} {_slashed(line.tolist())}" for name, line in part.iterrows()]
+            listed = "; ".join(map("".join, zip(found, spent, strict=True)))
+            order = f"best first on {columns[0]} ({' / '.join(columns)}; cost as in the table)"
+            said.append(f"**Trainings of {words}**, {order}: {listed}.")
     printed = told.printed(compared, "ParZC", columns, "test_accuracy")
     reached = [str(name) for name, line in table.iterrows() if np.all(line.to_numpy() >= np.array(printed) - 0.005)]
     by = ", ".join(reached) or "no search"

@@ -1,6 +1,7 @@
 """Tables 3 and 9: their plan, their rows, and the figures."""
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -229,7 +230,9 @@ def test_sentences_tell_the_two_lengths_of_training_apart() -> None:
     whole, short, printed = table03_09.differences(compared)
     value = compared[(compared["row"] == "ParZC") & (compared["column"] == "CIFAR-10")]["ours"].iloc[0]
     assert f"ParZC {value:.2f} / " in whole
+    assert re.search(r"RoBoT [\d. /]+ \(225,339 s\)", whole)  # more than others were given
     assert "ParZC, 12 epochs" in short
+    assert " labels, " not in whole + short  # readings of ParZC's search train for 200 epochs, and are told elsewhere
     assert "ParZC (aligned), 12 epochs" not in whole
     assert whole.index("BOHB (two fidelities)") < whole.index("RS (w/o sharing)")  # best first
     assert printed.startswith("**The printed 94.36 / 73.49 / 46.34** is reached")
