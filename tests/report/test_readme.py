@@ -40,7 +40,7 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
 def test_each_block_is_replaced_in_its_file_and_nothing_else(project):
     put("table02", *({"row": row, "column": column, "value": tau} for column in TRAINED for row, tau in TAUS.items()))
     files = {name: project / file for name, file in readme_.FILES.items()}
-    files["summary"].parent.mkdir()
+    files["summary"].parent.mkdir(exist_ok=True)
     for name, file in files.items():
         with pytest.raises(BadInput, match=f"{name}:begin"):
             readme_.update_readme()
