@@ -216,11 +216,11 @@ def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, 
     above = [name for name in found if float(tau[OURS][name]) > float(best["kendall"][name])]
     said.append(
         f"**Every single proxy**, the best of them in hindsight, is beaten in {len(above)} of {len(found)} places"
-        + (f": {', '.join(above)}." if above else ".")
+        + (f": {'; '.join(above)}." if above else ".")
     )
     trusted = [name for name, one in found.items() if one.order.trusted]
     said.append(
-        f"**The ranker taught by other spaces** decides alone in {', '.join(trusted) or 'no place'}; elsewhere it does not agree "
+        f"**The ranker taught by other spaces** decides alone in {'; '.join(trusted) or 'no place'}. Elsewhere it does not agree "
         "with the votes as it does where trust has paid."
     )
     return said
