@@ -56,9 +56,13 @@ class Experiment:
     def product(self, made: str, profile: str) -> Path:
         """The file of one of `makes`: a table's rows, or a figure."""
         if made.startswith("table"):
-            return paths.RESULTS / profile / made / "rows.csv"
+            return self.rows(made, profile)
         figures = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
         return figures / f"{made}.png"
+
+    def rows(self, made: str, profile: str) -> Path:
+        """The file of the rows of one of `makes`, also where its product is a figure; some figures have none."""
+        return paths.RESULTS / profile / made / "rows.csv"
 
     def products(self, profile: str) -> list[Path]:
         """The files that it must have made when it ended: those of `makes`, without the optional ones."""

@@ -129,7 +129,7 @@ def _status(options: argparse.Namespace) -> int:
         for made in item.makes:
             product = item.product(made, name)
             there = "yes" if product.is_file() else "optional" if made in item.optional else "no"
-            lines.append((made, item.name, there, _origins(product), minutes, state))
+            lines.append((made, item.name, there, _origins(item.rows(made, name)), minutes, state))
         if not item.makes:
             lines.append(("-", item.name, "yes" if item.output(name).is_file() else "no", "-", minutes, state))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -142,8 +142,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _origins(rows: Path) -> str:
-    """How many rows of a table's file are reproduced, recreated, quoted, unavailable."""
-    if rows.suffix != ".csv" or not rows.is_file():
+    """How many rows of a file are ours, quoted, recreated, reproduced, unavailable; "-" without a file."""
+    if not rows.is_file():
         return "-"
     with rows.open(newline="", encoding="utf-8") as file:
         counts = Counter(row["origin"] for row in csv.DictReader(file))

@@ -10,23 +10,23 @@ from parzc_core.cli_checks import positive, seed
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add them. command: (name, function, help) to the new command's parser."""
-    rank = command("rank", _rank, "Rank your own networks from the labels of a few of them, each with its interval.")
+    rank = command("rank", _rank, "Rank your own networks from the accuracies of a few of them, each with its interval.")
     rank.add_argument(
         "file", type=Path, metavar="NETWORKS.py", help="defines networks ({name: module}) and batch (images, labels)"
     )
-    rank.add_argument("--labels", type=Path, metavar="FILE", help="CSV with a heading: name, accuracy (of some networks)")
+    rank.add_argument("--accuracies", type=Path, metavar="FILE", help="CSV with a heading: name, accuracy (of some networks)")
     rank.add_argument(
-        "--ranker", nargs="+", metavar="NAME", help="parzc+, mabn, params, flops; of several, the best on the labels"
+        "--ranker", nargs="+", metavar="NAME", help="parzc+, mabn, params, flops; of several, the best on the accuracies"
     )
     rank.add_argument("--level", type=float, default=90.0, metavar="PERCENT", help="of the intervals (90)")
     rank.add_argument("--seed", type=seed, default=0, help="of everything random (0)")
     rank.add_argument("--top", type=positive, default=20, metavar="N", help="networks that are listed (20)")
     rank.add_argument("--out", type=Path, metavar="FILE", help="the whole ranking as CSV")
     rank.add_argument("--save", type=Path, metavar="FILE", help="keep the ranker, for networks to come")
-    rank.add_argument("--load", type=Path, metavar="FILE", help="a kept ranker, in place of labels")
+    rank.add_argument("--load", type=Path, metavar="FILE", help="a kept ranker, in place of accuracies")
 
     compare = command("compare", _compare, "Say how well proxies rank, yours among them: a row like Table 1's for each.")
-    compare.add_argument("--proxies", nargs="+", required=True, metavar="NAME", help="such as grad_mean,synflow")
+    compare.add_argument("--proxies", nargs="+", required=True, metavar="NAME", help="such as grad_mean synflow")
     compare.add_argument("--use", nargs="+", type=Path, default=[], metavar="FILE.py", help="files that register your own")
     compare.add_argument("--space", default="nb201", help="search space with labels (nb201)")
     compare.add_argument("--dataset", default="cifar10", help="of the space (cifar10)")
@@ -49,11 +49,11 @@ def _rank(options: argparse.Namespace) -> int:
 
     ranker = tuple(options.ranker or COMPARED)
     chosen = {"load": options.load, "level": options.level, "seed": options.seed}
-    ranking, found = rank_file(options.file, options.labels, ranker, **chosen)
+    ranking, found = rank_file(options.file, options.accuracies, ranker, **chosen)
     shown = ["accuracy", "predicted", "low", "high", "score", "spread", "rank", "params"]
     print(ranking.sort_values("rank")[shown].head(options.top).round(2).to_string())
     held_out = ", ".join(f"{name} {tau:.0f}" for name, tau in found.compared.items())
-    print(f"\nranked by {found.chosen}" + (f"; Kendall's tau (%) on the labels, held out: {held_out}" if held_out else ""))
+    print(f"\nranked by {found.chosen}" + (f"; Kendall's tau (%) on the accuracies, held out: {held_out}" if held_out else ""))
     if options.out is not None:
         print(paths.write_whole(options.out, ranking.to_csv()))
     if options.save is not None:
@@ -67,9 +67,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     for file in options.use:
         _plugins.run_file(file)
-    names = [name for part in options.proxies for name in part.split(",") if name]
     given = {"dataset": options.dataset, "cells": options.cells, "folder": options.out, "jobs": options.jobs}
-    found = compare_proxies(options.space, names, **given)
+    found = compare_proxies(options.space, options.proxies, **given)
     print(found.round(1).to_string())
     print(f"\nrank correlation (%) with the accuracy of {options.cells} random architectures, {options.space} {options.dataset}")
     return 0

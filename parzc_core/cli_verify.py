@@ -17,7 +17,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     verify.add_argument(
         "--only", nargs="+", default=(), metavar="PATTERN", help="collections or tables, such as nb201/cifar10, nb101 or table02"
     )
-    verify.add_argument("--dear", action="store_true", help="also cells and runs that take more than some seconds")
+    verify.add_argument("--expensive", action="store_true", help="also cells and runs that take more than some seconds")
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -28,7 +28,7 @@ def _verify(options: argparse.Namespace) -> int:
     from parzc_core.verifying.verdicts import DIFFERENT
 
     paths.checkout("the committed statistics and stored runs")
-    plan = verify.planned(options.cells, options.runs, options.seed, options.only, options.dear)
+    plan = verify.planned(options.cells, options.runs, options.seed, options.only, options.expensive)
     print(plan.announced(), flush=True)
     found = []
     total = len(plan.cells.chosen) + len(plan.runs.chosen)

@@ -36,9 +36,16 @@ class UnknownName(ParzcError, ValueError):
 
             >>> print(UnknownName.of("loss", "hinge", ["mse", "rank"]))
             unknown loss 'hinge'; expected one of: mse, rank
+            >>> print(UnknownName.of("figure", "fig7", ["fig02_importance", "fig07_weights"]))
+            unknown figure 'fig7' (did you mean fig07_weights?); expected one of: fig02_importance, fig07_weights
         """
-        names = ", ".join(str(name) for name in known)
-        return cls(f"unknown {kind} {got!r}; expected one of: {names}")
+        import difflib  # not above: the command line imports this file, and its help is to be quick
+
+        names = list(map(str, known))
+        by_part = {name.partition("_")[0]: name for name in reversed(names)} | {name: name for name in names}
+        close = dict.fromkeys(by_part[part] for part in difflib.get_close_matches(str(got), by_part, n=3, cutoff=0.75))
+        meant = f" (did you mean {' or '.join(close)}?)" if close else ""
+        return cls(f"unknown {kind} {got!r}{meant}; expected one of: {', '.join(names)}")
 
 
 class LabelsMissing(ParzcError, RuntimeError):

@@ -5,7 +5,7 @@ proxies. Formulas follow Abdelfattah et al., "Zero-Cost Proxies for Lightweight 
 
     @node_proxy("gradient")
     def grad_mean(node):
-        return float(node.gradient.double().mean())
+        return float(node.gradient.double().abs().mean())
 
 A node that does not reach the loss has a gradient of zeros.
 """
@@ -137,7 +137,7 @@ def grad_norm(node: NodeTensors) -> float:
 def grasp(node: NodeTensors) -> float:
     """Gradient signal preservation (Wang et al., 2020, [54]): -sum W * (H g), one batch, temperature 1.
 
-    Behind a BatchNorm this is the square of `grad_norm`, up to the BatchNorm's eps; `plain` has the proof.
+    Before a BatchNorm this is the square of `grad_norm`, up to the BatchNorm's eps; `plain` has the proof.
     """
     return -float(_dot(node.weight, node.hessian_gradient).sum()) + 0.0  # + 0.0 turns a dead node's -0 into 0
 

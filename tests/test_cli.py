@@ -519,6 +519,7 @@ def test_status_works_on_the_project_itself(profile: str, capsys: pytest.Capture
         table06 = next(line for line in lines if line[0] == "table06")
         manifest = json.loads((paths.RESULTS / "full" / "table06" / "manifest.json").read_text())
         assert f"{manifest['minutes']:.1f}" in table06
+        assert {"ours", "quoted"} & {*next(line for line in lines if line[0] == "worth")}  # a figure with rows
     (optional,) = [made for item in experiments for made in item.optional]
     there = artifact.select([optional], experiments)[0].product(optional, profile).is_file()
     assert next(line[2] for line in lines if line[0] == optional) == ("yes" if there else "optional")

@@ -61,7 +61,7 @@ network = nb201.build(nb201.arch(6111), channels=4, cells=1)
 SNIPPET_SETTINGS: dict[str, tuple[str, dict[str, str], str]] = {
     "scores = fit(inputs[:78]": (
         "",
-        {"cells=1000": "cells=60", "inputs[:78], data.learn[:78]": "inputs[:20], data.learn[:20]", "inputs[78:]": "inputs[20:]"},
+        {"cells=1000": "cells=60", "[:78]": "[:20]", "[78:]": "[20:]"},
         "assert len(statistics.nodes) == statistics.values.shape[1] and scores.shape == (40,)",
     ),
     "def grad_mean": (
@@ -158,7 +158,7 @@ QUICK: dict[str, Command] = {
     "parzc status": tuple(f"status --profile {name}" for name in ("smoke", "standard", "full", "paper")),
     "parzc tune": ("tune --help",),
     "parzc data labels": ("data labels",),
-    "parzc rank my_networks.py --labels accuracies.csv": ("rank --help",),  # tests/own/test_command.py ranks
+    "parzc rank my_networks.py --accuracies accuracies.csv": ("rank --help",),  # tests/own/test_command.py ranks
     "parzc compare --proxies synflow snip --cells 300": ("compare --proxies synflow snip --cells 300",),
     "parzc compare --use mine.py --proxies grad_mean synflow --cells 300": ("compare --help",),
     "parzc search": ("search --method random --trainings 5 --out {out}",),

@@ -297,7 +297,8 @@ def _tables(results: dict[str, Any]) -> Iterator[Table]:
     columns = {"cells": "cells", "rate": "cells a wall-second", "speedup": "speed-up"}
     yield _table("Worker processes", columns, {str(row["workers"]): row for row in results["workers"]})
     rows = {f"{row['axis']} {row['value']}": row for row in results["growth"]}
-    yield _table("Growth of the cost", {"cpu_seconds": "CPU-seconds a cell", "relative": "relative"}, rows)
+    title = f"Growth of the cost (mean of the {results['config']['growing']} most expensive cells, on noise)"
+    yield _table(title, {"cpu_seconds": "CPU-seconds a cell", "relative": "relative"}, rows)
 
 
 def _table(title: str, columns: dict[str, str], rows: dict[str, dict[str, Any]]) -> Table:
@@ -322,7 +323,8 @@ def _notes(results: dict[str, Any]) -> list[str]:
         f"{results.get('sample', 'random')} cells, C={config['channels']}, N={config['depth']}, {config['batch']} images, seed "
         f"{config['seed']}, smallest time of {config['repeats']}. A ratio is of sums over cells{interval}. Bare: the passes that "
         "the seven need, by torch's own layers.",
-        f"Memory of a process: {memory['imported_mb']:.0f} MB with all imported, {memory['peak_mb']:.0f} MB at the dearest cell.",
+        f"Memory of a process: {memory['imported_mb']:.0f} MB with all imported, "
+        f"{memory['peak_mb']:.0f} MB at the most expensive cell.",
     ]
     if facts["peer"] is None:
         return [*notes, f"Without the peer. To have its columns: git clone {PEER_SOURCE}, then --peer zero-cost-nas."]

@@ -12,7 +12,7 @@ from parzc_core.spaces import nb201
 
 CELLS = 1000  # of the front of the sample
 SHOWN = 4000  # nodes of a kind that are drawn
-KINDS = {True: ("behind a BatchNorm", BLUE), False: ("without one", VERMILION)}
+KINDS = {True: ("before a BatchNorm", BLUE), False: ("without one", VERMILION)}
 
 
 def values_of(data: Data) -> pd.DataFrame:
@@ -43,9 +43,9 @@ def identity_picture(values: pd.DataFrame) -> Figure:
         weights = np.full(len(part), 100 / max(1, len(part)))
         right.hist(share, bins=bins, weights=weights, color=colour, alpha=0.8, label=f"{label} ({len(part):,} nodes)")
     left.set(xscale="log", yscale="log", xlabel="GradNorm²", ylabel="|GraSP|")
-    left.set_title("Behind a BatchNorm, GraSP = GradNorm²", pad=8)
+    left.set_title("Before a BatchNorm, GraSP = GradNorm²", pad=8)
     right.set(xlabel="log₁₀ (|Plain| / SNIP)", ylabel="nodes (%)")
-    right.set_title("Behind a BatchNorm, Plain is rounding", pad=8)
+    right.set_title("Before a BatchNorm, Plain is rounding", pad=8)
     left.legend(markerscale=3)
     right.legend()
     return figure

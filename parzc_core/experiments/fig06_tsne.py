@@ -34,6 +34,7 @@ from parzc_core.storage import workers
 from parzc_core.storage.rows import Row
 
 SPACES = {"fig06b_tsne": "nb201", "fig06a_tsne": "nb101"}  # figure -> space
+BENCHMARKS = {"fig06b_tsne": "NAS-Bench-201", "fig06a_tsne": "NAS-Bench-101"}
 NB101_CELLS, NB101_WIDTH = 5000, 32
 STANDARD = {"nb201": 3000, "nb101": 1500}  # cells in the profile "standard"
 PERPLEXITY = 30
@@ -159,7 +160,8 @@ def who_sets_the_scale(data: Mapping[str, Data]) -> list[str]:
         for proxy in ("plain", "grasp", "grad_norm"):
             high, low = range_outside(one.statistics, proxy, scale_free)
             parts.append(f"{PROXY_LABELS[proxy]} in {high:.0f} and {low:.0f} % of the cells")
-        said.append(f"{figure}: a node without BatchNorm holds the greatest and the least value of {', of '.join(parts)}.")
+        held = f"a node without BatchNorm holds the greatest and the least value of {', of '.join(parts)}."
+        said.append(f"{BENCHMARKS[figure]}: {held}")
     return said
 
 
@@ -169,7 +171,7 @@ def places_of(lines: pd.DataFrame, figure: str) -> list[str]:
     places: pd.DataFrame = here.rank(ascending=False).astype(int)
     plain, grasp = (places.T[name].to_dict() for name in ("Plain", "GraSP"))
     return [
-        f"{figure}, {what}: Plain is number {plain[what]} and GraSP number {grasp[what]} of "
+        f"{BENCHMARKS[figure]}, {what}: Plain is number {plain[what]} and GraSP number {grasp[what]} of "
         f"{len(here)} in line-likeness; the seven range from {here[what].min():.0f} to {here[what].max():.0f} %."
         for what in SCALES
     ]

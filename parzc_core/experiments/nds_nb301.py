@@ -110,7 +110,7 @@ def nds_overview(counts: pd.DataFrame, agreement: pd.DataFrame | None, why: str 
     left.plot(counts["possible"], places, "|", color=GREY, markersize=16, markeredgewidth=2, label="longest there is")
     left.hlines(places, counts["longest, least"], counts["longest, greatest"], color=BLUE, linewidth=7, alpha=0.6)
     left.plot([], [], color=BLUE, linewidth=7, alpha=0.6, label="longest of a random sample, over samples")
-    left.plot(counts["printed"], places, "D", color=VERMILION, markersize=8, label="room in the paper's input")
+    left.plot(counts["printed"], places, "D", color=VERMILION, markersize=8, label="input length printed")
     left.set(yticks=places, yticklabels=list(counts.index), ylim=(-0.6, len(counts) - 0.4), xlabel="nodes of a network")
     left.set_title("Input lengths of the paper", pad=8)
     left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)

@@ -21,7 +21,7 @@ TRAININGS = 150
 FLOOR = "Best of the collected"  # what a search that cannot leave the pool of cells with statistics finds at most
 # Seeds where a search costs nothing, and where it takes ten seconds and more.
 _SEEDS = {"smoke": (2, 1), "standard": (100, 2), "full": (100, 5), "paper": (100, 5)}
-NOT_RUN = "REINFORCE and BOHB choose every edge and operation for itself, and most of such choices are no cells"
+NOT_RUN = "REINFORCE and BOHB choose edges and operations independently; most such choices are not valid cells"
 
 
 def entries(profile: str) -> tuple[Entry, ...]:

@@ -168,7 +168,7 @@ def failed_trainings(mean: pd.Series, taus: pd.DataFrame) -> Figure:
     for failed, name in _NAMES.items():
         chosen = mean[counts == failed]
         left.hist(chosen, bins=bins, color=_COLOURS[failed], label=f"{name}: {len(chosen):,} cells")
-    left.set(yscale="log", xlabel="mean test accuracy of three trainings (%)", ylabel="cells a percent")
+    left.set(yscale="log", xlabel="mean test accuracy of three trainings (%)", ylabel="cells per percentage point")
     left.set_title(f"{len(mean):,} cells of NAS-Bench-101")
     left.legend(loc="upper left", fontsize=9)
     places = np.arange(len(taus))

@@ -1,10 +1,10 @@
-"""`parzc rank my_networks.py --labels accuracies.csv`: the networks of a file, and the labels of some of them.
+"""`parzc rank my_networks.py --accuracies accuracies.csv`: the networks of a file, and the accuracies of some of them.
 
     # my_networks.py: the names `networks` and `batch`, each a value or a function without arguments that gives it
     networks = {"small": nn.Sequential(...), "large": nn.Sequential(...)}
     batch = (images, labels)
 
-    # accuracies.csv: a line a network, its name and its label; others are ranked without one
+    # accuracies.csv: a line a network, its name and its accuracy; others are ranked without one
     name,accuracy
     small,91.2
 """
@@ -24,16 +24,16 @@ from parzc_core.own.ranking import COMPARED, LEVEL, NetworkRanker, load_ranker
 
 def rank_file(
     file: Path,
-    labels: Path | None,
+    accuracies: Path | None,
     ranker: Sequence[str] = COMPARED,
     *,
     load: Path | None = None,
     level: float = LEVEL,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, NetworkRanker]:
-    """(ranking, ranker) of the networks of a file. labels: a CSV file, or None with a ranker to load. Raises BadInput."""
-    if (labels is None) == (load is None):
-        raise BadInput("got no labels and no ranker, or both; expected --labels FILE to learn from, or --load RANKER")
+    """(ranking, ranker) of the networks of a file. accuracies: a CSV file, or None with a ranker to load. Raises BadInput."""
+    if (accuracies is None) == (load is None):
+        raise BadInput("got no accuracies and no ranker, or both; expected --accuracies FILE to learn from, or --load RANKER")
     module = _plugins.run_file(file)
     networks, batch = _given(module, "networks"), _given(module, "batch")
     if not isinstance(batch, Sequence) or len(batch) != 2:
@@ -43,8 +43,8 @@ def rank_file(
         if not isinstance(kept, NetworkRanker):
             raise BadInput(f"{load} holds a ranker of statistics; expected one that `parzc rank --save` wrote")
         return kept.rank(networks, *batch, level=level), kept
-    assert labels is not None
-    known = read_labels(labels)
+    assert accuracies is not None
+    known = read_accuracies(accuracies)
     if not isinstance(networks, Mapping):
         known.index = pd.Index([_place(name) for name in known.index])
     made = NetworkRanker.fit(describe(networks, *batch), known, ranker=ranker, level=level, seed=seed)
@@ -52,16 +52,16 @@ def rank_file(
     return made.ranking, made
 
 
-def read_labels(file: Path) -> pd.Series:
-    """The second column of a CSV file by the first, both with a heading; an empty cell is a label that is not known."""
+def read_accuracies(file: Path) -> pd.Series:
+    """The second column of a CSV file by the first, both with a heading; an empty cell is an accuracy that is not known."""
     try:
         frame = pd.read_csv(file, dtype={0: str})
     except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read the labels {file}: {error}") from error
+        raise BadInput(f"cannot read the accuracies {file}: {error}") from error
     if frame.shape[1] < 2:
-        raise BadInput(f"got {file} with the columns {', '.join(map(str, frame.columns))}; expected a name and a label")
+        raise BadInput(f"got {file} with the columns {', '.join(map(str, frame.columns))}; expected a name and an accuracy")
     if not pd.api.types.is_numeric_dtype(frame.iloc[:, 1]):
-        raise BadInput(f"got labels in {file} that are no numbers, such as {frame.iloc[0, 1]!r}; expected numbers or nothing")
+        raise BadInput(f"got accuracies in {file} that are no numbers, such as {frame.iloc[0, 1]!r}; expected numbers or nothing")
     return pd.Series(frame.iloc[:, 1].to_numpy(dtype=float), index=frame.iloc[:, 0].astype(str))
 
 

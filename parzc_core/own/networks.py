@@ -53,7 +53,7 @@ class OwnSpace(Protocol):
     """
 
     def sample(self, count: int, seed: int) -> Sequence[str]:
-        """`count` different architectures, as text; a longer sample begins with the shorter one, so that it is gone on with."""
+        """`count` different architectures, as text. A longer sample begins with the shorter one, so that collecting resumes."""
 
     def build(self, arch: str) -> nn.Module:
         """The network of an architecture, with its random initial weights."""

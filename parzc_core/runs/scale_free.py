@@ -51,7 +51,7 @@ def node_values(statistics: Sequence[NodeStatistics], scale_free: Collection[str
 
 
 def identity_table(values: pd.DataFrame) -> pd.DataFrame:
-    """How exactly both identities hold, behind a BatchNorm and elsewhere. values: of `node_values`.
+    """How exactly both identities hold, before a BatchNorm and elsewhere. values: of `node_values`.
 
     Columns: nodes; GraSP / GradNorm^2, its median and the percent of nodes within 1 % of 1; median of |Plain| / SNIP.
     """
@@ -66,7 +66,7 @@ def identity_table(values: pd.DataFrame) -> pd.DataFrame:
     )
     how = {"nodes": "sum", "within 1 % of 1 (%)": "mean"}
     found = table.groupby(values["scale_free"]).agg({name: how.get(str(name), "median") for name in table})
-    return found.sort_index(ascending=False).rename(index={True: "behind a BatchNorm", False: "others"}).rename_axis(None)
+    return found.sort_index(ascending=False).rename(index={True: "before a BatchNorm", False: "others"}).rename_axis(None)
 
 
 def identity_sentence(table: pd.DataFrame) -> str:

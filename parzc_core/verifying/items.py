@@ -24,7 +24,7 @@ from parzc_core.verifying import verdicts
 from parzc_core.verifying.again import again
 from parzc_core.verifying.verdicts import Compared
 
-CHEAP_CELL, CHEAP_RUN = 4.0, 12.0  # CPU-seconds; what takes longer is drawn with `dear` alone
+CHEAP_CELL, CHEAP_RUN = 4.0, 12.0  # CPU-seconds; what takes longer is drawn with `expensive` alone
 # What tells a run from the others of its table, in this order.
 TELLING = (
     *("predictor", "method", "proxy", "encoding", "space", "dataset", "train", "split", "seed", "partition", "first"),
@@ -97,9 +97,9 @@ def draw(sources: Sequence[Source], count: int) -> Drawn:
     return Drawn(tuple(chosen), skipped)
 
 
-def cells(folder: Path, seed: int, dear: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
-    """Every collection below a folder, in an order drawn by the seed. dear: also of more than CHEAP_CELL seconds a cell."""
-    return [_collection(name, path.parent, own, dear) for name, path, own in named(folder, "**/manifest.json", seed, wanted)]
+def cells(folder: Path, seed: int, expensive: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
+    """Every collection below a folder, in an order drawn by the seed. expensive: also of more than CHEAP_CELL seconds a cell."""
+    return [_collection(name, path.parent, own, expensive) for name, path, own in named(folder, "**/manifest.json", seed, wanted)]
 
 
 def named(
@@ -113,7 +113,7 @@ def named(
         yield kept[i], found[kept[i]], (seed, int(i))
 
 
-def _collection(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> Source:
+def _collection(name: str, folder: Path, seed: tuple[int, int], expensive: bool) -> Source:
     store = StatisticsStore(folder)
     try:
         manifest = store.manifest
@@ -127,8 +127,8 @@ def _collection(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> S
     if kept is not None and (other := _other_images(kept, json.loads(json.dumps(batch.manifest)))):
         return Source(name, skipped=f"other images are here ({other}): it was collected from {config.images}")
     seconds = manifest.get("cpu_seconds", 0.0) / max(1, manifest.get("computed", manifest["architectures"]))
-    if seconds > CHEAP_CELL and not dear:
-        return Source(name, skipped=f"{seconds:.1f} CPU-seconds a cell; --dear recomputes it too")
+    if seconds > CHEAP_CELL and not expensive:
+        return Source(name, skipped=f"{seconds:.1f} CPU-seconds a cell; --expensive recomputes it too")
     numbers = sorted(int(shard.removeprefix("shard-").removesuffix(".npz")) for shard in manifest["shards"])
     generator = np.random.default_rng(seed)
 
@@ -180,12 +180,12 @@ def _check_cell(name: str, store: StatisticsStore, number: int, place: float, ba
     return Checked(name, stored.arch, tuple(verdicts.of_record(stored, computed, bits)))
 
 
-def runs(folder: Path, seed: int, dear: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
-    """Every table with stored runs below a folder, in an order drawn by the seed. dear: also runs of more than CHEAP_RUN."""
-    return [_table(name, file, own, dear) for name, file, own in named(folder, "**/runs.jsonl", seed, wanted)]
+def runs(folder: Path, seed: int, expensive: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
+    """Every table with stored runs below a folder, in an order drawn by the seed. expensive: also runs of more than CHEAP_RUN."""
+    return [_table(name, file, own, expensive) for name, file, own in named(folder, "**/runs.jsonl", seed, wanted)]
 
 
-def _table(name: str, file: Path, seed: tuple[int, int], dear: bool) -> Source:
+def _table(name: str, file: Path, seed: tuple[int, int], expensive: bool) -> Source:
     store = RunStore(file)
     if (found := damaged(name, store)) is not None:
         return found
@@ -195,11 +195,11 @@ def _table(name: str, file: Path, seed: tuple[int, int], dear: bool) -> Source:
         return Source(name, skipped=older)
     left = [older] if len(lines) < len(store) else []
     cost = {one["key"]: seconds_of(one) for one in lines}
-    cheap = [one for one in lines if dear or (cost[one["key"]] or math.inf) <= CHEAP_RUN]
+    cheap = [one for one in lines if expensive or (cost[one["key"]] or math.inf) <= CHEAP_RUN]
     if not cheap:
-        return Source(name, skipped="; ".join([too_dear(list(cost.values())), *left]))
+        return Source(name, skipped="; ".join([too_expensive(list(cost.values())), *left]))
     if len(cheap) < len(lines):
-        left.insert(0, too_dear([cost[one["key"]] for one in lines]))
+        left.insert(0, too_expensive([cost[one["key"]] for one in lines]))
     order = np.random.default_rng(seed).permutation(len(cheap))
 
     def items() -> Iterator[Item]:
@@ -219,13 +219,13 @@ def damaged(name: str, store: RunStore) -> Source | None:
     return Source(name, iter([Item(name, 0.0, lambda: fault)]))
 
 
-def too_dear(seconds: Sequence[float | None]) -> str:
+def too_expensive(seconds: Sequence[float | None]) -> str:
     """Why runs are not drawn, of CPU-seconds as they say; without those that are cheap."""
     long = sorted(one for one in seconds if one is not None and one > CHEAP_RUN)
     untold = seconds.count(None)
     parts = [f"runs of {long[0]:.0f} CPU-seconds and more ({len(long)})"] if long else []
     parts += [f"runs of unknown cost ({untold})"] if untold else []
-    return f"{' and '.join(parts)}; --dear recomputes them too"
+    return f"{' and '.join(parts)}; --expensive recomputes them too"
 
 
 def seconds_of(line: Mapping[str, Any]) -> float | None:

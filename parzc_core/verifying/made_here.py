@@ -44,7 +44,7 @@ from parzc_core.verifying.items import (
     named,
     other,
     said,
-    too_dear,
+    too_expensive,
 )
 
 Line = Mapping[str, Any]
@@ -52,25 +52,25 @@ NEEDS_IMAGES = "Fashion-MNIST is not here (`parzc data fetch` gets it)"
 NOT_SAMPLED = "layer sensitivities have no measured tolerance"
 
 
-def truths(folder: Path, seed: int, dear: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
-    """Every ground truth below `folder`, as truth/nds and mixed_precision/digits. dear: also what takes more than CHEAP_RUN."""
+def truths(folder: Path, seed: int, expensive: bool = False, wanted: Callable[[str], bool] = lambda name: True) -> list[Source]:
+    """Every ground truth below `folder`, as truth/nds and mixed_precision/digits. expensive: also of more than CHEAP_RUN."""
     sources = []
     for place, file, source in (("truth", "runs.jsonl", _trainings), ("mixed_precision", "manifest.json", _benchmark)):
         for name, path, own in named(folder, f"{place}/*/{file}", seed, wanted):
-            sources.append(source(name, path.parent, own, dear))
+            sources.append(source(name, path.parent, own, expensive))
     return sources
 
 
-def _trainings(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> Source:
+def _trainings(name: str, folder: Path, seed: tuple[int, int], expensive: bool) -> Source:
     """The networks of runs.nds_networks."""
     store = RunStore(folder / "runs.jsonl")
     if (found := damaged(name, store)) is not None:
         return found
     here = folder_of_fashion_mnist()
     lines = [one for one in store if one["config"]["data"] == "digits" or here is not None]
-    cheap = [one for one in lines if dear or one["result"]["seconds"] <= CHEAP_RUN]
+    cheap = [one for one in lines if expensive or one["result"]["seconds"] <= CHEAP_RUN]
     if not cheap:
-        return Source(name, skipped=too_dear([one["result"]["seconds"] for one in lines]) if lines else NEEDS_IMAGES)
+        return Source(name, skipped=too_expensive([one["result"]["seconds"] for one in lines]) if lines else NEEDS_IMAGES)
 
     def make(config: Mapping[str, Any]) -> Run:
         images = None if config["data"] == "digits" else here
@@ -176,7 +176,7 @@ class _Measured:
         return row
 
 
-def _benchmark(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> Source:
+def _benchmark(name: str, folder: Path, seed: tuple[int, int], expensive: bool) -> Source:
     """The network, its bit configurations and their rankers, one of each in turn."""
     try:
         facts = json_files.load(folder / "manifest.json")
@@ -189,10 +189,10 @@ def _benchmark(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> So
     left = []
     if benchmark.here:
         kinds.append(iter([Item(name, 5.0, functools.partial(_check_network, name, benchmark))]))
-        if training <= CHEAP_RUN or dear:
+        if training <= CHEAP_RUN or expensive:
             kinds.append(iter([Item(name, training, functools.partial(_check_training, name, benchmark))]))
         else:
-            left.append(f"its training takes {training:.0f} CPU-seconds; --dear recomputes it too")
+            left.append(f"its training takes {training:.0f} CPU-seconds; --expensive recomputes it too")
     else:
         left.append(f"network and accuracies: {NEEDS_IMAGES}")
     for kind, make in (("runs", benchmark.measured), ("rankers", benchmark.ranked)):
@@ -200,10 +200,10 @@ def _benchmark(name: str, folder: Path, seed: tuple[int, int], dear: bool) -> So
         if (found := damaged(name, store)) is not None:
             return found
         lines = [one for one in store if kind == "rankers" or benchmark.here]
-        if cheap := [one for one in lines if dear or one["result"]["seconds"] <= CHEAP_RUN]:
+        if cheap := [one for one in lines if expensive or one["result"]["seconds"] <= CHEAP_RUN]:
             kinds.append(_of_lines(name, kind, cheap, make, generator))
         if len(cheap) < len(lines):
-            left.append(f"{kind}.jsonl: {too_dear([x['result']['seconds'] for x in lines])}")
+            left.append(f"{kind}.jsonl: {too_expensive([x['result']['seconds'] for x in lines])}")
     if len(benchmark.store("sensitivities")):
         left.append(NOT_SAMPLED)
     turns = [kinds[int(i)] for i in generator.permutation(len(kinds))]

@@ -25,7 +25,7 @@ TOLERANCES = {
     "fisher": 0.05,  # .016
     "grad_norm": 0.05,  # .010
     "snip": 0.05,  # .012
-    "plain": 0.05,  # of Snip, the same terms without signs: behind a BatchNorm they cancel, and Plain is nothing but rounding
+    "plain": 0.05,  # of Snip, the same terms without signs: before a BatchNorm they cancel, and Plain is nothing but rounding
     "grasp": 0.5,  # .14 of nodes, .2 of sums, .39 beside zero-cost-nas: a second derivative, whose nodes cancel in the sum
     "synflow": 1e-5,  # 1.8e-6, one step of the kept mantissa: computed in float64
     "l2_norm": 4e-6,  # 0; two steps of the kept mantissa: only the initial weights enter

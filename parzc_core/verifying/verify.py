@@ -67,15 +67,15 @@ def planned(
     runs: int = 6,
     seed: int = 0,
     only: Sequence[str] = (),
-    dear: bool = False,
+    expensive: bool = False,
     statistics: Path | None = None,
     results: Path | None = None,
 ) -> Plan:
     """Draw what is recomputed: `cells` of the collections and `runs` of the tables and ground truths, one of each in turn.
 
-    only: names of collections or tables, patterns (`nb201/seeds/*`) or folders above them (`nb201`). dear: also what takes many
-    seconds. statistics, results: folders; the committed ones without. Ground truths lie beside the folder `results`, in truth/
-    and mixed_precision/. Raises BadInput where nothing has such a name, or nothing is asked for.
+    only: names of collections or tables, patterns (`nb201/seeds/*`) or folders above them (`nb201`). expensive: also what takes
+    many seconds. statistics, results: folders; the committed ones without. Ground truths lie beside `results`: truth/ and
+    mixed_precision/. Raises BadInput where nothing has such a name, or nothing is asked for.
     """
     statistics = paths.STATISTICS if statistics is None else statistics
     results = paths.ROOT / "results" / "full" if results is None else results
@@ -94,8 +94,9 @@ def planned(
         for pattern in only:
             if not any(_matches(name, pattern) for name in known):
                 raise BadInput(f"got --only {pattern!r}, which is no collection, table or truth; there are {', '.join(known)}")
-    of_cells = items.cells(statistics, seed, dear, wanted) if cells else []
-    of_runs = [*made_here.truths(results.parent, seed, dear, wanted), *items.runs(results, seed, dear, wanted)] if runs else []
+    of_cells = items.cells(statistics, seed, expensive, wanted) if cells else []
+    of_truths = made_here.truths(results.parent, seed, expensive, wanted) if runs else []
+    of_runs = [*of_truths, *(items.runs(results, seed, expensive, wanted) if runs else ())]
     return Plan(items.draw(of_cells, cells), items.draw(of_runs, runs))
 
 

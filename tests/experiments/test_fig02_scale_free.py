@@ -1,4 +1,4 @@
-"""The picture of GraSP and Plain behind a BatchNorm, and the share of importance elsewhere."""
+"""The picture of GraSP and Plain before a BatchNorm, and the share of importance elsewhere."""
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,9 @@ def test_committed_statistics_lie_on_the_diagonal_and_the_picture_says_so():
     data = labelled.load(cells=30)
     values = fig02_scale_free.values_of(data)
     table = identity_table(values)
-    assert table.loc["behind a BatchNorm", "GraSP / GradNorm², median"] == pytest.approx(1, abs=0.01)
-    assert table.loc["behind a BatchNorm", "|Plain| / SNIP, median"] < 1e-5
-    check(fig02_scale_free.identity_picture(values), ["GradNorm²", "|GraSP|", "behind a BatchNorm", "without one"])
+    assert table.loc["before a BatchNorm", "GraSP / GradNorm², median"] == pytest.approx(1, abs=0.01)
+    assert table.loc["before a BatchNorm", "|Plain| / SNIP, median"] < 1e-5
+    check(fig02_scale_free.identity_picture(values), ["GradNorm²", "|GraSP|", "before a BatchNorm", "without one"])
 
 
 def test_nothing_to_draw_is_refused():

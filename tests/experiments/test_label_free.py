@@ -61,6 +61,7 @@ def test_tables_rows_sentences_and_picture(found) -> None:
     assert list(label_free.choices(found).index) == list(NAMES)
     said = " ".join(label_free.conclusions(results, alone, found))
     assert f"of {len(NAMES)} places" in said
+    assert "made here, N" not in said  # names hold commas
     check(label_free.overview(results, alone), [*NAMES, label_free.OURS, "nDCG of the best tenth (%)"])
 
 

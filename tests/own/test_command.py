@@ -1,4 +1,4 @@
-"""`parzc rank`: networks of a file, labels of a table, a ranker that is kept and taken up; what is wrong is one line."""
+"""`parzc rank`: networks of a file, accuracies of a table, a ranker that is kept and taken up; what is wrong is one line."""
 
 import re
 from pathlib import Path
@@ -26,16 +26,16 @@ def batch():
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     (tmp_path / "mine.py").write_text(NETWORKS)
-    (tmp_path / "labels.csv").write_text("name,accuracy\nnet4,60\nnet1,90\nnet2,80\nnet5,\nnet6,40\n")
-    return tmp_path / "mine.py", tmp_path / "labels.csv"
+    (tmp_path / "accuracies.csv").write_text("name,accuracy\nnet4,60\nnet1,90\nnet2,80\nnet5,\nnet6,40\n")
+    return tmp_path / "mine.py", tmp_path / "accuracies.csv"
 
 
 def test_networks_of_a_file_are_ranked_kept_and_ranked_again(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    script, labels = map(str, files)
+    script, accuracies = map(str, files)
     kept, out = str(tmp_path / "ranker.npz"), str(tmp_path / "ranking.csv")
-    assert cli.main(["rank", script, "--labels", labels, "--save", kept, "--out", out]) == 0
+    assert cli.main(["rank", script, "--accuracies", accuracies, "--save", kept, "--out", out]) == 0
     said = capsys.readouterr().out
     assert "ranked by" in said
     assert "held out: parzc+" in said
@@ -46,23 +46,24 @@ def test_networks_of_a_file_are_ranked_kept_and_ranked_again(
 
 
 @pytest.mark.parametrize(
-    ("code", "labels", "words"),
+    ("code", "accuracies", "words"),
     [
         ("networks = {}", "name,accuracy\na,1\n", "without `batch`"),
         ("1 / 0", "name,accuracy\na,1\n", "line 1: ZeroDivisionError"),
         (NETWORKS, "name,accuracy\nother,1\nnet1,2\n", "'other', which is no network"),
-        (NETWORKS, "name\nnet1\n", "expected a name and a label"),
+        (NETWORKS, "name\nnet1\n", "expected a name and an accuracy"),
         (NETWORKS, "name,accuracy\nnet1,good\nnet2,bad\n", "no numbers, such as 'good'"),
-        (NETWORKS, None, "--labels FILE to learn from, or --load"),
+        (NETWORKS, None, "--accuracies FILE to learn from, or --load"),
         (NETWORKS.replace("torch.arange(6) % 3", "1 / 0"), "name,accuracy\na,1\n", r"batch\(\) of .* failed: ZeroDivisionError"),
     ],
 )
 def test_what_is_wrong_is_one_line(
-    code: str, labels: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture
+    code: str, accuracies: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     (tmp_path / "mine.py").write_text(code)
-    (tmp_path / "labels.csv").write_text(labels or "")
-    assert cli.main(["rank", str(tmp_path / "mine.py"), *(["--labels", str(tmp_path / "labels.csv")] if labels else [])]) == 2
+    (tmp_path / "accuracies.csv").write_text(accuracies or "")
+    given = ["--accuracies", str(tmp_path / "accuracies.csv")] if accuracies else []
+    assert cli.main(["rank", str(tmp_path / "mine.py"), *given]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert re.search(words, said), said

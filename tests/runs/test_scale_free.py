@@ -1,4 +1,4 @@
-"""Plain and GraSP behind a BatchNorm, in float64 by autograd alone, and in what the collector stores."""
+"""Plain and GraSP before a BatchNorm, in float64 by autograd alone, and in what the collector stores."""
 
 import numpy as np
 import pytest
@@ -97,9 +97,9 @@ def test_the_collector_stores_what_the_identity_says():
     network = nb201.build(nb201.arch(6111), channels=4, cells=1)
     images, classes = torch.randn(8, 3, 16, 16), torch.arange(8)
     table = identity_table(node_values([collect_statistics(network, images, classes)], scale_free_nodes(network)))
-    assert table.index.tolist() == ["behind a BatchNorm", "others"]
-    assert table.loc["behind a BatchNorm", "GraSP / GradNorm², median"] == pytest.approx(1, abs=0.02)
-    assert table.loc["behind a BatchNorm", "|Plain| / SNIP, median"] < 1e-4 < table.loc["others", "|Plain| / SNIP, median"]
+    assert table.index.tolist() == ["before a BatchNorm", "others"]
+    assert table.loc["before a BatchNorm", "GraSP / GradNorm², median"] == pytest.approx(1, abs=0.02)
+    assert table.loc["before a BatchNorm", "|Plain| / SNIP, median"] < 1e-4 < table.loc["others", "|Plain| / SNIP, median"]
 
 
 def test_nodes_without_gradient_are_left_out_and_the_sentence_counts_the_others():
@@ -107,7 +107,7 @@ def test_nodes_without_gradient_are_left_out_and_the_sentence_counts_the_others(
     one = NodeStatistics(("a", "b", "c"), ("grasp", "grad_norm", "plain", "snip"), values, np.ones(3, np.int64), (0, 1, 2))
     table = identity_table(node_values([one], {"a"}))
     assert table["nodes"].tolist() == [1, 1]
-    assert table.loc["behind a BatchNorm"].tolist() == [1, 1, 100, 0]
+    assert table.loc["before a BatchNorm"].tolist() == [1, 1, 100, 0]
     assert table.loc["others", "GraSP / GradNorm², median"] == pytest.approx(9 / 4)
-    assert "1 nodes behind a BatchNorm: GraSP is 1.000 times" in identity_sentence(table)
+    assert "1 nodes before a BatchNorm: GraSP is 1.000 times" in identity_sentence(table)
     assert "1 nodes without one: GraSP is 2.250" in identity_sentence(table)

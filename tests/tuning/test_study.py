@@ -131,7 +131,7 @@ def test_bad_input_is_one_clear_error_and_leaves_nothing_behind(
     for trials, jobs in ((0, 1), (-1, 1), (1, 0)):
         with pytest.raises(BadInput, match="expected at least 1"):
             run_study(STUDY, file, trials, jobs)
-    with pytest.raises(UnknownName, match="'table11'; expected one of: table10, a4"):
+    with pytest.raises(UnknownName, match=r"'table11' \(did you mean table10\?\); expected one of: table10, a4"):
         StudyConfig("table11")
     with pytest.raises(UnknownName, match="'huge'"):
         StudyConfig(size="huge")

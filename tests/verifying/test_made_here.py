@@ -43,7 +43,7 @@ def copied(made: Path, tmp_path: Path) -> Path:
 
 
 def check(folder: Path, count: int, only: str = "") -> list[items.Checked]:
-    found = items.draw(made_here.truths(folder, 0, dear=True, wanted=lambda name: name.startswith(only)), count)
+    found = items.draw(made_here.truths(folder, 0, expensive=True, wanted=lambda name: name.startswith(only)), count)
     return [one.check() for one in found.chosen]
 
 
@@ -131,7 +131,7 @@ def test_what_needs_images_that_are_not_here_is_named(made: Path, tmp_path: Path
             RunStore(folder / place).put(config, result)
     manifest = folder / "mixed_precision" / "small" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"data": "digits"', '"data": "fashion-mnist"'))
-    plan = verify.planned(0, 9, dear=True, statistics=tmp_path, results=folder / "full")
+    plan = verify.planned(0, 9, expensive=True, statistics=tmp_path, results=folder / "full")
     assert "left out: truth/nds: Fashion-MNIST is not here (`parzc data fetch` gets it)" in plan.announced()
     assert "left out: mixed_precision/small: network and accuracies: Fashion-MNIST is not here" in plan.announced()
     assert "layer sensitivities have no measured tolerance" in plan.announced()

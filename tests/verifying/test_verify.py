@@ -79,7 +79,7 @@ def test_an_altered_value_is_different_and_one_within_rounding_is_not(statistics
     assert max(one.difference for one in near.found) < 2e-9
     altered(statistics, 3.0, proxy)
     (far,) = check(statistics, results)
-    if proxy == "plain":  # behind a BatchNorm it is rounding, and Snip, which it is measured by, is larger by far
+    if proxy == "plain":  # before a BatchNorm it is rounding, and Snip, which it is measured by, is larger by far
         return
     assert far.verdict == DIFFERENT
     assert [one.what for one in far.found if one.verdict == DIFFERENT] == [proxy]
@@ -150,12 +150,12 @@ def test_a_sample_is_drawn_by_its_seed_from_each_in_turn() -> None:
     assert names(0, 3, "nb201/stability/noise-batch2") == ["nb201/stability/noise-batch2-init0"] * 3
 
 
-def test_what_is_dear_is_named_and_taken_on_demand(statistics: Path, tmp_path: Path) -> None:
+def test_what_is_expensive_is_named_and_taken_on_demand(statistics: Path, tmp_path: Path) -> None:
     result = RUN.evaluate() | {"seconds": {"search": 1000.0, "collecting": 1e6}}
-    RunStore(tmp_path / "dear" / "table03" / "runs.jsonl").put(RUN.key(), result)
-    given = {"statistics": statistics, "results": tmp_path / "dear"}
-    assert "table03: runs of 1000 CPU-seconds and more (1); --dear" in verify.planned(0, 1, **given).announced()
-    plan = verify.planned(0, 1, dear=True, **given)
+    RunStore(tmp_path / "expensive" / "table03" / "runs.jsonl").put(RUN.key(), result)
+    given = {"statistics": statistics, "results": tmp_path / "expensive"}
+    assert "table03: runs of 1000 CPU-seconds and more (1); --expensive" in verify.planned(0, 1, **given).announced()
+    plan = verify.planned(0, 1, expensive=True, **given)
     assert [one.verdict for one in plan.run()] == [EQUAL]
     assert "recomputes 1 stored run of 1 folder: about 17 minutes" in plan.announced()
 
