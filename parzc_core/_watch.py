@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from parzc_core._networks import Node
+from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput
 
 
@@ -260,9 +261,7 @@ def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
 @contextmanager
 def same_start() -> Iterator[None]:
     """Inside, random numbers start from one seed and gradients are on; the caller's generators are restored after it."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices=devices), torch.enable_grad():
-        torch.manual_seed(0)
+    with torch.inference_mode(False), seeded(0), torch.enable_grad():
         yield
 
 

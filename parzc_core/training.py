@@ -5,8 +5,8 @@ Adam, small batches and a cosine schedule minimise a ranking loss on z-scored ac
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence, Sized
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints, overload
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core._seeding import seeded
 from parzc_core.checkpoints import epochs
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput, floats, real, seed_of, whole
@@ -338,7 +339,12 @@ def z_score(inputs: Sized, accuracy: np.ndarray) -> np.ndarray:
         raise BadInput(f"got {len(inputs)} inputs and accuracy of shape {target.shape}; expected the same number, at least 2")
     if not np.isfinite(target).all():
         raise BadInput(f"got {int((~np.isfinite(target)).sum())} accuracies that are not finite; leave those cells out")
-    return (target - target.mean()) / (target.std() or 1.0)
+    return standardised(target)
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1; zeros where all are equal."""
+    return (values - values.mean()) / (values.std() or 1.0)
 
 
 def _train(
@@ -408,22 +414,6 @@ def _default_model(inputs: Inputs) -> ModelConfig:
     if inputs.statistics is None:
         raise BadInput("got inputs without statistics and no model; expected a ModelConfig of what reads the graph")
     return ModelConfig(parts=("Mixer", "BN"), mabn=MABNConfig(inputs.statistics.shape[1], **SIZES["cpu"]))  # type: ignore[arg-type]
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw torch's random numbers from `seed` inside the block, and restore the caller's generator after it.
-
-        >>> with seeded(0):
-        ...     a = torch.rand(1)
-        >>> with seeded(0):
-        ...     print(torch.equal(a, torch.rand(1)))
-        True
-    """
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
 
 
 def batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:

@@ -28,9 +28,9 @@ CORE = (
     "ranker",
     "training",
 )
-BESIDE = {"__init__", "__main__", "_optional", "_plugins", "_resampling", "artifact", "checkpoints", "npz", "paths", "profiles"}
-BESIDE |= {"cli", "cli_checks", "cli_own", "cli_verify"}
-READ = ("_plugins", "_resampling", "checkpoints", "npz", "paths")  # what the core may import beside itself
+BESIDE = {"__init__", "__main__", "_optional", "_plugins", "_resampling", "_seeding", "artifact", "checkpoints", "npz", "paths"}
+BESIDE |= {"profiles", "cli", "cli_checks", "cli_own", "cli_verify"}
+READ = ("_plugins", "_resampling", "_seeding", "checkpoints", "npz", "paths")  # what the core may import beside itself
 FOLDER = ROOT / "parzc_core"
 
 
@@ -101,7 +101,7 @@ def test_the_package_names_every_file_of_the_core_and_every_folder():
     assert named >= {*CORE, *folders}
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", [*CORE, "_seeding"])
 def test_the_examples_of_the_docstrings_run(name):
     result = doctest.testmod(import_module(f"parzc_core.{name}"))
     assert result.failed == 0

@@ -7,10 +7,11 @@ from ranker_toys import PINAT, small, toy
 
 from parzc_core import metrics
 from parzc_core import ranker as inputs_module
+from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput
 from parzc_core.mabn import BayesianLinear, MABNConfig, sampling
 from parzc_core.ranker import Inputs, Model, ModelConfig
-from parzc_core.training import fit, seeded
+from parzc_core.training import fit
 
 COMBINATIONS = [
     ("NP",),

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ranker_toys import PINAT, small, toy
 
+from parzc_core._seeding import seeded
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
@@ -29,7 +30,6 @@ from parzc_core.training import (
     fit,
     fit_many,
     load_ranker,
-    seeded,
 )
 
 

@@ -26,15 +26,26 @@ from tqdm import tqdm
 
 from parzc_core import __version__, paths
 from parzc_core.collecting import one
-from parzc_core.collecting import peer as benchmark_peer
-from parzc_core.collecting.peer import PEER_SOURCE, PROXIES, Ours, Peer, cpu_seconds, times_of, whole_cell
+from parzc_core.collecting.peer import (
+    COMPARISONS,
+    PEER_SOURCE,
+    PROXIES,
+    Ours,
+    Peer,
+    compare,
+    cpu_seconds,
+    sides,
+    summary,
+    times_of,
+    whole_cell,
+    worst_differences,
+)
 from parzc_core.errors import BadInput
 from parzc_core.files import json_files
 from parzc_core.images.batch import MiniBatch, minibatch
 from parzc_core.paths import write_whole
 from parzc_core.spaces import nb201, nb201_cells
-from parzc_core.storage import blocks
-from parzc_core.storage import workers as scheduling
+from parzc_core.storage import blocks, workers
 
 DEAREST = nb201.to_string(["nor_conv_3x3"] * len(nb201.EDGES))
 TASKS = (*PROXIES, "seven", "construction", "in all")
@@ -84,20 +95,20 @@ def run(config: BenchmarkConfig, peer: Path | str | None = None, progress: bool 
     bar = partial(tqdm, unit="cell", disable=None if progress else True)
     with _one_thread():
         batch = minibatch("cifar10", size=config.batch)
-        for side in benchmark_peer.sides(config.ours(), theirs).values():
+        for side in sides(config.ours(), theirs).values():
             whole_cell(side, DEAREST, batch)  # the first call of every kernel is slower
-        records = benchmark_peer.compare(bar(archs, desc="comparison"), config.ours(), theirs, batch, config.repeats)
+        records = compare(bar(archs, desc="comparison"), config.ours(), theirs, batch, config.repeats)
         dearest_first = [each["arch"] for each in sorted(records, key=lambda each: -each["ours"]["seven"])]
         return {
             "config": asdict(config),
             "sample": "stratified",
             "machine": facts,
             "batch": batch.manifest,
-            "cost": {task: benchmark_peer.summary(records, task) for task in TASKS},
-            "agreement": benchmark_peer.worst_differences(records),
+            "cost": {task: summary(records, task) for task in TASKS},
+            "agreement": worst_differences(records),
             "space": space(config, records, batch, bar),
-            "bare": benchmark_peer.summary(records, "seven", side="ours", beside="bare"),
-            "workers": workers(config, dearest_first),
+            "bare": summary(records, "seven", side="ours", beside="bare"),
+            "workers": processes(config, dearest_first),
             "growth": growth(config, bar(dearest_first[: config.growing], desc="growth")),
             "memory": peak_memory(config),
             "records": records,
@@ -188,16 +199,16 @@ def member_seconds(arch: str, batch: MiniBatch, copies: int = 20) -> float:
     return max(0.0, with_copies - alone) / copies
 
 
-def workers(config: BenchmarkConfig, archs: Sequence[str]) -> list[dict[str, float]]:
+def processes(config: BenchmarkConfig, archs: Sequence[str]) -> list[dict[str, float]]:
     """Cells per wall-second of the same cells by each number of processes, several a task as in the collection."""
     # With one cell a task joblib replaces processes on the way: those that have grown much since their first task.
     tasks = min(len(archs), 2 * max(config.workers))
     work = [(config, archs[first::tasks]) for first in range(tasks)]
     found: list[dict[str, float]] = []
     for count in config.workers:
-        list(scheduling.run(_cells, work, count))  # starts the processes
+        list(workers.run(_cells, work, count))  # starts the processes
         started = time.perf_counter()
-        list(scheduling.run(_cells, work, count))
+        list(workers.run(_cells, work, count))
         found.append({"workers": count, "cells": len(archs), "rate": len(archs) / (time.perf_counter() - started)})
     return [{**each, "speedup": each["rate"] / found[0]["rate"]} for each in found]
 
@@ -235,9 +246,9 @@ def peak_memory(config: BenchmarkConfig) -> dict[str, float]:
 
 
 def _print_peaks(channels: int, depth: int, batch: int) -> None:
-    print(scheduling.peak_memory_mb())
+    print(workers.peak_memory_mb())
     _cells(BenchmarkConfig(channels=channels, depth=depth, batch=batch), [DEAREST])
-    print(scheduling.peak_memory_mb())
+    print(workers.peak_memory_mb())
 
 
 @contextmanager
@@ -285,7 +296,7 @@ def _tables(results: dict[str, Any]) -> Iterator[Table]:
     yield _table("CPU-seconds a cell", {"peer": "peer", "ours": "ours", "ratio": "peer / ours", **spread}, cost)
     labels = ("float32", "float64", "peer's rounding", "our rounding", "cells not finite")
     if results["agreement"]:
-        columns = dict(zip((*benchmark_peer.COMPARISONS, "not_finite"), labels, strict=True))
+        columns = dict(zip((*COMPARISONS, "not_finite"), labels, strict=True))
         yield _table("Values: worst relative difference of peer and ours", columns, results["agreement"])
     names = {"peer": "peer", "ours": "ours", "classes": "ours, one a class", "members": "ours, the rest carried over"}
     hours = {label: results["space"][name] for name, label in names.items()}

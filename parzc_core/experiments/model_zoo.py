@@ -185,7 +185,7 @@ def conclusions(free: pd.DataFrame, few: Mapping[int, pd.DataFrame], families: p
     return said
 
 
-def overview(zoo: Zoo, free: pd.DataFrame, families: pd.DataFrame) -> Figure:
+def overview(free: pd.DataFrame, families: pd.DataFrame) -> Figure:
     """Left, tau of every score over all networks and within each recipe; right, accuracy as predicted without its family."""
     expect(len(free) > 0 and len(families) > 0, "overview got no scores or no predictions; nothing to draw")
     figure = new_figure(13, 5.6)

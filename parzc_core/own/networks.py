@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from parzc_core._seeding import seeded
 from parzc_core._watch import tensors
 from parzc_core.collector import NodeStatistics, statistics_of
 from parzc_core.errors import BadInput, is_whole, names_of, whole
@@ -36,7 +37,6 @@ from parzc_core.spaces import space as space_named
 from parzc_core.storage import workers
 from parzc_core.storage.filling import Made, fill
 from parzc_core.storage.statistics import Record, StatisticsStore, pack
-from parzc_core.training import seeded
 
 PROXIES = ("fisher", "grad_norm", "l2_norm", "snip", "synflow")  # one backward pass and Synflow's; grasp and plain add noise
 COUNTS = ("params", "flops")

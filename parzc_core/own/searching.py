@@ -20,6 +20,7 @@ import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
+from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, UnknownName, floats, real, seed_of, whole
 from parzc_core.own.models import PLUS, PlusModel, differ
 from parzc_core.own.networks import Described, Given, Name, built, describe, named, said_of
@@ -29,7 +30,6 @@ from parzc_core.predictors.plus.model import ParZCPlus
 from parzc_core.predictors.plus.picking import WEIGHTS, picks
 from parzc_core.storage.lock import Locked, locked
 from parzc_core.storage.run_store import RunStore
-from parzc_core.training import seeded
 
 METHODS = ("parzc_plus", "random")
 DECIMALS = 9  # of standardised labels; beyond them is rounding, which is to decide nothing

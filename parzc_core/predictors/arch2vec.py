@@ -26,11 +26,12 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from torch import nn
 
+from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, UnknownName, whole
 from parzc_core.predictors.base import Kinds, Scores
 from parzc_core.predictors.optimise import Schedule, minimise
 from parzc_core.ranker import CHUNK, Inputs
-from parzc_core.training import seeded, z_score
+from parzc_core.training import z_score
 
 PRETRAINING = Schedule(10, 32, 1e-3, clip=5.0)
 REGRESSORS = ("extra-trees", "gaussian process")

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, whole
 from parzc_core.predictors.base import Scores
 from parzc_core.predictors.optimise import Objective, minimise
 from parzc_core.ranker import CHUNK, Inputs
-from parzc_core.training import seeded, z_score
+from parzc_core.training import z_score
 
 
 class NetworkPredictor(ABC):

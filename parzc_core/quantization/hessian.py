@@ -1,7 +1,6 @@
 """Hessian of the loss by the weight of each layer, never formed: top eigenvalue and average trace from products H v."""
 
 import copy
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +8,6 @@ from torch import nn
 
 from parzc_core.errors import BadInput, is_whole
 from parzc_core.passes import check_batch, nodes_of
-
-Product = Callable[[list[torch.Tensor]], list[torch.Tensor]]
 
 
 class Curvature:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+from parzc_core._seeding import seeded
 from parzc_core.errors import DAMAGED_NPZ, BadInput
 from parzc_core.images.fashion_mnist import Images, accuracy
 from parzc_core.passes import nodes_of
@@ -103,8 +104,7 @@ class Training:
 def train(images: Images, recipe: Recipe) -> tuple[nn.Module, Training]:
     """(network in eval mode, how it went). Equal arguments give an equal network; the caller's random state is left alone."""
     start = time.process_time()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(recipe.seed)
+    with seeded(recipe.seed), torch.enable_grad():
         network = ResNet18(images.classes, images.train.shape[1], recipe.width)
         x, y = images.train[: recipe.limit], images.train_labels[: recipe.limit]
         steps = max(1, len(x) // recipe.batch)

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from parzc_core import metrics
+from parzc_core._seeding import seeded
 from parzc_core.errors import ParzcError
 from parzc_core.images.fashion_mnist import Images, accuracy, digits, fashion_mnist
 from parzc_core.labels.nds import RECREATED_DATASET, RECREATED_FOLDER, RECREATED_SPACES, RECREATED_SPLITS, recreated
@@ -32,7 +33,6 @@ from parzc_core.runs.protocol import run_all
 from parzc_core.spaces import nds
 from parzc_core.storage.rows import versions
 from parzc_core.storage.run_store import RunStore
-from parzc_core.training import seeded
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from parzc_core.collecting.labelled import Data, read_of, training_cells
 from parzc_core.encoding import slotted_logs
 from parzc_core.errors import UnknownName
 from parzc_core.predictors.plus.features import PlusInputs, class_means, columns, filled, plus_inputs
-from parzc_core.predictors.plus.learners import Learner, normal_scores, standardised
+from parzc_core.predictors.plus.learners import Learner, normal_scores
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig, different, standard
 from parzc_core.predictors.plus.network import KINDS, Known, NetworkLearner
 from parzc_core.runs.judging import judgement
 from parzc_core.runs.plus import EVERY_CIFAR10_CELL, Cells
 from parzc_core.spaces import space as space_named
+from parzc_core.training import standardised
 
 VERSION = 1  # raised when code changes what a run gives
 # What is read -> blocks of features. "sums": the seven proxies, each summed over its nodes, as Table 1 has them. "scores": those

@@ -168,7 +168,6 @@ def node_slots(cells: int = 5) -> tuple[str, ...]:
 SLOTS = node_slots()
 MAX_NODES = len(SLOTS)
 
-CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
 Terms = Counter[Any]  # a sum: how often the input "x", a convolution (its edge's number) or ("pool", sum) occurs in it
 
 

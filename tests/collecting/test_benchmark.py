@@ -120,12 +120,12 @@ def test_workers_do_the_same_cells_and_starting_them_is_not_timed(
         return []
 
     monkeypatch.setattr(workers, "run", run)
-    found = benchmark.workers(replace(TINY, workers=(1, 2)), list("abcdefgh"))
+    found = benchmark.processes(replace(TINY, workers=(1, 2)), list("abcdefgh"))
     shares = [["a", "e"], ["b", "f"], ["c", "g"], ["d", "h"]]  # dearest first, so each task has its part of those
     assert done == [(1, shares), (1, shares), (2, shares), (2, shares)]
     assert [(row["workers"], row["rate"], row["speedup"]) for row in found] == [(1, 1.0, 1.0), (2, 2.0, 2.0)]
     done.clear()
-    benchmark.workers(replace(TINY, workers=(2,)), ["a", "b"])
+    benchmark.processes(replace(TINY, workers=(2,)), ["a", "b"])
     assert done[0] == (2, [["a"], ["b"]])
 
 

@@ -96,7 +96,7 @@ def test_rows_sentences_and_picture_say_the_same(made, free, few, families):
     assert "the best proxy is SNIP 100 %" in said[0]
     assert "first recipe: SNIP 100 %" in said[1]
     expected = ["top-1 accuracy on ImageNet (%)", "All (24 networks)", "SNIP", "predicted from the other families (%)"]
-    check(model_zoo.overview(made, free, families), expected)
+    check(model_zoo.overview(free, families), expected)
 
 
 def test_profiles_draw_more_labels_as_they_grow():

@@ -58,8 +58,11 @@ def test_bad_rows(changes: dict, error: type[ParzcError], message: str) -> None:
 
 
 def test_rows_without_a_value_that_say_why() -> None:
-    a_row(value=math.nan, note="every prediction is the same")
-    a_row(value=None, origin="unavailable", note="needs ImageNet")
+    same = a_row(value=math.nan, note="every prediction is the same")
+    assert math.isnan(same.value)
+    assert same.note == "every prediction is the same"
+    missing = a_row(value=None, origin="unavailable", note="needs ImageNet")
+    assert (missing.value, missing.note) == (None, "needs ImageNet")
 
 
 NUMBERS = st.floats(allow_nan=False)

@@ -266,7 +266,7 @@ def test_a_run_that_another_process_computes_is_waited_for(tmp_path: Path) -> No
         asked: list[int] = []
 
         @dataclass(frozen=True)
-        class Seed:
+        class Asked:
             seed: int
 
             def key(self) -> dict[str, int]:
@@ -276,14 +276,14 @@ def test_a_run_that_another_process_computes_is_waited_for(tmp_path: Path) -> No
                 asked.append(self.seed)
                 return {"tau": 2.0}
 
-        found: list[dict[Seed, dict[str, float]]] = []
-        waiting = threading.Thread(target=lambda: found.append(run_all([Seed(0), Seed(1)], path)))
+        found: list[dict[Asked, dict[str, float]]] = []
+        waiting = threading.Thread(target=lambda: found.append(run_all([Asked(0), Asked(1)], path)))
         waiting.start()
         waiting.join(timeout=1)
         assert waiting.is_alive()  # seed 0 may be at work there
         holder.communicate("go on\n")
         waiting.join(timeout=900)
-    assert found == [{Seed(0): {"tau": 1.0}, Seed(1): {"tau": 2.0}}]
+    assert found == [{Asked(0): {"tau": 1.0}, Asked(1): {"tau": 2.0}}]
     assert asked == [1]
 
 

@@ -16,7 +16,7 @@ from sklearn.tree import ExtraTreeRegressor
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.predictors.plus.process import BlockProcess
 from parzc_core.ranker import ModelConfig
-from parzc_core.training import TrainingConfig, fit_many
+from parzc_core.training import TrainingConfig, fit_many, standardised
 
 CEILING = 100.5  # percent; no cell reaches it, so the logarithm is finite
 LIMIT = 4.0  # standard deviations, to which processes and networks limit features; trees need no limit
@@ -29,22 +29,12 @@ def log_error(accuracy: np.ndarray) -> np.ndarray:
     return -np.log(CEILING - np.asarray(accuracy, dtype=np.float64))
 
 
-def accuracy_of(u: np.ndarray) -> np.ndarray:
-    """Percent, the inverse of `log_error`; below zero where u says so."""
-    return CEILING - np.exp(-np.asarray(u, dtype=np.float64))
-
-
 def unchanged(labels: np.ndarray) -> np.ndarray:
     """The labels as float64, for labels of any scale; higher is better."""
     return np.asarray(labels, dtype=np.float64)
 
 
 SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log error": log_error, "unchanged": unchanged}
-
-
-def standardised(values: np.ndarray) -> np.ndarray:
-    """Mean 0 and standard deviation 1; zeros where all are equal."""
-    return (values - values.mean()) / (values.std() or 1.0)
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.losses import loss
 from parzc_core.mabn import MABN, SIZES, BayesianLinear, MABNConfig, SegmentMixer
 from parzc_core.predictors.plus.learners import Averaged, Blocks, joined
 from parzc_core.ranker import CHUNK, Perceptron
-from parzc_core.training import batches, seeded, z_score
+from parzc_core.training import batches, z_score
 
 KINDS = ("MABN", "mixer", "MLP", "tokens")
 PRIOR = 0.1  # standard deviation of a weight before anything is learned

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput
 from parzc_core.search.benchmark import Session
 from parzc_core.search.choices import independent
@@ -31,8 +32,7 @@ class Reinforce(SearchMethod):
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
         choices = independent(session.choices, self.name)
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(int(generator.integers(2**31)))
+        with seeded(int(generator.integers(2**31))), torch.enable_grad():
             theta = [(1e-3 * torch.randn(len(names))).requires_grad_() for names in choices.options]
             optimizer = torch.optim.Adam(theta, lr=self.learning_rate)
             total, weight = 0.0, 0.0  # of the moving average, so that its first values are not drawn to 0

@@ -19,7 +19,12 @@ from parzc_core.predictors.plus.calibration import (
     out_of_fold,
     select_next,
 )
-from parzc_core.predictors.plus.learners import accuracy_of, log_error
+from parzc_core.predictors.plus.learners import CEILING, log_error
+
+
+def accuracy_of(u: np.ndarray) -> np.ndarray:
+    """Percent, the inverse of `log_error`."""
+    return CEILING - np.exp(-u)
 
 
 @pytest.fixture

@@ -26,13 +26,14 @@ from parzc_core.predictors.plus.features import (
     slot_groups,
     summary,
 )
-from parzc_core.predictors.plus.learners import ProcessLearner, TreesLearner, log_error, normal_scores, standardised
+from parzc_core.predictors.plus.learners import ProcessLearner, TreesLearner, log_error, normal_scores
 from parzc_core.predictors.plus.model import GRAF_LIKE, LEARNERS, PARTS, ParZCPlus, PlusConfig
 from parzc_core.predictors.plus.process import BlockProcess, squared_distances
 from parzc_core.ranker import Inputs
 from parzc_core.runs.plus import CalibrationRun, Cells, PlusRun, SelectionRun, run_stored
 from parzc_core.spaces import nb101, nb201, stacked_graphs
 from parzc_core.storage.statistics import Collection
+from parzc_core.training import standardised
 
 SMALL = PlusConfig(trees=20, steps=10, network_steps=10, members=2, size="tiny")
 N = 120
