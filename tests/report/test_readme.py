@@ -5,19 +5,24 @@ import re
 import pytest
 from report_rows import CELL, put
 
+from parzc_core import paths
 from parzc_core.drawing import cells, style
 from parzc_core.errors import BadInput
 from parzc_core.paper.claims import CLAIMS
 from parzc_core.report import readme as readme_
 from parzc_core.report.readme import readme_block
 
+NOTEBOOKS = paths.NOTEBOOKS
 
-def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
+
+def test_the_summary_names_key_cells_variants_counts_and_minutes(project, monkeypatch):
+    monkeypatch.setattr(paths, "NOTEBOOKS", NOTEBOOKS)
     column = {"column": "NB201-CF10 78"}
     put(
         "table06",
         {"row": "NP+Mixer+BN", "value": 63.0, "ci_low": 62.0, "ci_high": 64.0, **column},
         {"row": "NP+Mixer+BN (aligned)", "value": 72.5, **column},
+        {"row": "NP+Mixer+BN, wider", "value": 74.5, **column},
         minutes=33.3,
     )
     style.save_figure(cells.cell_graph(CELL), "fig06b_tsne", "full")
@@ -25,26 +30,44 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
     (line,) = [line for line in lines if line.startswith("| Table 6 ")]
     assert "68.89 ±1.40 (variance) → 63.00 [62.00, 64.00] (-5.89) lower (reproduced)" in line
     assert "NP+Mixer+BN (aligned), NB201-CF10 78 Kendall: 72.50 new (ours)" in line
-    assert "1 of 16 printed run (1 lower), 15 quoted, 1 ours" in line
+    assert "1 of 16 printed run (1 lower), 15 quoted, 2 ours" in line
+    assert "wider" not in line  # of what varies the row, the key cells have the aligned one and NP
     assert line.endswith("| 33.3 |")
     assert sum("(quoted)" in line for line in lines) == 10
-    assert "[fig06b_tsne.png](../figures/fig06b_tsne.png)" in "\n".join(lines)
-    assert "| Figure 8 |" in "\n".join(lines)
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
+    tables, figures = lines[: lines.index("")], lines[lines.index("") + 1 :]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {6}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in figures} == {4}
+    assert "[fig06b_tsne.png](../figures/fig06b_tsne.png)" in "\n".join(figures)
+    named = [line.split(" | ")[0].removeprefix("| ") for line in figures[2:]]
+    assert named[:3] == ["Figure 2", "Figure 4", "Figure 5"]
+    assert "Ours" in named
+
+
+def test_every_committed_figure_is_in_the_summary_with_what_it_says():
+    lines = readme_.readme_summary().splitlines()
+    for file in paths.FIGURES.glob("*.png"):
+        (line,) = [line for line in lines if f"[{file.name}]" in line]
+        assert "{" not in line
+    (line,) = [line for line in lines if "[fig02_importance.png]" in line]
+    assert line.split(" | ")[1] in readme_.readme_figure()
 
 
 def test_each_block_is_replaced_in_its_file_and_nothing_else(project):
-    files = {"claims": project / "README.md", "summary": project / "results" / "README.md"}
-    files["summary"].parent.mkdir()
+    own, results = project / "README.md", project / "results" / "README.md"
+    files = {"claims": own, "figure": own, "summary": results}
+    for folder in (project / "notebooks", results.parent):
+        folder.mkdir()
     for name, file in files.items():
         with pytest.raises(BadInput, match=f"{name}:begin"):
             readme_.update_readme()
-        file.write_text(f"# Title\n<!-- {name}:begin -->\nreplaced\n<!-- {name}:end -->\nrest\n")
+        with file.open("a") as text:
+            text.write(f"# Title\n<!-- {name}:begin -->\nreplaced\n<!-- {name}:end -->\nrest\n")
     assert readme_.update_readme() is True
-    for name, made in (("claims", readme_.readme_claims()), ("summary", readme_.readme_summary())):
+    made_anew = {"claims": readme_.readme_claims, "figure": readme_.readme_figure, "summary": readme_.readme_summary}
+    for name, made in ((name, make()) for name, make in made_anew.items()):
         text = files[name].read_text()
-        assert text.startswith(f"# Title\n<!-- {name}:begin -->\n")
-        assert text.endswith(f"<!-- {name}:end -->\nrest\n")
+        assert f"# Title\n<!-- {name}:begin -->\n" in text
+        assert f"<!-- {name}:end -->\nrest\n" in text
         assert "\nreplaced\n" not in text
         assert readme_block(name) == made.strip()
     assert readme_.update_readme() is False
@@ -61,7 +84,10 @@ def test_the_claims_that_matter_most_have_verdict_and_notebook_below_how_many_ho
     assert line.endswith("[notebook](notebooks/table06_08_ablation.ipynb)")
 
 
-@pytest.mark.parametrize(("name", "made"), [("claims", readme_.readme_claims), ("summary", readme_.readme_summary)])
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("claims", readme_.readme_claims), ("figure", readme_.readme_figure), ("summary", readme_.readme_summary)],
+)
 def test_the_readme_says_what_the_committed_rows_say(name, made):
     block = readme_block(name)
     assert block is not None
