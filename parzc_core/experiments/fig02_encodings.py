@@ -34,6 +34,7 @@ from parzc_core.spaces import space as space_named
 from parzc_core.storage.rows import Row, row_of_runs, summarise
 
 VERSION = 1  # of the stored runs
+SPACES = {"nb201": "NAS-Bench-201", "nb101": "NAS-Bench-101"}
 WIDTHS = {"nb201": None, "nb101": 32}  # space -> width of the networks whose statistics are read
 # Cells of each space; trees on all 15,625 of NAS-Bench-201 take three times as long.
 CELLS = {"nb201": 5000, "nb101": 2000}
@@ -239,8 +240,12 @@ def importance_by_encoding(found: Mapping[ImportanceRun, Mapping[str, Any]], spa
             ax.set_ylim(0, max(float(seeds.max()) * 1.12, 1e-12))
     for ax, encoding in zip(panels[0], encodings, strict=True):
         ax.set_title(WORDS[encoding].capitalize(), pad=8)
-    labels = {"paper": "place in the input (depth-first, padded at the end)", "slots": "layer along depth"}
+    labels = {
+        "paper": "place in the input (0: the classifier, the deepest; later ones padded)",
+        "slots": "layer along depth (0: the stem; the last: the classifier, the deepest)",
+    }
     for ax, encoding in zip(panels[-1], encodings, strict=True):
         ax.set_xlabel(labels[encoding])
     figure.supylabel("GBDT impurity importance", fontsize=11)
+    figure.suptitle(SPACES[space], fontsize=13, fontweight="bold")
     return figure

@@ -34,7 +34,7 @@ DRAWS = {"smoke": 2, "standard": 5}  # of labels; other profiles MOST_DRAWS
 MOST_DRAWS = 20
 FEWEST = 5  # networks that a tau is worth
 NOTE = "published top-1 on ImageNet (torchvision's weights)"
-_MARKS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">", "h", "d", "p", "H", "8")
+_MARKS = ("o", "s", "^", "v", "D", "P", "X", "*")  # of shapes that are told apart; a second round is hollow
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY)
 
 
@@ -202,12 +202,21 @@ def overview(free: pd.DataFrame, families: pd.DataFrame) -> Figure:
     left.axvline(0, color=GREY, linewidth=0.8)
     left.set(yticks=range(len(names)), yticklabels=[PROXY_LABELS[name] for name in names])
     left.set_xlabel("Kendall's τ with top-1 accuracy (%)")
-    left.legend(loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=2)
+    title = "a network with weights of two recipes counts in both" if _twice(free) else None
+    left.legend(loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=2, title=title)
     for place, (family, part) in enumerate(families.groupby("family")):
         marker, colour = _MARKS[place % len(_MARKS)], _COLOURS[place % len(_COLOURS)]
-        right.plot(part["predicted"], part["top1"], marker, color=colour, markersize=6, label=str(family))
+        face = colour if place < len(_MARKS) else "white"
+        right.plot(part["predicted"], part["top1"], marker, color=colour, markerfacecolor=face, markeredgewidth=1.4, markersize=7,
+                   label=str(family))  # fmt: skip
     ends = [float(families[["top1", "predicted"]].min().min()) - 1, float(families[["top1", "predicted"]].max().max()) + 1]
     right.plot(ends, ends, color=GREY, linewidth=0.8)
     right.set(xlabel="predicted from the other families (%)", ylabel="top-1 accuracy on ImageNet (%)")
     right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
+
+
+def _twice(free: pd.DataFrame) -> bool:
+    """Whether recipes have more networks together than there are: some come with weights of several."""
+    count = free.groupby("group")["networks"].first()
+    return bool(count.drop(ALL, errors="ignore").sum() > count.get(ALL, np.inf))

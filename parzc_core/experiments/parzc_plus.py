@@ -49,6 +49,7 @@ SPREADS = {
 CHOICE_STYLES = dict(
     zip(CHOICES, ((GREY, "o"), (ORANGE, "s"), (VERMILION, "v"), (GREEN, "^"), (BLUE, "D")), strict=True)
 )
+CHOICE_DASHES: dict[str, Any] = dict(zip(CHOICES, ("", (5, 2), (1, 1.3), (6, 1.5, 1, 1.5), (2.5, 1.5)), strict=True))
 
 
 @dataclass(frozen=True)
@@ -330,41 +331,61 @@ def settings(profile: str) -> dict[str, Any]:
 def calibration_and_selection(coverage: pd.DataFrame, grown: pd.DataFrame) -> Figure:
     """A row a ranker: nominal against measured coverage; tau and gap to the best cell by number of labels, a line a choice.
 
-    coverage: columns row, "given 50", ... (`calibrated`, of one size). grown: as of `selected`. Marks
-    are means over splits, bands 95 % bootstrap intervals of the mean.
+    coverage: columns row, split, "given 50", ... (`calibrated`, of one size). grown: as of `selected`. Marks are means over
+    splits, bands 95 % bootstrap intervals of the mean; titles say how many splits. Marks of the choices stand side by side at a
+    number of labels, so that equal ones are seen.
     """
     expect(len(coverage), "calibration_and_selection got no coverage; expected a line a ranker and split at least")
     rows = list(dict.fromkeys(coverage["row"]))
-    figure = new_figure(12, 3.7 * len(rows))
+    figure = new_figure(12, 3.9 * len(rows))
     axes = figure.subplots(len(rows), 3, squeeze=False)
     for (left, middle, right), row in zip(axes, rows, strict=True):
-        means = coverage[coverage["row"] == row].mean(numeric_only=True)
+        measured_on = coverage[coverage["row"] == row]
+        means = measured_on.mean(numeric_only=True)
         left.plot([40, 100], [40, 100], color=GREY, linewidth=0.8)
         for name, (label, marker, colour) in SPREADS.items():
             measured = [means[f"{name} {level}"] for level in LEVELS]
             left.plot(LEVELS, measured, marker=marker, color=colour, label=label)
         left.set(xlabel="level of the interval (%)", ylabel="unseen cells inside (%)", ylim=(0, 102), xticks=LEVELS)
-        left.set_title(f"{row}: coverage")
+        left.set_title(f"{row}: coverage\n{_splits(measured_on['split'].nunique(), band=False)}")
         own = grown[grown["row"] == row]
         there = [choice for choice in CHOICE_STYLES if choice in set(own["choice"])]
+        apart = {choice: 1.2 * (place - (len(there) - 1) / 2) for place, choice in enumerate(there)}
+        beside = own.assign(labels=own["labels"] + own["choice"].map(apart))
+        ticks = sorted(own["labels"].unique())
         for ax, column, label in (
             (middle, "kendall", "τ on test accuracy (%)"),
             (right, "gap", "points below the best"),
         ):
             if len(own):
                 seaborn.lineplot(
-                    own, x="labels", y=column, hue="choice", style="choice", hue_order=there, style_order=there, dashes=False,
+                    beside, x="labels", y=column, hue="choice", style="choice", hue_order=there, style_order=there,
+                    dashes={choice: CHOICE_DASHES[choice] for choice in there},
                     palette={choice: CHOICE_STYLES[choice][0] for choice in there},
                     markers={choice: CHOICE_STYLES[choice][1] for choice in there},
                     errorbar=("ci", 95), seed=0, err_kws={"alpha": 0.1, "linewidth": 0}, legend=False, ax=ax,
                 )  # fmt: skip
             ax.set(xlabel="labels", ylabel=label)
-            if not len(own):
+            if len(own):
+                ax.set_xticks(ticks)
+            else:
                 ax.text(0.5, 0.5, "not run in this profile", ha="center", va="center", transform=ax.transAxes)
-        middle.set_title(f"{row}: ranking of other cells")
-        right.set_title(f"{row}: best cell found")
+        said = _splits(own["split"].nunique(), band=True) if len(own) else ""
+        middle.set_title(f"{row}: ranking of other cells\n{said}")
+        right.set_title(f"{row}: best cell found\n{said}")
     # Beside the panels, so that no line runs under a legend.
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2, title="interval")
-    styles = [Line2D([], [], color=colour, marker=marker) for colour, marker in CHOICE_STYLES.values()]
-    figure.legend(styles, list(CHOICE_STYLES), loc="outside lower right", ncols=2, title="choice of the next cells")
+    styles = [
+        Line2D([], [], color=colour, marker=marker, linestyle=(0, CHOICE_DASHES[choice]) if CHOICE_DASHES[choice] else "-")
+        for choice, (colour, marker) in CHOICE_STYLES.items()
+    ]
+    title = "choice of the next cells (marks side by side)"
+    figure.legend(styles, list(CHOICE_STYLES), loc="outside lower right", ncols=2, title=title, handlelength=3)
     return figure
+
+
+def _splits(count: int, band: bool) -> str:
+    """For a title: over how many splits marks are means, and whether there is a band."""
+    if count == 1:
+        return "one split" + (", so no interval" if band else "")
+    return f"mean of {count} splits" + (", 95 % interval" if band else "")

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from parzc_core.drawing.searches import GROUPS, OTHERS, PLACES, grouped
-from parzc_core.drawing.style import expect, new_figure
+from parzc_core.drawing.searches import GROUPS, LINE, OTHERS, PLACES, along, grouped
+from parzc_core.drawing.style import GREY, expect, new_figure
 from parzc_core.labels.nb201 import DATASETS
 from parzc_core.profiles import profile as profile_named
 from parzc_core.report import told
@@ -36,6 +37,7 @@ TRAININGS = 100
 AT = (10, 20, 30, 60, 100)  # numbers of trainings that have columns
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 PLUS = "ParZC+"
+FEW = 5  # seeds: of fewer than so many, each is drawn
 # What ParZC+ may weigh its spread by; the first is the one of all rows.
 WEIGHTS = {"1 to 6": (1.0, 2.0, 3.0, 4.0, 6.0), "2 five times": (2.0,) * 5, "0.5 to 3": (0.5, 1.0, 1.5, 2.0, 3.0)}
 FIRST_SEED, CHOICE_SEEDS = 1000, 10
@@ -312,7 +314,7 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
     """Share of seeds that have found the best cell of the space, by number of trainings; a panel a data set."""
     expect(len(results) > 0, "found_by_trainings got no search; nothing to draw")
     count = trainings(profile)
-    figure = new_figure(12.5, 5.4)
+    figure = new_figure(13, 5.4)
     axes = figure.subplots(1, len(DATASETS), sharey=True)
     groups, looks = _looks(results, profile)
     handles: dict[str, Any] = {}
@@ -320,25 +322,27 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
         for name, runs in _by_method(results, dataset, profile):
             reached = trainings_to_optimum(best_so_far(runs, count), optimum(dataset))
             share = [100 * float((reached <= k).mean()) for k in range(1, count + 1)]
-            style = {**looks[name], "markevery": [count * 2 // 3, count - 1], "markersize": 6}
-            (line,) = ax.plot(
-                range(1, count + 1), share, drawstyle="steps-post", linewidth=3 if name == PLUS else 1.5, **style
-            )
+            style = LINE | looks[name] | {"markevery": along(list(looks).index(name), len(looks))}
+            (line,) = ax.plot(range(1, count + 1), share, drawstyle="steps-post", clip_on=False, **style)
             handles.setdefault(name, line)
         ax.set(title=COLUMNS[dataset], xlabel=f"trainings of {FULL} epochs", xlim=(0, count + 1), ylim=(-3, 103))
     axes[0].set_ylabel("seeds that found the optimum (%)")
     for group, place in zip((*GROUPS, OTHERS), PLACES, strict=True):
         if own := groups.get(group):
             named = _with_seeds(own, results, profile)
-            figure.legend([handles[name] for name in own], named, loc=place, ncols=2, title=f"{group} (seeds)")
+            lines = [handles[name] for name in own]
+            figure.legend(lines, named, loc=place, ncols=2, title=f"{group} (seeds)", handlelength=3, columnspacing=1.2)
     return figure
 
 
 def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
-    """Validation accuracy of what each search ends with, methods by group: median, quartiles, nine tenths of the seeds."""
+    """Validation accuracy of what each search ends with, methods by group: median, quartiles, nine tenths of the seeds.
+
+    A method with fewer than FEW seeds has a hollow mark for each. A whisker far below all quartiles is cut, and told as such.
+    """
     expect(len(results) > 0, "spread_of_methods got no search; nothing to draw")
     count = trainings(profile)
-    figure = new_figure(12.5, 5.2)
+    figure = new_figure(12.5, 5.6)
     axes = figure.subplots(1, len(DATASETS), sharey=True)
     groups, looks = _looks(results, profile)
     places: dict[str, float] = {}
@@ -346,17 +350,28 @@ def spread_of_methods(results: pd.DataFrame, profile: str) -> Figure:
         first = max(places.values(), default=-1.6) + 1.6  # a gap between groups
         places |= {name: first + i for i, name in enumerate(group)}
     for ax, dataset in zip(axes, DATASETS, strict=True):
-        low = [_spread(ax, places[name], name, looks[name]["color"], best_so_far(runs, count)[:, -1])
-               for name, runs in _by_method(results, dataset, profile)]  # fmt: skip
+        found = {name: best_so_far(runs, count)[:, -1] for name, runs in _by_method(results, dataset, profile)}
         best = optimum(dataset)
-        ax.axvline(best, color="black", linestyle="--", linewidth=1)
-        room = best - min(low, default=best - 1) or 1.0
+        left = _left_end(list(found.values()), best)
+        room = best - left
         ax.set(title=COLUMNS[dataset], xlabel="validation accuracy (%)", xlim=(best - 1.05 * room, best + 0.06 * room))
+        for name, ends in found.items():
+            _spread(ax, places[name], name, looks[name]["color"], ends, left)
+        ax.axvline(best, color="black", linestyle="--", linewidth=1)
         ax.xaxis.set_major_locator(MaxNLocator(5, prune="both"))  # a label at the panel's end would be cut
         ax.annotate("optimum", (best, -0.8), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=9)
         ax.grid(visible=False, axis="y")
     axes[0].set_yticks(list(places.values()), _with_seeds(list(places), results, profile))
     axes[0].set(ylabel="method (seeds)", ylim=(max(places.values(), default=0) + 0.8, -1.2))
+    looks_of: dict[str, dict[str, Any]] = {
+        "median": {"marker": "o", "linestyle": ""},
+        "quartiles": {"linewidth": 6, "alpha": 0.45},
+        "nine tenths of the seeds": {"linewidth": 1.2},
+        "goes on, to the value": {"marker": "<", "linewidth": 1.2},
+        f"one seed, of fewer than {FEW}": {"marker": "o", "linestyle": "", "markerfacecolor": "white"},
+    }
+    figure.legend([Line2D([], [], color=GREY, **look) for look in looks_of.values()], list(looks_of),
+                  loc="outside lower center", ncols=len(looks_of))  # fmt: skip
     return figure
 
 
@@ -376,11 +391,25 @@ def _looks(results: pd.DataFrame, profile: str) -> tuple[dict[str, list[str]], d
     return {group: list(styles) for group, styles in found.items()}, looks
 
 
-def _spread(ax: Axes, place: float, name: str, colour: str, found: np.ndarray) -> float:
-    """Draw one method; the least that is drawn."""
-    least, low, middle, high, most = np.quantile(found, (0.05, 0.25, 0.5, 0.75, 0.95))
-    ax.plot([least, most], [place, place], color=colour, linewidth=1.2)
-    ax.plot([low, high], [place, place], color=colour, linewidth=6, alpha=0.45, solid_capstyle="butt")
-    ax.plot([middle], [place], "o", color=colour, markersize=7 if name == PLUS else 5)
-    return float(least)
+def _left_end(found: list[np.ndarray], best: float) -> float:
+    """Where a panel begins: at the least whisker, unless that is much farther from the optimum than all quartiles are."""
+    whiskers = [float(np.quantile(each, 0.05) if len(each) >= FEW else each.min()) for each in found]
+    quartiles = [float(np.quantile(each, 0.25) if len(each) >= FEW else each.min()) for each in found]
+    nearest = best - 1.7 * (best - min(quartiles, default=best))
+    left = max(min(whiskers, default=best), nearest) if nearest < best else min(whiskers, default=best)
+    return left if left < best else best - 1.0
 
+
+def _spread(ax: Axes, place: float, name: str, colour: str, found: np.ndarray, left: float) -> None:
+    """Draw one method; what lies below `left` is an arrow with the value."""
+    if len(found) < FEW:
+        ax.plot(found, [place] * len(found), "o", color=colour, markerfacecolor="white", markersize=6, markeredgewidth=1.4)
+        return
+    least, low, middle, high, most = np.quantile(found, (0.05, 0.25, 0.5, 0.75, 0.95))
+    ax.plot([max(least, left), most], [place, place], color=colour, linewidth=1.2)
+    if least < left:
+        ax.plot([left], [place], "<", color=colour, markersize=7)
+        ax.annotate(f"{least:.1f}", (left, place), (0, -7), textcoords="offset points", ha="left", va="top", fontsize=9,
+                    color=colour)  # fmt: skip
+    ax.plot([low, high], [place, place], color=colour, linewidth=6, alpha=0.45, solid_capstyle="butt")
+    ax.plot([middle], [place], "o", color=colour, markersize=8 if name == PLUS else 5)

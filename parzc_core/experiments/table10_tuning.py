@@ -276,7 +276,9 @@ def tuning_history(panels: Mapping[str, Found]) -> Figure:
         )
         ax.plot(pruned["number"], pruned["value"], "x", color=ORANGE, markersize=5, label="ended early (its last τ)")
         best = found.complete.sort_values("number")
-        ax.step(best["number"], best["value"].cummax(), where="post", color="black", linewidth=1.6, label="best so far")
+        ends = [*best["number"], found.trials["number"].max()]  # what was best holds to the last trial, ended early or not
+        highest = [*best["value"].cummax(), best["value"].max()]
+        ax.step(ends, highest, where="post", color="black", linewidth=1.6, label="best so far")
         ax.axhline(found.default, color=VERMILION, linestyle="--", linewidth=1.2, label="default settings")
         ax.set(title=title, xlabel="trial")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -263,7 +263,7 @@ def overview(table: pd.DataFrame) -> Figure:
         best = table[(table["place"] == place) & (table["row"] == WHOLE)]["kendall"]
         for value in best:
             ax.axvline(value, color=GREY, linewidth=0.8, linestyle="--")
-        ax.set(title=f"{place}, {PLACES[place][1]} labels", xlabel="Kendall's τ (%)")
+        ax.set(title=f"{place}, {PLACES[place][1]} labels", xlabel=f"Kendall's τ (%); dashed: {WHOLE.lower()}")
         ax.grid(axis="x", alpha=0.4)
     axes[0].set(yticks=list(order.values()), yticklabels=[name for _, name in order], ylim=(at - 0.3, -0.7))
     return figure

@@ -1,20 +1,22 @@
 """What READMEs say of the results, from the committed rows: the claims that matter most, and the key cells of each table."""
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from parzc_core import paths
+from parzc_core import artifact, paths
 from parzc_core.profiles import profile as profile_named
-from parzc_core.report import beyond, claims, comparison
+from parzc_core.report import beyond, captions, claims, comparison
 from parzc_core.report.layout import METRICS, view
 from parzc_core.report.tables import table_title
 from parzc_core.report.verdicts import NOT_JUDGED
 from parzc_core.storage import blocks, rows
 
-FILES = {"claims": "README.md", "added": "README.md", "summary": "results/README.md"}  # block -> its file in the checkout
+# Block -> the file that has it, in the checkout.
+FILES = {"claims": "README.md", "figure": "README.md", "added": "README.md", "summary": "results/README.md"}
 # The cells that stand for a table: its row, and the (column, metric) pairs shown.
 KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "table01": (
@@ -38,34 +40,11 @@ KEY_CELLS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "table09": ("ParZC", (("CIFAR-10 test", "accuracy"), ("CIFAR-100 test", "accuracy"))),
     "table11": ("ParZC", (("rho@100%", "spearman"), ("F-MNIST W+A rho@100%", "spearman"))),
 }
-FIGURES = (
-    ("fig02_importance", "Figure 2", "node-wise importance, three proxies"),
-    ("fig04_rank_correlation", "Figure 4", "predicted rank against accuracy, NAS-Bench-201"),
-    ("fig05_importance", "Figure 5", "node-wise importance, six proxies"),
-    ("fig06a_tsne", "Figure 6a", "t-SNE of node-wise statistics, NAS-Bench-101"),
-    ("fig06b_tsne", "Figure 6b", "t-SNE of node-wise statistics, NAS-Bench-201"),
-    ("fig07_bayesian_weights", "Figure 7", "learned weight distributions"),
-    ("fig08_rank_correlation", "Figure 8", "predicted rank against accuracy, each data set"),
-    ("table01_since", "Ours", "proxies since the paper, and their aggregates, beside those of Table 1"),
-    ("parzc_plus", "Ours", "ParZC+: coverage of its intervals, and which cells to evaluate next"),
-    ("worth", "Ours", "what ParZC's idea is worth: every node's score, and a mixer with Bayesian layers"),
-    ("search_regret", "Ours", "search: regret of the best so far at equal simulated cost"),
-    ("search_nb101", "Ours", "search on NAS-Bench-101: regret of the best so far by trainings"),
-    ("search_methods", "Ours", "search on NAS-Bench-201: what every method ends with after 100 trainings"),
-    ("search_trainings", "Ours", "search on NAS-Bench-201: share of seeds that found the optimum, by trainings"),
-    ("failed_trainings_nb101", "Ours", "NAS-Bench-101's failed trainings, and the losses of Table 7 with and without them"),
-    ("width_nb101", "Ours", "NAS-Bench-101: statistics of narrow networks in place of wide ones"),
-    ("mixed_precision_ranks", "Ours", "bit configurations: rank by each method against measured accuracy"),
-    ("mixed_precision_fronts", "Ours", "bit configurations: what each method would pick at each size"),
-    ("nds_nb301", "Ours", "Network Design Spaces: input lengths, and proxies of 725 DARTS cells beside published ones"),
-    ("model_zoo", "Ours", "torchvision's ImageNet classifiers: proxies, and ParZC+ from a few published accuracies"),
-    ("label_free", "Ours", "ranking without labels: tau and nDCG of an order that is chosen on other spaces"),
-    ("stability", "Ours", "proxies and nodes over initialisations, batches and noise"),
-)
+SHOWN = "fig02_importance"  # the figure in README.md
 
 
 def readme_summary(profile: str = "full") -> str:
-    """A Markdown table: per table and figure what it shows, its key cells (paper → ours [interval] verdict), minutes.
+    """Two Markdown tables: key cells (paper → ours [interval] verdict) and minutes of each table; what each figure says.
 
     Made from the rows and figures of the profile alone, so that it can be checked against what is committed.
     """
@@ -84,11 +63,20 @@ def readme_summary(profile: str = "full") -> str:
     lines.append(f"| All tables | {_why(comparison.reasons(profile, paths.RESULTS))} | | {counted} | |")
     folder = paths.FIGURES if profile == "full" else paths.RESULTS / profile / "figures"
     shown_folder = "../figures" if profile == "full" else f"{profile}/figures"  # seen from results/
-    for name, title, what in FIGURES:
+    lines += ["", "| figure | what it says | picture |", "|---|---|---|"]
+    for name, said in _figures(profile):
+        number = re.match(r"fig0*(\d+[a-z]?)_", name)
         drawn = (folder / f"{name}.png").is_file()
         link = f"[{name}.png]({shown_folder}/{name}.png)" if drawn else "not drawn yet"
-        lines.append(f"| {title} | {what} | {link} | | |")
+        what = f"Figure {number[1]}" if number else "Ours"
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in (what, said, link)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def readme_figure() -> str:
+    """The picture that README.md shows, and what it says with the committed numbers."""
+    picture = f"![importance of each node's statistics along the depth of the network](figures/{SHOWN}.png)"
+    return f"{picture}\n\n*Figure 2 made anew. {dict(_figures('full')).get(SHOWN, '')}*\n"
 
 
 def readme_claims() -> str:
@@ -102,16 +90,26 @@ def readme_added() -> str:
 
 
 def update_readme(profile: str = "full") -> bool:
-    """Put the claims and what is added into README.md, the summary into results/README.md; whether that changed a file.
+    """Put claims, a figure and what is added into README.md, the summary into results/README.md; whether that changed a file.
 
     Raises BadInput where one of them lacks the lines around its block.
     """
-    texts = {"claims": readme_claims(), "added": readme_added(), "summary": readme_summary(profile)}
-    return any([blocks.put(_file(name), name, text) for name, text in texts.items()])
+    made = {"claims": readme_claims(), "figure": readme_figure(), "added": readme_added(), "summary": readme_summary(profile)}
+    return any([blocks.put(_file(name), name, text) for name, text in made.items()])
+
+
+def _figures(profile: str) -> list[tuple[str, str]]:
+    """(name, what it says) of every figure that a notebook has a caption for, those of the paper first.
+
+    Where no sentence of the caption has its numbers in the profile's rows, the notebook's title stands for it.
+    """
+    experiments = artifact.discover()
+    made = [(name, captions.filled(text, profile) or item.title) for item in experiments for name, text in item.captions.items()]
+    return sorted(made, key=lambda one: one[0] if one[0].startswith("fig") else "figures of ours")
 
 
 def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
-    """The key cells in words; with them those rows of ours that vary the key row ("ParZC (aligned)" beside "ParZC")."""
+    """The key cells in words; with them those of the same row with aligned nodes and with NP, where they were run."""
     if table not in KEY_CELLS:
         return ["settings as printed"]
     row, pairs = KEY_CELLS[table]
@@ -120,11 +118,9 @@ def _key_cells(table: str, frame: pd.DataFrame) -> Iterable[str]:
         for line in part.lines:
             for heading, cell in zip(part.columns, line.cells, strict=True):
                 block[(line.name, heading.name, heading.label)] = cell
-    variants = [
-        name for name in dict.fromkeys(frame["row"]) if name == row or name.startswith((f"{row} (", f"{row}, "))
-    ]
+    rows_there = set(frame["row"])
     words = []
-    for name in variants:
+    for name in (each for each in (row, f"{row} (aligned)", f"{row} (NP)") if each in rows_there):
         for column, metric in pairs:
             cell = block.get((name, column, METRICS[metric]))
             if cell is not None:

@@ -22,7 +22,8 @@ def test_importance_of_both_encodings_is_stored_and_drawn(tmp_path):
     assert table["encoding"].tolist() == ["paper", "paper", "slots", "slots"]
     assert encodings.overview(table).shape == (1, 2)
     figure = encodings.importance_by_encoding(found)
-    check(figure, ["SNIP", "layer along depth", "GBDT impurity importance"])
+    starts = "place in the input (0: the classifier, the deepest; later ones padded)"
+    check(figure, ["SNIP", "NAS-Bench-201", starts, "GBDT impurity importance"])
 
 
 def test_the_papers_encoding_moves_nodes_up_and_the_other_does_not():

@@ -1,5 +1,6 @@
 """ParZC+ in its notebook: what each profile runs, the tables beside the rows, and the rows."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from figure_checks import check
@@ -82,13 +83,18 @@ def test_an_interval_misses_by_the_mean_over_splits_with_the_fewest_labels() -> 
 def test_the_figure_says_what_was_not_run() -> None:
     figure = parzc_plus.calibration_and_selection(coverage(), grown())
     said = [
-        f"{OURS}: coverage",
-        f"{OURS}: best cell found",
-        "MABN as printed: coverage",
+        f"{OURS}: coverage\none split",
+        f"{OURS}: best cell found\nmean of 2 splits, 95 % interval",
+        "MABN as printed: coverage\none split",
         "not run in this profile",
         "as given",
     ]
     check(figure, said)
+    found = grown()
+    alone = parzc_plus.calibration_and_selection(coverage(), found[found["split"] == 0])
+    check(alone, [f"{OURS}: best cell found\none split, so no interval"])
+    marks = {tuple(np.asarray(line.get_xdata(), dtype=float)) for line in alone.axes[2].get_lines() if len(line.get_xdata())}
+    assert len(marks) == len(CHOICES)  # all are equally good here, and none hides another
 
 
 def test_conclusions_have_the_numbers_of_the_tables() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from parzc_core.errors import BadInput
 from parzc_core.experiments import search_trainings
@@ -161,11 +162,24 @@ def test_figures(results: pd.DataFrame) -> None:
     figure = search_trainings.found_by_trainings(results, "full")
     names = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
     assert names == {"Random search (2)", "RoBoT (1)", f"{PLUS} (3)"}
-    lines = {line.get_linewidth(): line for line in figure.axes[0].get_lines()}
-    share = np.asarray(lines[3.0].get_ydata(), dtype=float)  # of ParZC+
+    thickest = max(figure.axes[0].get_lines(), key=lambda line: line.get_linewidth())
+    share = np.asarray(thickest.get_ydata(), dtype=float)  # of ParZC+
     assert share[[10, 11, 39, 99]] == pytest.approx([0, 100 / 3, 200 / 3, 200 / 3])
     spread = search_trainings.spread_of_methods(results, "full")
     assert [label.get_text() for label in spread.axes[0].get_yticklabels()] == ["Random search (2)", "RoBoT (1)", f"{PLUS} (3)"]
     for draw in (search_trainings.found_by_trainings, search_trainings.spread_of_methods):
         with pytest.raises(BadInput, match="got no search"):
             draw(pd.DataFrame(), "full")
+
+
+def test_few_seeds_are_hollow_and_a_whisker_far_out_is_an_arrow_with_its_value() -> None:
+    ax = Figure().subplots()
+    search_trainings._spread(ax, 0, "ParZC", "black", np.array([90.0, 91.0]), 89.0)
+    (seeds,) = ax.get_lines()
+    assert (list(seeds.get_xdata()), seeds.get_markerfacecolor()) == ([90.0, 91.0], "white")
+    usual, far = np.linspace(89, 91, 20), np.array([30.0, 30.0, *np.linspace(90, 91, 18)])
+    left = search_trainings._left_end([usual, far], 91.5)
+    assert 87 < left <= np.quantile(usual, 0.05)
+    search_trainings._spread(ax, 1, "RoBoT", "black", far, left)
+    assert [text.get_text() for text in ax.texts] == ["30.0"]
+    assert search_trainings._left_end([np.full(9, 91.5)], 91.5) < 91.5  # all have found the optimum

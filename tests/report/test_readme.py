@@ -5,6 +5,7 @@ import re
 import pytest
 from report_rows import CELL, put
 
+from parzc_core import paths
 from parzc_core.drawing import cells, style
 from parzc_core.errors import BadInput
 from parzc_core.experiments import label_free
@@ -14,14 +15,23 @@ from parzc_core.report import readme as readme_
 from parzc_core.report.readme import readme_block
 
 TRAINED, TAUS = ("NB201 S'_78", "NB101 S_100"), {"ParZC+": 80.0, "ParZC+ without graph": 75.0, "GATES": 70.0, "NP": 60.0}
+NOTEBOOKS = paths.NOTEBOOKS
+MADE = {
+    "claims": readme_.readme_claims,
+    "figure": readme_.readme_figure,
+    "added": readme_.readme_added,
+    "summary": readme_.readme_summary,
+}
 
 
-def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
+def test_the_summary_names_key_cells_variants_counts_and_minutes(project, monkeypatch):
+    monkeypatch.setattr(paths, "NOTEBOOKS", NOTEBOOKS)
     column = {"column": "NB201-CF10 78"}
     put(
         "table06",
         {"row": "NP+Mixer+BN", "value": 63.0, "ci_low": 62.0, "ci_high": 64.0, **column},
         {"row": "NP+Mixer+BN (aligned)", "value": 72.5, **column},
+        {"row": "NP+Mixer+BN, wider", "value": 74.5, **column},
         minutes=33.3,
     )
     style.save_figure(cells.cell_graph(CELL), "fig06b_tsne", "full")
@@ -29,26 +39,40 @@ def test_the_summary_names_key_cells_variants_counts_and_minutes(project):
     (line,) = [line for line in lines if line.startswith("| Table 6 ")]
     assert "68.89 ±1.40 (variance) → 63.00 [62.00, 64.00] (-5.89) lower (reproduced)" in line
     assert "NP+Mixer+BN (aligned), NB201-CF10 78 Kendall: 72.50 new (ours)" in line
-    assert "1 of 16 printed run (1 lower), 15 quoted, 1 ours" in line
+    assert "1 of 16 printed run (1 lower), 15 quoted, 2 ours" in line
+    assert "wider" not in line  # of what varies the row, the key cells have the aligned one and NP
     assert line.endswith("| 33.3 |")
     assert sum("(quoted)" in line for line in lines) == 10
-    assert "[fig06b_tsne.png](../figures/fig06b_tsne.png)" in "\n".join(lines)
-    assert "| Figure 8 |" in "\n".join(lines)
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
+    tables, figures = lines[: lines.index("")], lines[lines.index("") + 1 :]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {6}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in figures} == {4}
+    assert "[fig06b_tsne.png](../figures/fig06b_tsne.png)" in "\n".join(figures)
+    named = [line.split(" | ")[0].removeprefix("| ") for line in figures[2:]]
+    assert named[:3] == ["Figure 2", "Figure 4", "Figure 5"]
+    assert "Ours" in named
+
+
+def test_every_committed_figure_is_in_the_summary_with_what_it_says():
+    lines = readme_.readme_summary().splitlines()
+    for file in paths.FIGURES.glob("*.png"):
+        (line,) = [line for line in lines if f"[{file.name}]" in line]
+        assert "{" not in line
+    (line,) = [line for line in lines if "[fig02_importance.png]" in line]
+    assert line.split(" | ")[1] in readme_.readme_figure()
 
 
 def test_each_block_is_replaced_in_its_file_and_nothing_else(project):
     put("table02", *({"row": row, "column": column, "value": tau} for column in TRAINED for row, tau in TAUS.items()))
     files = {name: project / file for name, file in readme_.FILES.items()}
-    files["summary"].parent.mkdir(exist_ok=True)
+    for folder in (project / "notebooks", files["summary"].parent):
+        folder.mkdir(exist_ok=True)
     for name, file in files.items():
         with pytest.raises(BadInput, match=f"{name}:begin"):
             readme_.update_readme()
         before = file.read_text() if file.is_file() else "# Title\n"
         file.write_text(f"{before}<!-- {name}:begin -->\nreplaced\n<!-- {name}:end -->\nrest\n")
     assert readme_.update_readme() is True
-    made = {"claims": readme_.readme_claims(), "added": readme_.readme_added(), "summary": readme_.readme_summary()}
-    for name, text in made.items():
+    for name, text in ((name, make()) for name, make in MADE.items()):
         whole = files[name].read_text()
         assert whole.startswith("# Title\n<!-- ")
         assert whole.endswith(" -->\nrest\n")
@@ -82,9 +106,6 @@ def test_what_is_added_to_the_paper_names_the_best_other_row_and_skips_what_was_
 
 def test_orders_without_labels_are_those_of_their_experiment():
     assert beyond.ORDERS == label_free.ORDERS
-
-
-MADE = {"claims": readme_.readme_claims, "added": readme_.readme_added, "summary": readme_.readme_summary}
 
 
 @pytest.mark.parametrize(("name", "made"), MADE.items())
