@@ -6,24 +6,24 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from parzc_core import __version__, cli_own, cli_verify, paths
+from parzc_core import __version__, cli_data, cli_own, cli_verify, paths
 from parzc_core.cli_checks import (
     Terminated,
     interrupt_behind,
     line_of,
     one_line_warnings,
-    parameters,
     positive,
     seed,
     sigterm_as_interrupt,
 )
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import UnknownName
 from parzc_core.profiles import PROFILES, profile
+
+Command = Callable[..., argparse.ArgumentParser]  # (name, function, help) to the new command's parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,74 +150,6 @@ def _origins(rows: Path) -> str:
     return ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items())) or "none"
 
 
-def _collect(options: argparse.Namespace) -> int:
-    from parzc_core.collecting.one import CollectionConfig
-    from parzc_core.collecting.sample import collect, default_folder
-
-    given = {field.name: getattr(options, field.name) for field in fields(CollectionConfig)}
-    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    config = CollectionConfig(**{name: value for name, value in (given | lists).items() if value is not None})
-    folder = options.out or default_folder(config)
-    running = {"jobs": options.jobs, "scheduler": options.scheduler, "shard_size": options.shard_size}
-    store = collect(config, folder, progress=True, mix_versions=options.mix_versions, **running)
-    manifest = store.manifest
-    print(
-        f"statistics of {options.cells} cells of {options.space} ({manifest['computed']} computed, "
-        f"{manifest['cpu_seconds']:.0f} CPU-seconds) are in {folder}"
-    )
-    return 0
-
-
-def _data_fetch(options: argparse.Namespace) -> int:
-    from parzc_core.files import fetch
-
-    outcomes = fetch.fetch()
-    print(fetch.explain(outcomes))
-    return 1 if any(outcome.status in ("offline", "failed") for outcome in outcomes) else 0
-
-
-def _data_status(options: argparse.Namespace) -> int:
-    from parzc_core.files import status
-
-    print(status.text())
-    return 0
-
-
-def _data_labels(options: argparse.Namespace) -> int:
-    from parzc_core.labels import which
-
-    print(which.page(), end="")
-    return 0
-
-
-def _data_card(options: argparse.Namespace) -> int:
-    from parzc_core.storage import card
-
-    paths.checkout("the committed statistics")
-    print(f"{paths.STATISTICS}: {'card brought up to date' if card.update() else 'card was up to date'}")
-    return 0
-
-
-def _benchmark_collector(options: argparse.Namespace) -> int:
-    from parzc_core.collecting import benchmark
-
-    if options.readme:
-        paths.checkout("the measured benchmark")
-        print(f"{benchmark.README}: {'brought up to date' if benchmark.update_readme() else 'was up to date'}")
-        return 0
-    name = f"smoke/{benchmark.FILE}" if options.quick else benchmark.FILE
-    file = options.output or paths.RESULTS / name
-    if file.is_dir():
-        raise BadInput(f"got --output {file}, which is a folder; expected the name of a file")
-    paths.check_writable(file)
-    config = benchmark.QUICK if options.quick else benchmark.BenchmarkConfig()
-    config = replace(config, cells=options.cells or config.cells, seed=options.seed, repeats=options.repeats)
-    results = benchmark.run(config, options.peer)
-    benchmark.save(results, file)
-    print(f"{benchmark.text(results)}\n\nresults: {file}")
-    return 0
-
-
 def _tune(options: argparse.Namespace) -> int:
     from parzc_core.experiments import table10_tuning
     from parzc_core.runs.rankers import RankerRun
@@ -328,20 +260,41 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"parzc {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, function: object, help: str, under: object = commands) -> argparse.ArgumentParser:
-        added = under.add_parser(name, help=help, description=help, allow_abbrev=False)  # type: ignore[attr-defined]
+    def command(name: str, function: object, help: str, under: Any = commands) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = under.add_parser(name, help=help, description=help, allow_abbrev=False)
         added.set_defaults(command=function)
         return added
 
-    def with_profile(added: argparse.ArgumentParser) -> None:
-        sizes = "smoke: minutes, to see that all works; standard: every table; full: all splits; paper: printed sizes"
-        added.add_argument(
-            "--profile", default="standard", metavar="|".join(PROFILES), help=f"how much is run ({sizes})"
-        )
+    def group(name: str, help: str, about: str) -> Any:
+        added = commands.add_parser(name, help=help, description=about, allow_abbrev=False)
+        return added.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
+    add_run(command)
+    add_status(command)
+    cli_data.add(command, group)
+    add_tune(command)
+    add_search(command)
+    add_notebooks(command)
+    cli_own.add(command)
+    cli_verify.add(command)
+    add_mixed_precision(command)
+    add_claims(command)
+    add_report(command)
+    return parser
+
+
+def _with_profile(added: argparse.ArgumentParser) -> None:
+    sizes = "smoke: minutes, to see that all works; standard: every table; full: all splits; paper: printed sizes"
+    added.add_argument(
+        "--profile", default="standard", metavar="|".join(PROFILES), help=f"how much is run ({sizes})"
+    )
+
+
+def add_run(command: Command) -> None:
+    """`parzc run`."""
     run = command("run", _run, "Run the notebooks that are not up to date, then build the report.")
     run.add_argument("names", nargs="*", metavar="TABLE|FIGURE", help="such as table06, fig02 or explore; all without")
-    with_profile(run)
+    _with_profile(run)
     run.add_argument("--jobs", type=positive, default=1, metavar="N", help="worker processes in all (1)")
     run.add_argument(
         "--together", type=positive, default=1, metavar="N", help="notebooks that run at once and share the processes (1)"
@@ -356,81 +309,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="run also what is up to date")
     run.add_argument("--check", action="store_true", help="exit code 1 where a cell differs from the committed results")
 
-    with_profile(
+
+def add_status(command: Command) -> None:
+    """`parzc status`."""
+    _with_profile(
         command("status", _status, "List each table and figure: whether it is there, its rows, minutes, state.")
     )
 
-    collect = command(
-        "collect", _collect, "Compute the node statistics of a sample of a space; resumes where it stopped."
-    )
-    collect.add_argument("--space", default="nb201", help="search space, such as nb201, nb101 or nds_darts (nb201)")
-    collect.add_argument("--dataset", default="cifar10", help="data set of the mini-batch (cifar10)")
-    collect.add_argument("--images", default="foolbox", help="foolbox, noise, or a folder of images (foolbox)")
-    collect.add_argument("--cells", type=positive, default=3000, help="size of the random sample (3000)")
-    collect.add_argument("--seed", type=seed, default=0, help="seed of the sample (0)")
-    collect.add_argument("--batch-seed", type=seed, default=0, help="seed of the choice of images (0)")
-    collect.add_argument("--init-seed", type=seed, default=0, help="seed of the networks' initial weights (0)")
-    collect.add_argument(
-        "--width", type=positive, help="channels of the first stage, or pixels of autoformer's and pit's images"
-    )
-    collect.add_argument("--sample", metavar="labelled", help="labelled: architectures with labels, not random ones")
-    collect.add_argument("--variant", metavar="NAME", help="other networks of the architectures (autoformer: vitbench)")
-    collect.add_argument("--most-parameters", type=parameters, metavar="N", help="limit of a random sample (autoformer)")
-    collect.add_argument("--batch", type=positive, default=16, help="images in the mini-batch (16)")
-    collect.add_argument("--proxies", nargs="*", metavar="NAME", help="node-wise proxies (the seven of the paper)")
-    collect.add_argument("--scores", nargs="*", metavar="NAME", help="network-level scores (those of Table 1)")
-    collect.add_argument("--sums", action="store_true", default=None, help="keep sums over nodes, not nodes (smaller)")
-    collect.add_argument("--share-isomorphic", action="store_true", help="compute isomorphic architectures once")
-    collect.add_argument("--jobs", type=positive, default=1, help="worker processes (1)")
-    collect.add_argument("--shard-size", type=positive, metavar="N", help="architectures written together (50)")
-    collect.add_argument(
-        "--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers compute (tcp://host:8786)"
-    )
-    collect.add_argument(
-        "--mix-versions", action="store_true", help="add also to statistics that another torch or parzc computed"
-    )
-    where = "results/statistics/SPACE/DATASET, or where that holds another collection results/collected/SPACE/DATASET-..."
-    collect.add_argument("--out", type=Path, metavar="FOLDER", help=f"output folder ({where})")
 
-    about = "Benchmark labels, and the card of the collected statistics."
-    data = commands.add_parser(
-        "data", help="Get benchmark labels, or list which are there.", description=about, allow_abbrev=False
-    )
-    actions = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    command(
-        "fetch", _data_fetch, "Download the labels that are not there yet, each checked against its sha256.", actions
-    )
-    command(
-        "status", _data_status, "List the labels: which are there, from where, their licence, what they add.", actions
-    )
-    command("labels", _data_labels, "Say which label is which: split, epochs, runs, version, and what people ask.", actions)
-    command("card", _data_card, "Renew the card and the metadata of results/statistics from its manifests.", actions)
-
-    benchmarks = commands.add_parser(
-        "benchmark", help="Measure what things cost.", description="Measure what things cost.", allow_abbrev=False
-    )
-    kinds = benchmarks.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    collector = command(
-        "collector",
-        _benchmark_collector,
-        "Time the collector, beside a checkout of zero-cost-nas if there is one.",
-        kinds,
-    )
-    collector.add_argument("--peer", type=Path, metavar="PATH", help="a git clone of SamsungLabs/zero-cost-nas (none)")
-    collector.add_argument("--cells", type=positive, metavar="N", help="random cells that are compared (20)")
-    collector.add_argument("--seed", type=seed, default=0, help="seed of the sample (0)")
-    collector.add_argument("--repeats", type=positive, default=1, help="times each is timed; the least counts (1)")
-    collector.add_argument("--quick", action="store_true", help="two cells and fewer sizes, to see that it works")
-    collector.add_argument(
-        "--readme", action="store_true", help="only renew the tables in collecting/README.md; measures nothing"
-    )
-    collector.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="output file (results/benchmark/collector.json; with --quick under smoke)",
-    )
-
+def add_tune(command: Command) -> None:
+    """`parzc tune`."""
     tune = command(
         "tune", _tune, "Search hyper-parameters of the ranker with Optuna; resumes, and shares its file with others."
     )
@@ -446,6 +334,9 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--seed", type=seed, default=0, help="seed of the sampler (0)")
     tune.add_argument("--out", type=Path, metavar="FILE", help="sqlite file (results/tuning/SPACE.sqlite)")
 
+
+def add_search(command: Command) -> None:
+    """`parzc search`."""
     search = command("search", _search, "Search a benchmark once: what is trained, what is found, as a table and a picture.")
     search.add_argument("--space", default="nb201", help="nb201 or nb101 (nb201)")
     search.add_argument("--dataset", default="cifar10", help="cifar10, cifar100 or imagenet16-120 (cifar10)")
@@ -454,15 +345,18 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--seed", type=seed, default=0, help="of everything random (0)")
     search.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/searches)")
 
+
+def add_notebooks(command: Command) -> None:
+    """`parzc notebooks`."""
     books = command("notebooks", _notebooks, "Execute notebooks from stored runs; keep small copies in results/full/notebooks.")
     books.add_argument("names", nargs="*", metavar="TABLE|FIGURE", help="such as table06, fig02 or explore; all without")
     books.add_argument(
         "--minutes", type=positive, default=5, metavar="N", help="a notebook that takes longer is stopped (5)"
     )
 
-    cli_own.add(command)
-    cli_verify.add(command)
 
+def add_mixed_precision(command: Command) -> None:
+    """`parzc mixed-precision`."""
     mixed = command(
         "mixed-precision", _mixed_precision, "Make Table 11's ground truth: train, quantize, measure; resumes."
     )
@@ -471,11 +365,16 @@ def _parser() -> argparse.ArgumentParser:
     mixed.add_argument("--jobs", type=positive, default=1, help="worker processes (1)")
     mixed.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/mixed_precision/PLAN)")
 
+
+def add_claims(command: Command) -> None:
+    """`parzc claims`."""
     told = command("claims", _claims, "List what the paper claims, with verdicts from the committed results.")
     told.add_argument("names", nargs="*", metavar="CLAIM", help="such as mixer or loss; all without")
     told.add_argument("--json", action="store_true", help="as JSON, with rule, place, command and CPU-minutes")
 
+
+def add_report(command: Command) -> None:
+    """`parzc report`."""
     report = command("report", _report, "Build report/index.html from the results that are there.")
-    with_profile(report)
+    _with_profile(report)
     report.add_argument("--readme", action="store_true", help="also renew README.md (claims) and results/README.md")
-    return parser

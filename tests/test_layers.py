@@ -18,7 +18,7 @@ CORE = (
 LAYERS = (
     Layer("__main__"),
     Layer("cli"),
-    Layer("cli_own", "cli_verify"),
+    Layer("cli_data", "cli_own", "cli_verify"),
     Layer("cli_checks"),
     Layer("pipeline"),
     Layer("verifying"),
