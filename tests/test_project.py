@@ -92,6 +92,7 @@ def test_what_notebooks_make_has_the_names_of_the_paper() -> None:
     beside_the_paper = {
         "stability",
         "label_free",
+        "label_free_few",
         "model_zoo",
         "width_nb101",
         "table01_since",

@@ -100,7 +100,13 @@ def test_what_is_added_to_the_paper_names_the_best_other_row_and_skips_what_was_
     orders = {"Label-free order": 73.0, "Votes that agree": 74.0, "NWOT": 60.0, "Zen": 65.0}
     places = ("NB201-CF10", "NB101-CF10")
     put("label_free", *({"row": row, "column": column, "value": tau} for column in places for row, tau in orders.items()))
+    assert len(readme_.readme_added().splitlines()) == 1  # the order beside labels was not run
+    beside = {"ParZC+, from scratch": 69.0, "ParZC+ and the order": 76.0}
+    orders = [{"row": row, "column": column, "value": tau} for column in places for row, tau in orders.items()]
+    few = [{"row": row, "column": "NB201-CF10, 20 labels", "value": tau} for row, tau in beside.items()]
+    put("label_free", *orders, *few)
     line = readme_.readme_added().splitlines()[-1]
+    assert "from 69.0 to 76.0 there" in line
     assert "73.0 on NAS-Bench-201, where the best single proxy, picked in hindsight, has 65.0 (Zen)" in line
 
 
