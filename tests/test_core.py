@@ -28,9 +28,9 @@ CORE = (
     "ranker",
     "training",
 )
-BESIDE = {"__init__", "__main__", "_optional", "_plugins", "_resampling", "artifact", "checkpoints", "npz", "paths", "profiles"}
+BESIDE = {"__init__", "__main__", "_optional", "_plugins", "_resampling", "_state", "artifact", "checkpoints", "npz", "paths", "profiles"}
 BESIDE |= {"cli", "cli_checks", "cli_own", "cli_verify"}
-READ = ("_plugins", "_resampling", "checkpoints", "npz", "paths")  # what the core may import beside itself
+READ = ("_plugins", "_resampling", "_state", "checkpoints", "npz", "paths")  # what the core may import beside itself
 FOLDER = ROOT / "parzc_core"
 
 
