@@ -95,6 +95,19 @@ def restored(network: Any) -> Iterator[None]:
         undo()
 
 
+@contextmanager
+def seeded_generators() -> Iterator[None]:
+    """Inside, the global generators of Python and numpy start from one seed; they are as they were after it."""
+    state, state_of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(state_of_numpy)  # noqa: NPY002
+
+
 def _take(steps: list[Step]) -> None:
     for step in steps:
         step()

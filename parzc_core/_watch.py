@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from parzc_core._networks import Node
+from parzc_core._state import seeded_generators
 from parzc_core.errors import BadInput
 
 
@@ -259,9 +260,12 @@ def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
 
 @contextmanager
 def same_start() -> Iterator[None]:
-    """Inside, random numbers start from one seed and gradients are on; the caller's generators are restored after it."""
+    """Inside, random numbers of torch, numpy and Python start from one seed, and gradients are on.
+
+    The caller's generators are restored after it.
+    """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices=devices), torch.enable_grad():
+    with torch.inference_mode(False), torch.random.fork_rng(devices=devices), seeded_generators(), torch.enable_grad():
         torch.manual_seed(0)
         yield
 

@@ -28,8 +28,8 @@ CORE = (
     "ranker",
     "training",
 )
-BESIDE = {"__init__", "__main__", "_optional", "_plugins", "_resampling", "_state", "artifact", "checkpoints", "npz", "paths", "profiles"}
-BESIDE |= {"cli", "cli_checks", "cli_own", "cli_verify"}
+BESIDE = {"__init__", "__main__", "_optional", "_plugins", "_resampling", "_state", "artifact", "checkpoints"}
+BESIDE |= {"npz", "paths", "profiles", "cli", "cli_checks", "cli_own", "cli_verify"}
 READ = ("_plugins", "_resampling", "_state", "checkpoints", "npz", "paths")  # what the core may import beside itself
 FOLDER = ROOT / "parzc_core"
 

@@ -26,7 +26,6 @@ class Numbers(list[int]):
     total = 0
 
 
-
 def slots_are_set(slots: Slots) -> None:
     slots.value += 1
     slots.later = 3
