@@ -259,13 +259,25 @@ def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
 
 
 @contextmanager
+def ordinary_mode() -> Iterator[None]:
+    """Inside, gradients are on, and numbers are of the types that the network has: no inference mode, no autocast."""
+    with ExitStack() as stack:
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        yield
+
+
+@contextmanager
 def same_start() -> Iterator[None]:
-    """Inside, random numbers of torch, numpy and Python start from one seed, and gradients are on.
+    """Inside, random numbers of torch, numpy and Python start from one seed, in torch's ordinary mode.
 
     The caller's generators are restored after it.
     """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.inference_mode(False), torch.random.fork_rng(devices=devices), seeded_generators(), torch.enable_grad():
+    with ordinary_mode(), torch.random.fork_rng(devices=devices), seeded_generators():
         torch.manual_seed(0)
         yield
 

@@ -23,6 +23,7 @@ from parzc_core._watch import (
     Watch,
     forward_with_calls,
     mapped,
+    ordinary_mode,
     run_watched,
     same_start,
     tensors,
@@ -144,7 +145,7 @@ class Passes:
     @functools.cached_property
     def _loss_gradients(self) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
         outputs = [call.output for call in self.calls]
-        with torch.enable_grad():
+        with ordinary_mode():
             loss = self.loss_of(self.logits)
             self._not_differentiable = _second_derivatives_missing(loss) if self._second_order else set()
             found = gradients_of(loss, [*self.weights, *outputs], create_graph=self._second_order)
@@ -189,7 +190,7 @@ class Passes:
             raise BadInput(_no_second_derivative(", ".join(sorted(self._not_differentiable))))
         if not live:
             return self._by_node([None] * len(self.weights))
-        with torch.enable_grad():
+        with ordinary_mode():
             z = torch.stack([(g.detach() * g).sum() for g in live]).sum()
             return self._by_node(gradients_of(z, self.weights))
 
@@ -263,7 +264,7 @@ class Passes:
         }
 
 
-@torch.inference_mode(False)
+@ordinary_mode()
 def with_passes(network: nn.Module, images: Batch, labels: Any, work: Callable[[Passes], T], **options: Any) -> T:
     """work(passes) on a copy of the network; where a copy will not do, on the network, which is restored afterwards.
 

@@ -100,12 +100,14 @@ def test_passes_keep_the_network_that_they_were_given_a_copy_of() -> None:
     assert np.isfinite(passes.logits.detach().numpy()).all()
 
 
-@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
 def test_the_callers_mode_does_not_matter(context: Callable[[], Any]) -> None:
+    names = ["snip", "jacov", "zico", "gradsign", "zen"]
     with context():
         images, network = X * 1, Base()
-        inside = collect_statistics(network, images, Y).values
+        inside, scores = collect_statistics(network, images, Y).values, network_proxies(network, images, Y, names)
     np.testing.assert_array_equal(inside, collect_statistics(Base(), X, Y).values)
+    assert scores == network_proxies(Base(), X, Y, names)
 
 
 def test_what_is_left_out_is_named_and_never_zero() -> None:
