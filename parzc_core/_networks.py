@@ -150,7 +150,8 @@ def parts_of(network: nn.Module) -> frozenset[int]:
 
 
 def prepare(model: nn.Module) -> dict[str, Node]:
-    """Change a model for the passes, and give its nodes: plain weights, nothing in place, gradients for the nodes alone."""
+    """Ready a model for the passes, and give its nodes: train mode, plain weights, nothing in place, gradients of nodes alone."""
+    model.train()  # before all else: some networks freeze layers here
     for module in list(model.modules()):
         for name, child in module._modules.items():
             if child is not None:

@@ -56,6 +56,7 @@ _WEIGHT_SECOND = {"linear", "matmul", "mm", "bmm", "__matmul__"} | {
     f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3)
 }
 _MATRIX = {"matmul", "mm", "bmm", "__matmul__"}
+_FREEZING = (torch.Tensor.requires_grad_, torch.Tensor.requires_grad.__set__, torch.Tensor.detach_)
 _BATCH_NORMS = (F.batch_norm, torch.batch_norm, torch.native_batch_norm)
 
 
@@ -84,9 +85,10 @@ class Watch(TorchFunctionMode):
 
     @contextmanager
     def hooked(self) -> Iterator["Watch"]:
-        """Inside, the nodes' modules tell of their calls, and so does every function that is called."""
+        """Inside, the nodes' modules tell of their calls, and so does every function that is called; no weight can be frozen."""
         with ExitStack() as stack:
             for name, node in self._nodes.items():
+                node.weight.requires_grad_(True)
                 if node.parameter == "weight":
                     stack.callback(node.module.register_forward_pre_hook(self._before(node)).remove)
                     stack.callback(node.module.register_forward_hook(self._after(name, node)).remove)
@@ -121,6 +123,8 @@ class Watch(TorchFunctionMode):
             self._check(given)
         if func is F.multi_head_attention_forward:
             return self._attention(func, args, kwargs or {})
+        if func in _FREEZING and (isinstance(args[0], nn.Parameter) or id(args[0]) in self._readers):
+            return args[0]
         result = self._called(func, args, kwargs or {})
         for place, value in enumerate(given):
             if id(value) in self._readers:

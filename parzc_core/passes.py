@@ -85,7 +85,6 @@ class Passes:
         self.model = _networks.uncompiled(network)
         self.nodes: dict[str, Node] = _networks.prepare(self.model)
         _fast_layers.substitute(self.model)
-        self.model.train()
         self.weights = [node.weight for node in self.nodes.values()]
         self.loss = cross_entropy if loss is None else loss
         self.device = self.weights[0].device

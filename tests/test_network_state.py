@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from network_toys import Base, X, Y
+from network_toys import Base, X, Y, check
+from torch import nn
 
+from parzc_core import network_proxies
 from parzc_core.collector import collect_statistics
+from parzc_core.proxies import NODE_PROXIES
 
 # --- networks that cannot be copied
 
@@ -93,3 +96,41 @@ def test_what_a_network_that_cannot_be_copied_keeps_is_restored(what: str) -> No
     assert network.thing is thing
     assert read(network.thing) == before
     np.testing.assert_array_equal(values, collect_statistics(Base(), X, Y).values)
+
+
+# --- networks that freeze layers
+
+
+def frozen_in(place: str, how: Callable[[nn.Module], Any]) -> Base:
+    """A Base whose first convolution is frozen by its train method, by eval too, or in its forward pass."""
+
+    class Frozen(Base):
+        def train(self, mode: bool = True) -> "Frozen":
+            super().train(mode)
+            if place == "train":
+                how(self.c1)
+            return self
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if place == "forward":
+                how(self.c1)
+            return super().forward(x)
+
+    return Frozen()
+
+
+def by_attribute(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        parameter.requires_grad = False
+
+
+@pytest.mark.parametrize("how", [lambda layer: layer.requires_grad_(False), by_attribute, lambda layer: layer.weight.detach_()])
+@pytest.mark.parametrize("place", ["train", "forward"])
+def test_layers_that_a_network_freezes_have_the_values_of_others(place: str, how: Callable[[nn.Module], Any]) -> None:
+    check(frozen_in(place, how), Base())
+    alone = [collect_statistics(frozen_in(place, how), X, Y, [proxy]) for proxy in NODE_PROXIES]
+    assert len({statistics.nodes for statistics in alone}) == 1
+    whole = collect_statistics(frozen_in(place, how), X, Y)
+    np.testing.assert_allclose([statistics.values[0] for statistics in alone], whole.values, rtol=1e-6)
+    names = ["zico", "gradsign", "jacov", "zen"]
+    assert network_proxies(frozen_in(place, how), X, Y, names) == network_proxies(Base(), X, Y, names)
