@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from parzc_core._networks import Node
-from parzc_core._state import seeded_generators
+from parzc_core._state import Step, kept, seeded_generators
 from parzc_core.errors import BadInput
 
 
@@ -293,21 +293,31 @@ def forward_with_calls(
     classes: bool = True,
     foreign: frozenset[int] = frozenset(),
     watch: Callable[[bool], Watch] | None = None,
+    start: Step | None = None,
 ) -> tuple[Any, list[Call]]:
     """Logits [N, classes], or whatever the network gives, and the calls of nodes in execution order.
 
-    classes: expect logits. foreign, watch: see Watch. Raises BadInput: inputs that it cannot take, no logits.
+    classes: expect logits. foreign, watch: see Watch. start: brings back the network as it is now; None: made here, if there
+    are nodes. Raises BadInput: inputs that it cannot take, no logits.
     """
     make = watch or (lambda copies: Watch(nodes, copies, foreign))
-    outputs, calls = _recorded(make(False), model, inputs, classes)
-    if any(version_of(call.output) != call.version for call in calls):
-        # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
+    if nodes and start is None:
+        start = kept(model)
+    outputs, calls = recorded(make(False), model, inputs, classes)
+    if start is not None and overwritten(calls):
+        start()
         with same_start():
-            outputs, calls = _recorded(make(True), model, inputs, classes)
+            outputs, calls = recorded(make(True), model, inputs, classes)
     return outputs, calls
 
 
-def _recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
+def overwritten(calls: list[Call]) -> bool:
+    """Whether an output is not what its node gave any more, as the network wrote into it: it should be handed copies."""
+    return any(version_of(call.output) != call.version for call in calls)
+
+
+def recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
+    """One forward pass: its outputs, which must be logits where classes are expected, and the calls that the watch saw."""
     outputs = run_watched(watch, model, inputs)
     if classes and not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and outputs.is_floating_point()):
         got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__

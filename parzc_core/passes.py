@@ -16,6 +16,7 @@ from torch import nn
 
 from parzc_core import _fast_layers, _networks
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
+from parzc_core._state import Step, kept
 from parzc_core._watch import (
     Call,
     CallsTheOriginal,
@@ -24,6 +25,8 @@ from parzc_core._watch import (
     forward_with_calls,
     mapped,
     ordinary_mode,
+    overwritten,
+    recorded,
     run_watched,
     same_start,
     tensors,
@@ -85,7 +88,6 @@ class Passes:
         self.model = _networks.uncompiled(network)
         self.nodes: dict[str, Node] = _networks.prepare(self.model)
         _fast_layers.substitute(self.model)
-        self.weights = [node.weight for node in self.nodes.values()]
         self.loss = cross_entropy if loss is None else loss
         self.device = self.weights[0].device
         self.inputs = mapped(images, lambda x: (x.clone() if x.is_inference() else x.detach()).to(self.device))
@@ -93,6 +95,11 @@ class Passes:
         self.labels = labels.to(self.device) if isinstance(labels, torch.Tensor) else labels
         self._classes = loss is None
         self.foreign, self._second_order, self._copyable = foreign, second_order, copyable
+
+    @property
+    def weights(self) -> list[torch.Tensor]:
+        """Of the nodes, as they are now: a forward pass may have changed or replaced them."""
+        return [node.weight for node in self.nodes.values()]
 
     @contextmanager
     def changeable(self) -> Iterator[nn.Module]:
@@ -125,11 +132,28 @@ class Passes:
             return leaves[-1]
 
         inputs = mapped(self.inputs, leaf)
+        if "_start" in self.__dict__:
+            self._start()
         with same_start():
             outputs, calls = forward_with_calls(
-                self.model, self.nodes, inputs, classes=self._classes, foreign=self.foreign
+                self.model, self.nodes, inputs, classes=self._classes, foreign=self.foreign, start=self._start
             )
         return leaves, outputs, calls
+
+    @functools.cached_property
+    def _start(self) -> Step:
+        """Brings back the model as it was before its first pass. It may have written to weights, buffers or attributes."""
+        return kept(self.model)
+
+    @contextmanager
+    def _from_the_start(self) -> Iterator[None]:
+        """Inside, the model is as it was before its first pass. After it, what an earlier pass left is there again."""
+        now = kept(self.model) if "_start" in self.__dict__ else self._start
+        self._start()
+        try:
+            yield
+        finally:
+            now()
 
     @property
     def logits(self) -> Any:
@@ -234,28 +258,28 @@ class Passes:
                     "BatchNorm. Leave out synflow, and scores made of its pass, or let the network take such an image"
                 ) from error
 
-    def _flow(self, count: int) -> Flow:
-        model, replaced = self.model, {}
-        for parameter in model.parameters():
-            replaced[id(parameter)] = _positive(parameter.detach())
-        for buffer in model.buffers():
-            replaced[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
-        weights = {name: replaced[id(node.weight)].requires_grad_(True) for name, node in self.nodes.items()}
-
+    def _flow(self, count: int, copies: bool = False) -> Flow:
         def ones(tensor: torch.Tensor) -> torch.Tensor:
             part = tensor[:count] if tensor.ndim else tensor
             return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
 
-        with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
-            outputs, calls = forward_with_calls(
-                *(model, self.nodes, mapped(self.inputs, ones)),
-                classes=self._classes,
-                foreign=self.foreign,
-                watch=lambda copies: FlowWatch(self.nodes, replaced, copies, self.foreign),
-            )
-            r = total(outputs)
-            gradients = gradients_of(r if count == 1 else r / count, list(weights.values()), retain_graph=None)
-        return Flow({name: weight.detach() for name, weight in weights.items()}, self._by_node(gradients), calls)
+        with self._from_the_start():
+            model, replaced = self.model, {}
+            for parameter in model.parameters():
+                replaced[id(parameter)] = _positive(parameter.detach())
+            for buffer in model.buffers():
+                replaced[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
+            for node in self.nodes.values():
+                replaced[id(node.weight)].requires_grad_(True)
+            with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
+                watch = FlowWatch(self.nodes, replaced, copies, self.foreign)
+                outputs, calls = recorded(watch, model, mapped(self.inputs, ones), self._classes)
+                if copies or not overwritten(calls):
+                    weights, r = self.weights, total(outputs)
+                    gradients = gradients_of(r if count == 1 else r / count, weights, retain_graph=None)
+                    positive = dict(zip(self.nodes, (weight.detach() for weight in weights), strict=True))
+                    return Flow(positive, self._by_node(gradients), calls)
+        return self._flow(count, copies=True)
 
     def _by_node(self, tensors: Any) -> Gradients:
         return {

@@ -13,6 +13,7 @@ from torch import nn
 
 from parzc_core import network_proxies
 from parzc_core.collector import collect_statistics
+from parzc_core.passes import Passes
 from parzc_core.proxies import NODE_PROXIES
 
 # --- networks that cannot be copied
@@ -134,3 +135,88 @@ def test_layers_that_a_network_freezes_have_the_values_of_others(place: str, how
     np.testing.assert_allclose([statistics.values[0] for statistics in alone], whole.values, rtol=1e-6)
     names = ["zico", "gradsign", "jacov", "zen"]
     assert network_proxies(frozen_in(place, how), X, Y, names) == network_proxies(Base(), X, Y, names)
+
+
+def test_passes_in_another_order_find_no_layer_frozen() -> None:
+    passes = Passes(frozen_in("train", by_attribute), X, Y, second_order=True)
+    assert passes.logits.shape == (8, 4)
+    flow = collect_statistics(frozen_in("train", by_attribute), X, Y, ["synflow"])
+    found = passes.flow.gradients["c1"]
+    assert found is not None
+    assert float((found * passes.flow.weights["c1"]).abs().sum()) == flow.of("synflow")[flow.nodes.index("c1")]
+    assert passes.loss_gradients["c1"] is not None
+
+
+# --- networks that change in their forward pass
+
+
+class Changing(Base):
+    """Multiplies by something that its forward pass changes; each kind may also write into a node's output."""
+
+    def __init__(self, kind: str, overwrites: bool) -> None:
+        super().__init__()
+        self.overwrites, self.kind, self.count = overwrites, kind, 0
+        self.register_buffer("average", torch.ones(6, 1, 1))
+        self.scale: Any = nn.Parameter(torch.ones(6, 1, 1))
+        self.generator, self.array = torch.Generator().manual_seed(0), np.ones(6, dtype=np.float32)
+        self.norm = nn.InstanceNorm2d(6, track_running_stats=True)
+
+    def factor(self, h: torch.Tensor) -> torch.Tensor:
+        mean = h.detach().mean((0, 2, 3))[:, None, None]
+        if self.kind == "counter":
+            self.count += 1
+            return torch.full((6, 1, 1), float(self.count))
+        if self.kind == "generator":
+            return torch.rand(6, 1, 1, generator=self.generator)
+        if self.kind == "array":
+            self.array += mean.flatten().numpy().astype(np.float32)
+            return torch.from_numpy(self.array.copy())[:, None, None]
+        if self.kind == "initialisation by data":
+            if self.count == 0:
+                self.scale.data = 1 / (0.1 + mean.abs())
+                self.count = 1
+            return self.scale
+        if self.kind == "moving average":
+            with torch.no_grad():
+                self.average.mul_(0.5).add_(0.5 * mean)
+            return self.average
+        self.average = self.average * 0.5 + mean
+        return self.average
+
+    def first(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.c1(x)
+        h = self.norm(h) if self.kind == "running statistics" else h * self.factor(h).to(h)
+        return torch.relu(h)
+
+    def second(self, h: torch.Tensor) -> torch.Tensor:
+        h = self.c2(h)
+        return self.fc((h.relu_() if self.overwrites else torch.relu(h)).mean((2, 3)))
+
+
+KINDS = ["counter", "generator", "array", "initialisation by data", "moving average", "new buffer", "running statistics"]
+
+
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_value_does_not_depend_on_the_others_where_a_forward_pass_changes_the_network(kind: str, copied: bool) -> None:
+    def network(overwrites: bool) -> Base:
+        made = Changing(kind, overwrites)
+        if not copied:
+            made.lock = threading.Lock()  # type: ignore[assignment]
+        return made
+
+    found = [collect_statistics(network(overwrites), X, Y) for overwrites in (False, True)]
+    np.testing.assert_allclose(found[0].values, found[1].values, rtol=1e-5, atol=1e-9)
+    for proxy in NODE_PROXIES:
+        for overwrites in (False, True):
+            alone = collect_statistics(network(overwrites), X, Y, [proxy])
+            np.testing.assert_allclose(alone.of(proxy), found[overwrites].of(proxy), rtol=1e-6, err_msg=proxy)
+    for asked in ("flow", "logits"):  # whichever comes first
+        passes = Passes(Changing(kind, False), X, Y)
+        getattr(passes, asked)
+        flow, gradients = passes.flow.gradients["c2"], passes.loss_gradients["c2"]
+        assert flow is not None
+        assert gradients is not None
+        synflow, snip = (found[0].of(name)[found[0].nodes.index("c2")] for name in ("synflow", "snip"))
+        assert float((flow * passes.flow.weights["c2"]).abs().sum()) == pytest.approx(synflow, rel=1e-6)
+        assert float((gradients * passes.nodes["c2"].weight).abs().sum()) == pytest.approx(snip, rel=1e-5)
