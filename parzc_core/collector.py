@@ -102,7 +102,7 @@ def collect_statistics(
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
     """`collect_statistics` from passes that other scores use too, so that none is made twice."""
     names = check_node_proxies(proxies)
-    records, calls = _tensors(passes, passes_read(names))
+    records, calls = _tensors(passes, passes_read(names), all(passes_read([name]) == {"flow"} for name in names))
     unseen = [f"fisher of {name}" for name, node in records.items() if "fisher" in names and is_unseen(node)]
     nodes, execution_order = node_order(calls, list(passes.nodes))
     values = np.array([[NODE_REGISTRY[k].value(records[node]) for node in nodes] for k in names], dtype=np.float64)
@@ -129,8 +129,12 @@ def node_order(calls: Sequence[Call], modules: Sequence[str]) -> tuple[tuple[str
     return tuple(nodes), tuple(position[name] for name in [*executed, *never])
 
 
-def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTensors], list[Call]]:
-    """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes."""
+def _tensors(passes: Passes, needs: frozenset[str], flow_alone: bool) -> tuple[dict[str, NodeTensors], list[Call]]:
+    """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes.
+
+    Weights are those after the forward pass, which may bound their norm, say. flow_alone: no formula needs that pass.
+    """
+    calls = passes.flow.calls if flow_alone else passes.calls
     tensors: dict[str, dict[str, Any]] = {
         name: {"weight": node.weight.detach(), "channel_axis": node.channel_axis, "channels": node.channels}
         for name, node in passes.nodes.items()
@@ -154,7 +158,6 @@ def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTenso
     if "flow" in needs:
         add("flow_weight", passes.flow.weights)
         add("flow_gradient", passes.flow.gradients)
-    calls = passes.flow.calls if needs == {"flow"} else passes.calls
     return {name: NodeTensors(**slot) for name, slot in tensors.items()}, calls
 
 

@@ -220,3 +220,36 @@ def test_a_value_does_not_depend_on_the_others_where_a_forward_pass_changes_the_
         synflow, snip = (found[0].of(name)[found[0].nodes.index("c2")] for name in ("synflow", "snip"))
         assert float((flow * passes.flow.weights["c2"]).abs().sum()) == pytest.approx(synflow, rel=1e-6)
         assert float((gradients * passes.nodes["c2"].weight).abs().sum()) == pytest.approx(snip, rel=1e-5)
+
+
+def renormed(layer: nn.Conv2d) -> None:
+    layer.weight.data = torch.renorm(layer.weight.data, 2, 0, 0.3)
+
+
+def clamped(layer: nn.Conv2d) -> None:
+    with torch.no_grad():
+        layer.weight.clamp_(-0.05, 0.05)
+
+
+def clamped_in_place(layer: nn.Conv2d) -> None:
+    layer.weight.data.clamp_(-0.05, 0.05)
+
+
+def made_anew(layer: nn.Conv2d) -> None:
+    layer.weight = nn.Parameter(layer.weight.detach().clamp(-0.05, 0.05))
+
+
+@pytest.mark.parametrize("bound", [renormed, clamped, clamped_in_place, made_anew])
+def test_weights_that_a_forward_pass_bounds_are_those_that_it_used(bound: Callable[[nn.Conv2d], None]) -> None:
+    class Bounded(Base):
+        def second(self, h: torch.Tensor) -> torch.Tensor:
+            bound(self.c2)
+            return super().second(h)
+
+    plain = Base()
+    bound(plain.c2)
+    check(Bounded(), plain)
+    whole = collect_statistics(Bounded(), X, Y)
+    for proxies in (["l2_norm"], ["synflow", "l2_norm"], ["grasp"], ["synflow"]):
+        part = collect_statistics(Bounded(), X, Y, proxies)
+        np.testing.assert_allclose(part.values, [whole.of(proxy) for proxy in proxies], rtol=1e-6)
