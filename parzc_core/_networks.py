@@ -52,6 +52,11 @@ class Node:
         return int(self.module.out_channels if isinstance(self.module, _ConvTransposeNd) else self.weight.shape[0])  # type: ignore[arg-type]
 
     @property
+    def weight_axis(self) -> int:
+        """The axis of the weight that counts them."""
+        return 1 if isinstance(self.module, _ConvTransposeNd) else 0
+
+    @property
     def channel_axis(self) -> int:
         """The axis of its output that counts them."""
         return 1 if isinstance(self.module, _ConvNd) else -1

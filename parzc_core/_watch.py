@@ -72,16 +72,15 @@ class Watch(TorchFunctionMode):
         self.calls: list[Call] = []
         self.led_back = False
         self._nodes, self._copies, self._foreign = nodes, hand_out_copies, foreign
-        self._readers: dict[
-            int, tuple[str, torch.Tensor, int]
-        ] = {}  # by id: node, the weight or what is made of it, its row
+        self._readers: dict[int, _Reader] = {}  # by id
         for name, node in reversed(list(nodes.items())):
-            self._add_reader(name, node.weight, 0)
+            self._add_reader(_Reader(name, node.weight, 0, node.weight_axis))
         self._inside: set[int] = set()  # ids of the weights whose module is being called
         self._tokens: tuple[int, int] | None = None
 
-    def _add_reader(self, name: str, tensor: torch.Tensor, row: int) -> None:
-        self._readers[id(tensor)] = (name, tensor, row)
+    def _add_reader(self, reader: "_Reader | None") -> None:
+        if reader is not None:
+            self._readers[id(reader.tensor)] = reader
 
     @contextmanager
     def hooked(self) -> Iterator["Watch"]:
@@ -157,33 +156,52 @@ class Watch(TorchFunctionMode):
         finally:
             self._tokens = before
 
-    def _read(self, function: str, place: int, given: Any, reader: tuple[str, torch.Tensor, int], result: Any) -> Any:
+    def _read(self, function: str, place: int, given: Any, reader: "_Reader", result: Any) -> Any:
         """A function read a node's weight, or what was made of it: it applied it, or made something of it."""
-        name, weight, row = reader
-        whole = self._nodes[name].weight
-        entries = whole[0].numel()  # of one output channel
-        applied = given[place]
+        node, applied = self._nodes[reader.name], reader.tensor
+        matrix = function in _MATRIX or function in ("addmm", "baddbmm")
         second = function in _WEIGHT_SECOND and place == 1
-        third = function in ("addmm", "baddbmm") and place == 2
+        third = matrix and function not in _MATRIX and place == 2
         first = function in _MATRIX and place == 0
-        if isinstance(result, torch.Tensor) and result.ndim > 1 and (first or second or third):
-            if id(whole) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
+        if isinstance(result, torch.Tensor) and min(result.ndim, applied.ndim) > 1 and (first or second or third):
+            if id(node.weight) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
                 return result
-            if function in _MATRIX or third:
-                fits = applied.shape[-1 if first else -2] == entries
-            else:
-                fits = applied[0].numel() == entries  # else it is transposed, and its channels are others
+            # The axes of what is applied that count its output channels and what it sums over. The node's are others where its
+            # weight is transposed, say, and then the channels are no channels of the node.
+            channels = (-2 if first else -1 if matrix else int(function.startswith("conv_transpose"))) % applied.ndim
+            inputs = applied.shape[-1 if first else -2] if matrix else applied.numel() // max(1, applied.shape[channels])
+            fits = inputs == node.weight.numel() // max(1, node.weight.shape[node.weight_axis])
             axis = 1 if function.startswith("conv") else -2 if first else -1
-            return self._record(name, result, axis, row) if fits else result
-        parts = result if isinstance(result, list | tuple) else (result,)
-        for part in parts:
-            if isinstance(part, torch.Tensor) and part.requires_grad and part is not weight:
-                if part.untyped_storage().data_ptr() == weight.untyped_storage().data_ptr():
-                    rows = (part.storage_offset() - weight.storage_offset()) // max(1, whole.stride(0))
-                    self._add_reader(name, part, row + rows)
-                elif part.numel() == weight.numel():
-                    self._add_reader(name, part, row)
+            return self._record(reader.name, result, axis, reader.row) if fits and reader.axis in (None, channels) else result
+        for part in result if isinstance(result, list | tuple) else (result,):
+            if isinstance(part, torch.Tensor) and part.requires_grad and part is not applied:
+                self._add_reader(reader.made(part, node.weight))
         return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """The weight of a node, or what is made of it: a tensor, and what of the weight it holds.
+
+    row: the first output channel. axis: that counts output channels; None where that is not known.
+    """
+
+    name: str
+    tensor: torch.Tensor
+    row: int
+    axis: int | None
+
+    def made(self, part: torch.Tensor, whole: torch.Tensor) -> "_Reader | None":
+        """What a function made of it, if that is all of it in another form, or a part of it that shares its memory."""
+        tensor, axis = self.tensor, self.axis
+        if part.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr():
+            step = whole.stride(0) if axis is None else tensor.stride(axis)
+            same = [a for a in range(part.ndim) if part.stride(a) == step and part.shape[a] > 1]
+            row = self.row + (part.storage_offset() - tensor.storage_offset()) // max(1, step)
+            return _Reader(self.name, part, row, same[0] if len(same) == 1 else None)
+        if part.numel() != tensor.numel():
+            return None
+        return _Reader(self.name, part, self.row, axis if part.shape == tensor.shape else None)
 
 
 def version_of(tensor: torch.Tensor) -> int:
