@@ -119,7 +119,7 @@ def fisher(node: NodeTensors) -> float:
         kind = (row, s.shape)
         saliency[kind] = saliency[kind] + s if kind in saliency else s
     per_call = [float((0.5 * s.double().square().mean(dim=0)).sum()) for s in saliency.values()]
-    return sum(per_call) * (node.weight.numel() // (node.channels or node.weight.shape[0]))
+    return sum(per_call) * (node.weight.numel() // max(1, node.channels or node.weight.shape[0]))
 
 
 def is_unseen(node: NodeTensors) -> bool:

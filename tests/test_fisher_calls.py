@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from network_toys import X, Y, with_
+from network_toys import Base, X, Y, with_
 from torch import nn
 
 from parzc_core.collector import collect_statistics
+from parzc_core.encoding import encode
+from parzc_core.errors import BadInput
+from parzc_core.proxies import NODE_PROXIES
 
 Applied = Callable[[Any, torch.Tensor], torch.Tensor]  # a layer and its input to what its weight makes of it
 
@@ -95,3 +98,43 @@ def test_a_transposed_convolution_with_the_weight_of_a_convolution_is_no_call_of
     expected = 54 * float(0.5 * (network.kept * gradient).sum((2, 3)).square().mean(0).sum())
     del network.kept
     assert fisher_of(network, "c2") == pytest.approx(expected, rel=1e-4)
+
+
+# --- layers without outputs
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize(
+    ("make", "used"),  # torch itself refuses to call a convolution without outputs
+    [
+        *((lambda: nn.Linear(5, 0), used) for used in (False, True)),
+        *((lambda: nn.Linear(0, 5), used) for used in (False, True)),
+        (lambda: nn.Conv2d(3, 0, 1), False),
+    ],
+)
+def test_a_layer_without_weights_has_zeros(make: Callable[[], nn.Module], used: bool) -> None:
+    def second(self: Any, h: torch.Tensor) -> torch.Tensor:
+        if used:
+            return Base.second(self, h) + self.empty(torch.ones(8, self.empty.in_features)).sum()
+        return Base.second(self, h)
+
+    network = with_(second=second)
+    network.empty = make()
+    statistics = collect_statistics(network, X, Y)
+    place = statistics.nodes.index("empty")
+    values = {proxy: float(statistics.of(proxy)[place]) for proxy in NODE_PROXIES}
+    assert not any(values.values()), values
+    assert statistics.numel[place] == 0
+    rest = [statistics.nodes.index(name) for name in ("c1", "c2", "fc")]
+    plain = collect_statistics(Base(), X, Y)
+    for proxy in NODE_PROXIES[:-1]:
+        expected = [plain.of(proxy)[plain.nodes.index(name)] for name in ("c1", "c2", "fc")]
+        assert statistics.of(proxy)[rest] == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    encode([statistics, statistics])
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_logits_without_classes_are_refused_in_our_words() -> None:
+    with pytest.raises(BadInput) as error:
+        collect_statistics(nn.Sequential(nn.Flatten(), nn.Linear(192, 0)), X, Y)
+    assert "IndexError" not in str(error.value)
