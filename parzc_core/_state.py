@@ -1,4 +1,4 @@
-"""What hangs on a network, kept and brought back bit for bit: tensors, attributes, containers, objects and generators."""
+"""States that are brought back: what hangs on a network, bit for bit, and the caller's random numbers and modes of torch."""
 
 import contextlib
 import functools
@@ -6,7 +6,7 @@ import random
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -96,16 +96,34 @@ def restored(network: Any) -> Iterator[None]:
 
 
 @contextmanager
-def seeded_generators() -> Iterator[None]:
-    """Inside, the global generators of Python and numpy start from one seed; they are as they were after it."""
-    state, state_of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
-    try:
+def ordinary_mode() -> Iterator[None]:
+    """Inside, gradients are on, and numbers are of the types that the network has: no inference mode, no autocast."""
+    with ExitStack() as stack:
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
         yield
-    finally:
-        random.setstate(state)
-        np.random.set_state(state_of_numpy)  # noqa: NPY002
+
+
+@contextmanager
+def same_start() -> Iterator[None]:
+    """Inside, random numbers of torch, numpy and Python start from one seed, in torch's ordinary mode.
+
+    The caller's generators are restored after it.
+    """
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    state, state_of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with ordinary_mode(), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(state)
+            np.random.set_state(state_of_numpy)  # noqa: NPY002
 
 
 def _take(steps: list[Step]) -> None:

@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from parzc_core._networks import Node
-from parzc_core._state import Step, kept, seeded_generators
+from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
 
 
@@ -31,8 +31,9 @@ class CallsTheOriginal(BadInput):
 class Call:
     """One use of a node: its output, which version of that memory it was, and its place in the autograd graph.
 
-    channel_axis: of the output. row: first output channel that it computes, where a part of the weight was read.
-    tokens: (L, N) where the output is [L, N, C] or [L N, C], as inside torch's attention, not [N, ...].
+    channel_axis: of the output; 0 where it is that of one image, without an axis of images. row: first output channel that it
+    computes, where a part of the weight was read. tokens: (L, N) where the output is [L, N, C] or [L N, C], as inside torch's
+    attention, not [N, ...]. read: what the node was applied to.
     """
 
     name: str
@@ -42,14 +43,40 @@ class Call:
     channel_axis: int = 1
     row: int = 0
     tokens: tuple[int, int] | None = None
+    read: torch.Tensor | None = None
 
-    def arranged(self, tensor: torch.Tensor, channel_axis: int) -> torch.Tensor:
-        """The output, or its gradient, with the images along the first axis and the channels along that axis."""
+    def arranged(self, tensor: torch.Tensor, channel_axis: int, one: bool = False) -> torch.Tensor:
+        """The output, or its gradient, with the images along the first axis and the channels along that axis.
+
+        one: it is of one image, and has no axis of images.
+        """
+        axis = self.channel_axis
         if self.tokens is not None:
             tensor = (tensor if tensor.ndim == 3 else tensor.reshape(*self.tokens, -1)).transpose(0, 1)
-        if self.channel_axis % tensor.ndim == channel_axis % tensor.ndim:
-            return tensor
-        return tensor.movedim(self.channel_axis, channel_axis)
+        elif one:
+            tensor, axis = tensor[None], axis + (axis >= 0)
+        return tensor if axis % tensor.ndim == channel_axis % tensor.ndim else tensor.movedim(axis, channel_axis)
+
+    def images(self, count: int) -> tuple[int | None, bool]:
+        """The first image of a batch of so many that the call is of, and whether it is of one without an axis of images.
+
+        An output of all images, or of several rows for each, is of them in order. One of others is told by what was read, if
+        that is a slice of a tensor [count, ...]. None: it cannot be told.
+        """
+        one = self.channel_axis == 0 or self.output.ndim == 1
+        rows = 0 if one else self.output.shape[0]
+        read = None if self.tokens is not None else self.read
+        base = None if read is None else read._base
+        if read is not None and base is not None and base.ndim and len(base) == count and base.stride(0) > 0:
+            size = base.stride(0)  # of an image
+            first, rest = divmod(read.storage_offset() - base.storage_offset(), size)
+            if not one and read.stride(0) == size:
+                return first, False
+            if rest + sum((n - 1) * step for n, step in zip(read.shape, read.stride(), strict=True)) < size:  # within an image
+                return (None, False) if rows == count else (first, True)
+            if first or rest:
+                return None, one
+        return (0 if self.tokens is not None or (rows and rows % count == 0) else None), one
 
 
 _WEIGHT_SECOND = {"linear", "matmul", "mm", "bmm", "__matmul__"} | {
@@ -107,13 +134,16 @@ class Watch(TorchFunctionMode):
 
         def leave(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
             self._inside.discard(weight)
-            return self._record(name, output, axis) if isinstance(output, torch.Tensor) else output
+            read = inputs[0] if inputs and isinstance(inputs[0], torch.Tensor) else None
+            return self._record(name, output, axis, 0, read) if isinstance(output, torch.Tensor) else output
 
         return leave
 
-    def _record(self, name: str, output: torch.Tensor, axis: int, row: int = 0) -> torch.Tensor:
-        tokens = self._tokens
-        self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, tokens))
+    def _record(self, name: str, output: torch.Tensor, axis: int, row: int, read: torch.Tensor | None) -> torch.Tensor:
+        kernel = self._nodes[name].weight.ndim
+        if axis == 1 and read is not None and output.ndim == read.ndim == kernel - 1:  # a convolution of one image alone
+            axis = 0
+        self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, self._tokens, read))
         return output.clone() if self._copies else output
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -172,7 +202,9 @@ class Watch(TorchFunctionMode):
             inputs = applied.shape[-1 if first else -2] if matrix else applied.numel() // max(1, applied.shape[channels])
             fits = inputs == node.weight.numel() // max(1, node.weight.shape[node.weight_axis])
             axis = 1 if function.startswith("conv") else -2 if first else -1
-            return self._record(reader.name, result, axis, reader.row) if fits and reader.axis in (None, channels) else result
+            if fits and reader.axis in (None, channels):
+                return self._record(reader.name, result, axis, reader.row, given[1 if third else 1 - place])
+            return result
         for part in result if isinstance(result, list | tuple) else (result,):
             if isinstance(part, torch.Tensor) and part.requires_grad and part is not applied:
                 self._add_reader(reader.made(part, node.weight))
@@ -278,30 +310,6 @@ class _Called:
 
 def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
     yield
-
-
-@contextmanager
-def ordinary_mode() -> Iterator[None]:
-    """Inside, gradients are on, and numbers are of the types that the network has: no inference mode, no autocast."""
-    with ExitStack() as stack:
-        for device in ("cpu", "cuda"):
-            if torch.is_autocast_enabled(device):
-                stack.enter_context(torch.autocast(device, enabled=False))
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        yield
-
-
-@contextmanager
-def same_start() -> Iterator[None]:
-    """Inside, random numbers of torch, numpy and Python start from one seed, in torch's ordinary mode.
-
-    The caller's generators are restored after it.
-    """
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with ordinary_mode(), torch.random.fork_rng(devices=devices), seeded_generators():
-        torch.manual_seed(0)
-        yield
 
 
 def forward_with_calls(

@@ -149,10 +149,11 @@ def _tensors(passes: Passes, needs: frozenset[str], flow_alone: bool) -> tuple[d
     if "output" in needs:
         for call, gradient in zip(passes.calls, passes.output_gradients, strict=True):
             if gradient is not None:
-                slot, axis = tensors[call.name], passes.nodes[call.name].channel_axis
-                slot["outputs"] = (*slot.get("outputs", ()), call.arranged(call.output.detach(), axis))
-                slot["output_gradients"] = (*slot.get("output_gradients", ()), call.arranged(gradient, axis))
-                slot["rows"] = (*slot.get("rows", ()), call.row)
+                axis, (image, one) = passes.nodes[call.name].channel_axis, call.images(len(passes.images))
+                of_call = {"outputs": call.arranged(call.output.detach(), axis, one), "rows": call.row, "images": image}
+                of_call["output_gradients"] = call.arranged(gradient, axis, one)
+                for key, value in of_call.items():
+                    tensors[call.name][key] = (*tensors[call.name].get(key, ()), value)
     if "hessian" in needs:
         add("hessian_gradient", passes.hessian_gradients)
     if "flow" in needs:

@@ -16,7 +16,7 @@ from torch import nn
 
 from parzc_core import _fast_layers, _networks
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
-from parzc_core._state import Step, kept
+from parzc_core._state import Step, kept, ordinary_mode, same_start
 from parzc_core._watch import (
     Call,
     CallsTheOriginal,
@@ -24,11 +24,9 @@ from parzc_core._watch import (
     Watch,
     forward_with_calls,
     mapped,
-    ordinary_mode,
     overwritten,
     recorded,
     run_watched,
-    same_start,
     tensors,
     total,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -98,6 +99,126 @@ def test_a_transposed_convolution_with_the_weight_of_a_convolution_is_no_call_of
     expected = 54 * float(0.5 * (network.kept * gradient).sum((2, 3)).square().mean(0).sum())
     del network.kept
     assert fisher_of(network, "c2") == pytest.approx(expected, rel=1e-4)
+
+
+# --- calls of other images
+
+Groups = list[list[torch.Tensor]]  # outputs; those of the same images together
+
+
+def one_each(layer: Any, parts: Any) -> Groups:
+    return [[layer(part)] for part in parts]
+
+
+def chunks(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h.chunk(2))
+
+
+def split(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h.split([3, 5]))
+
+
+def slices(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, [h[:4], h[4:]])
+
+
+def patches(layer: Any, h: torch.Tensor) -> Groups:
+    """Halves of every image: of the same images."""
+    return [[layer(h[..., :4]), layer(h[..., 4:])]]
+
+
+def one_by_one(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h)
+
+
+def one_by_one_in_a_batch(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h.split(1))
+
+
+def flat(layer: Any, h: torch.Tensor) -> Groups:
+    """Two rows for every image, twice."""
+    both = torch.cat([h, h.flip(3)], 1).view(16, 6, 8, 8)
+    return [[layer(both), layer(0.5 * both)]]
+
+
+class Sliced(Base):
+    """Its second convolution is called on parts; `groups` are the outputs of the same images."""
+
+    def __init__(self, call: Callable[..., Groups]):
+        super().__init__()
+        self.call = call
+
+    def second(self, h: torch.Tensor) -> torch.Tensor:
+        self.groups = self.call(self.c2, h)
+        rows = []
+        for group in self.groups:
+            pooled = [torch.relu(o).mean((-2, -1)) for o in group]
+            rows.append(torch.stack(pooled).sum(0))
+        together = torch.stack(rows) if rows[0].ndim == 1 else torch.cat(rows)
+        return self.fc(together.view(8, -1, 6).mean(1))
+
+
+@pytest.mark.parametrize("call", [chunks, split, slices, patches, one_by_one, one_by_one_in_a_batch, flat])
+def test_calls_of_other_images_are_squared_apart(call: Callable[..., Groups]) -> None:
+    network = Sliced(call)
+    loss = F.cross_entropy(network(X), Y)
+    outputs = [o for group in network.groups for o in group]
+    gradients = iter(torch.autograd.grad(loss, outputs))
+    expected = 0.0
+    for group in network.groups:
+        s = torch.stack([(o * next(gradients)).sum((-2, -1)).detach() for o in group]).sum(0)
+        expected += 54 * float(0.5 * s.square().reshape(-1, 6).mean(0).sum())
+    del network.groups
+    statistics = collect_statistics(network, X, Y)
+    assert statistics.of("fisher")[statistics.nodes.index("c2")] == pytest.approx(expected, rel=1e-4)
+    assert statistics.left_out == ()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda layer, h: one_each(layer, [2 * part for part in h.chunk(2)]),
+        lambda layer, h: one_each(layer, [2 * image for image in h]),
+        lambda layer, h: one_each(layer, [h[torch.arange(4)], h[torch.arange(4, 8)]]),
+    ],
+)
+def test_calls_whose_images_cannot_be_told_have_no_value(call: Callable[..., Groups]) -> None:
+    statistics = collect_statistics(Sliced(call), X, Y)
+    assert statistics.left_out == ("fisher of c2",)
+    values = statistics.of("fisher")
+    assert np.isnan(values).tolist() == [node == "c2" for node in statistics.nodes]
+
+
+class Tokens(nn.Module):
+    """A Linear layer on [N, T, C], called in some way."""
+
+    def __init__(self, call: Applied, tokens: int):
+        super().__init__()
+        torch.manual_seed(1)
+        self.stem, self.a, self.fc = nn.Linear(192, 6 * tokens), nn.Linear(6, 5), nn.Linear(5, 4)
+        self.tokens, self.call = tokens, call
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.stem(x.flatten(1))).view(8, self.tokens, 6)
+        return self.fc(torch.relu(self.call(self.a, h)).mean(1))
+
+
+def test_tokens_of_one_image_or_one_step_at_a_time() -> None:
+    for tokens in (3, 8):
+        steps = Tokens(lambda layer, h: torch.stack([layer(step) for step in h.unbind(1)], 1), tokens)
+        whole = Tokens(lambda layer, h: layer(h), tokens)
+        assert fisher_of(steps, "a") == pytest.approx(fisher_of(whole, "a"), rel=1e-4)
+    # An image at a time: the mean over images of the whole is the sum over calls of one image each, by their number.
+    images, whole = (
+        Tokens(call, 3) for call in (lambda layer, h: torch.stack([layer(image) for image in h]), lambda layer, h: layer(h))
+    )
+    assert fisher_of(images, "a") == pytest.approx(8 * fisher_of(whole, "a"), rel=1e-4)
+    # As many tokens as images: an image's tokens look like a step of all images.
+    either = Tokens(lambda layer, h: torch.stack([layer(image) for image in h]), 8)
+    assert np.isnan(fisher_of(either, "a"))
+    vectors = Tokens(lambda layer, h: torch.stack([layer(image) for image in h[:, 0]])[:, None], 3)
+    batch = Tokens(lambda layer, h: layer(h[:, :1]), 3)
+    assert fisher_of(vectors, "a") == pytest.approx(8 * fisher_of(batch, "a"), rel=1e-4)
 
 
 # --- layers without outputs

@@ -15,7 +15,7 @@ from plain_autograd import reference
 from torch import nn
 
 from parzc_core import network_proxies
-from parzc_core._watch import same_start
+from parzc_core._state import same_start
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes
