@@ -259,7 +259,9 @@ class FlowWatch(Watch):
         foreign: frozenset[int] = frozenset(),
     ):
         super().__init__(nodes, hand_out_copies, foreign)
-        self._replaced = replaced
+        self._replaced = dict(replaced)
+        # By address and type: memory that was made elsewhere, what it held, and the copy that is read and written in its place.
+        self._memories: dict[tuple[int, torch.dtype], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         args = [self._double(value) for value in args]
@@ -270,15 +272,24 @@ class FlowWatch(Watch):
     def _double(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             value = self._replaced.get(id(value), value)
-            if value.dtype is torch.float64 or not (value.is_floating_point() or value.is_complex()):
+            if value.dtype in (torch.float64, torch.complex128) or not (value.is_floating_point() or value.is_complex()):
                 return value
-            return value.to(torch.complex128) if value.is_complex() else value.double()
+            wide = torch.complex128 if value.is_complex() else torch.float64
+            return value.to(wide) if value.requires_grad or value.layout != torch.strided else self._in_place_of(value, wide)
         if isinstance(value, list | tuple) and any(isinstance(part, torch.Tensor) for part in value):
             parts = [self._double(part) for part in value]
             if all(a is b for a, b in zip(parts, value, strict=True)):
                 return value
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
         return value
+
+    def _in_place_of(self, value: torch.Tensor, wide: torch.dtype) -> torch.Tensor:
+        """The same part of one copy of its memory for the whole pass, since the network may write into it."""
+        key = value.untyped_storage().data_ptr(), value.dtype
+        if key not in self._memories or not torch.equal(*(part.view(torch.uint8) for part in self._memories[key][:2])):
+            memory = torch.empty(0, dtype=value.dtype, device=value.device).set_(value.untyped_storage())
+            self._memories[key] = memory, memory.clone(), memory.to(wide)
+        return self._memories[key][2].as_strided(value.shape, value.stride(), value.storage_offset())
 
 
 @contextmanager

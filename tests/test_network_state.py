@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from network_toys import Base, X, Y, check
+from network_toys import Base, X, Y, check, with_
 from torch import nn
 
 from parzc_core import network_proxies
@@ -253,3 +253,74 @@ def test_weights_that_a_forward_pass_bounds_are_those_that_it_used(bound: Callab
     for proxies in (["l2_norm"], ["synflow", "l2_norm"], ["grasp"], ["synflow"]):
         part = collect_statistics(Bounded(), X, Y, proxies)
         np.testing.assert_allclose(part.values, [whole.of(proxy) for proxy in proxies], rtol=1e-6)
+
+
+# --- tensors of its own that a network writes into
+
+
+def from_numpy(network: Any) -> torch.Tensor:
+    mask = torch.from_numpy(np.zeros((6, 1, 1), np.float32))
+    mask[::2] = 1
+    return mask
+
+
+def kept_and_filled(network: Any) -> torch.Tensor:
+    network.mask.zero_()
+    network.mask[::2] = 1
+    return network.mask
+
+
+def by_view(network: Any) -> torch.Tensor:
+    view = network.mask[1::2]
+    view.mul_(0)
+    return network.mask
+
+
+def by_out(network: Any) -> torch.Tensor:
+    torch.mul(network.mask, torch.tensor([1.0, 0.0] * 3)[:, None, None], out=network.mask)
+    return network.mask
+
+
+def by_data(network: Any) -> torch.Tensor:
+    network.mask.data[1::2] = 0
+    return network.mask
+
+
+def by_masked_fill(network: Any) -> torch.Tensor:
+    network.mask.masked_fill_(torch.tensor([False, True] * 3)[:, None, None], 0)
+    return network.mask
+
+
+def by_memory_in_common(network: Any) -> torch.Tensor:
+    network.half.zero_()
+    return network.mask
+
+
+def by_numpy(network: Any) -> torch.Tensor:
+    array = np.full((6, 1, 1), 0.5, np.float32)
+    before = torch.from_numpy(array).sum() / 3
+    array[:] = 0
+    array[::2] = 1
+    return torch.from_numpy(array) * before
+
+
+WRITERS = [by_numpy, from_numpy, kept_and_filled, by_view, by_out, by_data, by_masked_fill, by_memory_in_common]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_what_a_forward_pass_writes_into_a_tensor_of_its_own(write: Callable[[Any], torch.Tensor]) -> None:
+    """Half of the channels are masked."""
+
+    class Masked(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mask = torch.ones(6, 1, 1)
+            self.half = self.mask[1::2]
+
+        def first(self, x: torch.Tensor) -> torch.Tensor:
+            return super().first(x) * write(self)
+
+    plain = with_(first=lambda self, x: Base.first(self, x) * torch.tensor([1.0, 0.0] * 3).to(x)[:, None, None])
+    check(Masked(), plain)
+    alone = collect_statistics(Masked(), X, Y, ["synflow"])
+    np.testing.assert_array_equal(alone.values[0], collect_statistics(plain, X, Y, ["synflow"]).values[0])
