@@ -4,12 +4,8 @@ A network is worked on in a copy. Where it cannot be copied, or its copy calls t
 it), the network itself is used and its state restored afterwards, bit for bit.
 """
 
-import contextlib
 import copy
-import functools
-import types
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +18,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from parzc_core._state import restored
 from parzc_core.errors import BadInput
 
 NODE_TYPES = (
@@ -53,6 +50,11 @@ class Node:
     def channels(self) -> int:
         """Output channels."""
         return int(self.module.out_channels if isinstance(self.module, _ConvTransposeNd) else self.weight.shape[0])  # type: ignore[arg-type]
+
+    @property
+    def weight_axis(self) -> int:
+        """The axis of the weight that counts them."""
+        return 1 if isinstance(self.module, _ConvTransposeNd) else 0
 
     @property
     def channel_axis(self) -> int:
@@ -153,7 +155,8 @@ def parts_of(network: nn.Module) -> frozenset[int]:
 
 
 def prepare(model: nn.Module) -> dict[str, Node]:
-    """Change a model for the passes, and give its nodes: plain weights, nothing in place, gradients for the nodes alone."""
+    """Ready a model for the passes, and give its nodes: train mode, plain weights, nothing in place, gradients of nodes alone."""
+    model.train()  # before all else: some networks freeze layers here
     for module in list(model.modules()):
         for name, child in module._modules.items():
             if child is not None:
@@ -207,83 +210,6 @@ def _with_plain_weights(module: nn.Module) -> None:
 
 @contextmanager
 def borrowed(network: nn.Module) -> Iterator[nn.Module]:
-    """The network itself. After it, all that hangs on it is as it was: modules, their attributes and hooks, lists and
-    dictionaries, objects, tensors and their gradients."""
-    undo = _snapshot(network)
-    try:
+    """The network itself. After it, what hangs on it is as it was (see `_state.kept`, which says what cannot be restored)."""
+    with restored(network):
         yield uncompiled(network)
-    finally:
-        for step in undo:
-            step()
-
-
-def _snapshot(network: nn.Module) -> list[Callable[[], None]]:
-    """Steps that bring back the state of everything that can be reached from the network."""
-    undo: list[Callable[[], None]] = []
-    seen: dict[int, Any] = {}
-    stack: list[Any] = [network]
-    while stack:
-        thing = stack.pop()
-        if id(thing) in seen or isinstance(thing, str | bytes | int | float | type | types.ModuleType | torch.dtype):
-            continue
-        seen[id(thing)] = thing
-        if isinstance(thing, torch.Tensor):
-            undo.append(_tensor_as_it_is(thing))
-            stack.append(thing.grad if thing.is_leaf else None)
-        elif isinstance(thing, dict):
-            undo.append(functools.partial(_refill, thing, dict(thing)))
-            stack.extend(thing.values())
-        elif isinstance(thing, list | set | deque):
-            undo.append(functools.partial(_refill, thing, list(thing)))
-            stack.extend(thing)
-        elif isinstance(thing, tuple):
-            stack.extend(thing)
-        elif isinstance(thing, functools.partial):
-            stack.extend((thing.func, thing.args, thing.keywords))
-        elif isinstance(thing, types.MethodType):
-            stack.append(thing.__self__)
-        elif isinstance(thing, types.FunctionType):
-            for cell in thing.__closure__ or ():
-                with contextlib.suppress(ValueError):  # a variable without value
-                    stack.append(cell.cell_contents)
-        elif isinstance(getattr(thing, "__dict__", None), dict):
-            undo.append(functools.partial(_set_class, thing, type(thing)))
-            stack.append(vars(thing))
-    return undo
-
-
-def _refill(container: Any, kept: Any) -> None:
-    """Give a container what it had, in its order. One that still has it is not touched."""
-    now = container.items() if isinstance(container, dict) else container
-    before = kept.items() if isinstance(container, dict) else kept
-    if len(now) == len(before) and all(
-        a is b if not isinstance(container, dict) else a[0] is b[0] and a[1] is b[1]
-        for a, b in zip(now, before, strict=True)
-    ):
-        return
-    container.clear()
-    (container.extend if isinstance(container, list | deque) else container.update)(kept)
-
-
-def _set_class(thing: Any, kind: type) -> None:
-    if type(thing) is not kind:
-        thing.__class__ = kind
-
-
-def _tensor_as_it_is(tensor: torch.Tensor) -> Callable[[], None]:
-    """A step that gives a tensor the memory, the values, the flag and the gradient that it has now."""
-    memory, values, flag = tensor.data, tensor.detach().clone(), tensor.requires_grad
-    gradient = tensor.grad if tensor.is_leaf else None
-
-    def undo() -> None:
-        if tensor.data_ptr() != memory.data_ptr() or tensor.shape != memory.shape:
-            tensor.data = memory
-        if not torch.equal(memory, values):
-            memory.copy_(values)
-        if tensor.is_leaf:
-            if tensor.requires_grad != flag:
-                tensor.requires_grad_(flag)
-            if tensor.grad is not gradient:
-                tensor.grad = gradient
-
-    return undo

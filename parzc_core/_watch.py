@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from parzc_core._networks import Node
-from parzc_core._seeding import seeded
+from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
 
 
@@ -31,8 +31,9 @@ class CallsTheOriginal(BadInput):
 class Call:
     """One use of a node: its output, which version of that memory it was, and its place in the autograd graph.
 
-    channel_axis: of the output. row: first output channel that it computes, where a part of the weight was read.
-    tokens: (L, N) where the output is [L, N, C] or [L N, C], as inside torch's attention, not [N, ...].
+    channel_axis: of the output; 0 where it is that of one image, without an axis of images. row: first output channel that it
+    computes, where a part of the weight was read. tokens: (L, N) where the output is [L, N, C] or [L N, C], as inside torch's
+    attention, not [N, ...]. read: what the node was applied to.
     """
 
     name: str
@@ -42,20 +43,47 @@ class Call:
     channel_axis: int = 1
     row: int = 0
     tokens: tuple[int, int] | None = None
+    read: torch.Tensor | None = None
 
-    def arranged(self, tensor: torch.Tensor, channel_axis: int) -> torch.Tensor:
-        """The output, or its gradient, with the images along the first axis and the channels along that axis."""
+    def arranged(self, tensor: torch.Tensor, channel_axis: int, one: bool = False) -> torch.Tensor:
+        """The output, or its gradient, with the images along the first axis and the channels along that axis.
+
+        one: it is of one image, and has no axis of images.
+        """
+        axis = self.channel_axis
         if self.tokens is not None:
             tensor = (tensor if tensor.ndim == 3 else tensor.reshape(*self.tokens, -1)).transpose(0, 1)
-        if self.channel_axis % tensor.ndim == channel_axis % tensor.ndim:
-            return tensor
-        return tensor.movedim(self.channel_axis, channel_axis)
+        elif one:
+            tensor, axis = tensor[None], axis + (axis >= 0)
+        return tensor if axis % tensor.ndim == channel_axis % tensor.ndim else tensor.movedim(axis, channel_axis)
+
+    def images(self, count: int) -> tuple[int | None, bool]:
+        """The first image of a batch of so many that the call is of, and whether it is of one without an axis of images.
+
+        An output of all images, or of several rows for each, is of them in order. One of others is told by what was read, if
+        that is a slice of a tensor [count, ...]. None: it cannot be told.
+        """
+        one = self.channel_axis == 0 or self.output.ndim == 1
+        rows = 0 if one else self.output.shape[0]
+        read = None if self.tokens is not None else self.read
+        base = None if read is None else read._base
+        if read is not None and base is not None and base.ndim and len(base) == count and base.stride(0) > 0:
+            size = base.stride(0)  # of an image
+            first, rest = divmod(read.storage_offset() - base.storage_offset(), size)
+            if not one and read.stride(0) == size:
+                return first, False
+            if rest + sum((n - 1) * step for n, step in zip(read.shape, read.stride(), strict=True)) < size:  # within an image
+                return (None, False) if rows == count else (first, True)
+            if first or rest:
+                return None, one
+        return (0 if self.tokens is not None or (rows and rows % count == 0) else None), one
 
 
 _WEIGHT_SECOND = {"linear", "matmul", "mm", "bmm", "__matmul__"} | {
     f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3)
 }
 _MATRIX = {"matmul", "mm", "bmm", "__matmul__"}
+_FREEZING = (torch.Tensor.requires_grad_, torch.Tensor.requires_grad.__set__, torch.Tensor.detach_)
 _BATCH_NORMS = (F.batch_norm, torch.batch_norm, torch.native_batch_norm)
 
 
@@ -71,22 +99,22 @@ class Watch(TorchFunctionMode):
         self.calls: list[Call] = []
         self.led_back = False
         self._nodes, self._copies, self._foreign = nodes, hand_out_copies, foreign
-        self._readers: dict[
-            int, tuple[str, torch.Tensor, int]
-        ] = {}  # by id: node, the weight or what is made of it, its row
+        self._readers: dict[int, _Reader] = {}  # by id
         for name, node in reversed(list(nodes.items())):
-            self._add_reader(name, node.weight, 0)
+            self._add_reader(_Reader(name, node.weight, 0, node.weight_axis))
         self._inside: set[int] = set()  # ids of the weights whose module is being called
         self._tokens: tuple[int, int] | None = None
 
-    def _add_reader(self, name: str, tensor: torch.Tensor, row: int) -> None:
-        self._readers[id(tensor)] = (name, tensor, row)
+    def _add_reader(self, reader: "_Reader | None") -> None:
+        if reader is not None:
+            self._readers[id(reader.tensor)] = reader
 
     @contextmanager
     def hooked(self) -> Iterator["Watch"]:
-        """Inside, the nodes' modules tell of their calls, and so does every function that is called."""
+        """Inside, the nodes' modules tell of their calls, and so does every function that is called; no weight can be frozen."""
         with ExitStack() as stack:
             for name, node in self._nodes.items():
+                node.weight.requires_grad_(True)
                 if node.parameter == "weight":
                     stack.callback(node.module.register_forward_pre_hook(self._before(node)).remove)
                     stack.callback(node.module.register_forward_hook(self._after(name, node)).remove)
@@ -106,13 +134,16 @@ class Watch(TorchFunctionMode):
 
         def leave(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
             self._inside.discard(weight)
-            return self._record(name, output, axis) if isinstance(output, torch.Tensor) else output
+            read = inputs[0] if inputs and isinstance(inputs[0], torch.Tensor) else None
+            return self._record(name, output, axis, 0, read) if isinstance(output, torch.Tensor) else output
 
         return leave
 
-    def _record(self, name: str, output: torch.Tensor, axis: int, row: int = 0) -> torch.Tensor:
-        tokens = self._tokens
-        self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, tokens))
+    def _record(self, name: str, output: torch.Tensor, axis: int, row: int, read: torch.Tensor | None) -> torch.Tensor:
+        kernel = self._nodes[name].weight.ndim
+        if axis == 1 and read is not None and output.ndim == read.ndim == kernel - 1:  # a convolution of one image alone
+            axis = 0
+        self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, self._tokens, read))
         return output.clone() if self._copies else output
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -121,6 +152,8 @@ class Watch(TorchFunctionMode):
             self._check(given)
         if func is F.multi_head_attention_forward:
             return self._attention(func, args, kwargs or {})
+        if func in _FREEZING and (isinstance(args[0], nn.Parameter) or id(args[0]) in self._readers):
+            return args[0]
         result = self._called(func, args, kwargs or {})
         for place, value in enumerate(given):
             if id(value) in self._readers:
@@ -153,33 +186,54 @@ class Watch(TorchFunctionMode):
         finally:
             self._tokens = before
 
-    def _read(self, function: str, place: int, given: Any, reader: tuple[str, torch.Tensor, int], result: Any) -> Any:
+    def _read(self, function: str, place: int, given: Any, reader: "_Reader", result: Any) -> Any:
         """A function read a node's weight, or what was made of it: it applied it, or made something of it."""
-        name, weight, row = reader
-        whole = self._nodes[name].weight
-        entries = whole[0].numel()  # of one output channel
-        applied = given[place]
+        node, applied = self._nodes[reader.name], reader.tensor
+        matrix = function in _MATRIX or function in ("addmm", "baddbmm")
         second = function in _WEIGHT_SECOND and place == 1
-        third = function in ("addmm", "baddbmm") and place == 2
+        third = matrix and function not in _MATRIX and place == 2
         first = function in _MATRIX and place == 0
-        if isinstance(result, torch.Tensor) and result.ndim > 1 and (first or second or third):
-            if id(whole) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
+        if isinstance(result, torch.Tensor) and min(result.ndim, applied.ndim) > 1 and (first or second or third):
+            if id(node.weight) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
                 return result
-            if function in _MATRIX or third:
-                fits = applied.shape[-1 if first else -2] == entries
-            else:
-                fits = applied[0].numel() == entries  # else it is transposed, and its channels are others
+            # The axes of what is applied that count its output channels and what it sums over. The node's are others where its
+            # weight is transposed, say, and then the channels are no channels of the node.
+            channels = (-2 if first else -1 if matrix else int(function.startswith("conv_transpose"))) % applied.ndim
+            inputs = applied.shape[-1 if first else -2] if matrix else applied.numel() // max(1, applied.shape[channels])
+            fits = inputs == node.weight.numel() // max(1, node.weight.shape[node.weight_axis])
             axis = 1 if function.startswith("conv") else -2 if first else -1
-            return self._record(name, result, axis, row) if fits else result
-        parts = result if isinstance(result, list | tuple) else (result,)
-        for part in parts:
-            if isinstance(part, torch.Tensor) and part.requires_grad and part is not weight:
-                if part.untyped_storage().data_ptr() == weight.untyped_storage().data_ptr():
-                    rows = (part.storage_offset() - weight.storage_offset()) // max(1, whole.stride(0))
-                    self._add_reader(name, part, row + rows)
-                elif part.numel() == weight.numel():
-                    self._add_reader(name, part, row)
+            if fits and reader.axis in (None, channels):
+                return self._record(reader.name, result, axis, reader.row, given[1 if third else 1 - place])
+            return result
+        for part in result if isinstance(result, list | tuple) else (result,):
+            if isinstance(part, torch.Tensor) and part.requires_grad and part is not applied:
+                self._add_reader(reader.made(part, node.weight))
         return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """The weight of a node, or what is made of it: a tensor, and what of the weight it holds.
+
+    row: the first output channel. axis: that counts output channels; None where that is not known.
+    """
+
+    name: str
+    tensor: torch.Tensor
+    row: int
+    axis: int | None
+
+    def made(self, part: torch.Tensor, whole: torch.Tensor) -> "_Reader | None":
+        """What a function made of it, if that is all of it in another form, or a part of it that shares its memory."""
+        tensor, axis = self.tensor, self.axis
+        if part.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr():
+            step = whole.stride(0) if axis is None else tensor.stride(axis)
+            same = [a for a in range(part.ndim) if part.stride(a) == step and part.shape[a] > 1]
+            row = self.row + (part.storage_offset() - tensor.storage_offset()) // max(1, step)
+            return _Reader(self.name, part, row, same[0] if len(same) == 1 else None)
+        if part.numel() != tensor.numel():
+            return None
+        return _Reader(self.name, part, self.row, axis if part.shape == tensor.shape else None)
 
 
 def version_of(tensor: torch.Tensor) -> int:
@@ -205,7 +259,9 @@ class FlowWatch(Watch):
         foreign: frozenset[int] = frozenset(),
     ):
         super().__init__(nodes, hand_out_copies, foreign)
-        self._replaced = replaced
+        self._replaced = dict(replaced)
+        # By address and type: memory that was made elsewhere, what it held, and the copy that is read and written in its place.
+        self._memories: dict[tuple[int, torch.dtype], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         args = [self._double(value) for value in args]
@@ -216,15 +272,24 @@ class FlowWatch(Watch):
     def _double(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             value = self._replaced.get(id(value), value)
-            if value.dtype is torch.float64 or not (value.is_floating_point() or value.is_complex()):
+            if value.dtype in (torch.float64, torch.complex128) or not (value.is_floating_point() or value.is_complex()):
                 return value
-            return value.to(torch.complex128) if value.is_complex() else value.double()
+            wide = torch.complex128 if value.is_complex() else torch.float64
+            return value.to(wide) if value.requires_grad or value.layout != torch.strided else self._in_place_of(value, wide)
         if isinstance(value, list | tuple) and any(isinstance(part, torch.Tensor) for part in value):
             parts = [self._double(part) for part in value]
             if all(a is b for a, b in zip(parts, value, strict=True)):
                 return value
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
         return value
+
+    def _in_place_of(self, value: torch.Tensor, wide: torch.dtype) -> torch.Tensor:
+        """The same part of one copy of its memory for the whole pass, since the network may write into it."""
+        key = value.untyped_storage().data_ptr(), value.dtype
+        if key not in self._memories or not torch.equal(*(part.view(torch.uint8) for part in self._memories[key][:2])):
+            memory = torch.empty(0, dtype=value.dtype, device=value.device).set_(value.untyped_storage())
+            self._memories[key] = memory, memory.clone(), memory.to(wide)
+        return self._memories[key][2].as_strided(value.shape, value.stride(), value.storage_offset())
 
 
 @contextmanager
@@ -258,13 +323,6 @@ def _nothing(*args: Any, **kwargs: Any) -> Iterator[None]:
     yield
 
 
-@contextmanager
-def same_start() -> Iterator[None]:
-    """Inside, random numbers start from one seed and gradients are on; the caller's generators are restored after it."""
-    with torch.inference_mode(False), seeded(0), torch.enable_grad():
-        yield
-
-
 def forward_with_calls(
     model: nn.Module,
     nodes: Mapping[str, Node],
@@ -272,21 +330,31 @@ def forward_with_calls(
     classes: bool = True,
     foreign: frozenset[int] = frozenset(),
     watch: Callable[[bool], Watch] | None = None,
+    start: Step | None = None,
 ) -> tuple[Any, list[Call]]:
     """Logits [N, classes], or whatever the network gives, and the calls of nodes in execution order.
 
-    classes: expect logits. foreign, watch: see Watch. Raises BadInput: inputs that it cannot take, no logits.
+    classes: expect logits. foreign, watch: see Watch. start: brings back the network as it is now; None: made here, if there
+    are nodes. Raises BadInput: inputs that it cannot take, no logits.
     """
     make = watch or (lambda copies: Watch(nodes, copies, foreign))
-    outputs, calls = _recorded(make(False), model, inputs, classes)
-    if any(version_of(call.output) != call.version for call in calls):
-        # The network overwrote the output of a node, so it is not what the node gave any more: hand out copies instead.
+    if nodes and start is None:
+        start = kept(model)
+    outputs, calls = recorded(make(False), model, inputs, classes)
+    if start is not None and overwritten(calls):
+        start()
         with same_start():
-            outputs, calls = _recorded(make(True), model, inputs, classes)
+            outputs, calls = recorded(make(True), model, inputs, classes)
     return outputs, calls
 
 
-def _recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
+def overwritten(calls: list[Call]) -> bool:
+    """Whether an output is not what its node gave any more, as the network wrote into it: it should be handed copies."""
+    return any(version_of(call.output) != call.version for call in calls)
+
+
+def recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
+    """One forward pass: its outputs, which must be logits where classes are expected, and the calls that the watch saw."""
     outputs = run_watched(watch, model, inputs)
     if classes and not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and outputs.is_floating_point()):
         got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__

@@ -80,8 +80,10 @@ def collect_statistics(
         >>> collect_statistics(segmenter, torch.randn(16, 3, 8, 8), masks, loss=nn.functional.cross_entropy).nodes
         ('',)
 
-    network: any module that maps images to logits [N, classes]. It is left as it was. Statistics are of train mode, and computed
-        where the network is. A node is a convolution (transposed ones too), a Linear layer or an input projection of
+    network: any module that maps images to logits [N, classes]. It is left as it was: a copy is worked on, or else the network,
+        restored as `_state.kept` says. Functions are not copied: hooks, and what writes to globals or to attributes of a class,
+        act on the caller's objects. Each pass starts from the network as it was given. Statistics are of train mode, of the
+        weights after the forward pass where it changes them, and computed where the network is. A node is a convolution (transposed ones too), a Linear layer or an input projection of
         `nn.MultiheadAttention` ("path.in_proj"), whether its module is called or its weight is read. Weights that are derived
         from others (weight or spectral norm, pruning) count as they stand, as in the same network with plain weights.
     images: float32[N, channels, height, width], N >= 2; several inputs are a tuple or a dict of tensors. labels: int64[N],
@@ -102,7 +104,7 @@ def collect_statistics(
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
     """`collect_statistics` from passes that other scores use too, so that none is made twice."""
     names = check_node_proxies(proxies)
-    records, calls = _tensors(passes, passes_read(names))
+    records, calls = _tensors(passes, passes_read(names), all(passes_read([name]) == {"flow"} for name in names))
     unseen = [f"fisher of {name}" for name, node in records.items() if "fisher" in names and is_unseen(node)]
     nodes, execution_order = node_order(calls, list(passes.nodes))
     values = np.array([[NODE_REGISTRY[k].value(records[node]) for node in nodes] for k in names], dtype=np.float64)
@@ -129,8 +131,12 @@ def node_order(calls: Sequence[Call], modules: Sequence[str]) -> tuple[tuple[str
     return tuple(nodes), tuple(position[name] for name in [*executed, *never])
 
 
-def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTensors], list[Call]]:
-    """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes."""
+def _tensors(passes: Passes, needs: frozenset[str], flow_alone: bool) -> tuple[dict[str, NodeTensors], list[Call]]:
+    """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes.
+
+    Weights are those after the forward pass, which may bound their norm, say. flow_alone: no formula needs that pass.
+    """
+    calls = passes.flow.calls if flow_alone else passes.calls
     tensors: dict[str, dict[str, Any]] = {
         name: {"weight": node.weight.detach(), "channel_axis": node.channel_axis, "channels": node.channels}
         for name, node in passes.nodes.items()
@@ -145,16 +151,16 @@ def _tensors(passes: Passes, needs: frozenset[str]) -> tuple[dict[str, NodeTenso
     if "output" in needs:
         for call, gradient in zip(passes.calls, passes.output_gradients, strict=True):
             if gradient is not None:
-                slot, axis = tensors[call.name], passes.nodes[call.name].channel_axis
-                slot["outputs"] = (*slot.get("outputs", ()), call.arranged(call.output.detach(), axis))
-                slot["output_gradients"] = (*slot.get("output_gradients", ()), call.arranged(gradient, axis))
-                slot["rows"] = (*slot.get("rows", ()), call.row)
+                axis, (image, one) = passes.nodes[call.name].channel_axis, call.images(len(passes.images))
+                of_call = {"outputs": call.arranged(call.output.detach(), axis, one), "rows": call.row, "images": image}
+                of_call["output_gradients"] = call.arranged(gradient, axis, one)
+                for key, value in of_call.items():
+                    tensors[call.name][key] = (*tensors[call.name].get(key, ()), value)
     if "hessian" in needs:
         add("hessian_gradient", passes.hessian_gradients)
     if "flow" in needs:
         add("flow_weight", passes.flow.weights)
         add("flow_gradient", passes.flow.gradients)
-    calls = passes.flow.calls if needs == {"flow"} else passes.calls
     return {name: NodeTensors(**slot) for name, slot in tensors.items()}, calls
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from parzc_core import _fast_layers, _networks
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
+from parzc_core._state import Step, kept, ordinary_mode, same_start
 from parzc_core._watch import (
     Call,
     CallsTheOriginal,
@@ -23,8 +24,9 @@ from parzc_core._watch import (
     Watch,
     forward_with_calls,
     mapped,
+    overwritten,
+    recorded,
     run_watched,
-    same_start,
     tensors,
     total,
 )
@@ -84,8 +86,6 @@ class Passes:
         self.model = _networks.uncompiled(network)
         self.nodes: dict[str, Node] = _networks.prepare(self.model)
         _fast_layers.substitute(self.model)
-        self.model.train()
-        self.weights = [node.weight for node in self.nodes.values()]
         self.loss = cross_entropy if loss is None else loss
         self.device = self.weights[0].device
         self.inputs = mapped(images, lambda x: (x.clone() if x.is_inference() else x.detach()).to(self.device))
@@ -93,6 +93,11 @@ class Passes:
         self.labels = labels.to(self.device) if isinstance(labels, torch.Tensor) else labels
         self._classes = loss is None
         self.foreign, self._second_order, self._copyable = foreign, second_order, copyable
+
+    @property
+    def weights(self) -> list[torch.Tensor]:
+        """Of the nodes, as they are now: a forward pass may have changed or replaced them."""
+        return [node.weight for node in self.nodes.values()]
 
     @contextmanager
     def changeable(self) -> Iterator[nn.Module]:
@@ -125,11 +130,28 @@ class Passes:
             return leaves[-1]
 
         inputs = mapped(self.inputs, leaf)
+        if "_start" in self.__dict__:
+            self._start()
         with same_start():
             outputs, calls = forward_with_calls(
-                self.model, self.nodes, inputs, classes=self._classes, foreign=self.foreign
+                self.model, self.nodes, inputs, classes=self._classes, foreign=self.foreign, start=self._start
             )
         return leaves, outputs, calls
+
+    @functools.cached_property
+    def _start(self) -> Step:
+        """Brings back the model as it was before its first pass. It may have written to weights, buffers or attributes."""
+        return kept(self.model)
+
+    @contextmanager
+    def _from_the_start(self) -> Iterator[None]:
+        """Inside, the model is as it was before its first pass. After it, what an earlier pass left is there again."""
+        now = kept(self.model) if "_start" in self.__dict__ else self._start
+        self._start()
+        try:
+            yield
+        finally:
+            now()
 
     @property
     def logits(self) -> Any:
@@ -144,7 +166,7 @@ class Passes:
     @functools.cached_property
     def _loss_gradients(self) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
         outputs = [call.output for call in self.calls]
-        with torch.enable_grad():
+        with ordinary_mode():
             loss = self.loss_of(self.logits)
             self._not_differentiable = _second_derivatives_missing(loss) if self._second_order else set()
             found = gradients_of(loss, [*self.weights, *outputs], create_graph=self._second_order)
@@ -189,7 +211,7 @@ class Passes:
             raise BadInput(_no_second_derivative(", ".join(sorted(self._not_differentiable))))
         if not live:
             return self._by_node([None] * len(self.weights))
-        with torch.enable_grad():
+        with ordinary_mode():
             z = torch.stack([(g.detach() * g).sum() for g in live]).sum()
             return self._by_node(gradients_of(z, self.weights))
 
@@ -234,28 +256,28 @@ class Passes:
                     "BatchNorm. Leave out synflow, and scores made of its pass, or let the network take such an image"
                 ) from error
 
-    def _flow(self, count: int) -> Flow:
-        model, replaced = self.model, {}
-        for parameter in model.parameters():
-            replaced[id(parameter)] = _positive(parameter.detach())
-        for buffer in model.buffers():
-            replaced[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
-        weights = {name: replaced[id(node.weight)].requires_grad_(True) for name, node in self.nodes.items()}
-
+    def _flow(self, count: int, copies: bool = False) -> Flow:
         def ones(tensor: torch.Tensor) -> torch.Tensor:
             part = tensor[:count] if tensor.ndim else tensor
             return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
 
-        with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
-            outputs, calls = forward_with_calls(
-                *(model, self.nodes, mapped(self.inputs, ones)),
-                classes=self._classes,
-                foreign=self.foreign,
-                watch=lambda copies: FlowWatch(self.nodes, replaced, copies, self.foreign),
-            )
-            r = total(outputs)
-            gradients = gradients_of(r if count == 1 else r / count, list(weights.values()), retain_graph=None)
-        return Flow({name: weight.detach() for name, weight in weights.items()}, self._by_node(gradients), calls)
+        with self._from_the_start():
+            model, replaced = self.model, {}
+            for parameter in model.parameters():
+                replaced[id(parameter)] = _positive(parameter.detach())
+            for buffer in model.buffers():
+                replaced[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
+            for node in self.nodes.values():
+                replaced[id(node.weight)].requires_grad_(True)
+            with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
+                watch = FlowWatch(self.nodes, replaced, copies, self.foreign)
+                outputs, calls = recorded(watch, model, mapped(self.inputs, ones), self._classes)
+                if copies or not overwritten(calls):
+                    weights, r = self.weights, total(outputs)
+                    gradients = gradients_of(r if count == 1 else r / count, weights, retain_graph=None)
+                    positive = dict(zip(self.nodes, (weight.detach() for weight in weights), strict=True))
+                    return Flow(positive, self._by_node(gradients), calls)
+        return self._flow(count, copies=True)
 
     def _by_node(self, tensors: Any) -> Gradients:
         return {
@@ -263,7 +285,7 @@ class Passes:
         }
 
 
-@torch.inference_mode(False)
+@ordinary_mode()
 def with_passes(network: nn.Module, images: Batch, labels: Any, work: Callable[[Passes], T], **options: Any) -> T:
     """work(passes) on a copy of the network; where a copy will not do, on the network, which is restored afterwards.
 

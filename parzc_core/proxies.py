@@ -32,7 +32,8 @@ class NodeTensors:
         images along the first axis.
     flow_weight, flow_gradient: |W| and dR/d|W| of Synflow's linearised network, float64.
     channel_axis: axis of `outputs` that counts output channels. channels: how many the whole weight has; None: its first axis.
-    rows: first output channel of each call, where calls apply parts of the weight.
+    rows: first output channel of each call, where calls apply parts of the weight. images: the first image that each call is of;
+        None where that cannot be told.
     reached: whether the node reaches the loss.
     """
 
@@ -46,6 +47,7 @@ class NodeTensors:
     channel_axis: int = 1
     channels: int | None = None
     rows: tuple[int, ...] = ()
+    images: tuple[int | None, ...] = ()
     reached: bool = True
 
 
@@ -107,23 +109,35 @@ def fisher(node: NodeTensors) -> float:
     """Fisher pruning (Turner et al., 2020, [53]): 0.5 mean_n (sum_space a dL/da)^2 per channel, times the channel's weights.
 
     The calls of a shared node are summed before they are squared; calls that are not of the same images or channels after it.
-    NaN for a node that reaches the loss in a way in which its output is not seen.
+    Calls with a row, or several, for every image are of the same images. Calls of parts of the batch are told apart if each
+    reads a slice of one tensor [N, ...]. NaN where they cannot be told apart, and for a node that reaches the loss in a way in
+    which its output is not seen.
     """
     if is_unseen(node):
         return float("nan")
     saliency: dict[Any, torch.Tensor] = {}  # (N, C), by what tells calls of other images or channels apart
-    for a, d, row in zip(node.outputs, node.output_gradients, node.rows or [0] * len(node.outputs), strict=True):
+    for a, d, kind in zip(node.outputs, node.output_gradients, _kinds(node), strict=True):
         other = [axis for axis in range(1, a.ndim) if axis != node.channel_axis % a.ndim]
         product = a * d
         s = product.sum(dim=other) if other else product
-        kind = (row, s.shape)
         saliency[kind] = saliency[kind] + s if kind in saliency else s
     per_call = [float((0.5 * s.double().square().mean(dim=0)).sum()) for s in saliency.values()]
-    return sum(per_call) * (node.weight.numel() // (node.channels or node.weight.shape[0]))
+    return sum(per_call) * (node.weight.numel() // max(1, node.channels or node.weight.shape[0]))
+
+
+def _kinds(node: NodeTensors) -> list[tuple[int | None, ...]]:
+    """What tells the calls of a node apart: the first image and channel, and how many of each."""
+    rows, images = node.rows or [0] * len(node.outputs), node.images or [0] * len(node.outputs)
+    shapes = [(len(a), a.shape[node.channel_axis]) for a in node.outputs]
+    return [(image, row, *shape) for image, row, shape in zip(images, rows, shapes, strict=True)]
 
 
 def is_unseen(node: NodeTensors) -> bool:
-    """Whether the loss depends on a node's weight, but no call of it was seen: it was read by some other function."""
+    """Whether what a node gives was not seen: the loss depends on its weight, but some other function read it, or calls of parts
+    of the batch cannot be told apart."""
+    kinds = _kinds(node)
+    if any(kind[0] is None and kinds.count(kind) > 1 for kind in kinds):
+        return True
     return node.reached and node.gradient is not None and not node.outputs
 
 

@@ -1,6 +1,7 @@
 """How the collector is called: other losses and inputs, what is left out, and networks and batches that are refused."""
 
 import gc
+import random
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from plain_autograd import reference
 from torch import nn
 
 from parzc_core import network_proxies
-from parzc_core._watch import same_start
+from parzc_core._state import same_start
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes
@@ -99,12 +100,14 @@ def test_passes_keep_the_network_that_they_were_given_a_copy_of() -> None:
     assert np.isfinite(passes.logits.detach().numpy()).all()
 
 
-@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
 def test_the_callers_mode_does_not_matter(context: Callable[[], Any]) -> None:
+    names = ["snip", "jacov", "zico", "gradsign", "zen"]
     with context():
         images, network = X * 1, Base()
-        inside = collect_statistics(network, images, Y).values
+        inside, scores = collect_statistics(network, images, Y).values, network_proxies(network, images, Y, names)
     np.testing.assert_array_equal(inside, collect_statistics(Base(), X, Y).values)
+    assert scores == network_proxies(Base(), X, Y, names)
 
 
 def test_what_is_left_out_is_named_and_never_zero() -> None:
@@ -188,14 +191,30 @@ def test_multiply_adds_of_fused_layers() -> None:
     assert network_proxies(Encoder(), X, Y, ["flops"])["flops"] == expected
 
 
-def test_what_is_random_in_a_network_starts_alike_whatever_the_caller_drew():
+@pytest.mark.parametrize("generator", ["torch", "numpy", "Python"])
+def test_what_is_random_in_a_network_starts_alike_whatever_the_caller_drew(generator: str) -> None:
+    seed_of, draw = {
+        "torch": (torch.manual_seed, lambda: torch.rand(3).tolist()),
+        "numpy": (np.random.seed, lambda: np.random.rand(3).tolist()),  # noqa: NPY002
+        "Python": (random.seed, lambda: [random.random() for _ in range(3)]),
+    }[generator]
     drawn, after = [], []
     for seed in (1, 2):
-        torch.manual_seed(seed)
+        seed_of(seed)
         with same_start():
-            drawn.append(torch.rand(3))
-        after.append(torch.rand(3))
-        torch.manual_seed(seed)
-        assert torch.equal(after[-1], torch.rand(3))  # the caller's generator goes on as if nothing had been
-    assert torch.equal(*drawn)
-    assert not torch.equal(*after)
+            drawn.append(draw())
+        after.append(draw())
+        seed_of(seed)
+        assert after[-1] == draw()  # the caller's generator goes on as if nothing had been
+    assert drawn[0] == drawn[1]
+    assert after[0] != after[1]
+
+
+def test_random_numbers_of_python_and_numpy_in_a_forward_pass() -> None:
+    def noisy(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return Base.first(self, x) * (random.random() + np.random.rand())  # noqa: NPY002
+
+    states = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]  # noqa: NPY002
+    values = [collect_statistics(with_(first=noisy), X, Y, proxies).of("snip") for proxies in (["snip"], NODE_PROXIES)]
+    np.testing.assert_array_equal(*values)
+    assert states == (random.getstate(), np.random.get_state()[1].tolist())  # type: ignore[index,union-attr]  # noqa: NPY002

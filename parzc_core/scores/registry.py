@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from parzc_core import _plugins
-from parzc_core._watch import same_start
+from parzc_core._state import same_start
 from parzc_core.errors import BadInput, UnknownName, names_of
 from parzc_core.passes import Batch, Loss, Passes, with_passes
 from parzc_core.proxies import NODE_REGISTRY

@@ -1,0 +1,261 @@
+"""Fisher by the calls of a node: which of them are of its channels and of the same images, and what cannot be told."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from network_toys import Base, X, Y, with_
+from torch import nn
+
+from parzc_core.collector import collect_statistics
+from parzc_core.encoding import encode
+from parzc_core.errors import BadInput
+from parzc_core.proxies import NODE_PROXIES
+
+Applied = Callable[[Any, torch.Tensor], torch.Tensor]  # a layer and its input to what its weight makes of it
+
+
+def fisher_of(network: nn.Module, node: str) -> float:
+    statistics = collect_statistics(network, X, Y, ["fisher"])
+    return float(statistics.of("fisher")[statistics.nodes.index(node)])
+
+
+# --- a weight that is applied transposed has other channels
+
+
+class Autoencoder(nn.Module):
+    def __init__(self, hidden: int, decode: Applied):
+        super().__init__()
+        torch.manual_seed(1)
+        self.stem, self.encoder, self.fc = nn.Linear(192, 12), nn.Linear(12, hidden), nn.Linear(12, 4)
+        self.decode = decode
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.stem(x.flatten(1)))
+        self.code = self.encoder(h)
+        return self.fc(torch.relu(self.decode(self.encoder, torch.relu(self.code))))
+
+
+DECODERS: dict[str, Applied] = {
+    "linear": lambda layer, h: F.linear(h, layer.weight.t()),
+    "T": lambda layer, h: F.linear(h, layer.weight.T),
+    "permute": lambda layer, h: F.linear(h, 2 * layer.weight.permute(1, 0)),
+    "einsum": lambda layer, h: F.linear(h, torch.einsum("oi->io", layer.weight)),
+    "normalised": lambda layer, h: F.linear(h, F.normalize(layer.weight).transpose(0, 1)),
+    "matmul": lambda layer, h: h @ layer.weight,
+    "matmul first": lambda layer, h: (layer.weight.t() @ h.t()).t(),
+    "addmm": lambda layer, h: torch.addmm(torch.zeros(12), h, layer.weight),
+    "bmm": lambda layer, h: torch.bmm(h[:, None], layer.weight.expand(len(h), -1, -1))[:, 0],
+}
+
+
+@pytest.mark.parametrize("hidden", [11, 12])
+@pytest.mark.parametrize("how", DECODERS)
+def test_the_transposed_call_of_a_tied_weight_is_no_call_of_the_node(how: str, hidden: int) -> None:
+    network = Autoencoder(hidden, DECODERS[how])
+    loss = F.cross_entropy(network(X), Y)
+    (gradient,) = torch.autograd.grad(loss, [network.code])
+    expected = 12 * float(0.5 * (network.code * gradient).square().mean(0).sum())
+    del network.code
+    assert fisher_of(network, "encoder") == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("hidden", [11, 12])
+@pytest.mark.parametrize(
+    "straight",
+    [
+        lambda layer, h: F.linear(h, layer.weight.t().t()),
+        lambda layer, h: h @ layer.weight.mT,
+        lambda layer, h: (layer.weight @ h.t()).t(),
+        lambda layer, h: torch.addmm(torch.zeros(layer.out_features), h, layer.weight.t()),
+        lambda layer, h: torch.cat([F.linear(h, part) for part in layer.weight.split(6)], 1),
+        lambda layer, h: F.linear(h, layer.weight.view(-1).view_as(layer.weight)),
+    ],
+)
+def test_a_weight_that_is_applied_by_a_function_is_a_call(straight: Applied, hidden: int) -> None:
+    class Straight(nn.Module):
+        def __init__(self, call: Applied):
+            super().__init__()
+            torch.manual_seed(1)
+            self.stem, self.a, self.fc = nn.Linear(192, 12), nn.Linear(12, hidden, bias=False), nn.Linear(hidden, 4)
+            self.call = call
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(torch.relu(self.call(self.a, torch.relu(self.stem(x.flatten(1))))))
+
+    assert fisher_of(Straight(straight), "a") == pytest.approx(fisher_of(Straight(lambda layer, h: layer(h)), "a"), rel=1e-4)
+
+
+def test_a_transposed_convolution_with_the_weight_of_a_convolution_is_no_call_of_it() -> None:
+    def decoded(self: Any, h: torch.Tensor) -> torch.Tensor:
+        self.kept = self.c2(h)
+        return self.fc(F.conv_transpose2d(torch.relu(self.kept), self.c2.weight).mean((2, 3)))
+
+    network = with_(second=decoded)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(network(X), Y), [network.kept])
+    expected = 54 * float(0.5 * (network.kept * gradient).sum((2, 3)).square().mean(0).sum())
+    del network.kept
+    assert fisher_of(network, "c2") == pytest.approx(expected, rel=1e-4)
+
+
+# --- calls of other images
+
+Groups = list[list[torch.Tensor]]  # outputs; those of the same images together
+
+
+def one_each(layer: Any, parts: Any) -> Groups:
+    return [[layer(part)] for part in parts]
+
+
+def chunks(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h.chunk(2))
+
+
+def split(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h.split([3, 5]))
+
+
+def slices(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, [h[:4], h[4:]])
+
+
+def patches(layer: Any, h: torch.Tensor) -> Groups:
+    """Halves of every image: of the same images."""
+    return [[layer(h[..., :4]), layer(h[..., 4:])]]
+
+
+def one_by_one(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h)
+
+
+def one_by_one_in_a_batch(layer: Any, h: torch.Tensor) -> Groups:
+    return one_each(layer, h.split(1))
+
+
+def flat(layer: Any, h: torch.Tensor) -> Groups:
+    """Two rows for every image, twice."""
+    both = torch.cat([h, h.flip(3)], 1).view(16, 6, 8, 8)
+    return [[layer(both), layer(0.5 * both)]]
+
+
+class Sliced(Base):
+    """Its second convolution is called on parts; `groups` are the outputs of the same images."""
+
+    def __init__(self, call: Callable[..., Groups]):
+        super().__init__()
+        self.call = call
+
+    def second(self, h: torch.Tensor) -> torch.Tensor:
+        self.groups = self.call(self.c2, h)
+        rows = []
+        for group in self.groups:
+            pooled = [torch.relu(o).mean((-2, -1)) for o in group]
+            rows.append(torch.stack(pooled).sum(0))
+        together = torch.stack(rows) if rows[0].ndim == 1 else torch.cat(rows)
+        return self.fc(together.view(8, -1, 6).mean(1))
+
+
+@pytest.mark.parametrize("call", [chunks, split, slices, patches, one_by_one, one_by_one_in_a_batch, flat])
+def test_calls_of_other_images_are_squared_apart(call: Callable[..., Groups]) -> None:
+    network = Sliced(call)
+    loss = F.cross_entropy(network(X), Y)
+    outputs = [o for group in network.groups for o in group]
+    gradients = iter(torch.autograd.grad(loss, outputs))
+    expected = 0.0
+    for group in network.groups:
+        s = torch.stack([(o * next(gradients)).sum((-2, -1)).detach() for o in group]).sum(0)
+        expected += 54 * float(0.5 * s.square().reshape(-1, 6).mean(0).sum())
+    del network.groups
+    statistics = collect_statistics(network, X, Y)
+    assert statistics.of("fisher")[statistics.nodes.index("c2")] == pytest.approx(expected, rel=1e-4)
+    assert statistics.left_out == ()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda layer, h: one_each(layer, [2 * part for part in h.chunk(2)]),
+        lambda layer, h: one_each(layer, [2 * image for image in h]),
+        lambda layer, h: one_each(layer, [h[torch.arange(4)], h[torch.arange(4, 8)]]),
+    ],
+)
+def test_calls_whose_images_cannot_be_told_have_no_value(call: Callable[..., Groups]) -> None:
+    statistics = collect_statistics(Sliced(call), X, Y)
+    assert statistics.left_out == ("fisher of c2",)
+    values = statistics.of("fisher")
+    assert np.isnan(values).tolist() == [node == "c2" for node in statistics.nodes]
+
+
+class Tokens(nn.Module):
+    """A Linear layer on [N, T, C], called in some way."""
+
+    def __init__(self, call: Applied, tokens: int):
+        super().__init__()
+        torch.manual_seed(1)
+        self.stem, self.a, self.fc = nn.Linear(192, 6 * tokens), nn.Linear(6, 5), nn.Linear(5, 4)
+        self.tokens, self.call = tokens, call
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.stem(x.flatten(1))).view(8, self.tokens, 6)
+        return self.fc(torch.relu(self.call(self.a, h)).mean(1))
+
+
+def test_tokens_of_one_image_or_one_step_at_a_time() -> None:
+    for tokens in (3, 8):
+        steps = Tokens(lambda layer, h: torch.stack([layer(step) for step in h.unbind(1)], 1), tokens)
+        whole = Tokens(lambda layer, h: layer(h), tokens)
+        assert fisher_of(steps, "a") == pytest.approx(fisher_of(whole, "a"), rel=1e-4)
+    # An image at a time: the mean over images of the whole is the sum over calls of one image each, by their number.
+    images, whole = (
+        Tokens(call, 3) for call in (lambda layer, h: torch.stack([layer(image) for image in h]), lambda layer, h: layer(h))
+    )
+    assert fisher_of(images, "a") == pytest.approx(8 * fisher_of(whole, "a"), rel=1e-4)
+    # As many tokens as images: an image's tokens look like a step of all images.
+    either = Tokens(lambda layer, h: torch.stack([layer(image) for image in h]), 8)
+    assert np.isnan(fisher_of(either, "a"))
+    vectors = Tokens(lambda layer, h: torch.stack([layer(image) for image in h[:, 0]])[:, None], 3)
+    batch = Tokens(lambda layer, h: layer(h[:, :1]), 3)
+    assert fisher_of(vectors, "a") == pytest.approx(8 * fisher_of(batch, "a"), rel=1e-4)
+
+
+# --- layers without outputs
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize(
+    ("make", "used"),  # torch itself refuses to call a convolution without outputs
+    [
+        *((lambda: nn.Linear(5, 0), used) for used in (False, True)),
+        *((lambda: nn.Linear(0, 5), used) for used in (False, True)),
+        (lambda: nn.Conv2d(3, 0, 1), False),
+    ],
+)
+def test_a_layer_without_weights_has_zeros(make: Callable[[], nn.Module], used: bool) -> None:
+    def second(self: Any, h: torch.Tensor) -> torch.Tensor:
+        if used:
+            return Base.second(self, h) + self.empty(torch.ones(8, self.empty.in_features)).sum()
+        return Base.second(self, h)
+
+    network = with_(second=second)
+    network.empty = make()
+    statistics = collect_statistics(network, X, Y)
+    place = statistics.nodes.index("empty")
+    values = {proxy: float(statistics.of(proxy)[place]) for proxy in NODE_PROXIES}
+    assert not any(values.values()), values
+    assert statistics.numel[place] == 0
+    rest = [statistics.nodes.index(name) for name in ("c1", "c2", "fc")]
+    plain = collect_statistics(Base(), X, Y)
+    for proxy in NODE_PROXIES[:-1]:
+        expected = [plain.of(proxy)[plain.nodes.index(name)] for name in ("c1", "c2", "fc")]
+        assert statistics.of(proxy)[rest] == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    encode([statistics, statistics])
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_logits_without_classes_are_refused_in_our_words() -> None:
+    with pytest.raises(BadInput) as error:
+        collect_statistics(nn.Sequential(nn.Flatten(), nn.Linear(192, 0)), X, Y)
+    assert "IndexError" not in str(error.value)
