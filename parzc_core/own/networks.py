@@ -171,14 +171,12 @@ def collect_space(
     origin = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
     config = {"space": origin, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
     config |= dict(about or {})
-    counted = set(COUNTS)
     fill(
         StatisticsStore(folder),
         {"config": config},
         shards,
         _shard,
         lambda number: (found, number, shards[number], images, labels, chosen, seed, loss),
-        lambda one: one.statistics.proxies == chosen and {k for k in one.scores if not k.startswith(MODULE)} == counted,
         jobs=jobs,
         unit="network",
         mix_versions=mix_versions,
