@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from parzc_core.errors import ParzcError
+from parzc_core.errors import MOST_SEED, ParzcError
 
 _MOST = 10**9  # of what is counted
 
@@ -82,7 +82,7 @@ def count(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    return _whole(text, 0, 2**32 - 1)  # what every library's generator takes
+    return _whole(text, 0, MOST_SEED)
 
 
 def _whole(text: str, least: int, most: int) -> int:
