@@ -142,11 +142,18 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _origins(rows: Path) -> str:
-    """How many rows of a table's file are reproduced, recreated, quoted, unavailable."""
+    """How many rows of a table's file are reproduced, recreated, quoted, unavailable; "damaged" where that cannot be read."""
     if rows.suffix != ".csv" or not rows.is_file():
         return "-"
-    with rows.open(newline="", encoding="utf-8") as file:
-        counts = Counter(row["origin"] for row in csv.DictReader(file))
+    try:
+        with rows.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            found, heading = list(reader), reader.fieldnames or ()
+    except (ValueError, csv.Error):  # no UTF-8, no CSV
+        return "damaged"
+    if "origin" not in heading or any(None in row or None in row.values() for row in found):  # too many or too few fields
+        return "damaged"
+    counts = Counter(row["origin"] for row in found)
     return ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items())) or "none"
 
 
@@ -228,6 +235,9 @@ def _tune(options: argparse.Namespace) -> int:
     base = RankerRun(dataset=options.dataset, cells=options.cells, train=options.train, split=SPLIT)
     study = StudyConfig(options.space, options.size, base, seed=options.seed)
     file = options.out or paths.RESULTS / "tuning" / f"{options.space}.sqlite"
+    if file.suffix in (".csv", ".jsonl"):
+        raise BadInput(f"got --out {file}; expected another ending, such as .sqlite: trials go beside it, to a .csv and a .jsonl")
+    paths.check_writable(file)
     trials = run_study(study, file, options.trials, options.jobs)
     kept = save_trials(trials, file.with_suffix(".csv"))
     found = table10_tuning.finish(study, trials, file.with_suffix(".jsonl"))
