@@ -41,7 +41,7 @@ class UnknownName(ParzcError, ValueError):
             unknown loss 'hinge'; expected one of: mse, rank
         """
         names = ", ".join(str(name) for name in known)
-        return cls(f"unknown {kind} {got!r}; expected one of: {names}")
+        return cls(f"unknown {kind} {got!r}; " + (f"expected one of: {names}" if names else "there is none; leave it out"))
 
 
 class LabelsMissing(ParzcError, RuntimeError):

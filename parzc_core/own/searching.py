@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from tqdm import tqdm
 
 from parzc_core.errors import BadInput, UnknownName, floats, real, seed_of, whole
-from parzc_core.own.models import PLUS, PlusModel, differ
+from parzc_core.own.models import PLUS, PlusModel, differ, tamed
 from parzc_core.own.networks import Described, Given, Name, built, describe, named, said_of
 from parzc_core.passes import Batch
 from parzc_core.paths import check_writable, write_whole
@@ -231,12 +231,14 @@ class _Pool:
         if self.inputs is None or len(rows) < 2 or np.ptp(accuracy) == 0 or not differ(self.inputs):  # nothing to learn from
             return self._others(known, chance, [])
         # Trees take differences of labels for none where they are as small as rounding: labels of any scale are standardised.
-        middle, scale = float(accuracy.mean()), float(accuracy.std())
-        labels = np.round((accuracy - middle) / scale, DECIMALS)
+        small, exponent = tamed(accuracy)
+        middle, scale = float(small.mean()), float(small.std())
+        labels = np.round((small - middle) / scale, DECIMALS)
         score, spread = ParZCPlus(PLUS, "unchanged").fit_predict(self.inputs, rows, labels, seed)
         predicted = np.full(self.count, np.nan)
         if np.ptp(score[rows]) > 1e-9:
-            predicted[self.usable] = middle + scale * np.polyval(np.polyfit(score[rows], labels, 1), score)
+            line = np.polyfit(score[rows], labels, 1)
+            predicted[self.usable] = np.ldexp(middle + scale * np.polyval(line, score), exponent)
         best = picks(score, spread, set(rows.tolist()), chance[self.usable], self.inputs.classes, self.weights)
         found, _ = self._others(known, chance, self.usable[best].tolist())
         return found, predicted[found].tolist()

@@ -171,6 +171,14 @@ def test_what_is_half_written_is_trained_again(described: Any, tmp_path: Path) -
     pd.testing.assert_frame_equal(without_seconds(again), without_seconds(found))
 
 
+@pytest.mark.parametrize("scale", [1e306, 1e-320])
+def test_labels_at_the_ends_of_float64_are_searched(described: Any, scale: float) -> None:
+    found = search(described, lambda name, _: scale * ACCURACY[name], 10, start=5).trajectory
+    predicted = found["predicted"].iloc[5:] / scale
+    assert np.isfinite(predicted).all()
+    assert predicted.between(0, 150).all()
+
+
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
 def test_labels_of_any_scale_and_losses_are_searched_alike(described: Any, scale: float) -> None:
     found = search(described, start=5)
