@@ -49,6 +49,9 @@ def test_networks_of_a_file_are_ranked_kept_and_ranked_again(
     ("code", "labels", "words"),
     [
         ("networks = {}", "name,accuracy\na,1\n", "without `batch`"),
+        ("raise SystemExit(3)", "name,accuracy\na,1\n", "mine.py, line 1: SystemExit: 3"),
+        ("a = 1\nb = (\n", "name,accuracy\na,1\n", r"mine\.py, line 2: SyntaxError: "),
+        ("def f():\n    raise SystemExit(3)\n\nnetworks = batch = f", "name,accuracy\na,1\n", "failed: SystemExit: 3"),
         ("1 / 0", "name,accuracy\na,1\n", "line 1: ZeroDivisionError"),
         (NETWORKS, "name,accuracy\nother,1\nnet1,2\n", "'other', which is no network"),
         (NETWORKS, "name\nnet1\n", "expected a name and a label"),
