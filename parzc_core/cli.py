@@ -14,6 +14,7 @@ from typing import Any
 from parzc_core import __version__, cli_own, cli_verify, paths
 from parzc_core.cli_checks import (
     Terminated,
+    check_none_empty,
     interrupt_behind,
     line_of,
     one_line_warnings,
@@ -30,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Exit code 0: done; 1: not all succeeded; 2: bad input, or something that cannot be read or written;
     130: interrupted; 143: terminated."""
     options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     with one_line_warnings(), sigterm_as_interrupt():
         try:
+            check_none_empty(given)
             paths.data_folder()  # says where PARZC_DATA is no folder
             return options.command(options)
         except (Exception, KeyboardInterrupt) as error:
@@ -324,7 +327,7 @@ def _claims(options: argparse.Namespace) -> int:
     from parzc_core.report import claims
 
     paths.checkout("the results that claims are decided by")
-    judged = claims.judged_claims([claim(name) for name in options.names] or CLAIMS)
+    judged = claims.judged_claims([claim(name) for name in dict.fromkeys(options.names)] or CLAIMS)
     print(json.dumps([one.record() for one in judged], indent=2) if options.json else claims.table(judged))
     return 0
 
