@@ -38,7 +38,7 @@ def load_plugins() -> None:
         _asked.add(found.value)
         try:
             found.load()
-        except Exception as error:  # a plugin's error is not ours to end on
+        except (Exception, SystemExit) as error:  # a plugin's error is not ours to end on
             warnings.warn(f"the plugin {found.name} ({found.value}) cannot be imported: {error!r}", stacklevel=3)
 
 
@@ -61,14 +61,25 @@ def run_file(path: Path | str) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line = error.__traceback__.tb_next if error.__traceback__ is not None else None
-        while line is not None and line.tb_next is not None and line.tb_frame.f_code.co_filename != str(path.resolve()):
-            line = line.tb_next
-        where = "" if line is None else f", line {line.tb_lineno}"
-        raise BadInput(f"{path}{where}: {type(error).__name__}: {error}") from error
+        raise BadInput(f"{_place(path, error)}: {_said(error)}") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
     cloudpickle.register_pickle_by_value(module)
     return module
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """The user's file and the line of it that raised; of a SyntaxError the file that it is in, which that may import."""
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{path if Path(error.filename) == path.resolve() else error.filename}, line {error.lineno}"
+    at = error.__traceback__
+    while at is not None and at.tb_frame.f_code.co_filename != str(path.resolve()):
+        at = at.tb_next
+    return str(path) if at is None else f"{path}, line {at.tb_lineno}"
+
+
+def _said(error: BaseException) -> str:
+    what = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {what}"

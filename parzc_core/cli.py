@@ -13,6 +13,7 @@ from typing import Any
 from parzc_core import __version__, cli_data, cli_own, cli_verify, paths
 from parzc_core.cli_checks import (
     Terminated,
+    check_none_empty,
     interrupt_behind,
     line_of,
     one_line_warnings,
@@ -20,7 +21,7 @@ from parzc_core.cli_checks import (
     seed,
     sigterm_as_interrupt,
 )
-from parzc_core.errors import UnknownName
+from parzc_core.errors import BadInput, UnknownName
 from parzc_core.profiles import PROFILES, profile
 
 Command = Callable[..., argparse.ArgumentParser]  # (name, function, help) to the new command's parser
@@ -30,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Exit code 0: done; 1: not all succeeded; 2: bad input, or something that cannot be read or written;
     130: interrupted; 143: terminated."""
     options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     with one_line_warnings(), sigterm_as_interrupt():
         try:
+            check_none_empty(given)
             paths.data_folder()  # says where PARZC_DATA is no folder
             return options.command(options)
         except (Exception, KeyboardInterrupt) as error:
@@ -142,11 +145,18 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _origins(rows: Path) -> str:
-    """How many rows of a file are ours, quoted, recreated, reproduced, unavailable; "-" without a file."""
+    """How many rows of a file are ours, quoted, recreated, reproduced, unavailable; "-" without a file, or "damaged"."""
     if not rows.is_file():
         return "-"
-    with rows.open(newline="", encoding="utf-8") as file:
-        counts = Counter(row["origin"] for row in csv.DictReader(file))
+    try:
+        with rows.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            found, heading = list(reader), reader.fieldnames or ()
+    except (ValueError, csv.Error):  # no UTF-8, no CSV
+        return "damaged"
+    if "origin" not in heading or any(None in row or None in row.values() for row in found):  # too many or too few fields
+        return "damaged"
+    counts = Counter(row["origin"] for row in found)
     return ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items())) or "none"
 
 
@@ -160,6 +170,9 @@ def _tune(options: argparse.Namespace) -> int:
     base = RankerRun(dataset=options.dataset, cells=options.cells, train=options.train, split=SPLIT)
     study = StudyConfig(options.space, options.size, base, seed=options.seed)
     file = options.out or paths.RESULTS / "tuning" / f"{options.space}.sqlite"
+    if file.suffix in (".csv", ".jsonl"):
+        raise BadInput(f"got --out {file}; expected another ending, such as .sqlite: trials go beside it, to a .csv and a .jsonl")
+    paths.check_writable(file)
     trials = run_study(study, file, options.trials, options.jobs)
     kept = save_trials(trials, file.with_suffix(".csv"))
     found = table10_tuning.finish(study, trials, file.with_suffix(".jsonl"))
@@ -246,7 +259,7 @@ def _claims(options: argparse.Namespace) -> int:
     from parzc_core.report import claims
 
     paths.checkout("the results that claims are decided by")
-    judged = claims.judged_claims([claim(name) for name in options.names] or CLAIMS)
+    judged = claims.judged_claims([claim(name) for name in dict.fromkeys(options.names)] or CLAIMS)
     print(json.dumps([one.record() for one in judged], indent=2) if options.json else claims.table(judged))
     return 0
 

@@ -8,11 +8,11 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from parzc_core.errors import ParzcError
+from parzc_core.errors import MOST_SEED, BadInput, ParzcError
 
 _MOST = 10**9  # of what is counted
 
@@ -73,6 +73,15 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
     return behind
 
 
+def check_none_empty(arguments: Sequence[str]) -> None:
+    """Raises BadInput for an argument without text, such as that of an unset variable: as a path it would be this folder."""
+    for before, text in zip(("", *arguments), arguments, strict=False):
+        if not text.strip() or re.fullmatch(r"--[a-z-]+=\s*", text):
+            named = text.strip().rstrip("=") or before
+            after = f" after {_shortened(named)!r}" if named else ""
+            raise BadInput(f"got an empty value{after}; expected a name, number or path")
+
+
 def positive(text: str) -> int:
     return _whole(text, 1, _MOST)
 
@@ -82,7 +91,7 @@ def count(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    return _whole(text, 0, 2**32 - 1)  # what every library's generator takes
+    return _whole(text, 0, MOST_SEED)
 
 
 def _whole(text: str, least: int, most: int) -> int:

@@ -107,8 +107,8 @@ def _collect(options: argparse.Namespace) -> int:
     store = collect(config, folder, progress=True, mix_versions=options.mix_versions, **running)
     manifest = store.manifest
     print(
-        f"statistics of {options.cells} cells of {options.space} ({manifest['computed']} computed, "
-        f"{manifest['cpu_seconds']:.0f} CPU-seconds) are in {folder}"
+        f"statistics of {options.cells} cells of {options.space} ({manifest.get('computed', '?')} computed, "
+        f"{manifest.get('cpu_seconds', 0.0):.0f} CPU-seconds) are in {folder}"
     )
     return 0
 

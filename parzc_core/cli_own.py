@@ -1,11 +1,13 @@
 """The commands `parzc rank`, `parzc compare` and `parzc ranker`: what is the user's own, ranked and compared; rankers to keep."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from parzc_core import paths
 from parzc_core.cli_checks import positive, seed
+from parzc_core.errors import BadInput
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -48,6 +50,11 @@ def _rank(options: argparse.Namespace) -> int:
     from parzc_core.own.ranking import COMPARED
 
     ranker = tuple(options.ranker or COMPARED)
+    for output, other in ((options.out, options.save), (options.save, None)):
+        if output is not None:
+            paths.check_writable(output, options.file, options.labels, options.load)
+            if other is not None and os.path.realpath(output) == os.path.realpath(other):
+                raise BadInput(f"got {output} as --out and as --save; expected two files")
     chosen = {"load": options.load, "level": options.level, "seed": options.seed}
     ranking, found = rank_file(options.file, options.accuracies, ranker, **chosen)
     shown = ["accuracy", "predicted", "low", "high", "score", "spread", "rank", "params"]
@@ -78,6 +85,8 @@ def _ranker(options: argparse.Namespace) -> int:
     from parzc_core.runs import shipped
 
     given = {"train": options.train, "split": options.split} | ({"epochs": options.epochs} if options.epochs else {})
+    if options.out is not None:
+        paths.check_writable(options.out)
     run = shipped.planned(options.space, options.dataset, **given)
     if options.out is None:
         paths.checkout("the rankers that come with the project")

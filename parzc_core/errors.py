@@ -19,6 +19,9 @@ DAMAGED_NPZ = (
 )
 
 
+MOST_SEED = 2**32 - 1  # that numpy's and scikit-learn's generators take
+
+
 class ParzcError(Exception):
     """Base of every error this project raises on purpose."""
 
@@ -45,7 +48,8 @@ class UnknownName(ParzcError, ValueError):
         by_part = {name.partition("_")[0]: name for name in reversed(names)} | {name: name for name in names}
         close = dict.fromkeys(by_part[part] for part in difflib.get_close_matches(str(got), by_part, n=3, cutoff=0.75))
         meant = f" (did you mean {' or '.join(close)}?)" if close else ""
-        return cls(f"unknown {kind} {got!r}{meant}; expected one of: {', '.join(names)}")
+        rest = f"expected one of: {', '.join(names)}" if names else "there is none; leave it out"
+        return cls(f"unknown {kind} {got!r}{meant}; {rest}")
 
 
 class LabelsMissing(ParzcError, RuntimeError):
@@ -86,13 +90,22 @@ def whole(name: str, got: Any, least: int | None = None, most: int | None = None
     number = operator.index(got) if is_whole(got) else None
     if number is None or (least is not None and number < least) or (most is not None and number > most):
         limits = f" of at least {least}" if most is None and least is not None else f" from {least} to {most}"
-        raise BadInput(f"got {name}={got!r}; expected a whole number{limits if least is not None else ''}")
+        raise BadInput(f"got {name}={_shown(got)}; expected a whole number{limits if least is not None else ''}")
     return number
 
 
+def _shown(got: Any, most: int = 80) -> str:
+    """As it is written in Python, cut off; of what cannot be written (an int of thousands of digits) its type."""
+    try:
+        text = repr(got)
+    except ValueError:
+        return f"a {type(got).__name__} that is too long to be written"
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def seed_of(got: Any) -> int:
-    """A seed: a whole number that a random generator takes. Raises BadInput."""
-    return whole("seed", got, 0, 2**63 - 1)
+    """A seed: a whole number that every library's random generator takes. Raises BadInput."""
+    return whole("seed", got, 0, MOST_SEED)
 
 
 def real(name: str, got: Any, least: float = -math.inf, most: float = math.inf, above: bool = False) -> float:
@@ -101,11 +114,14 @@ def real(name: str, got: Any, least: float = -math.inf, most: float = math.inf, 
         >>> real("dropout", 0.1, 0, 1)
         0.1
     """
-    number = float(got) if isinstance(got, numbers.Real) and not isinstance(got, bool) else math.nan
+    try:
+        number = float(got) if isinstance(got, numbers.Real) and not isinstance(got, bool) else math.nan
+    except OverflowError:  # an int beyond float64
+        number = math.inf
     if not math.isfinite(number) or not least <= number <= most or (above and number == least):
         low = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
         high = f"{' and' if low else ' of'} at most {most:g}" if most < math.inf else ""
-        raise BadInput(f"got {name}={got!r}; expected a number{low}{high}")
+        raise BadInput(f"got {name}={_shown(got)}; expected a {'finite ' if not low + high else ''}number{low}{high}")
     return number
 
 
@@ -116,10 +132,10 @@ def floats(name: str, got: Any) -> "np.ndarray":
     try:
         kind = np.asarray(got).dtype.kind
         values = np.asarray(got, dtype=np.float64) if kind != "c" else np.empty(0)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         kind, values = "O", np.empty(0)
     if kind not in "fiu" and not (kind == "O" and isinstance(getattr(got, "dtype", None), np.dtype) and values.size):
-        raise BadInput(f"got {name} {str(got)[:80]}; expected numbers")
+        raise BadInput(f"got {name} {_shown(got)}; expected numbers")
     return values
 
 

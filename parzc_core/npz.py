@@ -4,6 +4,7 @@
     about, arrays = read_arrays("ranker.npz", FORMAT)
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -30,9 +31,18 @@ class Format:
 
 
 def joined(form: Format, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays, and before them what they are: plain JSON, format and version with it."""
-    said = json.dumps({"format": form.name, "version": form.version, **about})
-    return {"about": np.array(said), **arrays}
+    """The arrays, and before them what they are: plain JSON, with format, version and a checksum of it all."""
+    said = json.loads(json.dumps({"format": form.name, "version": form.version, **about}))  # as it will be read
+    return {"about": np.array(json.dumps({**said, "sha256": _checksum(said, arrays)})), **arrays}
+
+
+def _checksum(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 (hex) of what arrays are, and of their names, dtypes, shapes and values."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        digest.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def parted(arrays: Mapping[str, np.ndarray], where: str | Path, *forms: Format) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -48,6 +58,11 @@ def parted(arrays: Mapping[str, np.ndarray], where: str | Path, *forms: Format) 
     if about.get("version") != form.version:
         got = about.get("version")
         raise BadInput(f"{where} has version {got!r} of the format; this parzc reads version {form.version}; {form.remedy}")
+    # Files of before have no checksum.
+    if "sha256" in about and (kept := about.pop("sha256")) != (got := _checksum(about, rest)):
+        raise BadInput(f"{where} is damaged: its sha256 is {got[:12]}…, it says {str(kept)[:12]}…; {form.remedy}")
+    if odd := [name for name, array in rest.items() if array.dtype.kind not in "biufU"]:
+        raise BadInput(f"{where} is damaged: {odd[0]} has the dtype {rest[odd[0]].dtype}; expected numbers; {form.remedy}")
     return about, rest
 
 

@@ -68,11 +68,26 @@ def data_folder() -> Path | None:
     return None
 
 
-def check_writable(path: Path) -> Path:
-    """Before minutes of work: raises OSError where `write_whole` would not be able to write this file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent):
+def check_writable(path: Path, *inputs: Path | None) -> Path:
+    """Before minutes of work: raises where `write_whole` would not be able to write this file, or ought not to.
+
+    inputs: files that are read. Raises BadInput: no regular file, one of the inputs; OSError.
+    """
+    target = _target(path)
+    for file in inputs:
+        if file is not None and target.exists() and os.path.exists(file) and target.samefile(file):
+            raise BadInput(f"got {path} as output, which is the input {file}; expected a file of its own")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", dir=target.parent):
         return path
+
+
+def _target(path: Path) -> Path:
+    """The file itself where it is a link. Raises BadInput for a device, a pipe or a socket, which a file would replace."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise BadInput(f"got {path} as output, which is a device or a pipe; expected a regular file, or a name that is free")
+    return target
 
 
 def _umask() -> int:
@@ -87,18 +102,22 @@ def _umask() -> int:
 
 
 def write_whole(path: Path, content: bytes | str) -> Path:
-    """Write under a temporary name in the same folder, then rename, so that a reader never sees half a file."""
+    """Write under a temporary name in the same folder, then rename, so that a reader never sees half a file.
+
+    A link stays, and what it leads to is written. Returns the path as given. Raises BadInput for a device or pipe, OSError.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    target = _target(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp gives 0600; a result is there to be read
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

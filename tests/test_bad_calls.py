@@ -22,7 +22,7 @@ from parzc_core import (
 )
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.encoding import Encoder
-from parzc_core.errors import BadInput, ParzcError, floats, is_whole, real, whole
+from parzc_core.errors import MOST_SEED, BadInput, ParzcError, UnknownName, floats, is_whole, real, seed_of, whole
 from parzc_core.gcn import NP, NPConfig
 from parzc_core.predictors import registry
 from parzc_core.predictors.base import Kinds
@@ -235,6 +235,24 @@ def test_checks_of_values() -> None:
         whole("n", 6, 1, 5)
     with pytest.raises(BadInput, match=r"got x=0; expected a number above 0"):
         real("x", 0, 0, above=True)
+
+
+def test_numbers_beyond_float64_and_seeds_beyond_the_bound_are_refused() -> None:
+    for got in (10**400, -(10**400), 10**5000):
+        with pytest.raises(BadInput, match="got x="):
+            real("x", got)
+        with pytest.raises(BadInput, match=r"got x .*expected numbers"):
+            floats("x", [got])
+        with pytest.raises(BadInput, match="got n="):
+            whole("n", got, 0, 5)
+    assert seed_of(MOST_SEED) == MOST_SEED == 2**32 - 1
+    for seed in (MOST_SEED + 1, 2**70, -1, True):
+        with pytest.raises(BadInput, match=r"got seed=.*expected a whole number from 0 to 4294967295"):
+            seed_of(seed)
+
+
+def test_a_name_where_there_is_none_says_so() -> None:
+    assert str(UnknownName.of("variant", "x", [])) == "unknown variant 'x'; there is none; leave it out"
 
 
 def test_node_statistics_that_are_not_finite_are_no_score() -> None:

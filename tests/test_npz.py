@@ -1,6 +1,8 @@
 """Files of arrays that say what they are."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,3 +38,25 @@ def test_another_format_or_version_and_what_is_no_such_file_are_refused(tmp_path
         read_arrays(3, PLAIN)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"cannot write .*kept\.npz"):
         write_arrays(path / "below.npz", ARRAYS)
+
+
+def test_any_edit_of_a_file_is_noticed_and_files_without_a_checksum_are_read(tmp_path: Path) -> None:
+    path = write_arrays(tmp_path / "kept.npz", joined(OTHER, {"seed": 0}, ARRAYS))
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files}
+    about = json.loads(str(kept["about"]))
+    edits: dict[str, Any] = {
+        "value": {"a": np.array([2.5, np.nan])},
+        "dtype": {"a": kept["a"].astype(np.float32)},
+        "shape": {"a": kept["a"][:, None]},
+        "name": {"more": kept["a"]},
+        "about": {"about": np.array(json.dumps({**about, "seed": 1}))},
+    }
+    for edit in edits.values():
+        with pytest.raises(BadInput, match=r"kept\.npz is damaged: its sha256 is"):
+            read_arrays(write_arrays(path, {**kept, **edit}), OTHER)
+    del about["sha256"]
+    found, arrays = read_arrays(write_arrays(path, {**kept, "about": np.array(json.dumps(about))}), OTHER)
+    assert (found["seed"], list(arrays)) == (0, list(ARRAYS))
+    with pytest.raises(BadInput, match="a has the dtype complex128; expected numbers"):
+        read_arrays(write_arrays(path, {"about": np.array(json.dumps(about)), "a": np.array([1j])}), OTHER)

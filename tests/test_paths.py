@@ -1,10 +1,12 @@
 """Files appear whole, and with the permissions that the user wants of new files."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from parzc_core import paths
+from parzc_core.errors import BadInput
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions")
@@ -28,3 +30,45 @@ def test_what_cannot_be_written_is_said_before(tmp_path):
         paths.check_writable(tmp_path / "file" / "below" / "x")
     with pytest.raises(OSError, match="too long"):
         paths.check_writable(tmp_path / ("x" * 300))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+@pytest.mark.parametrize("there", [True, False])
+def test_through_a_link_its_file_is_written_and_the_link_stays(tmp_path: Path, there: bool) -> None:
+    link, target = tmp_path / "link.csv", tmp_path / "elsewhere" / "rows.csv"
+    link.symlink_to(target)
+    if there:
+        target.parent.mkdir()
+        target.write_text("old")
+    assert paths.check_writable(link) == link
+    assert paths.write_whole(link, "new") == link
+    assert link.is_symlink()
+    assert (target.read_text(), target.is_symlink()) == ("new", False)
+    assert [file.name for file in target.parent.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        for write in (paths.check_writable, lambda path: paths.write_whole(path, "a")):
+            with pytest.raises(BadInput, match="a device or a pipe; expected a regular file"):
+                write(path)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("how", ["itself", "link", "hard link", "another spelling"])
+def test_an_output_that_is_an_input_is_refused(tmp_path: Path, how: str) -> None:
+    file, out = tmp_path / "labels.csv", tmp_path / "out.csv"
+    file.write_text("name,accuracy\n")
+    if how == "link":
+        out.symlink_to(file)
+    elif how == "hard link":
+        os.link(file, out)
+    else:
+        out = file if how == "itself" else tmp_path / "." / "x" / ".." / "labels.csv"
+    with pytest.raises(BadInput, match=r"which is the input .*labels\.csv; expected a file of its own"):
+        paths.check_writable(out, None, file)
+    assert paths.check_writable(tmp_path / "free.csv", None, file, tmp_path / "not there")

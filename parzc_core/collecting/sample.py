@@ -38,8 +38,8 @@ def collect(
     jobs: processes. scheduler: address of a Dask scheduler whose workers compute instead; only this process writes.
     shard_size: architectures, or classes of isomorphic ones, that are computed and written together (None: SHARD_SIZE).
     mix_versions: add shards also to those that another torch or parzc computed.
-    A shard that is damaged, or that the manifest does not know and holds something else, is named and computed anew. Raises as
-    `filling.fill`.
+    A shard that is damaged, or that neither the manifest nor itself says to be of this collection, is named and computed anew.
+    Raises as `filling.fill`.
     """
     store = StatisticsStore(folder)
     groups = grouped(config, architectures(config))
@@ -47,14 +47,12 @@ def collect(
     computed = [groups[start : start + size] for start in range(0, len(groups), size)]
     batch = batch_of(config).manifest
     description = {"config": config.plain(), "command": command(config), "image_batch": batch, "computed": len(groups)}
-    proxies, scores = ((), (*config.proxies, *config.scores)) if config.sums else (config.proxies, config.scores)
     fill(
         store,
         description,
         [[member for _, members in shard for member in members] for shard in computed],
         compute_shard,
         lambda number: (config, number, computed[number], batch),
-        lambda one: one.statistics.proxies == tuple(proxies) and set(one.scores) == set(scores),
         jobs=jobs,
         scheduler=scheduler,
         progress=progress,

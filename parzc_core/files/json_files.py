@@ -1,10 +1,11 @@
-"""Reading JSON that others wrote or a disk damaged: an object, not too deep, not too large; else one clear error.
+"""Reading JSON that others wrote or a disk damaged: an object, not too deep or large, no key twice; else one clear error.
 
     manifest = load(folder / "manifest.json")
     record = loads(line, "line 3 of runs.jsonl")
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ def load(path: Path, kind: type = dict, largest: int = LARGEST) -> Any:
 
 
 def loads(data: bytes | str, what: str, kind: type = dict) -> Any:
-    """What a JSON text holds that `what` names. Raises BadInput: no JSON, nested deeper than DEEPEST, of another kind.
+    """What a JSON text holds that `what` names. Raises BadInput: no JSON, nested deeper than DEEPEST, of another kind,
+    an object that has a key twice.
 
     kind: dict, list, or object where anything will do.
     """
     try:
-        found = json.loads(data)
+        found = json.loads(data, object_pairs_hook=_each_once)
+    except BadInput as error:
+        raise BadInput(f"{what} {error}") from None
     except RecursionError:
         raise BadInput(f"{what} is nested too deeply; expected at most {DEEPEST} levels of lists and objects") from None
     except ValueError as error:  # also what is no UTF-8, and a number of thousands of digits
@@ -42,6 +46,15 @@ def loads(data: bytes | str, what: str, kind: type = dict) -> Any:
         level = [each for inner in below for each in inner if isinstance(each, dict | list)]
     if level:
         raise BadInput(f"{what} is nested too deeply; expected at most {DEEPEST} levels of lists and objects")
+    return found
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values: json would keep the last value of a key and say nothing."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise BadInput(f"has a key more than once in an object: {shown(twice, 40)}; expected each once")
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core.errors import BadInput, LabelsMissing, is_whole
+from parzc_core.errors import BadInput, LabelsMissing, is_whole, real
 from parzc_core.files import fetch, json_files, registry
 from parzc_core.files.json_files import brief, shown
 
@@ -78,8 +78,8 @@ def read(path: Path) -> pd.DataFrame:
         cells: dict[str, dict[str, Any]] = json_files.load(path)["cifar10"]
         rows = {
             architecture(key): {
-                "accuracy": float(cell["val_accuracy"]),
-                **{name: float(cell[name]["score"]) for name in SCORES},
+                "accuracy": real("val_accuracy", cell["val_accuracy"]),
+                **{name: real(name, cell[name]["score"]) for name in SCORES},
             }
             for key, cell in cells.items()
         }

@@ -15,13 +15,14 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core.errors import BadInput, LabelsMissing, UnknownName
+from parzc_core.errors import BadInput, LabelsMissing, UnknownName, real, whole
 from parzc_core.files import fetch, json_files
-from parzc_core.files.json_files import brief
+from parzc_core.files.json_files import brief, shown
 from parzc_core.files.registry import NDS_FILES, NDS_FOLDER, NDS_SOURCE
 from parzc_core.paths import ROOT
 from parzc_core.storage.run_store import RunStore
 
+LARGEST = 100_000  # width and depth; the published ones have at most hundreds
 DATASETS = ("cifar10", "fashion-mnist")  # the second is of `runs.nds_networks`, which this project made
 
 
@@ -131,26 +132,40 @@ def read(path: Path, space: str) -> pd.DataFrame:
 def _row(space: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     from parzc_core.spaces.nds import genotype  # with torch, which a look at other labels does not need
 
-    net, errors = entry["net"], [float(error) for error in entry["test_ep_top1"]]
-    family = genotype.FAMILIES[space]
-    arch = genotype.from_genotype(family, net["genotype"], net["width"], net["depth"])
-    if not errors or not all(0 <= error <= 100 for error in errors if not math.isnan(error)):
-        raise ValueError(f"test_ep_top1 has {len(errors)} values; expected errors of 0 to 100 percent, one an epoch")
+    net, errors = entry["net"], entry["test_ep_top1"]
+    if not isinstance(errors, list) or not errors or not all(map(_is_error, errors)):
+        many = f"{len(errors)} values" if isinstance(errors, list) else f"the value {shown(errors, 60)}"
+        raise BadInput(f"test_ep_top1 has {many}; expected errors of 0 to 100 percent, one an epoch")
+    for name in ("width", "depth"):
+        whole(name, net[name], 1, LARGEST)
+    arch = genotype.from_genotype(genotype.FAMILIES[space], net["genotype"], net["width"], net["depth"])
+    if not isinstance(aux := net.get("aux", False), bool):
+        raise BadInput(f"got aux={shown(aux, 60)}; expected true or false")
     optim = entry.get("optim", {})
     return {
         "arch": str(arch),
         "accuracy": 100.0 - errors[-1],
         "best": 100.0 - min((error for error in errors if not math.isnan(error)), default=math.nan),
         "epochs": len(errors),
-        "params": float(entry["params"]),
-        "flops": float(entry["flops"]),
+        "params": real("params", entry["params"], 0),
+        "flops": real("flops", entry["flops"], 0),
         "width": arch.width,
         "depth": arch.depth,
-        "aux": bool(net.get("aux", False)),
-        "base_lr": float(optim.get("base_lr", math.nan)),
-        "weight_decay": float(optim.get("wd", math.nan)),
-        "seed": float(entry.get("rng_seed", math.nan)),
+        "aux": aux,
+        "base_lr": _given(optim, "base_lr"),
+        "weight_decay": _given(optim, "wd"),
+        "seed": _given(entry, "rng_seed"),
     }
+
+
+def _is_error(got: Any) -> bool:
+    """Whether it is a top-1 error in percent; NaN of an epoch that diverged."""
+    return isinstance(got, int | float) and not isinstance(got, bool) and (0 <= got <= 100 or got != got)
+
+
+def _given(found: Mapping[str, Any], name: str) -> float:
+    """A number that is not in every file; NaN where it is not."""
+    return real(name, found[name], 0) if name in found else math.nan
 
 
 RECREATED_DATASET = "fashion-mnist"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName
+from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing, UnknownName, real
 from parzc_core.files import fetch, registry
 
 FOLDER = "vitbench"
@@ -126,7 +126,8 @@ def table_of(space: str, rows: Any, what: str) -> pd.DataFrame:
     from_labels: Callable[[Any], Any] = {"autoformer": autoformer.from_labels, "pit": pit.from_labels}[space]
     try:
         index = pd.Index([str(from_labels(row["arch"])) for row in rows], name="arch")
-        table = pd.DataFrame([{k: v for k, v in row.items() if k != "arch"} for row in rows], index=index, dtype=float)
+        values = [{k: None if v is None else real(k, v) for k, v in row.items() if k != "arch"} for row in rows]
+        table = pd.DataFrame(values, index=index, dtype=float)
     except (BadInput, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptDownload(
             f"{what} does not hold ViT-Bench's {space} architectures ({error}); get it again"
@@ -135,7 +136,7 @@ def table_of(space: str, rows: Any, what: str) -> pd.DataFrame:
         raise CorruptDownload(
             f"{what} has {len(table)} rows of {table.index.nunique()} architectures; expected {ARCHITECTURES} different ones"
         )
-    values = table.to_numpy()
-    if ((values < 0) | (values > 100)).any():
+    known = table.to_numpy()
+    if ((known < 0) | (known > 100)).any():
         raise CorruptDownload(f"{what} has accuracies outside 0 to 100 percent; get it again")
     return table

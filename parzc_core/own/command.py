@@ -77,6 +77,6 @@ def _given(module: ModuleType, name: str) -> Any:
     if callable(value) and not hasattr(value, "parameters"):
         try:
             return value()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BadInput(f"{name}() of {module.__file__} failed: {type(error).__name__}: {error}") from error
     return value

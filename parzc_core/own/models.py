@@ -10,7 +10,7 @@ import numpy as np
 
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder, log_magnitude, nodes_seen
-from parzc_core.errors import BadInput
+from parzc_core.errors import MOST_SEED, BadInput
 from parzc_core.npz import parted
 from parzc_core.own.networks import COUNTS, Described
 from parzc_core.predictors.plus.features import PlusInputs, filled
@@ -21,6 +21,7 @@ PLUS = PlusConfig(parts=("graph", "scores", "statistics"), isomorphic=False, tre
 MEMBERS = 5  # MABNs that are trained with different seeds
 DECIMALS = 5  # of an encoding; beyond them it is rounding
 FOLDS = 5  # of cross-validation
+MOST_EXPONENT = 300  # of a label as mantissa x 2^e that is learned as it is
 Scored = tuple[np.ndarray, np.ndarray]
 
 
@@ -145,6 +146,12 @@ class PlusModel:
         return PlusInputs(blocks, blocks, np.arange(len(described)))
 
 
+def tamed(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """(labels / 2^e, e): e is 0 but for labels whose squares would leave float64, which are brought below 1."""
+    exponent = int(np.frexp(np.abs(labels).max())[1])
+    return (np.ldexp(labels, -exponent), exponent) if abs(exponent) > MOST_EXPONENT else (labels, 0)
+
+
 def differ(inputs: PlusInputs) -> bool:
     """Whether networks differ in anything that is read of them, by more than rounding."""
     return any(np.ptp(block, axis=0).max(initial=0) > 1e-6 for block in inputs.blocks.values())
@@ -167,7 +174,7 @@ class MABNModel:
         """See `Model`."""
         inputs = self._encoded(described, train)
         self._trained = inputs[train], labels, seed
-        seeds = [MEMBERS * seed + i for i in range(MEMBERS)]
+        seeds = [_member_seed(seed, i) for i in range(MEMBERS)]
         self._members = fit_many([inputs[train]] * MEMBERS, [labels] * MEMBERS, self.config, seeds)
         # Networks with one encoding are one to a ranker: they are scored once, so that they do not differ by rounding.
         different, place = _different(inputs)
@@ -202,7 +209,7 @@ class MABNModel:
         asked = [order[k::folds] for k in range(folds)]
         size = len(labels) - max(map(len, asked))
         learned = [np.setdiff1d(order, each, assume_unique=True)[:size] for each in asked]
-        seeds = [MEMBERS * seed + k for k in range(folds)]
+        seeds = [_member_seed(seed, k) for k in range(folds)]
         rankers = fit_many([inputs[rows] for rows in learned], [labels[rows] for rows in learned], self.config, seeds)
         score, spread = np.empty(len(labels)), np.empty(len(labels))
         for ranker, rows in zip(rankers, asked, strict=True):
@@ -237,6 +244,11 @@ class MABNModel:
         self._encoder = Encoder(self.encoding, self.proxies, nodes_seen(statistics) if self.encoding == "aligned" else None)
         self._encoder.fit([statistics[i] for i in train] if self.encoding == "aligned" else statistics)
         return self._encoder.transform(statistics)
+
+
+def _member_seed(seed: int, member: int) -> int:
+    """A seed of its own for each member, no larger than seeds are."""
+    return (MEMBERS * seed + member) % (MOST_SEED + 1)
 
 
 def _different(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from parzc_core._seeding import seeded
 from parzc_core._watch import tensors
 from parzc_core.collector import NodeStatistics, statistics_of
-from parzc_core.errors import BadInput, is_whole, names_of, whole
+from parzc_core.errors import BadInput, is_whole, names_of, seed_of, whole
 from parzc_core.passes import Batch, Loss, Passes, with_passes
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.graph_features import graph_features
@@ -161,7 +161,7 @@ def collect_space(
     of other versions; WorkerDied where a process was killed.
     """
     chosen, found = check_node_proxies(proxies), _found(space)
-    count, seed = whole("count", count, 1), whole("seed", seed, 0)
+    count, seed = whole("count", count, 1), seed_of(seed)
     archs = [str(arch) for arch in found.sample(count, seed)]
     if len(archs) < count or len(set(archs)) < len(archs):
         raise BadInput(f"got {len(set(archs))} different architectures from sample({count}, {seed}); expected {count}")
@@ -171,14 +171,12 @@ def collect_space(
     origin = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
     config = {"space": origin, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
     config |= dict(about or {})
-    counted = set(COUNTS)
     fill(
         StatisticsStore(folder),
         {"config": config},
         shards,
         _shard,
         lambda number: (found, number, shards[number], images, labels, chosen, seed, loss),
-        lambda one: one.statistics.proxies == chosen and {k for k in one.scores if not k.startswith(MODULE)} == counted,
         jobs=jobs,
         unit="network",
         mix_versions=mix_versions,

@@ -21,10 +21,10 @@ from torch import nn
 
 from parzc_core import training
 from parzc_core.encoding import PAPER_PROXIES
-from parzc_core.errors import BadInput, UnknownName, floats, is_whole, names_of, real, whole
+from parzc_core.errors import BadInput, UnknownName, floats, is_whole, names_of, real, seed_of, whole
 from parzc_core.metrics import kendall
 from parzc_core.npz import Format, joined, making_sense, read_arrays, write_arrays
-from parzc_core.own.models import CountModel, MABNModel, Model, PlusModel
+from parzc_core.own.models import CountModel, MABNModel, Model, PlusModel, tamed
 from parzc_core.own.networks import COUNTS, PROXIES, Described, Name, describe
 from parzc_core.passes import Batch, Loss
 from parzc_core.predictors.plus.learners import normal_scores
@@ -127,7 +127,7 @@ class NetworkRanker:
         known = known_labels(accuracies, networks.names)
         names = _rankers(ranker)
         whole("samples", samples, 1)
-        whole("seed", seed, 0)
+        seed_of(seed)
         real("level", level, 0, 100, above=True)
         if encoded is None:
             encoded = [name for name in PAPER_PROXIES if name in networks.statistics[0].proxies]
@@ -148,7 +148,8 @@ class NetworkRanker:
                 return MABNModel(tuple(encoded), encoding, config, samples)
             return PlusModel() if name == "parzc+" else CountModel(name)
 
-        models = {name: new(name).fit(there, train, labels, seed) for name in names}
+        small, _ = tamed(labels)
+        models = {name: new(name).fit(there, train, small, seed) for name in names}
         held_out = {name: model.held_out() for name, model in models.items()} if len(train) >= LEAST else {}
         compared = {name: kendall(score, labels) for name, (score, _) in held_out.items()}
         chosen = max(names, key=lambda name: np.nan_to_num(compared.get(name, np.nan), nan=-200.0))
@@ -233,17 +234,20 @@ def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
         return training.ranker_from(about, arrays, path)
     with making_sense(path):
         (chosen,) = _rankers(about["chosen"])
+        proxies, compared = names_of("proxies", about["proxies"]), {k: float(v) for k, v in about["compared"].items()}
+        if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf" and not name.endswith("/about")]:
+            raise BadInput(f"{odd[0]} has the dtype {arrays[odd[0]].dtype}; expected numbers")
         model: Model = PlusModel() if chosen == "parzc+" else MABNModel(()) if chosen == "mabn" else CountModel(chosen)
         learned = {name.removeprefix("model/"): array for name, array in arrays.items() if name.startswith("model/")}
         calibration = None
         if about["calibration"] is not None:
             labels, places, errors = (arrays[f"calibration/{name}"] for name in ("labels", "places", "errors"))
             line = about["calibration"]
+            if not labels.ndim == places.ndim == errors.ndim == 1 or len(labels) != len(places) or not len(labels) * len(errors):
+                raise BadInput(f"its calibration has arrays of shapes {labels.shape}, {places.shape}, {errors.shape}")
             calibration = Calibration(labels, places, float(line["intercept"]), float(line["slope"]), errors)
         model.restore(about["model"], learned)
-        return NetworkRanker(
-            chosen, model, calibration, about["compared"], tuple(about["proxies"]), str(about["batch"])
-        )
+        return NetworkRanker(chosen, model, calibration, compared, proxies, str(about["batch"]))
 
 
 def rank_networks(
@@ -293,7 +297,7 @@ def rank_networks(
     collected = read if proxies is None else names_of("proxies", proxies)
     _check_early(networks, names, accuracies)
     whole("samples", samples, 1)
-    whole("seed", seed, 0)
+    seed_of(seed)
     described = describe(networks, images, labels, collected, names=names, space=space, loss=loss)
     encoded = PAPER_PROXIES if proxies is None else tuple(collected)
     options: dict[str, Any] = {"encoded": encoded, "encoding": encoding or "paper", "config": config, "samples": samples}

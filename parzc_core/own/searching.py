@@ -18,11 +18,12 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from torch import nn
+from torch.nn.parameter import is_lazy
 from tqdm import tqdm
 
 from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, UnknownName, floats, real, seed_of, whole
-from parzc_core.own.models import PLUS, PlusModel, differ
+from parzc_core.own.models import PLUS, PlusModel, differ, tamed
 from parzc_core.own.networks import Described, Given, Name, built, describe, named, said_of
 from parzc_core.passes import Batch
 from parzc_core.paths import check_writable, write_whole
@@ -141,7 +142,8 @@ def search_networks(
             pool = _Pool(found, tuple(weighed.tolist()), seed)
             settings |= {"networks": _digest(_structure(found)), "batch": found.batch, "start": start}
             settings |= {"proxies": list(found.statistics[0].proxies), "weights": list(pool.weights)}
-        _check_store(kept, settings)
+        if kept is not None:
+            settings = _checked(kept, settings | {"structure": _digest(_modules(names, given, seed))})
         order = np.random.default_rng(seed).permutation(len(names)).tolist()
         draw = order[:first] if pool is not None else order
         rows = _trained(names, given, evaluate, int(budget), draw, pool, kept, settings)
@@ -229,12 +231,14 @@ class _Pool:
         if self.inputs is None or len(rows) < 2 or np.ptp(accuracy) == 0 or not differ(self.inputs):  # nothing to learn from
             return self._others(known, chance, [])
         # Trees take differences of labels for none where they are as small as rounding: labels of any scale are standardised.
-        middle, scale = float(accuracy.mean()), float(accuracy.std())
-        labels = np.round((accuracy - middle) / scale, DECIMALS)
+        small, exponent = tamed(accuracy)
+        middle, scale = float(small.mean()), float(small.std())
+        labels = np.round((small - middle) / scale, DECIMALS)
         score, spread = ParZCPlus(PLUS, "unchanged").fit_predict(self.inputs, rows, labels, seed)
         predicted = np.full(self.count, np.nan)
         if np.ptp(score[rows]) > 1e-9:
-            predicted[self.usable] = middle + scale * np.polyval(np.polyfit(score[rows], labels, 1), score)
+            line = np.polyfit(score[rows], labels, 1)
+            predicted[self.usable] = np.ldexp(middle + scale * np.polyval(line, score), exponent)
         best = picks(score, spread, set(rows.tolist()), chance[self.usable], self.inputs.classes, self.weights)
         found, _ = self._others(known, chance, self.usable[best].tolist())
         return found, predicted[found].tolist()
@@ -296,6 +300,22 @@ def _structure(described: Described) -> list[Any]:
     return [[name, list(one.nodes), one.numel.tolist(), dict(modules)] for name, one, modules in parts]
 
 
+def _modules(names: Sequence[Name], given: Sequence[Given], seed: int) -> list[Any]:
+    """What tells other networks apart whatever the method reads of them: modules, their settings, shapes; not the weights."""
+    found: list[Any] = []
+    for name, one in zip(names, given, strict=True):
+        with said_of(name):
+            network = built(one, seed)
+        modules = [
+            [path, type(module).__qualname__, module.extra_repr() if type(module).__module__.startswith("torch.") else ""]
+            for path, module in network.named_modules()
+        ]
+        tensors = [*network.named_parameters(), *network.named_buffers()]
+        shapes = [[path, None if is_lazy(tensor) else list(tensor.shape)] for path, tensor in tensors]
+        found.append([name, modules, shapes])
+    return found
+
+
 def _digest(content: list[Any]) -> str:
     return RunStore.key({"content": content})[:16]
 
@@ -321,10 +341,10 @@ def _opened(store: str | Path | None) -> Iterator[RunStore | None]:
         yield RunStore(path)
 
 
-def _check_store(kept: RunStore | None, settings: Mapping[str, Any]) -> None:
-    """Raises BadInput where the store is of another search, or of none."""
-    if kept is None or not kept.path.exists() or not kept.path.stat().st_size:
-        return
+def _checked(kept: RunStore, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under which the store has its runs. Raises BadInput where it is of another search, or of none."""
+    if not kept.path.exists() or not kept.path.stat().st_size:
+        return dict(settings)
     with warnings.catch_warnings(record=True) as told:  # of lines that are no run: of another kind of file each is one
         warnings.simplefilter("always")
         found = [record["config"].get("search") for record in kept]
@@ -332,12 +352,13 @@ def _check_store(kept: RunStore | None, settings: Mapping[str, Any]) -> None:
         raise BadInput(f"{kept.path} holds no search of networks; give another store")
     for warning in told:
         warnings.warn(warning.message, stacklevel=3)
+    if not any("structure" in one for one in found):  # begun before it was kept
+        settings = {name: value for name, value in settings.items() if name != "structure"}
     other = {name for one in found for name in {*one, *settings} if one.get(name) != settings.get(name)}
     if other:
         begun = found[0]
-        said = [
-            f"other {name}" if name in ("networks", "batch") else f"{name}={settings.get(name)!r} (there {begun.get(name)!r})"
-            for name in (*settings, *(name for name in begun if name not in settings))
-            if name in other
-        ]
+        names = [name for name in (*settings, *(name for name in begun if name not in settings)) if name in other]
+        alike = {"networks": "other networks", "structure": "other networks", "batch": "other batch"}
+        said = dict.fromkeys(alike.get(name, f"{name}={settings.get(name)!r} (there {begun.get(name)!r})") for name in names)
         raise BadInput(f"got {', '.join(said)} than the search that {kept.path} holds; repeat its call, or give another store")
+    return dict(settings)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
-from parzc_core.errors import BadInput, whole
+from parzc_core.errors import BadInput, real, whole
 from parzc_core.files import fetch, pickles, registry
 from parzc_core.files.json_files import shown
 from parzc_core.quantization.bits import LEAST_BITS, MOST_BITS, quantizable_layers
@@ -42,9 +42,11 @@ def read(path: Path | None = None) -> Published | None:
     for number, entry in content.items():
         try:
             found = entry["bit_cfg"]
+            if not isinstance(found, str | list | tuple | np.ndarray):
+                raise BadInput(f"got bit_cfg={shown(found)}; expected text or a list")
             given = found.strip("[]() ").split(",") if isinstance(found, str) else [whole("a bit", one) for one in found]
             row = [int(one) for one in given]
-            accuracy.append(float(entry["acc"]))
+            accuracy.append(real("acc", entry["acc"]))
         except (TypeError, KeyError, ValueError, IndexError, OverflowError):
             raise BadInput(
                 f"{path.name}: entry {shown(number)} is {shown(entry)}; expected {{'bit_cfg': {LENGTH} whole numbers, "
@@ -56,6 +58,8 @@ def read(path: Path | None = None) -> Published | None:
                 f"expected {LENGTH} from {LEAST_BITS} to {MOST_BITS}, and a percentage"
             )
         bits.append(row)
+    if max(accuracy) <= 1:
+        raise BadInput(f"{path.name} has no accuracy above {max(accuracy)}; expected percent, these look like fractions")
     return Published(np.array(bits, dtype=np.int64), np.array(accuracy))
 
 

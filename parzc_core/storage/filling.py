@@ -1,6 +1,6 @@
 """Fill a statistics store: what is missing is computed shard by shard, and only one process writes.
 
-    fill(store, {"config": config}, shards, compute, lambda number: (config, number, shards[number]), fits, jobs=2)
+    fill(store, {"config": config}, shards, compute, lambda number: (config, number, shards[number]), jobs=2)
 """
 
 import platform
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from parzc_core import __version__
 from parzc_core.errors import CorruptShard
 from parzc_core.storage import workers
-from parzc_core.storage.statistics import Record, StatisticsStore
+from parzc_core.storage.statistics import StatisticsStore
 
 Shard = Sequence[tuple[int, str]]  # (position in the sample, architecture) of each that is written together
 Made = tuple[int, bytes, float, float]  # number of a shard, its bytes, CPU-seconds, peak memory of the process in MB
@@ -26,7 +26,6 @@ def fill(
     shards: Sequence[Shard],
     compute: Callable[..., Made],
     arguments: Callable[[int], tuple[Any, ...]],
-    fits: Callable[[Record], bool],
     *,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -37,10 +36,10 @@ def fill(
     """Compute what the store lacks. Killed at any moment, the next call loses at most the shards in flight.
 
     description: what the manifest says, see `StatisticsStore.open`; versions and the kind of CPU are added here. shards: of the
-    whole sample. compute(*arguments(number)): makes a shard in a worker process. fits: whether a record that the manifest does
-    not know has the proxies and scores of this collection. jobs, scheduler: see `workers.run`. unit: of the progress bar.
-    mix_versions: add shards also to those that another torch or parzc computed.
-    A shard that is damaged, or that the manifest does not know and holds something else, is named and computed anew. Raises
+    whole sample. compute(*arguments(number)): makes a shard in a worker process. jobs, scheduler: see `workers.run`. unit: of
+    the progress bar. mix_versions: add shards also to those that another torch or parzc computed.
+    A shard that is damaged, or that neither the manifest nor itself says to be of this collection, is named and computed anew;
+    those were written before a kill, or before the manifest was removed. Raises
     BadInput where the folder holds another collection, its shards are of other versions or another process is collecting into it,
     WorkerDied where a process was killed.
     """
@@ -50,7 +49,7 @@ def fill(
         cpu = {"machine": platform.machine(), "capability": torch.backends.cpu.get_cpu_capability()}  # decides the last bits
         store.open({**description, "versions": here, "cpu": cpu}, archs, [shard[0][0] for shard in shards])
         with tqdm(total=len(archs), unit=unit, disable=None if progress else True) as bar:
-            bad = store.damaged() | _take_up(store, shards, fits)
+            bad = store.damaged() | _take_up(store, shards)
             if bad or store.missing():
                 store.check_versions(here, mix_versions)
             for number, what in bad.items():
@@ -60,7 +59,7 @@ def fill(
             bar.update(len(archs) - sum(len(shards[number]) for number in todo))
             work = [arguments(number) for number in todo]
             for number, content, seconds, peak_mb in workers.run(compute, work, jobs, scheduler):
-                store.add(number, content, seconds, peak_mb)
+                store.add(number, store.stamped(content, here), seconds, peak_mb)
                 bar.update(len(shards[number]))
 
 
@@ -69,8 +68,8 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__, "parzc": __version__}
 
 
-def _take_up(store: StatisticsStore, shards: Sequence[Shard], fits: Callable[[Record], bool]) -> dict[int, str]:
-    """Note the shards that were written when the process that wrote them was killed; {number: what is wrong} of other ones."""
+def _take_up(store: StatisticsStore, shards: Sequence[Shard]) -> dict[int, str]:
+    """Note the shards that the manifest does not know and that are of this collection; {number: what is wrong} of other ones."""
     noted, wrong = store.manifest["shards"], {}
     for number, members in enumerate(shards):
         path = store.path(number)
@@ -81,10 +80,8 @@ def _take_up(store: StatisticsStore, shards: Sequence[Shard], fits: Callable[[Re
         except CorruptShard as error:
             wrong[number] = str(error)
             continue
-        if [(one.position, one.arch) for one in there] != list(members):
-            wrong[number] = f"{path} holds other architectures than the sample has there"
-        elif not all(map(fits, there)):
-            wrong[number] = f"{path} holds other proxies or scores than the collection"
-        else:
+        if [(one.position, one.arch) for one in there] == list(members):
             store.note(number, path.read_bytes())
+        else:
+            wrong[number] = f"{path} holds other architectures than the sample has there"
     return wrong

@@ -23,8 +23,9 @@ import pandas as pd
 import scipy.stats
 
 from parzc_core import __version__, paths, profiles
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, real
 from parzc_core.files import json_files
+from parzc_core.files.json_files import shown
 from parzc_core.paper.kinds import origin_of
 from parzc_core.paths import RESULTS, write_whole
 from parzc_core.storage.run_store import plain
@@ -251,13 +252,21 @@ def has_rows(table: str, profile: str, folder: Path = RESULTS) -> bool:
 
 
 def read_manifest(table: str, profile: str, folder: Path = RESULTS) -> dict[str, Any]:
-    """The manifest beside the rows. Raises BadInput if the table was not run."""
+    """The manifest beside the rows. Raises BadInput if the table was not run, or it is damaged or another table's."""
     path = _folder(table, profile, folder) / "manifest.json"
     if not path.is_file():
         raise BadInput(
             f"no {path.name} of {table!r} in profile {profile!r}; run `parzc run {table} --profile {profile}`"
         )
-    return json_files.load(path)
+    found, again = json_files.load(path), f"run `parzc run {table} --profile {profile}` again"
+    if found.get("table", table) != table:
+        raise BadInput(f"{path} is of the table {shown(found['table'])}, not of {table!r}; {again}")
+    if (minutes := found.get("minutes")) is not None:
+        try:
+            real("minutes", minutes, 0)
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}; {again}") from None
+    return found
 
 
 def committed() -> Path:
@@ -269,23 +278,59 @@ def read_rows(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     """The rows of a table: value, std and interval float64 (NaN: none), seed and n int64, the rest text.
 
     Columns are the fields of Row, in their order. Raises BadInput if the table was not run in this profile, if rows.csv
-    lacks a column (it was written by another version), or if it is not the one its manifest describes.
+    lacks a column (it was written by another version), is damaged, or is not the one its manifest describes, or another table's.
     """
     manifest = read_manifest(table, profile, folder)
     file = _folder(table, profile, folder) / "rows.csv"
     data = file.read_bytes()
-    if (digest := hashlib.sha256(data).hexdigest()) != manifest["sha256"]:
+    if not isinstance(kept := manifest.get("sha256"), str) or not re.fullmatch("[0-9a-f]{64}", kept):
+        raise BadInput(
+            f"{file.with_name('manifest.json')} has the sha256 {shown(kept, 60)}; expected that of rows.csv, 64 hex digits; "
+            f"run `parzc run {table} --profile {profile}` again"
+        )
+    if (digest := hashlib.sha256(data).hexdigest()) != kept:
         raise BadInput(
             f"rows.csv of {table!r}, profile {profile!r} has sha256 {digest[:12]}..., its manifest says "
-            f"{manifest['sha256'][:12]}...: it was edited, or a run was cut off; "
+            f"{kept[:12]}...: it was edited, or a run was cut off; "
             f"run `parzc run {table} --profile {profile}` again"
         )
-    rows = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
-    if lacking := [name for name in COLUMNS if name not in rows]:
-        raise BadInput(
-            f"{file} lacks the column {', '.join(lacking)}; another version wrote it; "
-            f"run `parzc run {table} --profile {profile}` again"
-        )
-    for name in _FLOATS:
-        rows[name] = [float(text) if text else math.nan for text in rows[name]]
-    return rows[list(COLUMNS)].astype(dict.fromkeys(_FLOATS, "float64") | dict.fromkeys(_INTEGERS, "int64"))
+    try:
+        return _parsed(data, table)
+    except BadInput as error:
+        raise BadInput(f"{file} {error}; run `parzc run {table} --profile {profile}` again") from None
+
+
+def _parsed(data: bytes, table: str) -> pd.DataFrame:
+    """The rows of a file's content. Raises BadInput, saying what is wrong with it."""
+    try:
+        heading, *lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    except (ValueError, csv.Error) as error:  # no line, no UTF-8, no CSV
+        raise BadInput(f"is damaged or empty ({json_files.brief(error)})") from None
+    if lacking := [name for name in COLUMNS if name not in heading]:
+        raise BadInput(f"lacks the column {', '.join(lacking)}; another version wrote it")
+    for number, line in enumerate(lines, start=1):
+        if len(line) != len(heading):
+            raise BadInput(f"is damaged: row {number} has {len(line)} fields; expected {len(heading)}")
+    rows = pd.DataFrame(lines, columns=heading, dtype=str)[list(COLUMNS)]
+    if (other := rows["table"] != table).any():
+        raise BadInput(f"holds a row of {shown(rows['table'][other].iloc[0])}, not of {table!r}")
+    kinds = {**dict.fromkeys(_FLOATS, _float), **dict.fromkeys(_INTEGERS, _integer)}
+    for name, read in kinds.items():
+        values = []
+        for number, text in enumerate(rows[name], start=1):
+            try:
+                values.append(read(text))
+            except ValueError:
+                raise BadInput(f"is damaged: row {number} has {shown(text, 60)} as {name}; expected a number") from None
+        rows[name] = values
+    return rows.astype(dict.fromkeys(_FLOATS, "float64") | dict.fromkeys(_INTEGERS, "int64"))
+
+
+def _float(text: str) -> float:
+    return float(text) if text else math.nan
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise ValueError
+    return int(text)

@@ -40,7 +40,8 @@ class RunStore:
     writer, so no earlier line is ever touched. Of a configuration stored twice the last line counts.
     Every line is verified as it is read: half a line, a key that is not the configuration's, a result that is not its
     checksum's. Such a line is named in a warning and its run is not stored, so that it is computed anew. Lines of earlier
-    versions have no checksum; two of them with different results (seconds aside) count for none.
+    versions have no checksum; two of them with different results (seconds aside) count for none. Behind a line that has one, a
+    line without counts for none: its checksum was removed.
 
         store = RunStore(folder / "runs.jsonl")
         result = store.get(config) or store.put(config, train(config))
@@ -50,6 +51,7 @@ class RunStore:
         self.path = Path(path)
         self._records: dict[str, dict[str, Any]] = {}
         self._offset = self._lines = 0  # bytes and number of whole lines read so far
+        self._checksums = False  # whether a line that was read has one
         self.faults: dict[int, str] = {}  # {number of a line, from 1: why it is not used}
 
     @staticmethod
@@ -133,19 +135,22 @@ class RunStore:
             warnings.warn(f"{self.path}: not used, so that it is computed anew: {named}{more}", stacklevel=3)
 
     def _start_over(self) -> None:
-        self._records, self._offset, self._lines, self.faults = {}, 0, 0, {}
+        self._records, self._offset, self._lines, self._checksums, self.faults = {}, 0, 0, False, {}
 
     def _take(self, record: dict[str, Any]) -> None:
         """Keep the record of a line. Raises BadInput, KeyError, TypeError for what is none."""
-        key, config, result, checksum = record["key"], record["config"], record["result"], record.get("sha256")
+        key, config, result, unchecked = record["key"], record["config"], record["result"], "sha256" not in record
         if not isinstance(config, dict) or not isinstance(result, dict):
             raise BadInput("its config or result is no JSON object")
         if self.key(config) != key:
             raise BadInput("its key is not that of its config: it was edited")
-        if checksum is not None and checksum != _checksum(record):
+        self._checksums |= not unchecked
+        if not unchecked and record["sha256"] != _checksum(record):
             raise BadInput("its sha256 is not that of its result: it was edited")
         before = self._records.get(key)
-        if before is not None and checksum is None:
+        if before is None and unchecked and self._checksums:
+            raise BadInput("it lacks the sha256 that a line before it has: it was edited")
+        if before is not None and unchecked:
             if _without_seconds(before["result"]) != _without_seconds(result):
                 if "sha256" not in before:
                     del self._records[key]

@@ -3,15 +3,18 @@
     folder/manifest.json      configuration, versions, image batch, precision, first position and sha256 of every shard
     folder/shard-00000.npz    the statistics of some architectures, each with its position in the sample
 
-Shards are only ever added. Values are float64 rounded to 20 bits of mantissa (relative error below 5e-7); the values of a node
-that several architectures of a shard share are kept once.
+A shard's entry MADE_FROM stands for the collection and the versions that it was computed with: one that the manifest does not
+know is taken for this collection's only by that. Shards are only ever added. Values are float64 rounded to 20 bits of mantissa
+(relative error below 5e-7); the values of a node that several architectures of a shard share are kept once.
 """
 
 import gc
 import hashlib
 import io
 import json
+import math
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,14 +25,16 @@ import numpy as np
 import pandas as pd
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptShard
+from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptShard, is_whole
 from parzc_core.files import json_files
 from parzc_core.files.json_files import brief
 from parzc_core.paths import write_whole
 from parzc_core.storage.lock import Locked, locked
 
 KEPT_BITS = 20
+MADE_FROM = "made_from"  # entry of a shard
 _DECIDING_VERSIONS = ("torch", "parzc")  # those that compute values; python's and numpy's are recorded
+_IDENTITY = ("config", "image_batch", "archs_sha256", "starts", "kept_mantissa_bits")  # what tells collections apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +108,15 @@ class StatisticsStore:
         path = self.folder / "manifest.json"
         if not path.is_file():
             raise BadInput(f"{self.folder} holds no statistics (no manifest.json); make them with: parzc collect")
-        remedy = "bring it back, or remove it: then `parzc collect` verifies the shards beside it and writes it anew"
+        remedy = (
+            "bring it back, or remove it: then `parzc collect` writes it anew, keeps the shards that say they are of the same "
+            "collection, and computes the others"
+        )
         try:
             found = json_files.load(path)
+            _check_manifest(found, path)
         except BadInput as error:
             raise BadInput(f"{error}; {remedy}") from None
-        kinds = {"config": dict, "starts": list, "shards": dict, "architectures": int}
-        if not all(isinstance(found.get(key), kind) for key, kind in kinds.items()):
-            raise BadInput(f"{path} is no manifest of statistics (it lacks one of {', '.join(kinds)}); {remedy}")
         return found
 
     def open(self, description: dict[str, Any], archs: Sequence[str], starts: Sequence[int]) -> None:
@@ -145,7 +151,7 @@ class StatisticsStore:
         kept = [manifest.get("versions", here), *manifest.get("other_versions", [])]
         deciding = [{key: versions.get(key) for key in _DECIDING_VERSIONS} for versions in kept]
         ours = {key: here.get(key) for key in _DECIDING_VERSIONS}
-        if ours in deciding or not manifest["shards"]:
+        if ours in deciding:
             return
         if not mix:
             key = next(key for key in _DECIDING_VERSIONS if deciding[0][key] != ours[key])
@@ -177,6 +183,15 @@ class StatisticsStore:
         """Where shard `number` is or will be."""
         return self.folder / f"shard-{number:05d}.npz"
 
+    def stamped(self, content: bytes, versions: dict[str, str]) -> bytes:
+        """A shard, which from now on says that it is of this collection and of these versions."""
+        entry = io.BytesIO()
+        np.save(entry, np.array(_made_from(self.manifest, versions)))
+        whole = io.BytesIO(content)
+        with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(zipfile.ZipInfo(f"{MADE_FROM}.npy"), entry.getvalue())  # ZipInfo: of no time, equal bytes each time
+        return whole.getvalue()
+
     def add(self, number: int, content: bytes, seconds: float = 0.0, peak_mb: float = 0.0) -> None:
         """Write a finished shard (what `pack` gave) and note it: CPU-seconds add up, of the peak memory the largest stays."""
         write_whole(self.path(number), content)
@@ -191,14 +206,14 @@ class StatisticsStore:
         self._write_manifest(manifest)
 
     def read_shard(self, number: int) -> list[Record]:
-        """The records of a shard. Raises CorruptShard if it is truncated or altered."""
+        """The records of a shard. Raises CorruptShard if it is truncated, altered, or unknown and of another collection."""
         return self._read_shard(number, self.manifest)
 
     def _read_shard(self, number: int, manifest: dict[str, Any]) -> list[Record]:
         return _records(self._arrays(number, manifest))
 
     def _arrays(self, number: int, manifest: dict[str, Any]) -> dict[str, np.ndarray]:
-        """The arrays of a shard. Raises CorruptShard if it is truncated or altered."""
+        """The arrays of a shard. Raises CorruptShard as `read_shard`."""
         path = self.path(number)
         content = path.read_bytes()
         expected = manifest["shards"].get(path.name)
@@ -209,9 +224,16 @@ class StatisticsStore:
                 f"{path} is damaged: its sha256 is {got[:12]}…, the manifest says {expected[:12]}…; {again}"
             )
         try:
-            return _unpacked(content)
+            arrays = _unpacked(content)
         except DAMAGED_NPZ as error:
             raise CorruptShard(f"{path} is damaged ({brief(error)}); {again}") from error
+        if expected is None:
+            known = [manifest.get("versions", {}), *manifest.get("other_versions", [])]
+            origin = None if MADE_FROM not in arrays else str(arrays[MADE_FROM])
+            if origin not in [_made_from(manifest, versions) for versions in known]:
+                other = "does not say what it was computed from" if origin is None else "is of another collection or version"
+                raise CorruptShard(f"{path} {other}, and the manifest does not know it; {again}")
+        return arrays
 
     def sums(self) -> pd.DataFrame:
         """Every architecture that is there, without its nodes: a fraction of what `read` takes.
@@ -279,6 +301,44 @@ class StatisticsStore:
             [record.scores for record in records], index=[record.arch for record in records], dtype=float
         )
         return Collection([r.arch for r in records], [r.statistics for r in records], scores, manifest)
+
+
+def _made_from(manifest: dict[str, Any], versions: dict[str, str]) -> str:
+    """64 hex digits that stand for the collection that a manifest describes, and for the versions that decide values."""
+    said = {key: manifest.get(key) for key in _IDENTITY} | {key: versions.get(key) for key in _DECIDING_VERSIONS}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _check_manifest(found: dict[str, Any], path: Path) -> None:
+    """Raises BadInput where it lacks what every manifest has, or an entry is of another kind."""
+    def of_texts(got: Any) -> bool:
+        return isinstance(got, dict) and all(isinstance(value, str) for value in got.values())
+
+    def counts(got: Any) -> bool:
+        return is_whole(got) and got >= 0
+
+    def amount(got: Any) -> bool:
+        return isinstance(got, int | float) and not isinstance(got, bool) and 0 <= got < math.inf
+
+    needed = {
+        "config": (lambda got: isinstance(got, dict), "an object"),
+        "starts": (lambda got: isinstance(got, list) and all(map(counts, got)) and got == sorted(got), "ascending positions"),
+        "shards": (of_texts, "a sha256 for each shard"),
+        "architectures": (counts, "a whole number"),
+    }
+    known = {
+        "image_batch": (lambda got: isinstance(got, dict), "an object"),
+        "versions": (of_texts, "the version of each program"),
+        "other_versions": (lambda got: isinstance(got, list) and all(map(of_texts, got)), "a list of versions"),
+        "cpu_seconds": (amount, "a number"),
+        "peak_memory_mb": (amount, "a number"),
+        "computed": (counts, "a whole number"),
+    }
+    if missing := [key for key in needed if key not in found]:
+        raise BadInput(f"{path} is no manifest of statistics (it lacks {', '.join(missing)})")
+    for key, (is_right, expected) in {**needed, **known}.items():
+        if key in found and not is_right(found[key]):
+            raise BadInput(f"{path} is damaged: got {brief(json.dumps(found[key]), 60)} as {key}; expected {expected}")
 
 
 def _difference(there: Any, here: Any, name: str = "") -> tuple[str, Any, Any] | None:

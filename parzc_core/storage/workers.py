@@ -56,9 +56,10 @@ def run(
     if any(own := _own_proxies()):
         function, arguments = _with_proxies, [(own, function, *each) for each in arguments]
     if scheduler is None:
-        work = (delayed(_in_worker)(os.getpid(), function, *each) for each in arguments)
+        work = (delayed(function)(*each) for each in arguments)
+        watched = {"initializer": _follow_from, "initargs": (os.getpid(),)}  # before a worker waits for work
         try:
-            yield from Parallel(n_jobs=jobs, return_as="generator" if in_order else "generator_unordered")(work)
+            yield from Parallel(jobs, return_as="generator" if in_order else "generator_unordered", **watched)(work)
         except TerminatedWorkerError as error:
             raise WorkerDied(
                 "a worker process was killed, by a signal or for want of memory; what was finished is kept: "
@@ -108,11 +109,9 @@ def _with_proxies(
     return function(*arguments)
 
 
-def _in_worker(parent: int, function: Callable[..., Result], *arguments: Any) -> Result:
-    """function(*arguments); in another process than `parent`, that process ends once `parent` is gone, at work or not."""
-    if os.getpid() != parent and not any(thread.name == _WATCH for thread in threading.enumerate()):
-        threading.Thread(target=follow, args=(os.getppid(), partial(os._exit, 1)), name=_WATCH, daemon=True).start()
-    return function(*arguments)
+def _follow_from(parent: int) -> None:
+    """In a worker that starts: it ends once `parent` is gone, at work or not, and also if that is gone already."""
+    threading.Thread(target=follow, args=(parent, partial(os._exit, 1)), name=_WATCH, daemon=True).start()
 
 
 def follow(parent: int, end: Callable[[], object]) -> None:

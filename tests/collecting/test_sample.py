@@ -18,10 +18,10 @@ from parzc_core import paths
 from parzc_core.collecting import sample
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect, compute_shard, grouped
-from parzc_core.errors import BadInput, UnknownName, WorkerDied
+from parzc_core.errors import BadInput, CorruptShard, UnknownName, WorkerDied
 from parzc_core.spaces import nb201
 from parzc_core.storage.filling import versions
-from parzc_core.storage.statistics import StatisticsStore
+from parzc_core.storage.statistics import StatisticsStore, pack
 
 CONFIG = CollectionConfig(cells=5, batch=4, scores=("params", "nwot"))
 # Small networks and shards, for a process of its own; {} is the rest of the program.
@@ -189,7 +189,7 @@ def test_another_python_goes_on_and_a_complete_store_is_not_rewritten(tiny, tmp_
     assert collect(CONFIG, tmp_path, progress=False).complete() == 5
 
 
-@pytest.mark.parametrize("other", [{"seed": 5}, {"scores": ()}, {"proxies": ("snip",)}])
+@pytest.mark.parametrize("other", [{"seed": 5}, {"scores": ()}, {"batch_seed": 5}, {"init_seed": 9}])
 def test_an_unknown_shard_of_another_collection_is_computed_anew(tiny, tmp_path, capsys, other):
     store = collect(CONFIG, tmp_path / "store", progress=False)
     expected = store.manifest["shards"]
@@ -197,7 +197,34 @@ def test_an_unknown_shard_of_another_collection_is_computed_anew(tiny, tmp_path,
     store._write_manifest(store.manifest | {"shards": {n: h for n, h in expected.items() if "00001" not in n}})
     store.path(1).write_bytes(stranger.path(1).read_bytes())
     assert collect(CONFIG, tmp_path / "store", progress=False).manifest["shards"] == expected
-    assert "shard-00001.npz holds other" in "".join(capsys.readouterr())
+    assert "shard-00001.npz is of another collection" in "".join(capsys.readouterr())
+    store._write_manifest(store.manifest | {"shards": {}})
+    store.path(1).write_bytes(stranger.path(1).read_bytes())
+    with pytest.raises(CorruptShard, match=r"shard-00001\.npz is of another collection or version, and the manifest does not"):
+        store.read()
+
+
+def test_without_its_manifest_a_folder_keeps_the_shards_of_the_same_collection_alone(tiny, tmp_path, capsys):
+    store = collect(CONFIG, tmp_path, progress=False)
+    shards = store.manifest["shards"]
+    older = store.path(2)  # as it was written before shards said what they were computed from
+    plain = pack(store.read_shard(2))
+    older.write_bytes(plain)
+    (tmp_path / "manifest.json").unlink()
+    kept = store.path(0).stat().st_mtime_ns
+    assert collect(CONFIG, tmp_path, progress=False).manifest["shards"] == shards
+    assert "shard-00002.npz does not say what it was computed from" in "".join(capsys.readouterr())
+    assert store.path(0).stat().st_mtime_ns == kept
+    (tmp_path / "manifest.json").unlink()
+    other = replace(CONFIG, batch_seed=5, init_seed=9)
+    assert collect(other, tmp_path, progress=False).manifest["shards"] == collect(other, tmp_path / "b").manifest["shards"]
+
+
+def test_shards_of_other_versions_that_the_manifest_does_not_know_are_not_taken_up(tiny, tmp_path):
+    store = collect(CONFIG, tmp_path, progress=False)
+    store._write_manifest(store.manifest | {"versions": versions() | {"torch": "0.0.1"}, "shards": {}})
+    with pytest.raises(BadInput, match=r"computed with torch 0\.0\.1, here is"):
+        collect(CONFIG, tmp_path, progress=False)
 
 
 def test_a_first_collection_that_fails_leaves_nothing_that_refuses_the_right_one(tiny, tmp_path, monkeypatch):

@@ -290,9 +290,12 @@ class TestPublishedFile:
         for entry in ({**good, "bit_cfg": [4] * 17}, {**good, "bit_cfg": [1] * 18}, {**good, "acc": 101}):
             with pytest.raises(BadInput, match="expected 18 from 2 to 8"):
                 mq_bench.read(self.write(tmp_path, {0: good, 1: entry}))
-        for entry in ({"acc": 60.0}, [4] * 18, {**good, "bit_cfg": "four"}):
+        odd = [{**good, "acc": acc} for acc in (True, "60", None)] + [{**good, "bit_cfg": bytes([4] * 18)}]
+        for entry in ({"acc": 60.0}, [4] * 18, {**good, "bit_cfg": "four"}, *odd):
             with pytest.raises(BadInput, match="entry 1 is"):
                 mq_bench.read(self.write(tmp_path, {0: good, 1: entry}))
+        with pytest.raises(BadInput, match=r"no accuracy above 0\.7; expected percent"):
+            mq_bench.read(self.write(tmp_path, {0: {**good, "acc": 0.7}, 1: {**good, "acc": 0.6}}))
         with pytest.raises(BadInput, match="expected a dict"):
             mq_bench.read(self.write(tmp_path, [good]))
         with pytest.raises(UnsafePickle):

@@ -152,12 +152,25 @@ def test_a_truncated_file_gives_one_clear_error(folder: Path, kept: float) -> No
         ({"net": {"genotype": {**DARTS_V2, "normal": [["conv_9x9", 0]] * 8}, "width": 16, "depth": 4}}, "unknown op"),
         ({"net": {"genotype": NASNET_A, "width": 16, "depth": 4}}, "got 10 operations .*expected 8"),
         ({"net": {"genotype": DARTS_V2, "width": 1, "depth": 4}}, "a reduction at width 1"),
-        ({"params": "many"}, "ValueError"),
+        ({"params": "many"}, "got params='many'; expected a number of at least 0"),
+        *[({"test_ep_top1": errors}, "test_ep_top1 has") for errors in ("85", {"6": 1}, [True], ["8"], [None], 8, [10**400])],
+        *[({key: value}, f"got {key}=") for key in ("params", "flops") for value in (-1, math.nan, True, None, 10**400)],
+        *[({"rng_seed": value}, "got rng_seed=") for value in ("1", True, None)],
+        *[({"optim": {"base_lr": 0.1, "wd": value}}, "got wd=") for value in ("1", True, None)],
+        *[({"net": {"genotype": DARTS_V2, "depth": 4, "width": width}}, "got width=") for width in (10**30, True, 16.0, "16")],
+        *[({"net": {"genotype": DARTS_V2, "depth": 4, "width": 16, "aux": aux}}, "got aux=") for aux in ("false", 0, None)],
     ],
 )
 def test_a_bad_entry_is_named(folder: Path, change: dict, message: str) -> None:
     (folder / "DARTS.json").write_text(json.dumps([entry(DARTS_V2, [10.0]), {**entry(DARTS_V2, [10.0]), **change}]))
     with pytest.raises(BadInput, match=rf"entry 1 of DARTS\.json is not a trained network of nds_darts: .*{message}"):
+        labels_nds.trainings("nds_darts")
+
+
+def test_a_key_that_an_entry_has_twice_is_refused(folder: Path) -> None:
+    text = json.dumps([entry(DARTS_V2, [10.0])])
+    (folder / "DARTS.json").write_text(text.replace('"params"', '"params": 1, "params"'))
+    with pytest.raises(BadInput, match=r"DARTS\.json.* has a key more than once in an object: 'params'"):
         labels_nds.trainings("nds_darts")
 
 
@@ -202,6 +215,15 @@ def test_a_file_of_cells_becomes_a_table(tmp_path: Path) -> None:
     assert list(table.columns) == ["accuracy", *nb301.SCORES]
     assert (table["accuracy"].iloc[0], table["synflow"].iloc[0]) == (93.5, nb301.SCORES.index("synflow"))
     assert math.isnan(table["jacov"].iloc[0])
+    whole = path.read_text()
+    path.write_text(whole.replace('{"cifar10": {', f'{{"cifar10": {{"{COMPACT}": {json.dumps(cell)}, '))
+    with pytest.raises(BadInput, match=r"has a key more than once in an object: '\[\["):
+        nb301.read(path)
+    for wrong in ({"val_accuracy": True}, {"val_accuracy": "93.5"}, {"snip": {"score": True}}, {"flops": {"score": "3"}}):
+        path.write_text(json.dumps({"cifar10": {COMPACT: cell | wrong}}))
+        with pytest.raises(BadInput, match=rf"got {list(wrong)[-1]}=.*expected a finite number"):
+            nb301.read(path)
+    path.write_text(whole)
     for broken in (path.read_text()[:200], json.dumps({"cifar10": {COMPACT: {"val_accuracy": 93.5}}}), "[]"):
         path.write_text(broken)
         with pytest.raises(BadInput, match=r"cells\.json cannot be read"):

@@ -49,6 +49,9 @@ def test_networks_of_a_file_are_ranked_kept_and_ranked_again(
     ("code", "accuracies", "words"),
     [
         ("networks = {}", "name,accuracy\na,1\n", "without `batch`"),
+        ("raise SystemExit(3)", "name,accuracy\na,1\n", "mine.py, line 1: SystemExit: 3"),
+        ("a = 1\nb = (\n", "name,accuracy\na,1\n", r"mine\.py, line 2: SyntaxError: "),
+        ("def f():\n    raise SystemExit(3)\n\nnetworks = batch = f", "name,accuracy\na,1\n", "failed: SystemExit: 3"),
         ("1 / 0", "name,accuracy\na,1\n", "line 1: ZeroDivisionError"),
         (NETWORKS, "name,accuracy\nother,1\nnet1,2\n", "'other', which is no network"),
         (NETWORKS, "name\nnet1\n", "expected a name and an accuracy"),
@@ -67,3 +70,21 @@ def test_what_is_wrong_is_one_line(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert re.search(words, said), said
+
+
+@pytest.mark.parametrize("option", ["--out", "--save"])
+@pytest.mark.parametrize("name", ["mine.py", "labels.csv"])
+def test_an_input_is_not_written_over(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture, option: str, name: str
+) -> None:
+    before = (tmp_path / name).read_bytes()
+    command = ["rank", str(files[0]), "--labels", str(files[1]), "--ranker", "params"]
+    assert cli.main([*command, option, str(tmp_path / name)]) == 2
+    assert re.fullmatch(rf"parzc: got .*{name} as output, which is the input .*\n", capsys.readouterr().err)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_one_file_is_not_both_outputs(files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    both = [part for option in ("--out", "--save") for part in (option, str(tmp_path / "both"))]
+    assert cli.main(["rank", str(files[0]), "--labels", str(files[1]), "--ranker", "params", *both]) == 2
+    assert "expected two files" in capsys.readouterr().err

@@ -119,7 +119,7 @@ class TestWhatIsThereAlready:
         store._write_manifest(store.manifest | {"shards": {}})
         store.path(1).write_bytes(StatisticsStore(tmp_path / "snip").path(1).read_bytes())
         assert self.again(store) == Depths().sample(8, 0)[4:]
-        assert "shard-00001.npz holds other proxies" in "".join(capsys.readouterr())
+        assert "shard-00001.npz is of another collection" in "".join(capsys.readouterr())
         assert store.manifest["shards"] == shards
 
 

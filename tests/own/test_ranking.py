@@ -1,5 +1,6 @@
 """Ranking networks of one's own: what is learned from a few labels, what is kept, what the intervals hold, what is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -284,3 +285,52 @@ def test_calls_by_name_that_do_not_fit_are_refused(changes: dict, words: str) ->
         rank_networks(given, IMAGES, LABELS, [1.0, 2.0], ranker="parsec")
     with pytest.raises(BadInput, match="one name of its own"):
         rank_networks(list(given.values()), IMAGES, LABELS, [1.0, 2.0], names=["a", "a", "b"])
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**63, 2**70, -1])
+def test_seeds_have_one_bound(named: dict[str, nn.Module], seed: int) -> None:
+    for ranker in ("parzc+", "mabn", "params"):
+        with pytest.raises(BadInput, match=r"got seed=.*expected a whole number from 0 to 4294967295"):
+            rank_networks(named, IMAGES, LABELS, KNOWN, ranker=ranker, seed=seed)
+
+
+@pytest.mark.parametrize("ranker", ["parzc+", "mabn"])
+def test_the_largest_seed_is_one(named: dict[str, nn.Module], ranker: str) -> None:
+    config = {"config": QUICK} if ranker == "mabn" else {}
+    made = NetworkRanker.fit(describe(named, IMAGES, LABELS), KNOWN, ranker=ranker, seed=2**32 - 1, **config)
+    assert made.ranking is not None
+    assert made.ranking["score"].notna().all()
+
+
+@pytest.mark.parametrize("scale", [2.0**1010, 2.0**-1010])
+def test_labels_of_any_scale_are_learned_alike(named: dict[str, nn.Module], scale: float) -> None:
+    described = describe(named, IMAGES, LABELS)
+    one, other = (NetworkRanker.fit(described, np.array(KNOWN) * factor).ranking for factor in (1.0, scale))
+    assert one is not None
+    assert other is not None
+    np.testing.assert_allclose(other["score"], one["score"], atol=0.05)
+    np.testing.assert_allclose(other["predicted"] / scale, one["predicted"], atol=0.5)
+
+
+def test_a_kept_ranker_that_was_edited_is_damaged(named: dict[str, nn.Module], tmp_path: Path) -> None:
+    path = NetworkRanker.fit(describe(named, IMAGES, LABELS), KNOWN, ranker="params").save(tmp_path / "ranker.npz")
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files}
+    np.savez(path, **{**kept, "calibration/errors": kept["calibration/errors"][:-1]})
+    with pytest.raises(BadInput, match=r"ranker\.npz is damaged: its sha256"):
+        load_ranker(path)
+    about = json.loads(str(kept["about"]))
+    del about["sha256"]  # as files were written before they had one
+    plain = {**kept, "about": np.array(json.dumps(about))}
+    np.savez(path, **plain)
+    load_ranker(path)
+    edits: list[dict[str, np.ndarray]] = [
+        {"calibration/labels": kept["calibration/labels"][:, None]},
+        {"calibration/places": kept["calibration/places"][1:]},
+        {"calibration/errors": kept["calibration/errors"].astype(str)},
+        *({"about": np.array(json.dumps({**about, **odd}))} for odd in ({"compared": 5}, {"proxies": [3]}, {"chosen": []})),
+    ]
+    for edit in edits:
+        np.savez(path, **{**plain, **edit})
+        with pytest.raises(BadInput, match=r"ranker\.npz is damaged"):
+            load_ranker(path)

@@ -2,10 +2,12 @@
 
 import copy
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from parzc_core import describe, search_networks
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.own import searching
 from parzc_core.storage.lock import locked
+from parzc_core.storage.run_store import RunStore
 
 IMAGES = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(1))
 LABELS = torch.arange(6) % 3
@@ -168,6 +171,14 @@ def test_what_is_half_written_is_trained_again(described: Any, tmp_path: Path) -
     pd.testing.assert_frame_equal(without_seconds(again), without_seconds(found))
 
 
+@pytest.mark.parametrize("scale", [1e306, 1e-320])
+def test_labels_at_the_ends_of_float64_are_searched(described: Any, scale: float) -> None:
+    found = search(described, lambda name, _: scale * ACCURACY[name], 10, start=5).trajectory
+    predicted = found["predicted"].iloc[5:] / scale
+    assert np.isfinite(predicted).all()
+    assert predicted.between(0, 150).all()
+
+
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
 def test_labels_of_any_scale_and_losses_are_searched_alike(described: Any, scale: float) -> None:
     found = search(described, start=5)
@@ -315,3 +326,40 @@ def test_a_store_is_of_one_search(described: Any, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="as store; expected the path of a file"):
         search(described, store=tmp_path)
     assert store.read_bytes() == written
+
+
+@pytest.mark.parametrize("method", searching.METHODS)
+@pytest.mark.parametrize("built", [False, True])
+def test_a_store_is_not_gone_on_with_for_other_networks_of_the_same_names(method: str, built: bool, tmp_path: Path) -> None:
+    def strided(stride: int) -> dict[str, Any]:
+        made = {str(n): nn.Sequential(nn.Conv2d(1, n, 2, stride=stride), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n, 3))
+                for n in (2, 3, 4)}  # fmt: skip
+        return {name: partial(copy.deepcopy, one) for name, one in made.items()} if built else dict(made)
+
+    def count(_name: str, network: nn.Module) -> float:
+        return float(sum(p.numel() for p in network.parameters()))
+
+    given: dict[str, Any] = {"images": IMAGES, "labels": LABELS, "method": method, "store": tmp_path / "search.jsonl"}
+    first = search_networks(strided(1), count, 2, **given)
+    for others in (strided(2), {name: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)) for name in "234"}):
+        with pytest.raises(BadInput, match="got other networks than the search that"):
+            search_networks(others, count, 2, **given)
+    again = search_networks(strided(1), count, 3, **given)
+    assert without_seconds(again).iloc[:2].equals(without_seconds(first))
+
+
+def test_a_store_begun_before_it_told_networks_apart_by_their_modules_is_gone_on_with(tmp_path: Path) -> None:
+    store, asked = tmp_path / "search.jsonl", []
+    search(None, look_up, 3, method="random", store=store)
+    records = [json.loads(line) for line in store.read_text().splitlines()]
+    store.unlink()
+    for record in records:
+        del record["config"]["search"]["structure"]
+        RunStore(store).put(record["config"], record["result"])
+
+    def evaluate(name: str, network: nn.Module) -> float:
+        asked.append(name)
+        return look_up(name, network)
+
+    search(None, evaluate, 4, method="random", store=store)
+    assert len(asked) == 1

@@ -276,3 +276,56 @@ def test_what_the_paper_does_not_print_is_ours(tmp_path: Path) -> None:
     assert found == ["reproduced", "ours", "ours", "recreated", "ours", "unavailable"]
     counts = json.loads((folder / "manifest.json").read_text())["rows"]
     assert counts == {"reproduced": 1, "recreated": 1, "quoted": 0, "unavailable": 1, "ours": 3}
+
+
+def rewritten(tmp_path: Path, change, **entries) -> None:
+    """Rows of table06 with another content, which its manifest knows."""
+    folder = write_rows("table06", [a_row(), a_row(row="MLP")], "smoke", {}, tmp_path)
+    data = change((folder / "rows.csv").read_bytes())
+    (folder / "rows.csv").write_bytes(data)
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"sha256": hashlib.sha256(data).hexdigest()} | entries
+    (folder / "manifest.json").write_text(json.dumps({key: value for key, value in manifest.items() if value != "none"}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"34.5", b"abc", "row 1 has 'abc' as value; expected a number"),
+        (b"-1,1,", b"-1,1.5,", "row 1 has '1.5' as n; expected a number"),
+        (b"-1,1,", b"-1,,", "row 1 has '' as n"),
+        (b"-1,1,", b"-1,%d," % 10**40, "row 1 has '10000.* as n"),
+        (b"kendall,", b"kendall,1,", "row 1 has 18 fields; expected 17"),
+        (b"table06,NP", b"table07,NP", "holds a row of 'table07', not of 'table06'"),
+        (b"NP", b"\xff", "is damaged or empty"),
+        (b"NP", b'"NP', "is damaged"),
+        (b"table,row", b"row", "lacks the column table"),
+    ],
+)
+def test_rows_that_are_damaged_are_one_line(tmp_path: Path, old: bytes, new: bytes, message: str) -> None:
+    rewritten(tmp_path, lambda data: data.replace(old, new, 1))
+    with pytest.raises(BadInput, match=rf"rows\.csv .*{message}.*; run `parzc run table06 --profile smoke` again") as refused:
+        read_rows("table06", "smoke", tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_cut_off_or_empty_rows_are_damaged(tmp_path: Path) -> None:
+    for change in (lambda data: b"", lambda data: data[:-20]):
+        rewritten(tmp_path, change)
+        with pytest.raises(BadInput, match=r"rows\.csv is damaged"):
+            read_rows("table06", "smoke", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"sha256": "none"}, "has the sha256 None; expected that of rows.csv"),
+        ({"sha256": 5}, "has the sha256 5"),
+        ({"minutes": "x"}, "got minutes='x'; expected a number of at least 0"),
+        ({"minutes": math.nan}, "got minutes=nan"),
+        ({"table": "table07"}, "is of the table 'table07', not of 'table06'"),
+    ],
+)
+def test_a_manifest_that_is_damaged_or_of_another_table_is_one_line(tmp_path: Path, entries: dict, message: str) -> None:
+    rewritten(tmp_path, bytes, **entries)
+    with pytest.raises(BadInput, match=rf"manifest\.json.*{message}.*; run `parzc run table06 --profile smoke` again"):
+        read_rows("table06", "smoke", tmp_path)

@@ -96,8 +96,8 @@ def test_a_damaged_shard_is_named(tmp_path, damage):
         store.read()
     if damage != "flip":  # the archive itself tells where the checksum was not yet noted; a flip may hit padding
         store._write_manifest({**store.manifest, "shards": {}})
-        with pytest.raises(CorruptShard, match=r"shard-00001\.npz"):
-            store.read()
+        with pytest.raises(CorruptShard, match=r"shard-00001\.npz is damaged"):
+            store.read_shard(1)
 
 
 def test_damaged_shards_are_all_found_and_whole_ones_are_not(tmp_path):
@@ -154,10 +154,33 @@ def test_a_store_is_not_opened_as_another_collection(tmp_path):
 def test_a_broken_manifest_is_one_line_that_says_the_way_out(tmp_path, text):
     store, _ = filled(tmp_path)
     (tmp_path / "manifest.json").write_bytes(text.encode("latin1"))
-    with pytest.raises(BadInput, match=r"manifest\.json .*remove it: then `parzc collect` verifies the shards") as refused:
+    with pytest.raises(BadInput, match=r"manifest\.json .*remove it: then `parzc collect` writes it anew") as refused:
         store.read()
     assert "\n" not in str(refused.value)
-    assert len(str(refused.value)) < 400 + len(str(tmp_path))
+    assert len(str(refused.value)) < 450 + len(str(tmp_path))
+
+
+WRONG = {
+    "versions": ([1], "x", None, {"torch": 1}),
+    "other_versions": (5, [5], {}),
+    "cpu_seconds": ("x", None, float("nan"), -1, True),
+    "peak_memory_mb": ("x", None, float("inf")),
+    "shards": ({"shard-00000.npz": 5}, []),
+    "starts": (["x"], [2, 0], [True], None),
+    "architectures": (-1, True, "5", 1.5),
+    "image_batch": (5,),
+    "computed": ("x", None),
+    "config": (5, None),
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
+def test_each_field_of_a_manifest_is_checked_when_it_is_read(tmp_path, key, value):
+    store, _ = filled(tmp_path)
+    store._write_manifest(store.manifest | {key: value})
+    with pytest.raises(BadInput, match=rf"manifest\.json is damaged: got .* as {key}; expected .*remove it: then") as refused:
+        store.manifest  # noqa: B018 - reading it is the test
+    assert "\n" not in str(refused.value)
 
 
 def test_a_second_collector_on_the_same_store_is_refused(tmp_path):

@@ -55,6 +55,18 @@ def test_after_kill_9_idle_and_busy_workers_end_by_themselves(busy):
     assert psutil.wait_procs(children, timeout=200)[1] == []
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a process sees the end of its parent")
+def test_after_kill_9_workers_that_are_still_starting_end_by_themselves():
+    with subprocess.Popen([sys.executable, "-c", ORPHANS, "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        children: list[psutil.Process] = []
+        while run.poll() is None and sum("loky" in " ".join(one.cmdline()) for one in children) < 2:
+            children = [one for one in psutil.Process(run.pid).children() if one.status() != psutil.STATUS_ZOMBIE]
+        run.kill()
+    assert len(children) >= 2
+    assert psutil.wait_procs(children, timeout=200)[1] == []
+
+
 def test_one_job_runs_in_this_process_which_follows_nobody():
     (pid,) = workers.run(os.getpid, [()], 1)
     assert pid == os.getpid()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput, UnknownName, floats, real, whole
 from parzc_core.predictors.plus.learners import log_error
 
 LEVELS = (50, 80, 95)  # percent
@@ -28,7 +28,8 @@ def coverage(
     between 0 and 100.
     """
     mean, spread, truth = _alike(mean, spread, truth)
-    if not all(0 < level < 100 for level in levels):
+    asked = floats("levels", list(levels))
+    if not ((asked > 0) & (asked < 100)).all():
         raise BadInput(f"got levels {tuple(levels)}; expected percent, each between 0 and 100")
     distance = np.abs(truth - mean)
     return {level: 100 * float(np.mean(distance <= norm.ppf(0.5 + level / 200) * spread)) for level in levels}
@@ -84,9 +85,13 @@ class Scale:
         """float64[n], half the width in u of intervals that hold `level` percent, whatever the distribution of errors is.
 
         Split conformal prediction with errors over spreads (Lei et al., 2018), between two errors in proportion; a level beyond
-        the largest error, with n cells above 100 n / (n + 1), gets the largest.
+        the largest error, with n cells above 100 n / (n + 1), gets the largest. Raises BadInput: a level not from 0 to 100,
+        spreads that are negative or not finite.
         """
-        return float(np.quantile(self.errors, level / 100, method="weibull")) * np.asarray(spread, dtype=np.float64)
+        share, spread = real("level", level, 0, 100) / 100, floats("spread", spread)
+        if not (np.isfinite(spread) & (spread >= 0)).all():
+            raise BadInput("got spreads that are negative or not finite; expected numbers of at least 0")
+        return float(np.quantile(self.errors, share, method="weibull")) * spread
 
 
 def out_of_fold(fit_predict: FitPredict, train: np.ndarray, seed: int, folds: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +140,8 @@ def select_next(
 
     open_: int64[n] positions; score, spread: what a predictor fitted to the known cells says of them; best: see `acquisition`.
     """
-    if not 0 < count <= len(open_) or not len(open_) == len(score) == len(spread):
+    open_, score, spread = np.asarray(open_), floats("score", score), floats("spread", spread)
+    if not 0 < whole("count", count) <= len(open_) or not len(open_) == len(score) == len(spread):
         raise BadInput(
             f"got count={count}, {len(score)} scores and {len(spread)} spreads; expected 1 to {len(open_)}, the number of "
             "open cells, and as many scores and spreads"

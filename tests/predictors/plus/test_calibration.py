@@ -1,5 +1,6 @@
 """Coverage, scales learned out of fold, and the choice of the next cells."""
 
+import math
 from functools import partial
 
 import numpy as np
@@ -196,3 +197,23 @@ def test_bad_input_is_told() -> None:
         select_next("random", np.arange(3), ones, ones, 0.0, 5)
     with pytest.raises(BadInput, match="4 spreads"):
         select_next("random", np.arange(3), ones, np.ones(4), 0.0, 2)
+
+
+def test_levels_spreads_and_counts_that_are_none_are_refused() -> None:
+    generator = np.random.default_rng(0)
+    score, spread = generator.normal(size=20), np.ones(20)
+    scale = Scale.learn(score, spread, 90 + score)
+    assert scale.conformal([1.0, 2.0], 90).shape == (2,)  # type: ignore[arg-type]
+    for level in (101, -1, math.nan, "50", True):
+        with pytest.raises(BadInput, match="got level="):
+            scale.conformal(spread, level)  # type: ignore[arg-type]
+    for bad in ([-1.0], [math.nan], ["1"]):
+        with pytest.raises(BadInput, match="got spread"):
+            scale.conformal(bad, 90)  # type: ignore[arg-type]
+    for levels in (["50"], [True], [0], [100], [math.nan]):
+        with pytest.raises(BadInput, match="got levels"):
+            coverage(score, spread, score, levels)  # type: ignore[arg-type]
+    assert select_next("highest score", [4, 5, 6], [0.1, 0.3, 0.2], [1, 1, 1], 0.0, 2).tolist() == [5, 6]  # type: ignore[arg-type]
+    for count in (1.5, True, "1", 0, 4):
+        with pytest.raises(BadInput, match="got count="):
+            select_next("random", [4, 5, 6], [0.1, 0.3, 0.2], [1, 1, 1], 0.0, count)  # type: ignore[arg-type]
