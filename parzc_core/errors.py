@@ -3,20 +3,11 @@
 import math
 import numbers
 import operator
-import zipfile
-import zlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-# What numpy raises for an .npz that is damaged or was never one.
-DAMAGED_NPZ = (
-    *(OSError, ValueError, KeyError, IndexError, TypeError, EOFError, RuntimeError, SyntaxError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 
 
 MOST_SEED = 2**32 - 1  # that numpy's and scikit-learn's generators take

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from parzc_core.errors import DAMAGED_NPZ, BadInput
+from parzc_core.errors import BadInput
 from parzc_core.paths import write_whole
+
+# What numpy raises for an .npz that is damaged or was never one.
+DAMAGED_NPZ = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, EOFError, RuntimeError, SyntaxError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptDownload, LabelsMissing
+from parzc_core.errors import BadInput, CorruptDownload, LabelsMissing
 from parzc_core.files import fetch, pickles, registry
 from parzc_core.files.json_files import brief
 from parzc_core.labels import nb101_runs
+from parzc_core.npz import DAMAGED_NPZ
 
 DATASETS = ("cifar10",)
 _RUNS = ["run1", "run2", "run3"]

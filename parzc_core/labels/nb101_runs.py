@@ -19,9 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from parzc_core import paths
-from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptDownload
+from parzc_core.errors import BadInput, CorruptDownload
 from parzc_core.files import tfrecord
 from parzc_core.files.json_files import brief, shown
+from parzc_core.npz import DAMAGED_NPZ
 
 _ORIGINAL = "nasbench_only108.tfrecord (google-research/nasbench, about 0.5 GB)"
 EPOCHS = 108

@@ -12,8 +12,9 @@ from torch import nn
 from tqdm import tqdm
 
 from parzc_core._seeding import seeded
-from parzc_core.errors import DAMAGED_NPZ, BadInput
+from parzc_core.errors import BadInput
 from parzc_core.images.fashion_mnist import Images, accuracy
+from parzc_core.npz import DAMAGED_NPZ
 from parzc_core.passes import nodes_of
 from parzc_core.paths import write_whole
 from parzc_core.quantization.quantizer import weight_scale

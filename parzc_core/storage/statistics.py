@@ -25,9 +25,10 @@ import numpy as np
 import pandas as pd
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.errors import DAMAGED_NPZ, BadInput, CorruptShard, is_whole
+from parzc_core.errors import BadInput, CorruptShard, is_whole
 from parzc_core.files import json_files
 from parzc_core.files.json_files import brief
+from parzc_core.npz import DAMAGED_NPZ
 from parzc_core.paths import write_whole
 from parzc_core.storage.lock import Locked, locked
 
