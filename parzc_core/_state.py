@@ -78,7 +78,7 @@ def kept(network: Any) -> Step:
         if isinstance(getattr(thing, "__dict__", None), dict):
             undo.append(functools.partial(_set_class, thing, type(thing)))
             stack.append(thing.__dict__)
-        for slot in _slots(type(thing)):
+        for slot in _slots(type(thing)):  # type: ignore[arg-type]
             value = slot.__get__(thing) if _is_set(slot, thing) else _slots
             undo.append(functools.partial(_set_slot, slot, thing, value))
             stack.append(value)

@@ -69,7 +69,7 @@ class Call:
         base = None if read is None else read._base
         if read is not None and base is not None and base.ndim and len(base) == count and base.stride(0) > 0:
             size = base.stride(0)  # of an image
-            first, rest = divmod(read.storage_offset() - base.storage_offset(), size)
+            first, rest = divmod(int(read.storage_offset() - base.storage_offset()), size)
             if not one and read.stride(0) == size:
                 return first, False
             if rest + sum((n - 1) * step for n, step in zip(read.shape, read.stride(), strict=True)) < size:  # within an image
@@ -83,7 +83,7 @@ _WEIGHT_SECOND = {"linear", "matmul", "mm", "bmm", "__matmul__"} | {
     f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3)
 }
 _MATRIX = {"matmul", "mm", "bmm", "__matmul__"}
-_FREEZING = (torch.Tensor.requires_grad_, torch.Tensor.requires_grad.__set__, torch.Tensor.detach_)
+_FREEZING = (torch.Tensor.requires_grad_, torch.Tensor.requires_grad.__set__, torch.Tensor.detach_)  # type: ignore[attr-defined]
 _BATCH_NORMS = (F.batch_norm, torch.batch_norm, torch.native_batch_norm)
 
 

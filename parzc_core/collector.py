@@ -80,10 +80,13 @@ def collect_statistics(
         >>> collect_statistics(segmenter, torch.randn(16, 3, 8, 8), masks, loss=nn.functional.cross_entropy).nodes
         ('',)
 
-    network: any module that maps images to logits [N, classes]. It is left as it was. Statistics are of train mode, and computed
-        where the network is. A node is a convolution (transposed ones too), a Linear layer or an input projection of
-        `nn.MultiheadAttention` ("path.in_proj"), whether its module is called or its weight is read. Weights that are derived
-        from others (weight or spectral norm, pruning) count as they stand, as in the same network with plain weights.
+    network: any module that maps images to logits [N, classes]. It is left as it was: a copy is worked on, or else the network,
+        restored as `_state.kept` says. Functions are not copied: hooks, and what writes to globals or to attributes of a class,
+        act on the caller's objects. Each pass starts from the network as it was given. Statistics are of train mode, of the
+        weights after the forward pass where it changes them, and computed where the network is. A node is a convolution
+        (transposed ones too), a Linear layer or an input projection of `nn.MultiheadAttention` ("path.in_proj"), whether its
+        module is called or its weight is read. Weights that are derived from others (weight or spectral norm, pruning) count
+        as they stand, as in the same network with plain weights.
     images: float32[N, channels, height, width], N >= 2; several inputs are a tuple or a dict of tensors. labels: int64[N],
         class indices.
     proxies: names in `proxies.NODE_REGISTRY`. The value of one does not depend on the others.
