@@ -52,7 +52,7 @@ def _rank(options: argparse.Namespace) -> int:
     ranker = tuple(options.ranker or COMPARED)
     for output, other in ((options.out, options.save), (options.save, None)):
         if output is not None:
-            paths.check_writable(output, options.file, options.labels, options.load)
+            paths.check_writable(output, options.file, options.accuracies, options.load)
             if other is not None and os.path.realpath(output) == os.path.realpath(other):
                 raise BadInput(f"got {output} as --out and as --save; expected two files")
     chosen = {"load": options.load, "level": options.level, "seed": options.seed}

@@ -78,7 +78,7 @@ def test_an_input_is_not_written_over(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture, option: str, name: str
 ) -> None:
     before = (tmp_path / name).read_bytes()
-    command = ["rank", str(files[0]), "--labels", str(files[1]), "--ranker", "params"]
+    command = ["rank", str(files[0]), "--accuracies", str(files[1]), "--ranker", "params"]
     assert cli.main([*command, option, str(tmp_path / name)]) == 2
     assert re.fullmatch(rf"parzc: got .*{name} as output, which is the input .*\n", capsys.readouterr().err)
     assert (tmp_path / name).read_bytes() == before
@@ -86,5 +86,5 @@ def test_an_input_is_not_written_over(
 
 def test_one_file_is_not_both_outputs(files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     both = [part for option in ("--out", "--save") for part in (option, str(tmp_path / "both"))]
-    assert cli.main(["rank", str(files[0]), "--labels", str(files[1]), "--ranker", "params", *both]) == 2
+    assert cli.main(["rank", str(files[0]), "--accuracies", str(files[1]), "--ranker", "params", *both]) == 2
     assert "expected two files" in capsys.readouterr().err
