@@ -35,12 +35,17 @@ def kept(network: Any) -> Step:
     undo: list[Step] = []
     memories: set[int] = set()
     seen: dict[int, Any] = {}
+    empty: list[Any] = []  # most dictionaries are: a module has a dozen, of hooks
     stack: list[Any] = [network]
     while stack:
         thing = stack.pop()
-        if type(thing) in _FIXED or id(thing) in seen or isinstance(thing, type | types.ModuleType):
+        kind = type(thing)
+        if kind in _FIXED or id(thing) in seen or isinstance(thing, type | types.ModuleType):
             continue
         seen[id(thing)] = thing
+        if (kind is dict or kind is OrderedDict) and not thing:
+            empty.append(thing)
+            continue
         if isinstance(thing, torch.Tensor):
             undo.extend(_tensor_as_it_is(thing, memories))
             stack.append(thing.grad if thing.is_leaf else None)
@@ -75,7 +80,7 @@ def kept(network: Any) -> Step:
                     values.append(cell.cell_contents)
                 undo.append(functools.partial(_set_cell, cell, values))
                 stack.extend(values)
-        if type(thing) in _BARE:
+        if kind in _BARE:
             continue
         if isinstance(getattr(thing, "__dict__", None), dict):
             undo.append(functools.partial(_set_class, thing, type(thing)))
@@ -84,7 +89,7 @@ def kept(network: Any) -> Step:
             value = slot.__get__(thing) if _is_set(slot, thing) else _slots
             undo.append(functools.partial(_set_slot, slot, thing, value))
             stack.append(value)
-    return functools.partial(_take, undo)
+    return functools.partial(_take, [functools.partial(_empty, empty), *undo])
 
 
 @contextmanager
@@ -124,6 +129,12 @@ def same_start() -> Iterator[None]:
         finally:
             random.setstate(state)
             np.random.set_state(state_of_numpy)  # noqa: NPY002
+
+
+def _empty(containers: list[Any]) -> None:
+    for container in containers:
+        if container:
+            container.clear()
 
 
 def _take(steps: list[Step]) -> None:
