@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-
 MOST_SEED = 2**32 - 1  # that numpy's and scikit-learn's generators take
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from parzc_core import _networks
+from parzc_core import _state
 
 
 class Counted(dict):
@@ -23,7 +23,7 @@ def test_a_dict_is_written_to_only_if_it_has_other_things(changed: dict[str, int
     kept = {"a": [1], "b": [2]}
     container: Any = Counted(kept)
     container.update(changed)
-    _networks._refill(container, kept)
+    _state._refill(container, kept)
     assert container == kept
     assert list(container) == list(kept)
     assert container["a"] is kept["a"]
@@ -34,5 +34,5 @@ def test_a_dict_is_written_to_only_if_it_has_other_things(changed: dict[str, int
 def test_a_list_gets_the_very_things_that_it_had(kind: type) -> None:
     kept = [[1], [2]]
     container = kind([[1], [2]])  # equal, and others
-    _networks._refill(container, kept)
+    _state._refill(container, kept)
     assert [id(one) for one in container] == [id(one) for one in kept]

@@ -214,10 +214,12 @@ def saved(tmp_path_factory) -> Path:
 
 
 def changed(saved: Path, path: Path, arrays: dict[str, np.ndarray] | None = None, **about) -> Path:
-    """The saved ranker with other arrays or entries of its JSON text."""
+    """The saved ranker with other arrays or entries of its JSON text, and without its checksum, as files of before are."""
     with np.load(saved) as file:
         content = {name: file[name] for name in file.files}
-    content["about"] = np.array(json.dumps({**json.loads(str(content["about"])), **about}))
+    kept = json.loads(str(content["about"]))
+    del kept["sha256"]
+    content["about"] = np.array(json.dumps({**kept, **about}))
     with open(path, "wb") as out:
         np.savez(out, **{**content, **(arrays or {})})
     return path

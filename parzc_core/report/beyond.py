@@ -17,6 +17,7 @@ ORDERS = (  # rows of `label_free` that several proxies make; the first is the l
     "Layers, NWOT, Jacov, Synflow added",
     "Weights and Jacov, chosen in hindsight",
 )
+BESIDE = ("ParZC+, from scratch", "ParZC+ and the order")  # two more, with few labels
 
 
 def added(folder: Path | None = None, notebooks: str = "") -> list[str]:
@@ -35,19 +36,19 @@ def _ranking(evidence: Evidence) -> str:
     said = []
     for column, where in places.items():
         ours, other = evidence.cell("table02", PLUS, column), _best_other(evidence, "table02", column)
-        said.append(f"{ours.told()} with {where}, where the best other of Table 2, {other.row}, has {other.told()}")
-    return f"**ParZC+, our ranker, needs few labels**: Kendall's tau (%) {'; '.join(said)}."
+        said.append(f"{ours.told()} with {where} ({number(other.value)} of {other.row})")
+    listed = ", ".join(said)
+    return f"**ParZC+, our ranker, needs few labels**: Kendall's tau (%) {listed}; in brackets the best other of Table 2."
 
 
 def _searching(evidence: Evidence) -> str:
     columns = [f"{name}, 100 trainings" for name in NB201]
     ours = [evidence.cell("search_trainings", PLUS, column, "optimum_found") for column in columns]
     others = [_best_other(evidence, "search_trainings", column, "optimum_found") for column in columns]
-    shares = " / ".join(number(one.value, 0) for one in ours)
-    best = " / ".join(f"{number(one.value, 0)} ({one.row})" for one in others)
+    shares, best = (" / ".join(number(one.value, 0) for one in found) for found in (ours, others))
     return (
-        f"**It searches, too**: within 100 trainings {shares} % of the seeds find the best cell of NAS-Bench-201 "
-        f"({', '.join(NB201)}); of the best other method {best} % do."
+        f"**It searches, too**: {shares} % of the seeds find the best cell of NAS-Bench-201 ({', '.join(NB201)}) within 100 "
+        f"trainings; {best} % do with the best other method of each data set."
     )
 
 
@@ -56,11 +57,12 @@ def _without_labels(evidence: Evidence) -> str:
     for column, where in (("NB101-CF10", "NAS-Bench-101"), ("NB201-CF10", "NAS-Bench-201")):
         ours = evidence.cell("label_free", ORDERS[0], column)
         best = evidence.best("label_free", [row for row in evidence.names("label_free", column) if row not in ORDERS], column)
-        said.append(f"{ours.told()} on {where}, where the best single proxy, picked in hindsight, has {best.told()} ({best.row})")
-    beside = ("ParZC+, from scratch", "ParZC+ and the order")
-    plain, both = (evidence.cell("label_free", row, f"{column}, 20 labels") for row in beside)
-    few = f"Beside 20 labels it takes ParZC+ from {plain.told()} to {both.told()} there"
-    return f"**An order without any label of the space**, taught by other spaces: {'; '.join(said)}. {few}."
+        said.append(f"{ours.told()} on {where} ({number(best.value)} of {best.row})")
+    plain, both = (number(evidence.cell("label_free", row, f"{column}, 20 labels").value) for row in BESIDE)
+    return (
+        f"**An order without any label of the space**, taught by other spaces: {', '.join(said)}; in brackets the best single "
+        f"proxy, picked in hindsight. Beside 20 labels it takes ParZC+ from {plain} to {both} there."
+    )
 
 
 # notebook -> what is told of its rows

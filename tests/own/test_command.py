@@ -73,7 +73,7 @@ def test_what_is_wrong_is_one_line(
 
 
 @pytest.mark.parametrize("option", ["--out", "--save"])
-@pytest.mark.parametrize("name", ["mine.py", "labels.csv"])
+@pytest.mark.parametrize("name", ["mine.py", "accuracies.csv"])
 def test_an_input_is_not_written_over(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture, option: str, name: str
 ) -> None:

@@ -8,7 +8,7 @@ from report_rows import CELL, put
 from parzc_core import paths
 from parzc_core.drawing import cells, style
 from parzc_core.errors import BadInput
-from parzc_core.experiments import label_free
+from parzc_core.experiments import label_free, label_free_few
 from parzc_core.paper.claims import CLAIMS
 from parzc_core.report import beyond
 from parzc_core.report import readme as readme_
@@ -95,7 +95,7 @@ def test_the_claims_that_matter_most_have_verdict_and_notebook_below_how_many_ho
 def test_what_is_added_to_the_paper_names_the_best_other_row_and_skips_what_was_not_run(project):
     put("table02", *({"row": row, "column": column, "value": tau} for column in TRAINED for row, tau in TAUS.items()))
     (line,) = readme_.readme_added().splitlines()
-    assert "80.0 with 78 cells of NAS-Bench-201, where the best other of Table 2, GATES, has 70.0" in line
+    assert "80.0 with 78 cells of NAS-Bench-201 (70.0 of GATES), 80.0 with 100 of NAS-Bench-101 (70.0 of GATES); in" in line
     assert line.endswith("[notebook](notebooks/table02_rankers.ipynb)")
     orders = {"Label-free order": 73.0, "Votes that agree": 74.0, "NWOT": 60.0, "Zen": 65.0}
     places = ("NB201-CF10", "NB101-CF10")
@@ -107,11 +107,12 @@ def test_what_is_added_to_the_paper_names_the_best_other_row_and_skips_what_was_
     put("label_free", *orders, *few)
     line = readme_.readme_added().splitlines()[-1]
     assert "from 69.0 to 76.0 there" in line
-    assert "73.0 on NAS-Bench-201, where the best single proxy, picked in hindsight, has 65.0 (Zen)" in line
+    assert "73.0 on NAS-Bench-201 (65.0 of Zen); in brackets the best single proxy" in line
 
 
 def test_orders_without_labels_are_those_of_their_experiment():
     assert beyond.ORDERS == label_free.ORDERS
+    assert (label_free_few.GRAPHS, label_free_few.BOTH[label_free_few.GRAPHS]) == beyond.BESIDE
 
 
 @pytest.mark.parametrize(("name", "made"), MADE.items())
