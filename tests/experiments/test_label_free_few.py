@@ -1,22 +1,19 @@
 """Rankers from a few labels, with the label-free order and without: what they read, and what is told of them."""
 
+import label_free_toys
 import numpy as np
 import pandas as pd
 import pytest
 from figure_checks import check
+from label_free_toys import NAMES, SMALL
 
-from parzc_core.experiments import label_free, label_free_inputs
+from parzc_core.experiments import label_free
 from parzc_core.experiments import label_free_few as few
-from parzc_core.experiments.label_free_inputs import PLACES
-
-NAMES = ("DARTS, made here", "NB301-CF10", "NB101-CF10")
-SMALL = {name: PLACES[name] for name in NAMES}
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, label_free.Judged]:
-    label_free_inputs.accuracy(PLACES["NB101-CF10"], [], judged=True)
-    return label_free.judged("smoke", SMALL)
+    return label_free_toys.found()
 
 
 @pytest.fixture(scope="module")
