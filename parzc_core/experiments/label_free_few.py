@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 from scipy.stats import norm, rankdata
 
 from parzc_core import metrics
-from parzc_core.collecting import labelled
+from parzc_core.collecting.labelled import unlabelled
 from parzc_core.drawing.style import BLUE, GREY, ORANGE, expect, new_figure
 from parzc_core.experiments.label_free import TABLE, Judged
 from parzc_core.experiments.label_free_inputs import PLACES, Place, accuracy
-from parzc_core.predictors.plus.features import PlusInputs, plus_inputs
+from parzc_core.predictors.plus.features import PlusInputs, plus_features
 from parzc_core.predictors.plus.model import ParZCPlus, PlusConfig
 from parzc_core.profiles import profile as profile_named
 from parzc_core.storage.rows import Row, row_of_runs, summarise
@@ -63,7 +63,7 @@ def few_labels(found: Mapping[str, Judged], profile: str, places: Mapping[str, P
     for name, one in found.items():
         count = min(len(one.truth), amount.cells)
         known = accuracy(places[name], list(one.networks.votes.index[:count]), judged=False)[0]
-        inputs = {SUMMARIES: summaries(one, count)} | graphs(places[name], one, count)
+        inputs = {SUMMARIES: summaries(one, count)} | graphs(places[name], count)
         for labels in (each for each in amount.labels if 2 * each <= count):
             for draw in range(amount.draws):
                 taus, n = _taus(inputs, one.order.score[:count], known, one.truth[:count], labels, draw)
@@ -107,13 +107,11 @@ def summaries(one: Judged, count: int) -> PlusInputs:
     return PlusInputs(blocks, blocks, np.arange(count))
 
 
-def graphs(place: Place, one: Judged, count: int) -> dict[str, PlusInputs]:
-    """ParZC+'s own inputs of the same networks; nothing for a place that has no graphs."""
+def graphs(place: Place, count: int) -> dict[str, PlusInputs]:
+    """ParZC+'s own inputs of the same networks, the first of the place; nothing for a place that has no graphs."""
     if place.family not in WITH_GRAPHS:
         return {}
-    data = labelled.load(place.space, place.dataset, None, place.width)
-    at = {arch: k for k, arch in enumerate(data.collection.archs)}
-    return {GRAPHS: plus_inputs(data)[np.array([at[arch] for arch in one.networks.votes.index[:count]])]}
+    return {GRAPHS: plus_features(unlabelled(place.space, place.dataset, None, place.width))[np.arange(count)]}
 
 
 def differences(lines: pd.DataFrame) -> pd.DataFrame:
