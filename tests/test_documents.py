@@ -324,7 +324,7 @@ def test_every_file_that_a_document_names_is_there() -> None:
 def test_the_readme_is_short() -> None:
     text = TEXTS[README]
     assert len(text.splitlines()) <= 150
-    assert len(text.encode()) <= 10 * 1024
+    assert len(text.encode()) <= 9 * 1024
 
 
 def test_the_readme_says_in_ten_lines_what_to_write() -> None:

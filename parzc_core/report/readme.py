@@ -75,7 +75,7 @@ def readme_summary(profile: str = "full") -> str:
 
 def readme_figure() -> str:
     """The picture that README.md shows, and what it says with the committed numbers."""
-    picture = f"![importance of each node's statistics along the depth of the network](figures/{SHOWN}.png)"
+    picture = f"![importance of nodes along the depth](figures/{SHOWN}.png)"
     return f"{picture}\n\n*Figure 2 made anew. {dict(_figures('full')).get(SHOWN, '')}*\n"
 
 
