@@ -64,7 +64,7 @@ def kept(network: Any) -> Step:
         elif isinstance(thing, np.random.Generator):
             undo.append(functools.partial(setattr, thing.bit_generator, "state", thing.bit_generator.state))
         elif isinstance(thing, tuple(_GENERATORS)):
-            get, put = next(names for kind, names in _GENERATORS.items() if isinstance(thing, kind))
+            get, put = next(names for each, names in _GENERATORS.items() if isinstance(thing, each))
             undo.append(functools.partial(getattr(thing, put), getattr(thing, get)()))
         elif isinstance(thing, tuple | frozenset):
             stack.extend(thing)
@@ -83,7 +83,7 @@ def kept(network: Any) -> Step:
         if kind in _BARE:
             continue
         if isinstance(getattr(thing, "__dict__", None), dict):
-            undo.append(functools.partial(_set_class, thing, type(thing)))
+            undo.append(functools.partial(_set_class, thing, kind))
             stack.append(thing.__dict__)
         for slot in _slots(type(thing)):  # type: ignore[arg-type]
             value = slot.__get__(thing) if _is_set(slot, thing) else _slots

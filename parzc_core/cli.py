@@ -1,7 +1,6 @@
 """The command `parzc`: run notebooks, see what is there and which claims hold, collect statistics, get labels, tune, report."""
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -146,17 +145,15 @@ def _status(options: argparse.Namespace) -> int:
 
 def _origins(rows: Path) -> str:
     """How many rows of a file are ours, quoted, recreated, reproduced, unavailable; "-" without a file, or "damaged"."""
+    from parzc_core.files import csv_files
+
     if not rows.is_file():
         return "-"
     try:
-        with rows.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            found, heading = list(reader), reader.fieldnames or ()
-    except (ValueError, csv.Error):  # no UTF-8, no CSV
+        heading, lines = csv_files.loads(rows.read_bytes(), ["origin"])
+    except BadInput:
         return "damaged"
-    if "origin" not in heading or any(None in row or None in row.values() for row in found):  # too many or too few fields
-        return "damaged"
-    counts = Counter(row["origin"] for row in found)
+    counts = Counter(line[heading.index("origin")] for line in lines)
     return ", ".join(f"{count} {origin}" for origin, count in sorted(counts.items())) or "none"
 
 

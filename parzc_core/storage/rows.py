@@ -24,7 +24,7 @@ import scipy.stats
 
 from parzc_core import __version__, paths, profiles
 from parzc_core.errors import BadInput, UnknownName, real
-from parzc_core.files import json_files
+from parzc_core.files import csv_files, json_files
 from parzc_core.files.json_files import shown
 from parzc_core.paper.kinds import origin_of
 from parzc_core.paths import RESULTS, write_whole
@@ -302,15 +302,7 @@ def read_rows(table: str, profile: str, folder: Path = RESULTS) -> pd.DataFrame:
 
 def _parsed(data: bytes, table: str) -> pd.DataFrame:
     """The rows of a file's content. Raises BadInput, saying what is wrong with it."""
-    try:
-        heading, *lines = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
-    except (ValueError, csv.Error) as error:  # no line, no UTF-8, no CSV
-        raise BadInput(f"is damaged or empty ({json_files.brief(error)})") from None
-    if lacking := [name for name in COLUMNS if name not in heading]:
-        raise BadInput(f"lacks the column {', '.join(lacking)}; another version wrote it")
-    for number, line in enumerate(lines, start=1):
-        if len(line) != len(heading):
-            raise BadInput(f"is damaged: row {number} has {len(line)} fields; expected {len(heading)}")
+    heading, lines = csv_files.loads(data, COLUMNS)
     rows = pd.DataFrame(lines, columns=heading, dtype=str)[list(COLUMNS)]
     if (other := rows["table"] != table).any():
         raise BadInput(f"holds a row of {shown(rows['table'][other].iloc[0])}, not of {table!r}")
