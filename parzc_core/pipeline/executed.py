@@ -38,7 +38,7 @@ from parzc_core.storage.workers import STORED
 
 PROFILE = "full"
 MOST_BYTES = 12_000_000  # of all copies together
-WIDEST, COLOURS = 1100, 128  # pixels and colours of a picture
+WIDEST, COLOURS = 1100, 120  # pixels and colours of a picture
 _PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 _INDEX = "index.json"
 _TIMES = ("s", "h", "days")  # units
