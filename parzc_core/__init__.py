@@ -61,7 +61,15 @@ if TYPE_CHECKING:
     from parzc_core.encoding import encode
     from parzc_core.losses import diff_kendall
     from parzc_core.mabn import MABN, MABNConfig
-    from parzc_core.own import NetworkRanker, collect_space, describe, load_ranker, rank_networks, search_networks
+    from parzc_core.own import (
+        NetworkRanker,
+        collect_space,
+        describe,
+        load_ranker,
+        order_networks,
+        rank_networks,
+        search_networks,
+    )
     from parzc_core.runs.compare import compare_proxies
     from parzc_core.scores import network_proxies
     from parzc_core.training import FittedRanker, fit
@@ -83,6 +91,7 @@ __all__ = [
     "load",
     "load_ranker",
     "network_proxies",
+    "order_networks",
     "rank_networks",
     "search_networks",
 ]
@@ -102,6 +111,7 @@ _MODULES = {
     "load": "collecting.labelled",
     "load_ranker": "own",
     "network_proxies": "scores",
+    "order_networks": "own",
     "rank_networks": "own",
     "search_networks": "own",
 }

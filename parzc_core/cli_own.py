@@ -12,7 +12,7 @@ from parzc_core.errors import BadInput
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add them. command: (name, function, help) to the new command's parser."""
-    rank = command("rank", _rank, "Rank your own networks from the accuracies of a few of them, each with its interval.")
+    rank = command("rank", _rank, "Rank your own networks, from the accuracies of a few of them or from none.")
     rank.add_argument(
         "file", type=Path, metavar="NETWORKS.py", help="defines networks ({name: module}) and batch (images, labels)"
     )
@@ -55,15 +55,22 @@ def _rank(options: argparse.Namespace) -> int:
             paths.check_writable(output, options.file, options.accuracies, options.load)
             if other is not None and os.path.realpath(output) == os.path.realpath(other):
                 raise BadInput(f"got {output} as --out and as --save; expected two files")
+    nothing_learned = options.accuracies is None and options.load is None
+    if nothing_learned and (options.ranker or options.save):
+        raise BadInput("got --ranker or --save and no accuracies; expected --accuracies FILE to learn from, or neither of them")
     chosen = {"load": options.load, "level": options.level, "seed": options.seed}
     ranking, found = rank_file(options.file, options.accuracies, ranker, **chosen)
     shown = ["accuracy", "predicted", "low", "high", "score", "spread", "rank", "params"]
-    print(ranking.sort_values("rank")[shown].head(options.top).round(2).to_string())
-    held_out = ", ".join(f"{name} {tau:.0f}" for name, tau in found.compared.items())
-    print(f"\nranked by {found.chosen}" + (f"; Kendall's tau (%) on the accuracies, held out: {held_out}" if held_out else ""))
+    print(ranking.sort_values("rank")[[name for name in shown if name in ranking]].head(options.top).round(2).to_string())
+    if found is None:
+        print("\nordered without accuracies; with --accuracies of a few networks the ranking is better and has intervals")
+    else:
+        held_out = ", ".join(f"{name} {tau:.0f}" for name, tau in found.compared.items())
+        told = f"; Kendall's tau (%) on the accuracies, held out: {held_out}" if held_out else ""
+        print(f"\nranked by {found.chosen}{told}")
     if options.out is not None:
         print(paths.write_whole(options.out, ranking.to_csv()))
-    if options.save is not None:
+    if options.save is not None and found is not None:
         print(found.save(options.save))
     return 0
 

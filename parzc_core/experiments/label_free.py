@@ -4,7 +4,7 @@
     rows = list(rows(found, "full"))
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,9 +17,10 @@ from tqdm import tqdm
 from parzc_core import metrics
 from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, VERMILION, expect, new_figure
 from parzc_core.errors import LabelsMissing
-from parzc_core.experiments.label_free_inputs import COUNTS, PLACES, SPREADS, Networks, Place, accuracy, inputs
-from parzc_core.experiments.label_free_orders import Choice, Committee, Known, Order, agreed, choose, order, together
+from parzc_core.experiments.label_free_inputs import PLACES, Networks, Place, accuracy, inputs
+from parzc_core.experiments.label_free_orders import Choice, Known, Order, best_committees, choose, order
 from parzc_core.paper import PROXY_LABELS, since
+from parzc_core.predictors.label_free import ANY, COUNTS, SPREADS, Committee, agreed, together
 from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs import vit_data
@@ -28,8 +29,9 @@ from parzc_core.storage.rows import Row
 
 TABLE = "label_free"
 OURS, VOTES, TAUGHT = "Label-free order", "Votes that agree", "Taught by other spaces"
+ANY_VOTES = "Votes that any network has"
 ADDED, HINDSIGHT = "Layers, NWOT, Jacov, Synflow added", "Weights and Jacov, chosen in hindsight"
-ORDERS = (OURS, VOTES, TAUGHT, ADDED, HINDSIGHT)
+ORDERS = (OURS, VOTES, TAUGHT, ANY_VOTES, ADDED, HINDSIGHT)
 NAMES = PROXY_LABELS | dict(
     zip(COUNTS, ("Layers with a gradient", "Weights with a gradient", "Log weights, summed"), strict=True)
 )
@@ -55,10 +57,14 @@ AMOUNTS = {"smoke": Amount(120, 60, 4, 20), "standard": Amount(None, 400, 60, 50
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Networks of a place, how they were ordered, by what choice, and what judges: truth float64[n] percent, its note."""
+    """Networks of a place, how they were ordered, by what choice, and what judges: truth float64[n] percent, its note.
+
+    simple: the committees of the votes that any network has.
+    """
 
     networks: Networks
     choice: Choice
+    simple: tuple[Committee, ...]
     order: Order
     truth: np.ndarray
     note: str
@@ -71,9 +77,10 @@ def judged(profile: str, places: Mapping[str, Place] = PLACES) -> dict[str, Judg
     for family in tqdm(dict.fromkeys(one.family for one in networks.values()), unit="family", disable=None):
         own = {name: one for name, one in networks.items() if one.family == family}
         choice = chosen(own, {name: one for name, one in networks.items() if name not in own}, places, amount)
+        simple = best_committees(choice.known, ANY)
         for name, one in own.items():
             made = order(one, choice)
-            found[name] = Judged(one, choice, made, *accuracy(places[name], list(one.votes.index), judged=True))
+            found[name] = Judged(one, choice, simple, made, *accuracy(places[name], list(one.votes.index), judged=True))
     return {name: found[name] for name in networks}
 
 
@@ -85,23 +92,43 @@ def chosen(
     Only votes that all places of the family have are considered.
     """
     pool = [str(vote) for vote in next(iter(own.values())).votes if all(vote in one.votes for one in own.values())]
-    known = []
-    for name, one in others.items():
+    return choose(_known(others, pool, places, amount), pool, amount.trees)
+
+
+def committees_to_keep(
+    networks: Mapping[str, Networks], places: Mapping[str, Place] = PLACES
+) -> dict[str, tuple[Committee, ...]]:
+    """What `predictors/committees.json` keeps: those of each space that is searched, and ("") those of any network.
+
+    networks: of all places, as many as they have.
+    """
+    amount, kept = _amount("full"), {}
+    for family, space in (("NB201", "nb201"), ("NB101", "nb101")):
+        own = {name: one for name, one in networks.items() if one.family == family}
+        kept[space] = chosen(own, {name: one for name, one in networks.items() if name not in own}, places, amount).committees
+    return kept | {"": best_committees(_known(networks, ANY, places, amount), ANY)}
+
+
+def _known(networks: Mapping[str, Networks], pool: Sequence[str], places: Mapping[str, Place], amount: Amount) -> list[Known]:
+    """The first networks of each place with their accuracy; those of Transformers decide nothing."""
+    found = []
+    for name, one in networks.items():
         if places[name].truth is None:
             front = one.front(amount.known, [vote for vote in pool if vote in one.votes])
-            known.append(Known(front, accuracy(places[name], list(front.votes.index), judged=False)[0]))
-    return choose(known, pool, amount.trees)
+            found.append(Known(front, accuracy(places[name], list(front.votes.index), judged=False)[0]))
+    return found
 
 
 def scores(one: Judged) -> dict[str, np.ndarray]:
     """{name: float64[n]} of ORDERS that the place has the votes for."""
     found = {OURS: one.order.score, VOTES: one.order.agreed, TAUGHT: one.order.taught}
+    found[ANY_VOTES] = together(one.networks.votes, one.simple)[0]
     singles = single(one.networks)
     parts = ("Layers with a gradient", *(PROXY_LABELS[name] for name in ("nwot", "jacov", "synflow")))
     if all(part in singles for part in parts):
         found[ADDED] = sum((singles[part].rank().to_numpy() for part in parts), np.zeros(len(one.truth)))
     if "jacov" in one.networks.votes:
-        found[HINDSIGHT] = agreed(one.networks, Committee(("weights", "jacov"), 0.0, 0.0))[0]
+        found[HINDSIGHT] = agreed(one.networks.votes, Committee(("weights", "jacov"), 0.0, 0.0))[0]
     return found
 
 
@@ -208,7 +235,7 @@ def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, 
         hindsight = ", ".join(f"{tau[HINDSIGHT][name]:.1f}" for name in there)
         said.append(f"**NAS-Bench-201** is ordered without its labels with a tau of {ours}. {others}.")
         choice = found[there[0]].choice
-        heard = sum("jacov" in together(one.networks, choice.committees)[1] for one in choice.known)
+        heard = sum("jacov" in together(one.networks.votes, choice.committees)[1] for one in choice.known)
         said.append(
             f"**In hindsight** two votes, the weights that get a gradient and Jacov, give {hindsight}. Other spaces cannot tell: "
             f"Jacov agrees with the other votes in {heard} of {len(choice.known)} of them, and is silent elsewhere."
@@ -220,6 +247,12 @@ def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, 
         f"**The best single proxy**, picked in hindsight, is below the interval of our order in {len(clear)} of {len(found)} "
         f"places ({'; '.join(clear) or 'none'}). It is inside, with a lower tau, in {len(ahead)} more "
         f"({'; '.join(ahead) or 'none'})."
+    )
+    params = alone[alone["order"] == PROXY_LABELS["params"]].set_index("place")["kendall"]
+    above = [name for name in found if float(tau[ANY_VOTES][name]) > float(params[name])]
+    said.append(
+        f"**Networks of any kind**, of which neither NWOT nor Jacov is known, are ordered by the votes that all have. They are "
+        f"above the number of parameters in {len(above)} of {len(found)} places ({'; '.join(above) or 'none'})."
     )
     trusted = [name for name, one in found.items() if one.order.trusted]
     said.append(

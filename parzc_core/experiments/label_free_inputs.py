@@ -2,8 +2,7 @@
 
     found = inputs(PLACES["NB201-CF10"], 300)       # a `Networks`: no accuracy is read
 
-votes       the layers and the weights that get a gradient, every committed network-level score that nine tenths of the networks
-            have, and how many nodes a proxy is spread over (the exponential of the entropy of the nodes' shares).
+votes       of `predictors.label_free`.
 features    of each node-wise proxy, as logarithms of a node's value and of its mean over weights: mean, spread, least, total,
             entropy of the shares, slope along depth, thirds of the depth, jumps between neighbours. A column is a rank.
 """
@@ -20,16 +19,13 @@ from parzc_core import labels, paths
 from parzc_core.collecting.labelled import folder_name, unlabelled
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
+from parzc_core.predictors.label_free import COUNTS, SPREADS, Nodes, entropy, rank_shares, shares, votes, votes_of_cells
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs import vit_data
-from parzc_core.spaces import nb201
 from parzc_core.storage.statistics import Collection, StatisticsStore
 
-COMMON = 0.9  # share of the networks that must have a score for it to vote
-SPREADS = ("fisher", "grad_norm", "l2_norm", "snip", "synflow")  # GraSP and Plain are noise of the seed to a large part
 PIECE = 1000  # networks whose nodes are read at once
 VIT_TRUTHS = (("cifar100", "distilled"), ("imagenet", "supernet"))
-COUNTS = ("layers", "weights", "log weights")
 
 
 @dataclass(frozen=True)
@@ -86,17 +82,12 @@ PLACES = _places()
 def inputs(place: Place, cells: int | None = None) -> Networks:
     """The first `cells` networks of a place (None: all). No label is read, but of ViT which networks have one."""
     collection = _collection(place, cells)
-    parts = [
-        node_table(collection.statistics[i : i + PIECE]) for i in range(0, len(collection.statistics), PIECE)
-    ]
+    parts = [node_table(collection.statistics[i : i + PIECE]) for i in range(0, len(collection.statistics), PIECE)]
     table = pd.concat(parts, ignore_index=True)
-    votes = table[[*COUNTS, *(f"{proxy}, nodes" for proxy in SPREADS)]].set_axis(collection.archs)
-    scores = collection.scores.astype(float).set_axis(collection.archs)
-    if "flops" in scores and place.space == "nb201":
-        scores["flops"] = [float(nb201.flops(arch)) for arch in collection.archs]  # pooling counts, as in the benchmark
-    there = [str(name) for name in scores if np.isfinite(scores[name]).mean() >= COMMON]
-    ranks = rank_shares(table.drop(columns=[name for name in votes if name not in COUNTS]))
-    return Networks(place.family, pd.concat([votes, scores[there]], axis=1), ranks.to_numpy(np.float32), tuple(map(str, ranks)))
+    ranks = rank_shares(table.drop(columns=[f"{proxy}, nodes" for proxy in SPREADS]))
+    return Networks(
+        place.family, votes_of_cells(collection, place.space), ranks.to_numpy(np.float32), tuple(map(str, ranks))
+    )
 
 
 def accuracy(place: Place, archs: Sequence[str], judged: bool) -> tuple[np.ndarray, str]:
@@ -122,51 +113,32 @@ def _collection(place: Place, cells: int | None) -> Collection:
     return found[vit_data.SEEDS[0]].collection
 
 
-def rank_shares(table: pd.DataFrame) -> pd.DataFrame:
-    """Each column as ranks in (0, 1], ties shared, a missing value the least; 0.5 where a column has no value."""
-    finite = table.where(np.isfinite(table))
-    ranks = finite.rank(pct=True).fillna(0.0)
-    ranks.loc[:, ~finite.notna().any()] = 0.5
-    return ranks
-
-
 def node_table(statistics: Sequence[NodeStatistics]) -> pd.DataFrame:
-    """float64[n, ...]: the columns of `votes` and `features` that are made of node statistics; NaN where a proxy lacks."""
-    values, numel = _padded(statistics)
-    norm = values[:, NODE_PROXIES.index("grad_norm")]
-    live = np.isfinite(norm) & (norm > 0)
-    count = live.sum(axis=1)
-    depth = (np.cumsum(live, axis=1) - 1) / np.maximum(count - 1, 1)[:, None]
-    size = np.where(live, np.log(np.where(live, numel, 1.0)), np.nan)
+    """float64[n, ...]: COUNTS, and the columns of `features` that are made of node statistics; NaN where a proxy lacks."""
+    nodes = Nodes.of(statistics)
+    depth = (np.cumsum(nodes.live, axis=1) - 1) / np.maximum(nodes.live.sum(axis=1) - 1, 1)[:, None]
+    counts = votes(statistics)[list(COUNTS)]
+    columns = {name: counts[name].to_numpy() for name in COUNTS}
     with warnings.catch_warnings(action="ignore"):  # a network without a live node, a space without the proxy
-        columns = {"layers": count.astype(float), "weights": np.log1p(np.where(live, numel, 0).sum(axis=1))}
-        columns["log weights"] = np.nansum(size, axis=1)
-        for k, proxy in enumerate(NODE_PROXIES):
-            magnitude = np.abs(values[:, k])
-            there = live & np.isfinite(magnitude) & (magnitude > 0)
-            logs = np.where(there, np.log(np.where(there, magnitude, 1.0)), np.nan)
-            for name, each in ((proxy, logs), (f"{proxy} a weight", logs - size)):
+        for proxy in NODE_PROXIES:
+            logs = nodes.logs(proxy)
+            for name, each in ((proxy, logs), (f"{proxy} a weight", logs - nodes.log_numel)):
                 columns |= {f"{name}, {what}": column for what, column in _summaries(each, depth).items()}
     return pd.DataFrame(columns)
 
 
 def _summaries(logs: np.ndarray, depth: np.ndarray) -> dict[str, np.ndarray]:
     """Of natural logarithms [n, L] along the execution, NaN where a node is missing, at relative depths [n, L]."""
-    high = np.nanmax(logs, axis=1)
-    shares = np.nan_to_num(np.exp(logs - high[:, None]))
-    total = shares.sum(axis=1)
-    shares /= np.maximum(total, 1e-300)[:, None]
     mean = np.nanmean(logs, axis=1)
     centred = np.where(np.isfinite(logs), depth, np.nan)
     centred = centred - np.nanmean(centred, axis=1)[:, None]
-    entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
     found = {
         "mean": mean,
         "spread": np.nanstd(logs, axis=1),
         "least": np.nanmin(logs, axis=1),
-        "total": high + np.log(total),
+        "total": shares(logs)[1],
         "sum of logs": np.where(np.isfinite(mean), np.nansum(logs, axis=1), np.nan),
-        "nodes": np.where(np.isfinite(mean), entropy, np.nan),
+        "nodes": entropy(logs),
         "slope": np.nansum(centred * (logs - mean[:, None]), axis=1) / np.nansum(centred**2, axis=1),
         "jumps": np.nanmean(np.abs(np.diff(_last_known(logs), axis=1)), axis=1),
     }
@@ -180,16 +152,3 @@ def _last_known(logs: np.ndarray) -> np.ndarray:
     """Each missing value replaced by the one before it."""
     place = np.maximum.accumulate(np.where(np.isfinite(logs), np.arange(logs.shape[1]), 0), axis=1)
     return np.take_along_axis(logs, place, axis=1)
-
-
-def _padded(statistics: Sequence[NodeStatistics]) -> tuple[np.ndarray, np.ndarray]:
-    """float64[n, K, L] of NODE_PROXIES and [n, L] weight entries in execution order; NaN beyond a network's nodes."""
-    longest = max(len(one.nodes) for one in statistics)
-    values = np.full((len(statistics), len(NODE_PROXIES), longest), np.nan)
-    numel = np.full((len(statistics), longest), np.nan)
-    for i, one in enumerate(statistics):
-        order = np.array(one.execution_order)
-        rows = [NODE_PROXIES.index(proxy) for proxy in one.proxies if proxy in NODE_PROXIES]
-        values[i, rows, : len(order)] = np.stack([one.of(NODE_PROXIES[k]) for k in rows])[:, order]
-        numel[i, : len(order)] = one.numel[order]
-    return values, numel

@@ -25,7 +25,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from parzc_core import metrics
 from parzc_core.errors import BadInput
-from parzc_core.experiments.label_free_inputs import Networks, rank_shares
+from parzc_core.experiments.label_free_inputs import Networks
+from parzc_core.predictors.label_free import Committee, committee_weights, logarithmic_ranks, together
 
 GATES = (0.3, 0.4, 0.5)  # least correlation of a vote with the others
 RIDGES = (0.1, 0.3, 1.0)  # towards equal weights
@@ -41,15 +42,6 @@ class Known:
 
     networks: Networks
     accuracy: np.ndarray
-
-
-@dataclass(frozen=True)
-class Committee:
-    """votes: names, those that a space lacks are passed over. gate, ridge: as in `agreed`."""
-
-    votes: tuple[str, ...]
-    gate: float
-    ridge: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +80,7 @@ def choose(known: Sequence[Known], pool: Sequence[str] | None = None, trees: int
     if len(families := list(dict.fromkeys(one.networks.family for one in known))) < 2:
         raise BadInput(f"got known labels of {len(families)} family of spaces; expected two at least, to choose on each")
     committees = best_committees(known, pool)
-    parts = [together(one.networks, committees) for one in known]
+    parts = [together(one.networks.votes, committees) for one in known]
     own = [score for score, _ in parts]
     seen = []
     for one, mine in zip(known, own, strict=True):
@@ -109,61 +101,14 @@ def order(networks: Networks, choice: Choice) -> Order:
     """The order of networks. Raises BadInput where the choice has seen labels of their family."""
     if networks.family in {one.networks.family for one in choice.known}:
         raise BadInput(f"got a choice made with labels of {networks.family}, which is to be ordered without; leave them out")
-    own, weights = together(networks, choice.committees)
-    theirs = [together(one.networks, choice.committees)[0] for one in choice.known]
+    own, weights = together(networks.votes, choice.committees)
+    theirs = [together(one.networks.votes, choice.committees)[0] for one in choice.known]
     free, _ = taught(networks, own, choice.known, theirs, None, choice.trees)
     learned, features = taught(networks, own, choice.known, theirs, choice.tolerance, choice.trees)
     agreement = _spearman(own, free)
     trusted = agreement >= choice.least
     score = learned if trusted else beside(own, learned, len(weights))
     return Order(score, own, learned, weights, features, agreement, trusted)
-
-
-def together(networks: Networks, committees: Sequence[Committee]) -> tuple[np.ndarray, dict[str, float]]:
-    """float64[n], the mean of the committees' orders, each standardised, and the mean weight of each vote that is heard."""
-    scores, weights = [], dict[str, float]()
-    for committee in committees:
-        score, own = agreed(networks, committee)
-        scores.append(score / max(float(score.std()), 1e-12))
-        for name, weight in own.items():
-            if weight > 0:
-                weights[name] = weights.get(name, 0.0) + weight / len(committees)
-    return np.mean(scores, axis=0), weights
-
-
-def agreed(networks: Networks, committee: Committee) -> tuple[np.ndarray, dict[str, float]]:
-    """float64[n], the committee's order, and the weight of each vote that is not silent.
-
-    As long as some vote's correlation with the sum of the others is below the gate, the least of them is left out. The weights
-    are such that every vote goes with the total alike (none is negative); the ridge draws them towards equal ones.
-    """
-    names = [name for name in committee.votes if name in networks.votes]
-    if len(names) < 2:
-        raise BadInput(f"got {len(names)} of the votes {', '.join(committee.votes)}; expected two at least")
-    values = logarithmic_ranks(networks, names)
-    keep, weights = committee_weights(values, committee.gate, committee.ridge)
-    return values[:, keep] @ weights, {names[k]: float(w) for k, w in zip(keep, weights, strict=True)}
-
-
-def logarithmic_ranks(networks: Networks, names: Sequence[str]) -> np.ndarray:
-    """float64[n, V], standardised; a constant vote is 0 everywhere."""
-    logs = np.log(np.maximum(rank_shares(networks.votes[list(names)]).to_numpy(), 0.5 / len(networks)))
-    spread = logs.std(axis=0)
-    return (logs - logs.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
-
-
-def committee_weights(values: np.ndarray, gate: float, ridge: float) -> tuple[list[int], np.ndarray]:
-    """Votes that are not silent, and their weights. values: of `logarithmic_ranks`."""
-    both = values.T @ values / len(values)
-    keep = [k for k in range(len(both)) if both[k, k] > 0.5]
-    while len(keep) > 2:
-        part = both[np.ix_(keep, keep)]
-        with_others = part.sum(axis=1) - 1
-        correlation = with_others / np.sqrt(np.maximum(part.sum() - 2 * with_others - 1, 1e-12))
-        if correlation.min() >= gate:
-            break
-        keep.pop(int(correlation.argmin()))
-    return keep, _even_weights(both[np.ix_(keep, keep)] + ridge * np.eye(len(keep)))
 
 
 def best_committees(known: Sequence[Known], pool: Sequence[str] | None = None) -> tuple[Committee, ...]:
@@ -175,7 +120,7 @@ def best_committees(known: Sequence[Known], pool: Sequence[str] | None = None) -
     tables = []
     for one in known:
         names = [name for name in pool if name in one.networks.votes]
-        tables.append((names, logarithmic_ranks(one.networks, names)))
+        tables.append((names, logarithmic_ranks(one.networks.votes, names)))
 
     def tau(votes: Sequence[str], gate: float, ridge: float) -> float:
         found = []
@@ -242,19 +187,6 @@ def least_agreement(known: Sequence[Known], agreement: np.ndarray, alone: np.nda
     places = np.sort(agreement)
     limits = [places[0], *((low + high) / 2 for low, high in pairwise(places)), np.inf]
     return float(max(limits, key=lambda least: _mean(known, np.where(agreement >= least, alone, both))))
-
-
-def _even_weights(both: np.ndarray) -> np.ndarray:
-    """float64[V], w with both @ w = 1 on the votes that weigh; those that would weigh less than nothing go, least first."""
-    there = np.arange(len(both))
-    while True:
-        weights = np.linalg.solve(both[np.ix_(there, there)], np.ones(len(there)))
-        if weights.min() >= 0:
-            break
-        there = np.delete(there, int(weights.argmin()))
-    found = np.zeros(len(both))
-    found[there] = weights
-    return found
 
 
 def _mean(known: Sequence[Known], values: Sequence[float] | np.ndarray) -> float:

@@ -1,9 +1,10 @@
 """Networks, spaces and labels of one's own: describe, rank, search, compare.
 
-    from parzc_core.own import rank_networks, search_networks, NetworkRanker, load_ranker, describe, collect_space
+    from parzc_core.own import order_networks, rank_networks, search_networks, NetworkRanker, load_ranker, describe, collect_space
 """
 
 from parzc_core.own.networks import Described, OwnSpace, collect_space, describe
+from parzc_core.own.ordering import order_networks
 from parzc_core.own.ranking import NetworkRanker, load_ranker, rank_networks
 from parzc_core.own.searching import NetworkSearch, search_networks
 
@@ -15,6 +16,7 @@ __all__ = [
     "collect_space",
     "describe",
     "load_ranker",
+    "order_networks",
     "rank_networks",
     "search_networks",
 ]

@@ -1,4 +1,4 @@
-"""`parzc rank my_networks.py --accuracies accuracies.csv`: the networks of a file, and the accuracies of some of them.
+"""`parzc rank my_networks.py --accuracies accuracies.csv`: the networks of a file, and the accuracies of some of them, if any.
 
     # my_networks.py: the names `networks` and `batch`, each a value or a function without arguments that gives it
     networks = {"small": nn.Sequential(...), "large": nn.Sequential(...)}
@@ -19,25 +19,29 @@ import pandas as pd
 from parzc_core import _plugins
 from parzc_core.errors import BadInput
 from parzc_core.own.networks import describe
+from parzc_core.own.ordering import order_networks
 from parzc_core.own.ranking import COMPARED, LEVEL, NetworkRanker, load_ranker
 
 
 def rank_file(
     file: Path,
-    accuracies: Path | None,
+    accuracies: Path | None = None,
     ranker: Sequence[str] = COMPARED,
     *,
     load: Path | None = None,
     level: float = LEVEL,
     seed: int = 0,
-) -> tuple[pd.DataFrame, NetworkRanker]:
-    """(ranking, ranker) of the networks of a file. accuracies: a CSV file, or None with a ranker to load. Raises BadInput."""
-    if (accuracies is None) == (load is None):
-        raise BadInput("got no accuracies and no ranker, or both; expected --accuracies FILE to learn from, or --load RANKER")
+) -> tuple[pd.DataFrame, NetworkRanker | None]:
+    """(ranking, ranker) of the networks of a file. accuracies: a CSV file to learn from. load: a kept ranker in its place.
+    Without both the networks are ordered by `order_networks`, and there is no ranker. Raises BadInput."""
+    if accuracies is not None and load is not None:
+        raise BadInput("got accuracies and a ranker to load; expected one of --accuracies FILE and --load RANKER, or none")
     module = _plugins.run_file(file)
     networks, batch = _given(module, "networks"), _given(module, "batch")
     if not isinstance(batch, Sequence) or len(batch) != 2:
         raise BadInput(f"got {type(batch).__name__} as batch in {file}; expected the pair (images, labels)")
+    if accuracies is None and load is None:
+        return order_networks(networks, *batch, seed=seed), None
     if load is not None:
         kept = load_ranker(load)
         if not isinstance(kept, NetworkRanker):

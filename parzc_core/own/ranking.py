@@ -26,6 +26,7 @@ from parzc_core.metrics import kendall
 from parzc_core.npz import Format, joined, making_sense, read_arrays, write_arrays
 from parzc_core.own.models import CountModel, MABNModel, Model, PlusModel, tamed
 from parzc_core.own.networks import COUNTS, PROXIES, Described, Name, describe
+from parzc_core.own.ordering import ranks
 from parzc_core.passes import Batch, Loss
 from parzc_core.predictors.plus.learners import normal_scores
 from parzc_core.training import FittedRanker, TrainingConfig
@@ -200,7 +201,7 @@ class NetworkRanker:
                 "accuracy": np.nan,
                 "score": score,
                 "spread": spread,
-                "rank": _ranks(score),
+                "rank": ranks(score),
                 "predicted": predicted,
                 "low": low,
                 "high": high,
@@ -357,9 +358,3 @@ def _rankers(ranker: str | Sequence[str]) -> tuple[str, ...]:
         if name not in RANKERS:
             raise UnknownName.of("ranker", name, RANKERS)
     return chosen
-
-
-def _ranks(score: np.ndarray) -> pd.Series:
-    """1 for the best; equal scores share the better rank; missing where there is no score. Whole numbers."""
-    ranks = pd.Series(score).rank(ascending=False, method="min")
-    return ranks.astype("Int64" if ranks.isna().any() else int)

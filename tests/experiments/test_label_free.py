@@ -10,6 +10,7 @@ from label_free_toys import NAMES, SMALL
 
 from parzc_core.experiments import label_free, label_free_inputs
 from parzc_core.experiments.label_free_inputs import PLACES
+from parzc_core.predictors.label_free import committees as kept_committees
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,12 @@ def test_profiles_grow() -> None:
     assert [each.trees for each in sizes] == sorted(each.trees for each in sizes)
     assert label_free._amount("paper") == sizes[-1]
     assert dataclasses.replace(sizes[0], cells=None).known < sizes[1].known
+
+
+@pytest.mark.slow
+def test_the_committees_that_come_with_the_project_are_those_chosen_here() -> None:
+    networks = label_free._there(PLACES, None)
+    if len(networks) < len(PLACES):
+        pytest.skip("labels of all places are needed; see `parzc status`")
+    kept = {space: kept_committees(space) for space in ("nb201", "nb101", "")}
+    assert label_free.committees_to_keep(networks) == kept

@@ -1,7 +1,6 @@
 """Votes and features of hand-made networks."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from parzc_core.collector import NodeStatistics
@@ -37,14 +36,6 @@ def test_summaries_by_hand():
     assert table[["snip, third 1", "snip, third 3"]].to_numpy() == pytest.approx(np.array([[0, 2], [2, 0]]))
     shares = np.array([1, e, e**2]) / (1 + e + e**2)
     assert first["snip, nodes"] == pytest.approx(-(shares * np.log(shares)).sum())
-
-
-def test_ranks_are_shares_with_missing_ones_last_and_a_missing_column_in_the_middle():
-    table = pd.DataFrame({"a": [3.0, 1.0, np.nan, np.inf], "b": [np.nan] * 4, "c": [1.0, 1.0, 2.0, 2.0]})
-    ranks = inputs.rank_shares(table)
-    assert ranks["a"].tolist() == [1.0, 0.5, 0.0, 0.0]
-    assert ranks["b"].tolist() == [0.5] * 4
-    assert ranks["c"].tolist() == [0.375, 0.375, 0.875, 0.875]
 
 
 def test_committed_networks_are_read_without_a_label(monkeypatch):

@@ -10,7 +10,8 @@ import scipy.stats
 from parzc_core import metrics
 from parzc_core.errors import BadInput
 from parzc_core.experiments import label_free_orders as orders
-from parzc_core.experiments.label_free_inputs import Networks, rank_shares
+from parzc_core.experiments.label_free_inputs import Networks
+from parzc_core.predictors.label_free import rank_shares
 
 
 def made(family: str, seed: int, against: bool = False, count: int = 80) -> orders.Known:
@@ -32,39 +33,6 @@ def known() -> list[orders.Known]:
 @pytest.fixture(scope="module")
 def choice(known) -> orders.Choice:
     return orders.choose(known, trees=8)
-
-
-def test_a_vote_that_contradicts_the_others_is_silent_and_one_that_agrees_speaks():
-    committee = orders.Committee(("a", "b", "c", "odd"), 0.3, 0.1)
-    contrary, friendly = made("x", 5, against=True), made("x", 6)
-    _, silent = orders.agreed(contrary.networks, committee)
-    score, heard = orders.agreed(friendly.networks, committee)
-    assert set(silent) == {"a", "b", "c"}
-    assert set(heard) == {"a", "b", "c", "odd"}
-    assert metrics.kendall(score, friendly.accuracy) > metrics.kendall(friendly.networks.votes["a"].to_numpy(), friendly.accuracy)
-
-
-def test_a_vote_that_repeats_another_shares_its_weight():
-    generator = np.random.default_rng(0)
-    first, second = generator.normal(size=(2, 500))
-    values = np.stack([first, first + 1e-3 * second, (first + second)], 1)
-    values = (values - values.mean(axis=0)) / values.std(axis=0)
-    keep, weights = orders.committee_weights(values, 0.0, 0.1)
-    assert keep == [0, 1, 2]
-    assert weights[0] == pytest.approx(weights[1], rel=0.05)
-    assert weights[2] > 1.5 * weights[0]
-    both = values.T @ values / 500 + 0.1 * np.eye(3)
-    assert both @ weights == pytest.approx(np.ones(3))
-    assert (orders._even_weights(np.array([[1.0, 0.9, 0.1], [0.9, 1.0, 0.6], [0.1, 0.6, 1.0]])) >= 0).all()
-
-
-def test_logarithms_punish_a_network_that_is_bad_in_one_respect():
-    votes = pd.DataFrame({"a": np.arange(10.0), "b": np.r_[9.0, np.arange(8.0), 8.0]})
-    networks = Networks("x", votes, np.zeros((10, 0), np.float32), ())
-    score, _ = orders.agreed(networks, orders.Committee(("a", "b"), 0.0, 0.1))
-    assert score[0] < score[5]  # 0 and 9 add up to 9, as 5 and 4 do
-    with pytest.raises(BadInput, match="got 1 of the votes a, z"):
-        orders.agreed(networks, orders.Committee(("a", "z"), 0.0, 0.1))
 
 
 def test_labels_of_the_ordered_family_are_refused(known, choice):
@@ -110,7 +78,7 @@ def test_trust_begins_between_the_spaces_where_it_has_not_paid_and_those_where_i
 def test_a_vote_that_is_silent_in_all_known_spaces_stays(choice, known):
     """It costs nothing there; and in a space where it agrees it speaks."""
     assert all("odd" in each.votes for each in choice.committees)
-    assert all("odd" not in orders.together(one.networks, choice.committees)[1] for one in known)
+    assert all("odd" not in orders.together(one.networks.votes, choice.committees)[1] for one in known)
     assert orders.order(made("four", 9).networks, choice).weights["odd"] > 0
 
 

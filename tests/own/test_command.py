@@ -56,7 +56,6 @@ def test_networks_of_a_file_are_ranked_kept_and_ranked_again(
         (NETWORKS, "name,accuracy\nother,1\nnet1,2\n", "'other', which is no network"),
         (NETWORKS, "name\nnet1\n", "expected a name and an accuracy"),
         (NETWORKS, "name,accuracy\nnet1,good\nnet2,bad\n", "no numbers, such as 'good'"),
-        (NETWORKS, None, "--accuracies FILE to learn from, or --load"),
         (NETWORKS.replace("torch.arange(6) % 3", "1 / 0"), "name,accuracy\na,1\n", r"batch\(\) of .* failed: ZeroDivisionError"),
     ],
 )
@@ -88,3 +87,17 @@ def test_one_file_is_not_both_outputs(files: tuple[Path, Path], tmp_path: Path, 
     both = [part for option in ("--out", "--save") for part in (option, str(tmp_path / "both"))]
     assert cli.main(["rank", str(files[0]), "--accuracies", str(files[1]), "--ranker", "params", *both]) == 2
     assert "expected two files" in capsys.readouterr().err
+
+
+def test_without_accuracies_networks_are_ordered_and_nothing_can_be_kept(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    script, out = str(files[0]), str(tmp_path / "order.csv")
+    assert cli.main(["rank", script, "--out", out]) == 0
+    assert "ordered without accuracies" in capsys.readouterr().out
+    assert sorted(pd.read_csv(out, index_col="name")["rank"]) == [1, 2, 3, 4, 5, 6]
+    for more in (["--save", str(tmp_path / "ranker.npz")], ["--ranker", "params"]):
+        assert cli.main(["rank", script, *more]) == 2
+        assert "no accuracies; expected --accuracies FILE" in capsys.readouterr().err
+    assert cli.main(["rank", script, "--accuracies", str(files[1]), "--load", "ranker.npz"]) == 2
+    assert "expected one of --accuracies FILE and --load RANKER" in capsys.readouterr().err

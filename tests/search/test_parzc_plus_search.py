@@ -1,5 +1,7 @@
 """ParZC+ and RoBoT as searches: what they pick, that they find what they can, and bad settings."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from search_toys import separable, tiny_plus_pool
@@ -7,7 +9,7 @@ from search_toys import separable, tiny_plus_pool
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.search import Budget, TabularBenchmark, method
 from parzc_core.search.methods import robot
-from parzc_core.search.methods.parzc_plus import ParZCPlusSearch
+from parzc_core.search.methods.parzc_plus import ParZCPlusSearch, pool_order
 from parzc_core.spaces import nb201
 
 
@@ -44,6 +46,39 @@ def test_the_weight_of_the_spread_decides_how_much_it_explores(benchmark: Tabula
     assert mean[0.0] > mean[50.0] + 1
 
 
+def test_it_begins_with_the_first_of_an_order_no_two_of_a_class_and_goes_on_with_any(benchmark: TabularBenchmark) -> None:
+    pool = tiny_plus_pool(benchmark, 1000)
+    kind = dict(zip(pool.archs, pool.inputs.classes.tolist(), strict=True))
+    ordered = dataclasses.replace(pool, order=np.arange(1000.0))
+    firsts = []
+    for seed in range(3):
+        search = method("parzc_plus", given=ordered, start=12, ordered=8)
+        firsts.append([step.arch for step in search.run(benchmark, Budget(evaluations=12), seed).steps])
+        assert set(firsts[-1][:8]) <= set(pool.archs[-20:])  # two in a hundred
+        assert len({kind[arch] for arch in firsts[-1][:8]}) == 8
+        assert len(set(firsts[-1])) == 12
+        assert len(set(firsts[-1][8:]) & set(pool.archs[-20:])) <= 2
+    assert firsts[0] != firsts[1] != firsts[2]
+
+
+def test_without_an_order_nothing_changes_and_a_pool_needs_its_own(benchmark: TabularBenchmark) -> None:
+    pool = tiny_plus_pool(benchmark, 300)
+    ordered = dataclasses.replace(pool, order=np.arange(300.0))
+    steps = [method("parzc_plus", given=each).run(benchmark, Budget(evaluations=25), 4).steps for each in (pool, ordered)]
+    assert steps[0] == steps[1]
+    with pytest.raises(BadInput, match="got a pool without an order, and ordered=3"):
+        method("parzc_plus", given=pool, ordered=3).run(benchmark, Budget(evaluations=25), 4)
+
+
+def test_the_order_of_the_committed_cells_reads_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("judged", "learned", "accuracy"):
+        monkeypatch.setattr(f"parzc_core.labels.{name}", lambda *_: pytest.fail("a label was read"))
+    order = pool_order("nb201", "cifar10", 150)
+    assert (order.shape, np.isfinite(order).all()) == ((150,), True)
+    keys = {method("parzc_plus", ordered=ordered, cells=150).reads("nb201", "cifar10") for ordered in (0, 3, 5)}
+    assert len(keys) == 2  # the committee is part of the key where there is one
+
+
 def test_a_pool_that_is_all_trained_ends_the_search(benchmark: TabularBenchmark) -> None:
     pool = tiny_plus_pool(benchmark, 30)
     found = method("parzc_plus", given=pool).run(benchmark, Budget(evaluations=100), 0)
@@ -74,7 +109,9 @@ def same(benchmark: TabularBenchmark):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"start": 1}, {"weights": ()}, {"weights": (-1.0,)}, {"mutants": -1}, {"parents": 0}], ids=str
+    "wrong",
+    [{"start": 1}, {"weights": ()}, {"weights": (-1.0,)}, {"mutants": -1}, {"parents": 0}, {"ordered": 21}, {"ordered": -1}],
+    ids=str,
 )
 def test_bad_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput, match="expected at least 2 to start with"):

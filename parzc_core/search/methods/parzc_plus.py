@@ -1,5 +1,6 @@
 """ParZC+ as a search: rank the space, train what score and uncertainty pick, rank again."""
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from parzc_core.collecting.labelled import columns_read
 from parzc_core.errors import BadInput
+from parzc_core.predictors.label_free import committees, together, votes_of_cells
 from parzc_core.predictors.plus.features import PlusInputs, columns, graph_inputs, plus_features
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
 from parzc_core.predictors.plus.picking import WEIGHTS, picks
@@ -14,6 +16,7 @@ from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import SearchMethod
 from parzc_core.search.methods.parzc import collecting, read
 
+SHARE = 0.02  # of the pool, the first of the order without labels
 _GRAPH = PlusConfig(parts=("graph", "paths"))  # of architectures without statistics
 
 
@@ -21,12 +24,13 @@ _GRAPH = PlusConfig(parts=("graph", "paths"))  # of architectures without statis
 class PlusPool:
     """The architectures that are ranked, with the features that ParZC+ reads of them; no label is in here.
 
-    collecting: CPU-seconds that their node statistics took.
+    collecting: CPU-seconds that their node statistics took. order: float64[n], larger is thought better, of a pool that is given.
     """
 
     archs: tuple[str, ...]
     inputs: PlusInputs
     collecting: float
+    order: np.ndarray | None = None
 
 
 @lru_cache(maxsize=1)
@@ -36,10 +40,19 @@ def plus_pool(space: str, dataset: str, cells: int | None = None) -> PlusPool:
     return PlusPool(tuple(found.collection.archs), plus_features(found), collecting(space, dataset, found))
 
 
+@lru_cache(maxsize=1)
+def pool_order(space: str, dataset: str, cells: int | None = None) -> np.ndarray:
+    """float64[n], an order of the pool's architectures that no label of their space has a part in; larger is better."""
+    found = read(space, dataset, cells)
+    return together(votes_of_cells(found.collection, space), committees(space))[0]
+
+
 @dataclass(frozen=True)
 class ParZCPlusSearch(SearchMethod):
-    """start: random architectures of the pool to begin with. Then, again and again, ParZC+ is fitted to all that is trained, and
-    for each of `weights` the architecture of highest score + weight x spread is trained, no two of them isomorphic.
+    """start: architectures of the pool to begin with. `ordered` of them, no two isomorphic, are drawn among the first of an order
+    without labels (`predictors.label_free`; SHARE of the pool), the others among all. Then, again and again, ParZC+ is fitted to
+    all that is trained, and for each of `weights` the architecture of highest score + weight x spread is trained, no two of them
+    isomorphic.
 
     Weights that differ keep it from settling on the first good region: with five alike, a few searches never leave it
     (experiments/search_trainings.py).
@@ -49,6 +62,7 @@ class ParZCPlusSearch(SearchMethod):
     """
 
     start: int = 20
+    ordered: int = 0
     weights: tuple[float, ...] = WEIGHTS
     mutants: int = 0
     parents: int = 10
@@ -59,27 +73,49 @@ class ParZCPlusSearch(SearchMethod):
     effort = 15
 
     def __post_init__(self) -> None:
-        if self.start < 2 or self.parents < 1 or not self.weights or min(self.mutants, *self.weights) < 0:
+        if (
+            self.start < 2
+            or self.ordered > self.start
+            or self.parents < 1
+            or not self.weights
+            or min(self.ordered, self.mutants, *self.weights) < 0
+        ):
             raise BadInput(
-                f"got start={self.start}, weights={self.weights}, mutants={self.mutants}, parents={self.parents}; expected at "
-                "least 2 to start with, a weight and a parent, and no negative number"
+                f"got start={self.start}, ordered={self.ordered}, weights={self.weights}, mutants={self.mutants}, "
+                f"parents={self.parents}; expected at least 2 to start with, no more of them ordered, a weight and a parent, "
+                "and no negative number"
             )
 
     def prepare(self, benchmark: TabularBenchmark) -> None:
         self._pool(benchmark.choices.name, benchmark.dataset)
+        if self.ordered:
+            self._order(benchmark.choices.name, benchmark.dataset)
 
     def reads(self, space: str, dataset: str) -> str:
         found = read(space, dataset, self.cells)
-        return columns_read(found.collection, *columns(found))
+        proxies, scores = columns(found)
+        if not self.ordered:
+            return columns_read(found.collection, proxies, scores)
+        asked = committees(space)
+        votes = sorted({vote for one in asked for vote in one.votes if vote in found.collection.scores and vote not in scores})
+        committee = hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+        return f"{columns_read(found.collection, proxies, (*scores, *votes))} {committee}"
 
     def _pool(self, space: str, dataset: str) -> PlusPool:
         return self.given or plus_pool(space, dataset, self.cells)
+
+    def _order(self, space: str, dataset: str) -> np.ndarray:
+        if self.given is None:
+            return pool_order(space, dataset, self.cells)
+        if self.given.order is None:
+            raise BadInput(f"got a pool without an order, and ordered={self.ordered}; expected an order, or ordered=0")
+        return self.given.order
 
     def search(self, session: Session, generator: np.random.Generator) -> None:
         pool = self._pool(session.choices.name, session.dataset)
         session.add("collecting", pool.collecting)
         known: dict[str, float] = {}  # in the order in which they were trained
-        for i in generator.permutation(len(pool.archs))[: self.start]:
+        for i in self._first(session, generator, pool):
             known[pool.archs[i]] = session.query(pool.archs[i])
         steps = 0
         while True:
@@ -90,6 +126,18 @@ class ParZCPlusSearch(SearchMethod):
                 return  # the whole pool is trained
             for arch in picked:
                 known[arch] = session.query(arch)
+
+    def _first(self, session: Session, generator: np.random.Generator, pool: PlusPool) -> list[int]:
+        """Positions of those to begin with."""
+        shuffled = generator.permutation(len(pool.archs)).tolist()
+        if not self.ordered:
+            return shuffled[: self.start]
+        with session.timed("ranking"):
+            order = self._order(session.choices.name, session.dataset)
+        best = set(np.argsort(-order, kind="stable")[: max(self.ordered, round(SHARE * len(order)))].tolist())
+        drawn = {int(pool.inputs.classes[i]): i for i in reversed(shuffled) if i in best}  # of a class the first
+        first = sorted(drawn.values(), key=shuffled.index)[: self.ordered]
+        return first + [i for i in shuffled if i not in first][: self.start - len(first)]
 
     def _inside(
         self, session: Session, generator: np.random.Generator, known: dict[str, float], pool: PlusPool

@@ -1,0 +1,64 @@
+"""Order networks of one's own before any of them is trained: no accuracy is needed.
+
+    order = order_networks(networks, images, labels)       # {name: module}, and a batch
+    order.sort_values("rank")
+
+The votes of `predictors.label_free`, those that any network has; a ranker with a few accuracies (`rank_networks`) is better. How
+good such orders are on spaces whose accuracies are known, and where they fail, says the notebook label_free.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from parzc_core.errors import BadInput
+from parzc_core.own.networks import COUNTS, Described, Given, describe
+from parzc_core.passes import Batch, Loss
+from parzc_core.predictors.label_free import committees, together, votes
+
+
+def order_networks(
+    networks: Described | Sequence[Given] | Mapping[str, Given],
+    images: Batch | None = None,
+    labels: Any = None,
+    *,
+    names: Sequence[str] | None = None,
+    loss: Loss | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """A row for each network, in the order given, indexed by name: score (higher is thought better), rank (1: thought best;
+    networks that cannot be told apart share one), nodes, params, flops, each proxy's sum, not_finite. Nothing is trained.
+
+    networks: modules, {name: module}, functions that build them, or what `describe` gave. images, labels, names, loss, seed: see
+    `describe`. A network whose statistics are not finite has no score (NaN) and no rank (missing), and a warning says so.
+    Raises BadInput as `describe` does.
+    """
+    if not isinstance(networks, Described):
+        if images is None:
+            raise BadInput("got networks without a batch; expected images and labels, or what `describe` gave of the networks")
+        networks = describe(networks, images, labels, names=names, loss=loss, seed=seed)
+    score, _ = order_of(networks)
+    return pd.DataFrame({"score": score, "rank": ranks(score)}).set_axis(networks.index).join(networks.frame())
+
+
+def order_of(networks: Described) -> tuple[np.ndarray, dict[str, float]]:
+    """float64[n], the order, higher being thought better, NaN where statistics are not finite; and the weights of the votes."""
+    usable = np.flatnonzero(networks.not_finite == 0)
+    if len(usable) < len(networks):
+        left = [networks.names[i] for i in np.flatnonzero(networks.not_finite)]
+        warnings.warn(f"networks {left} have statistics that are not finite, so they get no score", stacklevel=3)
+    score, weights = np.full(len(networks), np.nan), dict[str, float]()
+    if len(usable):
+        there = networks[usable]
+        counts = pd.DataFrame(there.counts, columns=list(COUNTS))
+        score[usable], weights = together(votes(there.statistics).join(counts), committees())
+    return score, weights
+
+
+def ranks(score: np.ndarray) -> pd.Series:
+    """1 for the best; equal scores share the better rank; missing where there is no score. Whole numbers."""
+    found = pd.Series(score).rank(ascending=False, method="min")
+    return found.astype("Int64" if found.isna().any() else int)
