@@ -1,6 +1,7 @@
 """The commands `parzc collect`, `parzc data` and `parzc benchmark`: statistics, labels, and what collecting costs."""
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -103,6 +104,8 @@ def _collect(options: argparse.Namespace) -> int:
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     config = CollectionConfig(**{name: value for name, value in (given | lists).items() if value is not None})
     folder = options.out or default_folder(config)
+    if os.path.realpath(folder) == os.path.realpath(config.images):
+        raise BadInput(f"got {folder} as --out and as --images; expected another folder for the statistics")
     running = {"jobs": options.jobs, "scheduler": options.scheduler, "shard_size": options.shard_size}
     store = collect(config, folder, progress=True, mix_versions=options.mix_versions, **running)
     manifest = store.manifest

@@ -85,6 +85,7 @@ def test_module_is_the_command() -> None:
         (["status", "--profile", "huge"], ["'huge'"]),
         (["report", "--profile", "huge"], ["'huge'"]),
         (["collect", "--batch", "1", "--out", "nowhere"], ["batch=1"]),
+        (["collect", "--images", "nowhere", "--out", "./nowhere"], ["as --out and as --images"]),
         (["collect", "--space", "nb999", "--out", "nowhere"], ["'nb999'"]),
     ],
 )

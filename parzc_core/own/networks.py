@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -156,7 +157,8 @@ def collect_space(
 
     space: an `OwnSpace`, or a name of `spaces.NAMES`. count: of architectures. seed: of the sample and of all initial weights.
     folder: keeps the statistics (a `StatisticsStore`), `shard_size` networks written together. about: what the folder's
-    manifest is to say besides, such as {"dataset": "digits"}. mix_versions: add also to what another torch or parzc computed.
+    manifest is to say besides, such as {"dataset": "digits"}. A loss is known there by its name and settings. mix_versions: add
+    also to what another torch or parzc computed.
     A damaged shard is named and computed anew. Raises as `describe`; BadInput where the folder holds another collection, or one
     of other versions; WorkerDied where a process was killed.
     """
@@ -170,6 +172,7 @@ def collect_space(
     digest = batch_digest(images, labels)
     origin = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
     config = {"space": origin, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
+    config |= {} if loss is None else {"loss": _said(loss)}
     config |= dict(about or {})
     fill(
         StatisticsStore(folder),
@@ -287,6 +290,16 @@ def _shard(
         scores = dict(zip(COUNTS, counts, strict=True)) | {MODULE + kind: float(modules.get(kind, 0)) for kind in kinds}
         records.append(Record(arch, statistics, scores, position))
     return number, pack(records), time.process_time() - started, workers.peak_memory_mb()
+
+
+def _said(loss: Loss) -> str:
+    """What tells a loss from others: its name; of an object that of its class, and what it holds."""
+    if isinstance(loss, partial):
+        return f"{_said(loss.func)}, {[*loss.args, *sorted(loss.keywords.items())]}"
+    named = loss if hasattr(loss, "__qualname__") else type(loss)
+    held = {} if named is loss else {name: value for name, value in vars(loss).items() if not name.startswith("_")}
+    plain = {name: value for name, value in held.items() if isinstance(value, str | int | float | None)}
+    return f"{named.__module__}.{named.__qualname__}" + (f", {plain}" if plain else "")
 
 
 def _found(space: Any) -> OwnSpace:

@@ -1,5 +1,6 @@
 """Describing networks and spaces of one's own; comparing proxies on them; plugins of other packages."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,23 @@ class TestWhatIsThereAlready:
         space = Depths()
         collect_space(space, IMAGES, LABELS, store.folder, 8, shard_size=4, **options)
         return space.builds
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            (None, nn.CrossEntropyLoss()),
+            (nn.CrossEntropyLoss(), None),
+            (nn.CrossEntropyLoss(), nn.CrossEntropyLoss(label_smoothing=0.1)),
+            (partial(nn.functional.cross_entropy, label_smoothing=0.1), nn.functional.cross_entropy),
+            (partial(nn.functional.cross_entropy, reduction="sum"), partial(nn.functional.cross_entropy, reduction="mean")),
+            (nn.functional.cross_entropy, nn.functional.multi_margin_loss),
+        ],
+    )
+    def test_and_was_collected_with_another_loss_is_refused(self, first: Any, second: Any, tmp_path: Path) -> None:
+        collect_space(Depths(), IMAGES, LABELS, tmp_path, 4, shard_size=4, loss=first)
+        with pytest.raises(BadInput, match=r"another collection: its config\.loss is"):
+            collect_space(Depths(), IMAGES, LABELS, tmp_path, 4, shard_size=4, loss=second)
+        collect_space(Depths(), IMAGES, LABELS, tmp_path, 4, shard_size=4, loss=first)
 
     @pytest.mark.parametrize("library", ["torch", "parzc"])
     def test_of_another_version_is_added_to_only_if_asked(self, store: StatisticsStore, library: str) -> None:
