@@ -36,6 +36,7 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "ParZC": {"color": VERMILION, "linestyle": DASH_DOT, "marker": "X"},
         "ParZC (aligned)": {"color": VERMILION, "linestyle": LONG, "marker": "*", "markersize": 9},
         "ParZC+": {"color": VERMILION, "linestyle": "-", "marker": "o", "linewidth": 3.2, "markersize": 8},
+        "ParZC+ (ordered start)": {"color": VERMILION, "linestyle": SHORT, "marker": "s", "linewidth": 3.2, "markersize": 7},
         "ParZC with its CPU-seconds": {"color": VERMILION, "linestyle": DOTS, "marker": "X", "markerfacecolor": "white"},
     },
 }

@@ -3,8 +3,8 @@
     results = run("full", store)                    # of `full` what is stored; of other profiles all
     made = rows(results, "full", Judge())
 
-One setting of ParZC+ serves all data sets. It is one of WEIGHTS. `choices` tells which of them each data set chooses, by searches
-with seeds that no row has (from FIRST_SEED on) and by validation accuracy, and what that choice is worth on the two others.
+One setting of ParZC+ serves all data sets, of SETTINGS. `choices` tells which of them each data set chooses, by searches with
+seeds that no row has (from FIRST_SEED on) and by validation accuracy, and what that choice is worth on the two others.
 """
 
 import math
@@ -36,11 +36,18 @@ TABLE = "search_trainings"
 TRAININGS = 100
 AT = (10, 20, 30, 60, 100)  # numbers of trainings that have columns
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
-PLUS = "ParZC+"
+PLUS, ORDERED = "ParZC+", "ParZC+ (ordered start)"  # from 20 random cells; from TEN of the first of an order without labels
+TEN = (("start", 10), ("ordered", 10))
 FEW = 5  # seeds: of fewer than so many, each is drawn
-# What ParZC+ may weigh its spread by; the first is the one of all rows.
-WEIGHTS = {"1 to 6": (1.0, 2.0, 3.0, 4.0, 6.0), "2 five times": (2.0,) * 5, "0.5 to 3": (0.5, 1.0, 1.5, 2.0, 3.0)}
-FIRST_SEED, CHOICE_SEEDS = 1000, 10
+# Among what the setting of ParZC+ is chosen; the first is that of PLUS's rows.
+SETTINGS: dict[str, tuple[tuple[str, Any], ...]] = {
+    "weights 1 to 6": (("weights", (1.0, 2.0, 3.0, 4.0, 6.0)),),
+    "weights 2 five times": (("weights", (2.0,) * 5),),
+    "weights 0.5 to 3": (("weights", (0.5, 1.0, 1.5, 2.0, 3.0)),),
+    "weights 1 to 6, ordered start": TEN,
+    "weights 1 to 6, ordered start and 10 random": (("start", 20), ("ordered", 10)),
+}
+FIRST_SEED, CHOICE_SEEDS = 1000, 5
 CHOSEN_BY = (30, 60, 100)  # trainings after which a choice is judged: by the mean of their regrets
 # Seeds of a search that costs next to nothing, and of one that takes seconds.
 _SEEDS = {"smoke": (2, 1), "standard": (50, 2), "full": (50, 50), "paper": (50, 50)}
@@ -63,6 +70,7 @@ def entries(profile: str) -> tuple[Entry, ...]:
         ("parzc", "ParZC", parzc),
         ("parzc", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
         ("parzc_plus", PLUS, (("start", 10 if smoke else 20), ("cells", sizes.cells))),
+        ("parzc_plus", ORDERED, (*TEN, ("cells", sizes.cells))),
     ]
     found = with_all_methods([Entry(kind, name, name, settings) for kind, name, settings in named], sizes.cells)
     return tuple(entry for entry in found if entry.method != "bohb" or bohb.installed())
@@ -85,14 +93,14 @@ def planned(profile: str) -> list[SearchRun]:
 
 
 def planned_choices(profile: str) -> list[SearchRun]:
-    """The searches that choose between WEIGHTS; none in the smallest profiles."""
+    """The searches that choose between SETTINGS; none in the smallest profiles."""
     name = profile_named(profile).name
     cells = (("cells", profile_named(name).cells),)
     return [
-        _search(name, "parzc_plus", dataset, seed, (("weights", weights), *cells))
+        _search(name, "parzc_plus", dataset, seed, (*setting, *cells))
         for seed in range(FIRST_SEED, FIRST_SEED + (CHOICE_SEEDS if name in ("full", "paper") else 0))
         for dataset in DATASETS
-        for weights in WEIGHTS.values()
+        for setting in SETTINGS.values()
     ]
 
 
@@ -101,7 +109,7 @@ def _search(profile: str, kind: str, dataset: str, seed: int, settings: tuple[tu
 
 
 def run(profile: str, store: Path, jobs: int = 1, complete: bool | None = None, choices: bool = False) -> pd.DataFrame:
-    """The searches of a profile, a row each, as `run_planned` gives them. choices: those that choose between WEIGHTS instead."""
+    """The searches of a profile, a row each, as `run_planned` gives them. choices: those that choose between SETTINGS instead."""
     return run_planned(profile, planned_choices(profile) if choices else planned(profile), store, jobs, complete)
 
 
@@ -215,35 +223,35 @@ def _rows(name: str, runs: pd.DataFrame, profile: str, judge: Judge) -> Iterator
 
 
 def choices(results: pd.DataFrame) -> pd.DataFrame:
-    """A row a data set and weights of WEIGHTS: seeds, regret (of CHOSEN_BY, its mean), chosen (least regret of the data set),
-    elsewhere (mean regret on the two other data sets). results: of `run` with choices; only seeds that both weights have.
+    """A row a data set and setting of SETTINGS: seeds, regret (of CHOSEN_BY, its mean), chosen (least regret of the data set),
+    elsewhere (mean regret on the two other data sets). results: of `run` with choices; only seeds that all settings have.
     """
     lines = []
     for dataset in DATASETS:
         on = results[results["dataset"] == dataset]
-        weights = on["settings"].map(lambda pairs: dict(pairs).get("weights"))
-        runs = {name: on[[each == own for each in weights]] for name, own in WEIGHTS.items()}
+        settings = [tuple(pair for pair in pairs if pair[0] != "cells") for pairs in on["settings"]]
+        runs = {name: on[[each == own for each in settings]] for name, own in SETTINGS.items()}
         seeds = set.intersection(*(set(each.get("seed", ())) for each in runs.values()))
         for name, each in runs.items():
             both = each[each["seed"].isin(seeds)] if len(each) else each
             regret = math.nan
             if len(both):
                 regret = float((optimum(dataset) - best_so_far(both, TRAININGS)[:, np.array(CHOSEN_BY) - 1]).mean())
-            lines.append({"data set": COLUMNS[dataset], "weights": name, "seeds": len(both), "regret": regret})
+            lines.append({"data set": COLUMNS[dataset], "setting": name, "seeds": len(both), "regret": regret})
     table = pd.DataFrame(lines)
     least = [on["regret"].idxmin() for _, on in table.groupby("data set") if on["regret"].notna().any()]  # the first, of equals
     table["chosen"] = table.index.isin(least)
-    total, count = (table.groupby("weights")["regret"].transform(how) for how in ("sum", "count"))
+    total, count = (table.groupby("setting")["regret"].transform(how) for how in ("sum", "count"))
     table["elsewhere"] = (total - table["regret"]) / (count - 1)
     return table
 
 
 def rows_of_choices(table: pd.DataFrame, profile: str) -> list[Row]:
-    """Rows of what `choices` gives: regret of each weights on each data set, in points."""
+    """Rows of what `choices` gives: regret of each setting on each data set, in points."""
     when = ", ".join(map(str, CHOSEN_BY))
     note = f"mean over {when} trainings, seeds from {FIRST_SEED} on"
     return [
-        Row(TABLE, f"{PLUS}, weights {line['weights']}", line["data set"], "choice_regret", line["regret"], unit="points",
+        Row(TABLE, f"{PLUS}, {line['setting']}", line["data set"], "choice_regret", line["regret"], unit="points",
             n=line["seeds"], runs=line["seeds"], profile=profile, origin="ours",
             note=note + ("; chosen here" if line["chosen"] else ""))
         for line in table.to_dict("records") if line["seeds"]
@@ -251,25 +259,25 @@ def rows_of_choices(table: pd.DataFrame, profile: str) -> list[Row]:
 
 
 def leaders(results: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """For each data set and number of trainings: the method of least mean regret, its regret in points, and ParZC+'s.
+    """For each data set and number of trainings: the method of least mean regret, its regret in points, and those of ParZC+.
 
-    behind: the methods whose regret is less than ParZC+'s, best first.
+    ahead: the methods whose regret is less than ParZC+'s from either start, best first.
     """
     lines = []
     for dataset in DATASETS:
         best = {name: best_so_far(runs, trainings(profile)) for name, runs in _by_method(results, dataset, profile)}
         for at in _numbers(profile):
             regret = pd.Series({name: optimum(dataset) - each[:, at - 1].mean() for name, each in best.items()}, dtype=float)
-            own = regret.get(PLUS, math.nan)
-            ahead = regret[regret < own].sort_values()
+            own = regret.reindex([PLUS, ORDERED])
+            ahead = regret[regret < own.min()].sort_values()
             lines.append(
                 {
                     "data set": COLUMNS[dataset],
                     "trainings": at,
                     "best": regret.idxmin() if len(regret) else "",
                     "regret": regret.min(),
-                    PLUS: own,
-                    "ahead of it": ", ".join(map(str, ahead.index)),
+                    **own,
+                    "ahead of both": ", ".join(map(str, ahead.index)),
                 }
             )
     return pd.DataFrame(lines)
@@ -277,10 +285,29 @@ def leaders(results: pd.DataFrame, profile: str) -> pd.DataFrame:
 
 def sentences(results: pd.DataFrame, chosen: pd.DataFrame, profile: str) -> list[str]:
     """What ParZC+ reaches on each data set, where another method is ahead, and how its setting was chosen."""
-    said, count = [], trainings(profile)
-    for dataset in DATASETS:
-        runs = dict(_by_method(results, dataset, profile)).get(PLUS)
-        if runs is None:
+    said = [f"**{COLUMNS[dataset]}**: {_reached(results, dataset, profile)}." for dataset in DATASETS]
+    table = leaders(results, profile)
+    behind = table[(table["ahead of both"] != "") & (table["trainings"] >= 30)]
+    where = "; ".join(
+        f"{line['data set']} after {line['trainings']}: {line['ahead of both']}" for line in behind.to_dict("records")
+    )
+    said.append(f"**From 30 trainings on** another method is ahead of {PLUS} in mean regret here: {where or 'nowhere'}.")
+    if chosen["seeds"].sum():
+        picks = chosen[chosen["chosen"]]
+        words = "; ".join(
+            f"{line['data set']} chooses {line['setting']} (seeds: {line['seeds']}; mean regret {line['regret']:.3f} there, "
+            f"{line['elsewhere']:.3f} on the two others)"
+            for line in picks.to_dict("records")
+        )
+        said.append(f"**The setting** was chosen among {len(SETTINGS)}: {words}.")
+    return said
+
+
+def _reached(results: pd.DataFrame, dataset: str, profile: str) -> str:
+    """What each start of ParZC+ reaches on a data set."""
+    count, parts = trainings(profile), []
+    for name, runs in _by_method(results, dataset, profile):
+        if name not in (PLUS, ORDERED):
             continue
         best = best_so_far(runs, count)
         reached = trainings_to_optimum(best, optimum(dataset))
@@ -288,26 +315,11 @@ def sentences(results: pd.DataFrame, chosen: pd.DataFrame, profile: str) -> list
         shares = told.numbers([100 * float((reached <= number).mean()) for number in at], 0)
         middle = np.median(reached)
         when = f"median training {middle:.0f}" if math.isfinite(middle) else "in fewer than half"
-        said.append(
-            f"**{COLUMNS[dataset]}**: after {' and '.join(map(str, at))} trainings {PLUS} has found the best cell in {shares} % "
-            f"of {len(runs)} seeds ({when}), and its "
-            f"mean regret after {count} is {float((optimum(dataset) - best[:, -1]).mean()):.3f} points."
+        parts.append(
+            f"after {' and '.join(map(str, at))} trainings {name} has found the best cell in {shares} % of {len(runs)} seeds "
+            f"({when}), and its mean regret after {count} is {float((optimum(dataset) - best[:, -1]).mean()):.3f} points"
         )
-    table = leaders(results, profile)
-    behind = table[(table["ahead of it"] != "") & (table["trainings"] >= 30)]
-    where = "; ".join(
-        f"{line['data set']} after {line['trainings']}: {line['ahead of it']}" for line in behind.to_dict("records")
-    )
-    said.append(f"**From 30 trainings on** another method is ahead of {PLUS} in mean regret here: {where or 'nowhere'}.")
-    if chosen["seeds"].sum():
-        picks = chosen[chosen["chosen"]]
-        words = "; ".join(
-            f"{line['data set']} chooses {line['weights']} (seeds: {line['seeds']}; mean regret {line['regret']:.3f} there, "
-            f"{line['elsewhere']:.3f} on the two others)"
-            for line in picks.to_dict("records")
-        )
-        said.append(f"**The weights of the spread**, {' or '.join(WEIGHTS)}: {words}. All rows have {next(iter(WEIGHTS))}.")
-    return said
+    return "; ".join(parts) or f"no search of {PLUS} is there"
 
 
 def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:

@@ -14,6 +14,7 @@ ORDERS = (  # rows of `label_free` that several proxies make; the first is the l
     "Label-free order",
     "Votes that agree",
     "Taught by other spaces",
+    "Votes that any network has",
     "Layers, NWOT, Jacov, Synflow added",
     "Weights and Jacov, chosen in hindsight",
 )

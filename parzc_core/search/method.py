@@ -69,6 +69,8 @@ class Trajectory:
         steps["best"] = pd.Series([best.get(id(step)) for step in self.steps], index, dtype=float).ffill()
         return steps
 
+LATER = "later"  # in the metadata of a setting that came later: at its default it is left out of the keys of stored runs
+
 
 class SearchMethod(ABC):
     """A search method; a frozen dataclass of its settings. It gets a session and a random generator, and nothing else.

@@ -19,7 +19,7 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.protocol import run_all
 from parzc_core.search import method
 from parzc_core.search.benchmark import FULL, Budget, TabularBenchmark
-from parzc_core.search.method import SearchMethod
+from parzc_core.search.method import LATER, SearchMethod
 from parzc_core.storage.run_store import RunStore
 
 # Raised when a method or the benchmark changes what a search does, so that stored runs are redone.
@@ -50,7 +50,11 @@ class SearchRun:
     def key(self) -> dict[str, Any]:
         """The configuration with all settings of the method, the benchmark's labels and times, the statistics that are read."""
         made = self.made()
-        settings = {field.name: getattr(made, field.name) for field in dataclasses.fields(made) if field.compare}  # type: ignore[arg-type]
+        settings = {}
+        for one in dataclasses.fields(made):  # type: ignore[arg-type]
+            value = getattr(made, one.name)
+            if one.compare and not (one.metadata.get(LATER) and value == one.default):
+                settings[one.name] = value
         return {
             "kind": type(self).__name__,
             "version": VERSION,

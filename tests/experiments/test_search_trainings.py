@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from parzc_core.errors import BadInput
 from parzc_core.experiments import search_trainings
-from parzc_core.experiments.search_trainings import PLUS, WEIGHTS
+from parzc_core.experiments.search_trainings import PLUS, SETTINGS
 from parzc_core.labels.nb201 import DATASETS
 from parzc_core.runs import protocol
 from parzc_core.search import METHODS
@@ -73,11 +73,13 @@ def test_every_method_is_planned() -> None:
     assert counts.nunique() == 1  # every method and data set has every seed
 
 
-def test_choices_have_seeds_of_their_own_and_the_first_weights_are_those_of_all_rows() -> None:
+def test_choices_have_seeds_of_their_own_and_the_first_setting_is_that_of_all_rows() -> None:
     plan = search_trainings.planned_choices("full")
     assert not {run.seed for run in plan} & {run.seed for run in search_trainings.planned("full")}
-    assert {dict(run.settings)["weights"] for run in plan} == set(WEIGHTS.values())
-    assert next(iter(WEIGHTS.values())) == ParZCPlusSearch().weights
+    assert {run.settings for run in plan} == {(*setting, ("cells", None)) for setting in SETTINGS.values()}
+    assert dict(next(iter(SETTINGS.values())))["weights"] == ParZCPlusSearch().weights
+    ordered = [entry.settings for entry in search_trainings.entries("full") if entry.table09 == search_trainings.ORDERED]
+    assert ordered == [(*SETTINGS["weights 1 to 6, ordered start"], ("cells", None))]
     assert search_trainings.planned_choices("smoke") == []
 
 
@@ -129,31 +131,32 @@ def test_rows_by_hand(results: pd.DataFrame) -> None:
 def test_leaders_and_sentences(results: pd.DataFrame) -> None:
     table = search_trainings.leaders(results, "full").set_index(["data set", "trainings"])
     assert table.loc[("CIFAR-10", 10), "best"] == "RoBoT"
-    assert table.loc[("CIFAR-10", 10), "ahead of it"] == "RoBoT"
+    assert table.loc[("CIFAR-10", 10), "ahead of both"] == "RoBoT"
     chosen = search_trainings.choices(pd.DataFrame(columns=["dataset", "settings"]))
     said = " ".join(search_trainings.sentences(results, chosen, "full"))
     assert "after 60 and 100 trainings ParZC+ has found the best cell in 67 and 67 % of 3 seeds (median training 40)" in said
     assert "CIFAR-10 after 30: RoBoT" in said
-    assert "weights" not in said  # no search chose any
+    assert "The setting" not in said  # no search chose any
 
 
 def test_a_choice_is_judged_on_the_other_data_sets() -> None:
-    """The first weights win on CIFAR-10, the second on the two others; a seed that only one has does not count."""
+    """The first setting wins on CIFAR-10, the second on the two others; a seed that only one has does not count."""
     records = []
     for dataset in DATASETS:
-        for place, weights in enumerate(WEIGHTS.values()):
+        for place, setting in enumerate(SETTINGS.values()):
             better = place == (0 if dataset == "cifar10" else 1)
             for seed in (1000, 1001)[: 2 if place == 0 else 1]:
-                run = SearchRun("parzc_plus", dataset, seed=seed, settings=(("weights", weights),))
+                run = SearchRun("parzc_plus", dataset, seed=seed, settings=setting)
                 records.append(record(run, [(0 if better else 5, 1)]))
     table = search_trainings.choices(pd.DataFrame(records))
     assert set(table["seeds"]) == {1}
-    assert table["chosen"].tolist() == [True, False, False, *[False, True, False] * 2]
+    assert table["chosen"].tolist() == [True, *[False] * 4, *[False, True, *[False] * 3] * 2]
     worse = [float(np.sort(accuracy(dataset))[-1] - np.sort(accuracy(dataset))[-6]) for dataset in DATASETS]
-    assert table["regret"].tolist() == pytest.approx([0, worse[0], worse[0], worse[1], 0, worse[1], worse[2], 0, worse[2]])
+    expected = [[worse[k] if place != (0 if k == 0 else 1) else 0 for place in range(len(SETTINGS))] for k in range(3)]
+    assert table["regret"].tolist() == pytest.approx([value for line in expected for value in line])
     assert table["elsewhere"].iloc[0] == pytest.approx((worse[1] + worse[2]) / 2)
     rows = search_trainings.rows_of_choices(table, "full")
-    assert len(rows) == 9
+    assert len(rows) == 3 * len(SETTINGS)
     assert "chosen here" in rows[0].note
     assert "chosen here" not in rows[1].note
 

@@ -49,6 +49,13 @@ def test_another_configuration_has_another_key(other: dict[str, Any]) -> None:
     assert SearchRun(**usual, settings=(("sample", 3),)).key() == SearchRun(**usual).key()
 
 
+def test_a_setting_that_came_later_is_in_the_key_only_where_it_says_something() -> None:
+    """Else all searches that were stored before it would be run again."""
+    keys = [SearchRun("parzc_plus", settings=settings).key()["settings"] for settings in ((), (("ordered", 3),))]
+    assert ["ordered" in each for each in keys] == [False, True]
+    assert keys[0] | {"ordered": 3} == keys[1]
+
+
 def test_other_labels_have_another_key() -> None:
     one, other = separable(), separable(dataset="cifar10")
     assert one.fingerprint() == other.fingerprint()

@@ -13,7 +13,7 @@ from parzc_core.predictors.plus.features import PlusInputs, columns, graph_input
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
 from parzc_core.predictors.plus.picking import WEIGHTS, picks
 from parzc_core.search.benchmark import Session, TabularBenchmark
-from parzc_core.search.method import SearchMethod
+from parzc_core.search.method import LATER, SearchMethod
 from parzc_core.search.methods.parzc import collecting, read
 
 SHARE = 0.02  # of the pool, the first of the order without labels
@@ -62,7 +62,7 @@ class ParZCPlusSearch(SearchMethod):
     """
 
     start: int = 20
-    ordered: int = 0
+    ordered: int = field(default=0, metadata={LATER: True})
     weights: tuple[float, ...] = WEIGHTS
     mutants: int = 0
     parents: int = 10
