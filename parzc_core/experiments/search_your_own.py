@@ -66,7 +66,7 @@ def looked_up(measured: Mapping[Any, float]) -> Callable[[Any, nn.Module], float
 def searched(
     networks: Mapping[str, nn.Module], described: Described, measured: Mapping[Any, float], budget: int, seeds: int
 ) -> list[NetworkSearch]:
-    """Searches by ParZC+, then random ones from the same first networks, of each seed. measured: the accuracy of every one."""
+    """Searches by ParZC+, then random ones, of each seed. measured: the accuracy of every one."""
     evaluate, pools = looked_up(measured), {"parzc_plus": described, "random": None}
     return [
         search_networks(networks, evaluate, budget, method=method, described=pool, seed=seed)

@@ -25,17 +25,18 @@ from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, UnknownName, floats, real, seed_of, whole
 from parzc_core.own.models import PLUS, PlusModel, differ, tamed
 from parzc_core.own.networks import Described, Given, Name, built, describe, named, said_of
+from parzc_core.own.ordering import order_of
 from parzc_core.passes import Batch
 from parzc_core.paths import check_writable, write_whole
 from parzc_core.predictors.plus.model import ParZCPlus
-from parzc_core.predictors.plus.picking import WEIGHTS, picks
+from parzc_core.predictors.plus.picking import WEIGHTS, first_picks, picks
 from parzc_core.storage.lock import Locked, locked
 from parzc_core.storage.run_store import RunStore
 
 METHODS = ("parzc_plus", "random")
 DECIMALS = 9  # of standardised labels; beyond them is rounding, which is to decide nothing
-MOST_AT_FIRST = 20  # random networks
-VERSION = 1  # raised when a search would go another way, so that stores of an earlier one are refused
+MOST_AT_FIRST = 20  # networks
+VERSION = 2  # raised when a search would go another way, so that stores of an earlier one are refused
 Evaluate = Callable[[Any, nn.Module], float]
 Picked = tuple[list[int], list[float]]  # positions of the networks to be trained next, and what they are predicted to reach
 
@@ -45,7 +46,7 @@ class NetworkSearch:
     """What `search_networks` found.
 
     method, seed, lower_is_better: as given. networks: how many there were to choose from. trajectory: a row a training, indexed
-    by its number ("training", from 1): step (0: drawn at random; later ones: picked by the fit of so many), name, accuracy (what
+    by its number ("training", from 1): step (0: before any fit; later ones: picked by the fit of so many), name, accuracy (what
     `evaluate` returned), best so far, predicted (before it was trained: its score on the scale of the accuracies, by the line
     through those that were trained; NaN where it was drawn by chance), seconds (of `evaluate`).
     """
@@ -90,6 +91,7 @@ def search_networks(
     *,
     method: str = "parzc_plus",
     start: int | None = None,
+    ordered: int | None = None,
     weights: Sequence[float] = WEIGHTS,
     described: Described | None = None,
     store: str | Path | None = None,
@@ -102,7 +104,7 @@ def search_networks(
         found.best                        # name of the best network
         found.trajectory                  # a row a training
         found.to_csv("search.csv")
-        search_networks(networks, evaluate, 30, method="random")      # to compare with: the same first networks, then chance
+        search_networks(networks, evaluate, 30, method="random")      # to compare with: chance alone
 
     networks: {name: module}, or a list (names are positions then); in place of a module there may be a function without arguments
     that builds it. They are left as they are. evaluate: (name, network) to accuracy: trains the network, a fresh copy, and
@@ -111,9 +113,10 @@ def search_networks(
     statistics are collected from, see `describe`, which happens once; or described: what `describe` or `collect_space` gave of
     the same networks. Random search needs neither.
 
-    method: "parzc_plus": `start` random networks (None: a third of the budget, at most 20); then, again and again, ParZC+'s
-    learners are fitted to all that is trained, and for each of `weights` the network of highest score + weight x spread is
-    trained. "random": all are drawn at random. A network whose statistics are not finite is trained last, and a warning says so.
+    method: "parzc_plus": `start` networks (None: a third of the budget, at most 20), of which `ordered` (None: half) come from
+    the first of `order_networks` and the others are drawn at random; then, again and again, ParZC+'s learners are fitted to all
+    that is trained, and for each of `weights` the network of highest score + weight x spread is trained. "random": all are drawn
+    at random. A network whose statistics are not finite is trained last, and a warning says so.
 
     store: a file that gets every training as it ends. The same call goes on from there after a kill, to the same result as
     without one if `evaluate` draws its random numbers from torch alone; one with a larger budget goes on further.
@@ -130,6 +133,9 @@ def search_networks(
     if method not in METHODS:
         raise UnknownName.of("method of a search", method, METHODS)
     first = max(2, min(MOST_AT_FIRST, budget // 3)) if start is None else whole("start", start, 2)
+    from_order = first // 2 if ordered is None else whole("ordered", ordered, 0)
+    if from_order > first:
+        raise BadInput(f"got ordered={from_order} and start={first}; expected no more networks from the order than to start with")
     weighed = floats("weights", weights)
     if weighed.ndim != 1 or not weighed.size or not (np.isfinite(weighed) & (weighed >= 0)).all():
         raise BadInput(f"got weights={weights!r}; expected at least one number, none below 0")
@@ -140,12 +146,12 @@ def search_networks(
         if method == "parzc_plus":
             found = _described(names, given, images, labels, described, seed)
             pool = _Pool(found, tuple(weighed.tolist()), seed)
-            settings |= {"networks": _digest(_structure(found)), "batch": found.batch, "start": start}
+            settings |= {"networks": _digest(_structure(found)), "batch": found.batch, "start": start, "ordered": from_order}
             settings |= {"proxies": list(found.statistics[0].proxies), "weights": list(pool.weights)}
         if kept is not None:
             settings = _checked(kept, settings | {"structure": _digest(_modules(names, given, seed))})
         order = np.random.default_rng(seed).permutation(len(names)).tolist()
-        draw = order[:first] if pool is not None else order
+        draw = pool.first(order, first, from_order) if pool is not None else order
         rows = _trained(names, given, evaluate, int(budget), draw, pool, kept, settings)
     frame = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="training"))
     best = frame["accuracy"].cummin() if lower_is_better else frame["accuracy"].cummax()
@@ -219,7 +225,17 @@ class _Pool:
             left = [described.names[i] for i in np.flatnonzero(~usable)]
             warnings.warn(f"networks {left} have statistics that are not finite, so they are trained last", stacklevel=3)
         self.usable = np.flatnonzero(usable)
-        self.inputs = PlusModel().prepared(described[self.usable]) if len(self.usable) else None
+        self.described = described[self.usable]
+        self.inputs = PlusModel().prepared(self.described) if len(self.usable) else None
+
+    def first(self, shuffled: list[int], count: int, ordered: int) -> list[int]:
+        """Those to begin with: `ordered` of the first of an order without labels, then others as they come in `shuffled`."""
+        found: list[int] = []
+        if self.inputs is not None and ordered:
+            place = {int(at): row for row, at in enumerate(self.usable)}
+            rows = [place[at] for at in shuffled if at in place]
+            found = self.usable[first_picks(order_of(self.described)[0], self.inputs.classes, rows, ordered)].tolist()
+        return found + [at for at in shuffled if at not in found][: count - len(found)]
 
     def pick(self, known: Mapping[int, float], step: int) -> Picked:
         """A network that is not known for each of the weights, as long as there are any. Random numbers hang on seed and step."""

@@ -20,6 +20,7 @@ from torch import nn
 from parzc_core import describe, search_networks
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.own import searching
+from parzc_core.own.ordering import order_of
 from parzc_core.storage.lock import locked
 from parzc_core.storage.run_store import RunStore
 
@@ -65,12 +66,35 @@ def without_seconds(found: Any) -> pd.DataFrame:
     return found.trajectory.drop(columns="seconds")
 
 
-def test_it_begins_at_random_and_then_finds_the_best_sooner_than_chance(described: Any, tmp_path: Path) -> None:
+def test_half_of_the_first_come_from_an_order_without_labels_and_the_others_by_chance(described: Any) -> None:
+    order = order_of(described)[0]
+    best = [described.names[i] for i in np.argsort(-order)[:3]]
+    for seed in range(3):
+        by_chance = search(None, method="random", seed=seed).trajectory["name"].tolist()
+        first = search(described, seed=seed, start=6, budget=6).trajectory["name"].tolist()
+        assert sorted(first[:3]) == sorted(best)
+        assert first[3:] == [name for name in by_chance if name not in best][:3]
+        assert search(described, seed=seed, start=6, ordered=0, budget=6).trajectory["name"].tolist() == by_chance[:6]
+    with pytest.raises(BadInput, match="got ordered=7 and start=6"):
+        search(described, start=6, ordered=7)
+
+
+def test_networks_that_are_not_finite_are_not_among_the_first_of_the_order() -> None:
+    some = networks()
+    worst = max(some, key=lambda name: WIDTHS[name])
+    with torch.no_grad():
+        some[worst][1].weight[0, 0] = torch.nan  # type: ignore[index]
+    with pytest.warns(UserWarning, match="not finite, so they are trained last"):
+        found = search_networks(some, look_up, 6, IMAGES, LABELS, start=6, ordered=6)
+    assert worst not in found.trajectory["name"].tolist()
+
+
+def test_it_finds_the_best_sooner_than_chance(described: Any, tmp_path: Path) -> None:
     behind: dict[str, list[list[float]]] = {"parzc_plus": [], "random": []}
     for seed in range(4):
         for method, losses in behind.items():
             given = described if method == "parzc_plus" else None
-            found = search(given, method=method, seed=seed, start=5)
+            found = search(given, method=method, seed=seed, start=5, ordered=0)
             losses.append((ACCURACY[BEST] - found.trajectory["best so far"]).tolist())
             assert found.trajectory["name"].is_unique
     np.testing.assert_array_equal([one[:5] for one in behind["parzc_plus"]], [one[:5] for one in behind["random"]])

@@ -11,12 +11,11 @@ from parzc_core.errors import BadInput
 from parzc_core.predictors.label_free import committees, together, votes_of_cells
 from parzc_core.predictors.plus.features import PlusInputs, columns, graph_inputs, plus_features
 from parzc_core.predictors.plus.model import PLUS, ParZCPlus, PlusConfig
-from parzc_core.predictors.plus.picking import WEIGHTS, picks
+from parzc_core.predictors.plus.picking import WEIGHTS, first_picks, picks
 from parzc_core.search.benchmark import Session, TabularBenchmark
 from parzc_core.search.method import LATER, SearchMethod
 from parzc_core.search.methods.parzc import collecting, read
 
-SHARE = 0.02  # of the pool, the first of the order without labels
 _GRAPH = PlusConfig(parts=("graph", "paths"))  # of architectures without statistics
 
 
@@ -50,7 +49,7 @@ def pool_order(space: str, dataset: str, cells: int | None = None) -> np.ndarray
 @dataclass(frozen=True)
 class ParZCPlusSearch(SearchMethod):
     """start: architectures of the pool to begin with. `ordered` of them, no two isomorphic, are drawn among the first of an order
-    without labels (`predictors.label_free`; SHARE of the pool), the others among all. Then, again and again, ParZC+ is fitted to
+    without labels (`predictors.label_free`, `first_picks`), the others among all. Then, again and again, ParZC+ is fitted to
     all that is trained, and for each of `weights` the architecture of highest score + weight x spread is trained, no two of them
     isomorphic.
 
@@ -134,9 +133,7 @@ class ParZCPlusSearch(SearchMethod):
             return shuffled[: self.start]
         with session.timed("ranking"):
             order = self._order(session.choices.name, session.dataset)
-        best = set(np.argsort(-order, kind="stable")[: max(self.ordered, round(SHARE * len(order)))].tolist())
-        drawn = {int(pool.inputs.classes[i]): i for i in reversed(shuffled) if i in best}  # of a class the first
-        first = sorted(drawn.values(), key=shuffled.index)[: self.ordered]
+        first = first_picks(order, pool.inputs.classes, shuffled, self.ordered)
         return first + [i for i in shuffled if i not in first][: self.start - len(first)]
 
     def _inside(
