@@ -9,6 +9,7 @@ import pandas as pd
 
 from parzc_core import labels
 from parzc_core.drawing.searches import Curves
+from parzc_core.experiments.search_trainings import ORDERED, TEN
 from parzc_core.profiles import profile as profile_named
 from parzc_core.search import method, regret
 from parzc_core.search.methods.parzc import read
@@ -20,7 +21,7 @@ TABLE, SPACE, DATASET, EPOCHS = "search_nb101", "nb101", "cifar10", 108
 TRAININGS = 150
 FLOOR = "Best of the collected"  # what a search that cannot leave the pool of cells with statistics finds at most
 # Seeds where a search costs nothing, and where it takes ten seconds and more.
-_SEEDS = {"smoke": (2, 1), "standard": (100, 2), "full": (100, 5), "paper": (100, 5)}
+_SEEDS = {"smoke": (2, 1), "standard": (100, 2), "full": (100, 20), "paper": (100, 20)}
 NOT_RUN = "REINFORCE and BOHB choose edges and operations independently; most such choices are not valid cells"
 
 
@@ -29,6 +30,7 @@ def entries(profile: str) -> tuple[Entry, ...]:
     sizes = profile_named(profile)
     train = 16 if profile == "smoke" else 78
     parzc = (("train", train), ("size", sizes.model), ("epochs", sizes.epochs(150)), ("cells", sizes.cells))
+    plus = (("mutants", 20 if profile == "smoke" else 200), ("cells", sizes.cells))
     named: list[tuple[str, str, tuple[tuple[str, Any], ...]]] = [
         ("random", "Random search", ()),
         ("evolution", "REA", (("population", 10 if profile == "smoke" else 50), ("sample", 10))),
@@ -36,7 +38,8 @@ def entries(profile: str) -> tuple[Entry, ...]:
         ("nasbot", "NASBOT", (("pool", 8 if profile == "smoke" else 200),)),
         ("parzc", "ParZC", parzc),
         ("parzc", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
-        ("parzc_plus", "ParZC+", (("mutants", 20 if profile == "smoke" else 200), ("cells", sizes.cells))),
+        ("parzc_plus", "ParZC+", plus),
+        ("parzc_plus", ORDERED, (*TEN, *plus)),
     ]
     return tuple(Entry(kind, name, name, settings) for kind, name, settings in named)
 
