@@ -21,7 +21,7 @@ TABLE, SPACE, DATASET, EPOCHS = "search_nb101", "nb101", "cifar10", 108
 TRAININGS = 150
 FLOOR = "Best of the collected"  # what a search that cannot leave the pool of cells with statistics finds at most
 # Seeds where a search costs nothing, and where it takes ten seconds and more.
-_SEEDS = {"smoke": (2, 1), "standard": (100, 2), "full": (100, 20), "paper": (100, 20)}
+_SEEDS = {"smoke": (2, 1), "standard": (100, 2), "full": (100, 10), "paper": (100, 10)}
 NOT_RUN = "REINFORCE and BOHB choose edges and operations independently; most such choices are not valid cells"
 
 

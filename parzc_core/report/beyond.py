@@ -9,7 +9,8 @@ from pathlib import Path
 from parzc_core.report.claims import COMMITTED
 from parzc_core.report.evidence import Evidence, Lacking, Value, number
 
-PLUS, NB201 = "ParZC+", ("CIFAR-10", "CIFAR-100", "ImageNet16-120")
+PLUS, ORDERED = "ParZC+", "ParZC+ (ordered start)"
+NB201 = ("CIFAR-10", "CIFAR-100", "ImageNet16-120")
 ORDERS = (  # rows of `label_free` that several proxies make; the first is the label-free order
     "Label-free order",
     "Votes that agree",
@@ -43,13 +44,15 @@ def _ranking(evidence: Evidence) -> str:
 
 
 def _searching(evidence: Evidence) -> str:
-    columns = [f"{name}, 100 trainings" for name in NB201]
-    ours = [evidence.cell("search_trainings", PLUS, column, "optimum_found") for column in columns]
-    others = [_best_other(evidence, "search_trainings", column, "optimum_found") for column in columns]
-    shares, best = (" / ".join(number(one.value, 0) for one in found) for found in (ours, others))
+    found = {
+        at: [evidence.cell("search_trainings", ORDERED, f"{name}, {at} trainings", "optimum_found") for name in NB201]
+        for at in (60, 100)
+    }
+    others = [_best_other(evidence, "search_trainings", f"{name}, 100 trainings", "optimum_found") for name in NB201]
+    early, late, best = (" / ".join(number(one.value, 0) for one in each) for each in (found[60], found[100], others))
     return (
-        f"**It searches, too**: within 100 trainings {shares} % of the seeds find the best cell of NAS-Bench-201's three data "
-        f"sets; {best} % do with the best other method."
+        f"**It searches, too**, from an order without labels: of its seeds {early} % find the best cell of NAS-Bench-201's three "
+        f"data sets within 60 trainings, {late} % within 100; {best} % do with the best other method."
     )
 
 

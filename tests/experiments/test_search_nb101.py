@@ -101,7 +101,7 @@ def test_cost_of_statistics_is_not_charged_to_a_search() -> None:
 
 
 def test_every_profile_plans_all_methods() -> None:
-    for profile, seeds in (("standard", {100, 2}), ("full", {100, 20})):
+    for profile, seeds in (("standard", {100, 2}), ("full", {100, 10})):
         plan = pd.DataFrame(search_nb101.planned(profile))
         counts = plan.groupby(["method", "settings"]).size()
         assert len(counts) == 8
