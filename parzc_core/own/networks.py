@@ -23,8 +23,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from parzc_core._nested import tensors
 from parzc_core._seeding import seeded
-from parzc_core._watch import tensors
 from parzc_core.collector import NodeStatistics, statistics_of
 from parzc_core.errors import BadInput, is_whole, names_of, seed_of, whole
 from parzc_core.passes import Batch, Loss, Passes, with_passes
