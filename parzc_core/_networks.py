@@ -139,10 +139,7 @@ def uncompiled(network: nn.Module) -> nn.Module:
 
 
 def copied(network: nn.Module) -> nn.Module | None:
-    """A copy with everything of its own; None where the network cannot be copied, or keeps parts of it in common.
-
-    None as well for a copy that has other values, of a __deepcopy__ that builds the network anew.
-    """
+    """A copy with everything of its own and the same values; None where the network cannot be copied so."""
     network = uncompiled(network)
     try:
         with same_start():  # a __deepcopy__ may draw random numbers
