@@ -358,7 +358,7 @@ def _checked(kept: RunStore, settings: Mapping[str, Any]) -> dict[str, Any]:
     if other:
         begun = found[0]
         names = [name for name in (*settings, *(name for name in begun if name not in settings)) if name in other]
-        alike = {"networks": "other networks", "structure": "other networks", "batch": "other batch"}
+        alike = {"networks": "other networks", "structure": "other networks", "batch": "other batch or loss"}
         said = dict.fromkeys(alike.get(name, f"{name}={settings.get(name)!r} (there {begun.get(name)!r})") for name in names)
         raise BadInput(f"got {', '.join(said)} than the search that {kept.path} holds; repeat its call, or give another store")
     return dict(settings)
