@@ -108,7 +108,7 @@ def test_a_space_with_other_settings_is_another(tmp_path: Path) -> None:
     for module in modules:
         module.sample, module.build = Depths().sample, Depths().build  # type: ignore[attr-defined]
     collect_space(modules[0], IMAGES, LABELS, tmp_path / "module", 3)
-    with pytest.raises(BadInput, match=r"another collection: its config\.space is 'one'"):
+    with pytest.raises(BadInput, match=r"another collection: its config\.space is one, got other"):
         collect_space(modules[1], IMAGES, LABELS, tmp_path / "module", 3)
 
 
