@@ -292,8 +292,12 @@ def _one(
 
     second_order = "hessian" in passes_read(proxies)
     statistics, counts = with_passes(network, images, labels, work, second_order=second_order, loss=loss)
-    leaves = (module for module in network.modules() if next(module.children(), None) is None)
-    return statistics, counts, dict(Counter(type(module).__name__ for module in leaves))
+    return statistics, counts, kinds_of(network)
+
+
+def kinds_of(network: nn.Module) -> dict[str, int]:
+    """How many leaf modules of each class it has."""
+    return dict(Counter(type(module).__name__ for module in network.modules() if next(module.children(), None) is None))
 
 
 def _shard(
