@@ -46,9 +46,9 @@
     verifying      a sample of what is committed, recomputed
     pipeline       runs the notebooks
 
-Beside the core: `_state` (a network and generators as they were), `_seeding`, `_resampling` (bootstrap draws of rank
-correlations), `paths` (folders), `checkpoints` (of long trainings), `npz` (kept arrays), `profiles` (sizes of a run), `artifact`
-(the list of notebooks), `cli` (the command).
+Beside the core: `_state` (a network and generators as they were), `_nested` (tensors in tuples and dicts), `_seeding`,
+`_resampling` (bootstrap draws of rank correlations), `paths` (folders), `checkpoints` (of long trainings), `npz` (kept arrays),
+`profiles` (sizes of a run), `artifact` (the list of notebooks), `cli` (the command).
 The names below are imported when they are first used, so that `import parzc_core` alone takes no time.
 """
 

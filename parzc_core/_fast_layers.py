@@ -90,7 +90,7 @@ def _is_pointwise(conv: nn.Conv2d) -> bool:
 
 
 def _pointwise(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
-    if x.ndim != 4 or x.shape[1] != conv.in_channels:
+    if x.ndim != 4 or x.shape[1] != conv.in_channels or not x.is_contiguous() or conv.weight.stride(3) != 1:  # channels last
         return nn.Conv2d.forward(conv, x)
     n, _, height, width = x.shape
     return torch.matmul(conv.weight.flatten(1), x.flatten(2)).view(n, -1, height, width)
@@ -103,7 +103,7 @@ def _is_same_size(pool: nn.AvgPool2d) -> bool:
 
 
 def _average(pool: nn.AvgPool2d, x: torch.Tensor) -> torch.Tensor:
-    if x.ndim != 4 or x.device.type != "cpu":
+    if x.ndim != 4 or x.device.type != "cpu" or not x.is_contiguous():
         return nn.AvgPool2d.forward(pool, x)
     rows, columns = (
         _band(size, kernel, x.dtype) for size, kernel in zip(x.shape[2:], _pair(pool.kernel_size), strict=True)

@@ -5,11 +5,13 @@ it), the network itself is used and its state restored afterwards, bit for bit.
 """
 
 import copy
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -18,7 +20,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from parzc_core._state import restored
+from parzc_core._state import _FIXED, restored, same_start
 from parzc_core.errors import BadInput
 
 NODE_TYPES = (
@@ -31,6 +33,7 @@ _PROJECTIONS = {
     "k_proj": "k_proj_weight",
     "v_proj": "v_proj_weight",
 }
+_KEPT = (dict, list, set, deque, torch.Tensor, np.ndarray)
 _DERIVING_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)  # they compute a weight before each call, the older way
 
 
@@ -136,22 +139,34 @@ def uncompiled(network: nn.Module) -> nn.Module:
 
 
 def copied(network: nn.Module) -> nn.Module | None:
-    """A copy with everything of its own; None where the network cannot be copied, or keeps parts of it in common."""
+    """A copy with everything of its own and the same values; None where the network cannot be copied so."""
     network = uncompiled(network)
     try:
-        own = copy.deepcopy(network)
+        with same_start():  # a __deepcopy__ may draw random numbers
+            own = copy.deepcopy(network)
+        alike = all(_equal(a, b) for a, b in zip(_held(own), _held(network), strict=True))
     except MemoryError:
         raise
     except Exception:  # whatever a __deepcopy__ raises
         return None
-    return None if parts_of(own) & parts_of(network) else own
+    return own if alike and not parts_of(own) & parts_of(network) else None
+
+
+def _held(network: nn.Module) -> list[torch.Tensor | None]:
+    return [held for module in network.modules() for held in (*module._parameters.values(), *module._buffers.values())]
+
+
+def _equal(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.layout == b.layout and (a.layout != torch.strided or (a.dtype == b.dtype and torch.equal(a, b)))
 
 
 def parts_of(network: nn.Module) -> frozenset[int]:
-    """The ids of its modules, parameters and buffers."""
+    """The ids of its modules, parameters and buffers, and of the tensors and containers that are their attributes."""
     modules = list(network.modules())
-    held = [part for module in modules for part in (*module._parameters.values(), *module._buffers.values())]
-    return frozenset(map(id, [*modules, *(part for part in held if part is not None)]))
+    kept = [v for module in modules for v in vars(module).values() if type(v) not in _FIXED and isinstance(v, _KEPT)]
+    return frozenset(map(id, [*modules, *kept, *(part for part in _held(network) if part is not None)]))
 
 
 def prepare(model: nn.Module) -> dict[str, Node]:

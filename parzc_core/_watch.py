@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from parzc_core._nested import mapped, tensors
 from parzc_core._networks import Node
 from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
@@ -100,6 +101,7 @@ class Watch(TorchFunctionMode):
         self.led_back = False
         self._nodes, self._copies, self._foreign = nodes, hand_out_copies, foreign
         self._readers: dict[int, _Reader] = {}  # by id
+        self._weights = {name: id(node.weight) for name, node in nodes.items()}  # a network may set others for a call
         for name, node in reversed(list(nodes.items())):
             self._add_reader(_Reader(name, node.weight, 0, node.weight_axis))
         self._inside: set[int] = set()  # ids of the weights whose module is being called
@@ -116,13 +118,13 @@ class Watch(TorchFunctionMode):
             for name, node in self._nodes.items():
                 node.weight.requires_grad_(True)
                 if node.parameter == "weight":
-                    stack.callback(node.module.register_forward_pre_hook(self._before(node)).remove)
-                    stack.callback(node.module.register_forward_hook(self._after(name, node)).remove)
+                    stack.callback(node.module.register_forward_pre_hook(self._before(name)).remove)
+                    stack.callback(node.module.register_forward_hook(self._after(name, node), always_call=True).remove)
             with self:
                 yield self
 
-    def _before(self, node: Node) -> Callable[..., None]:
-        weight = id(node.weight)
+    def _before(self, name: str) -> Callable[..., None]:
+        weight = self._weights[name]
 
         def enter(module: Any, inputs: Any) -> None:
             self._inside.add(weight)
@@ -130,7 +132,7 @@ class Watch(TorchFunctionMode):
         return enter
 
     def _after(self, name: str, node: Node) -> Callable[..., torch.Tensor]:
-        weight, axis = id(node.weight), node.channel_axis
+        weight, axis = self._weights[name], node.channel_axis
 
         def leave(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
             self._inside.discard(weight)
@@ -194,7 +196,7 @@ class Watch(TorchFunctionMode):
         third = matrix and function not in _MATRIX and place == 2
         first = function in _MATRIX and place == 0
         if isinstance(result, torch.Tensor) and min(result.ndim, applied.ndim) > 1 and (first or second or third):
-            if id(node.weight) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
+            if self._weights[reader.name] in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
                 return result
             # The axes of what is applied that count its output channels and what it sums over. The node's are others where its
             # weight is transposed, say, and then the channels are no channels of the node.
@@ -364,7 +366,8 @@ def recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tupl
         )
     if not any(tensor.requires_grad for tensor in tensors(outputs)):
         raise BadInput(
-            f"the outputs of {type(model).__name__} depend on no weight; expected a forward that is not under torch.no_grad()"
+            f"the outputs of {type(model).__name__}, {type(outputs).__name__}, hold no tensor that depends on a weight; expected "
+            "a tensor, or a tuple, list, dict or dataclass of them, of a forward that is not under torch.no_grad()"
         )
     return outputs, watch.calls
 
@@ -396,32 +399,3 @@ def _shapes(inputs: Any) -> str:
     return (
         f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"
     )
-
-
-def mapped(inputs: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """The inputs with every tensor changed: one tensor, or a tuple, list or dict of tensors and other values."""
-    if isinstance(inputs, torch.Tensor):
-        return function(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: mapped(value, function) for name, value in inputs.items()}
-    if isinstance(inputs, tuple | list):
-        return [mapped(value, function) for value in inputs]
-    return inputs
-
-
-def tensors(values: Any) -> list[torch.Tensor]:
-    """All tensors of inputs or outputs, in order."""
-    if isinstance(values, torch.Tensor):
-        return [values]
-    if isinstance(values, Mapping):
-        values = values.values()
-    elif not isinstance(values, tuple | list):
-        values = vars(values).values() if hasattr(values, "__dataclass_fields__") else ()
-    return [tensor for value in values for tensor in tensors(value)]
-
-
-def total(outputs: Any) -> torch.Tensor:
-    """The sum of all logits, or of all numbers that a network gave."""
-    if isinstance(outputs, torch.Tensor):
-        return outputs.sum()
-    return torch.stack([tensor.sum() for tensor in tensors(outputs) if tensor.is_floating_point()]).sum()

@@ -15,20 +15,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from parzc_core import _fast_layers, _networks
+from parzc_core._nested import clone_of, mapped, tensors, total
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
-from parzc_core._state import Step, kept, ordinary_mode, same_start
+from parzc_core._state import Step, kept, ordinary_mode, restored, same_start
 from parzc_core._watch import (
     Call,
     CallsTheOriginal,
     FlowWatch,
     Watch,
     forward_with_calls,
-    mapped,
     overwritten,
     recorded,
     run_watched,
-    tensors,
-    total,
 )
 from parzc_core.errors import BadInput
 
@@ -89,8 +87,8 @@ class Passes:
         self.loss = cross_entropy if loss is None else loss
         self.device = self.weights[0].device
         self.inputs = mapped(images, lambda x: (x.clone() if x.is_inference() else x.detach()).to(self.device))
-        self.images = tensors(self.inputs)[0]
-        self.labels = labels.to(self.device) if isinstance(labels, torch.Tensor) else labels
+        self.images = next(tensor for tensor in tensors(self.inputs) if tensor.ndim)
+        self.labels = mapped(labels, lambda x: x.to(self.device))
         self._classes = loss is None
         self.foreign, self._second_order, self._copyable = foreign, second_order, copyable
 
@@ -165,22 +163,31 @@ class Passes:
 
     @functools.cached_property
     def _loss_gradients(self) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
-        outputs = [call.output for call in self.calls]
         with ordinary_mode():
-            loss = self.loss_of(self.logits)
+            watch = Watch(self.nodes, foreign=self.foreign)
+            loss = self.loss_of(self.logits, watch=watch)
+            self.calls.extend(watch.calls)  # a loss may run the network again
+            outputs = [call.output for call in self.calls]
             self._not_differentiable = _second_derivatives_missing(loss) if self._second_order else set()
             found = gradients_of(loss, [*self.weights, *outputs], create_graph=self._second_order)
         return found[: len(self.weights)], found[len(self.weights) :]
 
-    def loss_of(self, outputs: Any, labels: Any = None) -> torch.Tensor:
-        """The loss of outputs, a scalar. Raises BadInput for one that is no scalar with a gradient."""
+    def loss_of(self, outputs: Any, labels: Any = None, watch: Watch | None = None) -> torch.Tensor:
+        """The loss of outputs, a scalar. Raises BadInput for one that is no scalar with a gradient.
+
+        A given loss may read the network, in a penalty on weights say: on a copy it raises CallsTheOriginal then. It gets copies
+        of outputs and labels, since it may write into them; a module is restored. watch: sees what it calls.
+        """
         labels = self.labels if labels is None else labels
         if self._classes:
             return cross_entropy(outputs, labels)
+        watch = Watch({}, foreign=self.foreign) if watch is None else watch
         try:
-            loss = self.loss(outputs, labels)
+            with watch.hooked(), restored(self.loss if isinstance(self.loss, nn.Module) else None):
+                loss = self.loss(mapped(outputs, clone_of), mapped(labels, clone_of))
         except Exception as error:
-            raise BadInput(f"the given loss cannot be computed: {type(error).__name__}: {error}") from error
+            kind = CallsTheOriginal if self.foreign else BadInput  # it may read what the network keeps of its forward pass
+            raise kind(f"the given loss cannot be computed: {type(error).__name__}: {error}") from error
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
             got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
             raise BadInput(f"the given loss returned {got}; expected one number that depends on the network's weights")
@@ -311,9 +318,11 @@ def check_batch(images: Any, labels: Any, loss: Loss | None = None) -> None:
     hint = "; convert it with torch.from_numpy" if type(images).__module__ == "numpy" else ""
     if not isinstance(images, torch.Tensor | tuple | list | Mapping):
         raise BadInput(f"got images of type {type(images).__name__}; expected a float tensor [N, C, H, W]{hint}")
-    found = tensors(images)
-    alone = isinstance(images, torch.Tensor)
-    if not found or not found[0].ndim:
+    found, alone = tensors(images), isinstance(images, torch.Tensor)
+    if any(tensor.is_nested or tensor.is_meta for tensor in found):
+        raise BadInput("got inputs of a nested tensor, or on the meta device; expected ordinary tensors that have values")
+    found = [tensor for tensor in found if tensor.ndim]
+    if not found:
         raise BadInput("got inputs without a tensor [N, ...]; expected one tensor, or a tuple or dict of tensors")
     first = found[0]
     if alone and (first.ndim < 2 or not first.is_floating_point()):

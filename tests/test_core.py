@@ -28,9 +28,10 @@ CORE = (
     "ranker",
     "training",
 )
-BESIDE = {"__init__", "__main__", "_optional", "_plugins", "_resampling", "_seeding", "_state", "artifact", "checkpoints"}
-BESIDE |= {"npz", "paths", "profiles", "cli", "cli_checks", "cli_data", "cli_own", "cli_verify"}
-READ = ("_plugins", "_resampling", "_seeding", "_state", "checkpoints", "npz", "paths")  # what the core may import beside itself
+BESIDE = {"__init__", "__main__", "_nested", "_optional", "_plugins", "_resampling", "_seeding", "_state", "artifact"}
+BESIDE |= {"checkpoints", "npz", "paths", "profiles", "cli", "cli_checks", "cli_data", "cli_own", "cli_verify"}
+# What the core may import beside itself.
+READ = ("_nested", "_plugins", "_resampling", "_seeding", "_state", "checkpoints", "npz", "paths")
 FOLDER = ROOT / "parzc_core"
 
 

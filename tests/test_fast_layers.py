@@ -1,5 +1,7 @@
 """The substituted layers against torch's own: values, gradients, second derivatives; and what is left alone."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -123,3 +125,20 @@ def test_passes_of_second_order_must_be_asked_for():
     passes = Passes(network, torch.randn(2, 3, 4, 4), torch.tensor([0, 1]))
     with pytest.raises(BadInput, match="second_order=True"):
         _ = passes.hessian_gradients
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(4, 4, 1, bias=False), nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.BatchNorm2d(4), nn.GELU()]
+)
+@pytest.mark.parametrize("of", ["input", "weight", "neither"])
+def test_the_memory_format_is_that_of_torch(layer: nn.Module, of: str) -> None:
+    layer, x = copy.deepcopy(layer), torch.randn(2, 4, 5, 6)
+    if of == "weight":
+        layer = layer.to(memory_format=torch.channels_last)
+    if of == "input":
+        x = x.to(memory_format=torch.channels_last)
+    before = layer(x)
+    substitute(layer)
+    after = layer(x)
+    assert after.stride() == before.stride()
+    torch.testing.assert_close(after, before)

@@ -23,6 +23,36 @@ def fisher_of(network: nn.Module, node: str) -> float:
     return float(statistics.of("fisher")[statistics.nodes.index(node)])
 
 
+class Functional(nn.Module):
+    """A network that is called with other tensors in place of its weights."""
+
+    def __init__(self, made: Callable[[torch.Tensor], torch.Tensor]):
+        super().__init__()
+        self.inner, self.made = Base(), made
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights = {name: self.made(p) for name, p in self.inner.named_parameters()}
+        return torch.func.functional_call(self.inner, weights, (x,))
+
+
+@pytest.mark.parametrize("made", [lambda w: w, lambda w: w * 1.0, lambda w: w.clone().contiguous()])
+def test_a_call_with_weights_that_are_made_of_the_nodes_is_one_call(made: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    for node in ("c1", "c2", "fc"):
+        assert fisher_of(Functional(made), f"inner.{node}") == pytest.approx(fisher_of(Base(), node), rel=1e-4)
+
+
+def test_a_call_that_failed_hides_no_later_one() -> None:
+    def tries(self: Any, h: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.c2(h)).mean((2, 3))
+        try:
+            self.fc(h[:, :3])
+        except RuntimeError:
+            h = F.linear(h, self.fc.weight, self.fc.bias)
+        return h
+
+    assert fisher_of(with_(second=tries), "fc") == pytest.approx(fisher_of(Base(), "fc"), rel=1e-4)
+
+
 # --- a weight that is applied transposed has other channels
 
 

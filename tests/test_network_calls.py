@@ -4,13 +4,14 @@ import gc
 import random
 import weakref
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from network_toys import FIRST, Base, X, Y, with_
+from network_toys import FIRST, Base, X, Y, state, with_
 from plain_autograd import reference
 from torch import nn
 
@@ -45,6 +46,119 @@ def test_a_loss_of_ones_own() -> None:
 def test_a_loss_that_is_none(loss: Any) -> None:
     with pytest.raises(BadInput, match="loss"):
         collect_statistics(Base(), X, Y, loss=loss)
+
+
+def penalty(network: nn.Module) -> torch.Tensor:
+    return 0.1 * sum((p.square().sum() for p in network.parameters()), torch.zeros(()))
+
+
+class Penalised(Base):
+    def forward(self, x: torch.Tensor) -> Any:  # type: ignore[override]
+        return super().forward(x), penalty(self)
+
+
+class Keeping(Base):
+    """Keeps what a loss reads, as layers of experts do."""
+
+    told: Any = None
+
+    def first(self, x: torch.Tensor) -> torch.Tensor:
+        h = super().first(x)
+        self.told = h.square().mean()
+        return h
+
+
+class Telling(Base):
+    def forward(self, x: torch.Tensor) -> Any:  # type: ignore[override]
+        h = self.first(x)
+        return self.second(h), h.square().mean()
+
+
+class Twice(Base):
+    def forward(self, x: torch.Tensor) -> Any:  # type: ignore[override]
+        return super().forward(x), F.cross_entropy(super().forward(x + 1), Y)
+
+
+def cross_entropy_and_more(out: tuple[torch.Tensor, torch.Tensor], y: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(out[0], y) + out[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "more", "plain"),
+    [
+        (Base, penalty, Penalised),
+        (Keeping, lambda network: network.told, Telling),
+        (Base, lambda network: F.cross_entropy(network(X + 1), Y), Twice),
+    ],
+    ids=["a penalty on weights", "what the network keeps", "the network once more"],
+)
+def test_a_loss_that_reads_the_network(make: Any, more: Callable[[Any], torch.Tensor], plain: Any) -> None:
+    network, proxies = make(), NODE_PROXIES[:-1]  # synflow has no loss
+    before = state(network)
+    found = collect_statistics(network, X, Y, proxies, loss=lambda out, y: F.cross_entropy(out, y) + more(network))
+    assert state(network) == before
+    expected = collect_statistics(plain(), X, Y, proxies, loss=cross_entropy_and_more)
+    assert found.nodes == expected.nodes
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-4, atol=1e-7)
+
+
+class Centred(nn.Module):
+    """A loss that keeps a running mean of the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4))
+        self.calls = 0
+
+    def forward(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.mean += out.mean(0).detach()
+        return F.cross_entropy(out - self.mean, y)
+
+
+def test_what_a_loss_writes_into() -> None:
+    def writes(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        y[y == 3] = 0
+        return F.cross_entropy(out.sub_(out.mean()).div_(2), y)
+
+    def makes(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy((out - out.mean()) / 2, torch.where(y == 3, 0, y))
+
+    labels = Y.clone()
+    found, expected = (collect_statistics(Base(), X, labels, loss=loss).values for loss in (writes, makes))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert torch.equal(labels, Y)
+    loss = Centred()
+    first, second = (network_proxies(Base(), X, Y, ["snip", "zico"], loss=loss) for _ in range(2))
+    assert first == second
+    assert (loss.calls, loss.get_buffer("mean").tolist()) == (0, [0.0] * 4)
+
+
+class Pair(NamedTuple):
+    left: torch.Tensor
+    right: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    left: torch.Tensor
+    right: torch.Tensor
+
+
+@pytest.mark.parametrize("kind", [Pair, Both], ids=["named tuple", "dataclass"])
+def test_inputs_and_outputs_of_types_of_ones_own(kind: Any) -> None:
+    class Takes(Base):
+        def forward(self, scale: torch.Tensor, x: Any, size: Any) -> Any:  # type: ignore[override]
+            assert type(size) is tuple
+            x.right.mul_(scale)  # into what is its own
+            return kind(Base.forward(self, x.left - x.right), x.left)
+
+    half = 0.5 * X
+    given = (torch.tensor(2.0), kind(X, half), (3, X))
+    found = collect_statistics(Takes(), given, Y, FIRST[:-1], loss=lambda out, y: F.cross_entropy(out.left, y)).values
+    assert torch.equal(half, 0.5 * X)
+    plain = with_(first=lambda self, x: Base.first(self, x - 2 * (0.5 * x)))
+    np.testing.assert_allclose(found, collect_statistics(plain, X, Y, FIRST[:-1]).values, rtol=1e-3, atol=1e-7)
 
 
 def test_several_inputs_by_place_and_by_name() -> None:
@@ -140,7 +254,7 @@ def traced() -> Any:
         (lambda: nn.Linear(3, 4, device="meta"), "initialise it first"),
         (lambda: with_(second=lambda self, h: (Base.second(self, h),)), "loss="),
         (lambda: with_(second=lambda self, h: {"logits": Base.second(self, h)}), "loss="),
-        (lambda: with_(second=lambda self, h: Base.second(self, h).detach()), "depend on no weight"),
+        (lambda: with_(second=lambda self, h: Base.second(self, h).detach()), "no tensor that depends on a weight"),
         (lambda: with_(second=lambda self, h: Base.second(self, h)[:3]), "3 rows of logits for 8 labels"),
     ],
 )
@@ -155,6 +269,8 @@ def test_networks_that_cannot_be_judged(network: Callable[[], Any], words: str) 
         (X.numpy(), Y, "torch.from_numpy"),
         (X, Y.numpy(), "int64 tensor"),
         (X, None, "int64 tensor"),
+        (torch.nested.nested_tensor(list(X)), Y, "ordinary tensors"),
+        (X.to("meta"), Y, "ordinary tensors"),
         (X[:0], Y[:0], "empty batch"),
         ((), Y, "without a tensor"),
         ({"x": 3}, Y, "without a tensor"),

@@ -324,3 +324,42 @@ def test_what_a_forward_pass_writes_into_a_tensor_of_its_own(write: Callable[[An
     check(Masked(), plain)
     alone = collect_statistics(Masked(), X, Y, ["synflow"])
     np.testing.assert_array_equal(alone.values[0], collect_statistics(plain, X, Y, ["synflow"]).values[0])
+
+
+# --- copies that are none
+
+
+class Rebuilt(Base):
+    """Its copy is built anew, which draws random numbers, and gets its weights or not."""
+
+    loads = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def __deepcopy__(self, memo: Any) -> "Rebuilt":
+        made = type(self)()
+        torch.rand(3)
+        for parameter in made.parameters():
+            nn.init.normal_(parameter)
+        made.seen = self.seen
+        if self.loads:
+            made.load_state_dict(self.state_dict())
+        return made
+
+    def second(self, h: torch.Tensor) -> torch.Tensor:
+        self.seen.append(h)
+        return super().second(h)
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_a_copy_that_shares_lists_or_has_other_weights(loads: bool) -> None:
+    network = type("Own", (Rebuilt,), {"loads": loads})()
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    check(network, Base())
+    assert network.seen == []
+    torch.manual_seed(7)
+    collect_statistics(network, X, Y, ["snip"])
+    assert torch.equal(torch.get_rng_state(), state)

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from parzc_core import _plugins
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, real
 from parzc_core.own.networks import describe
 from parzc_core.own.ordering import order_networks
 from parzc_core.own.ranking import COMPARED, LEVEL, NetworkRanker, load_ranker
@@ -36,6 +36,7 @@ def rank_file(
     Without both the networks are ordered by `order_networks`, and there is no ranker. Raises BadInput."""
     if accuracies is not None and load is not None:
         raise BadInput("got accuracies and a ranker to load; expected one of --accuracies FILE and --load RANKER, or none")
+    real("level", level, 0, 100, above=True)
     module = _plugins.run_file(file)
     networks, batch = _given(module, "networks"), _given(module, "batch")
     if not isinstance(batch, Sequence) or len(batch) != 2:
@@ -57,20 +58,35 @@ def rank_file(
 
 
 def read_accuracies(file: Path) -> pd.Series:
-    """The second column of a CSV file by the first, both with a heading; an empty cell is an accuracy that is not known."""
-    try:
-        frame = pd.read_csv(file, dtype={0: str})
+    """The column "accuracy" of a CSV file with a heading, else its second one, by the first, the names.
+
+    An empty cell, and "nan", is an accuracy that is not known. Raises BadInput.
+    """
+    try:  # as text: a network may be called NA, and a line may end in a comma
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read the accuracies {file}: {error}") from error
     if frame.shape[1] < 2:
         raise BadInput(f"got {file} with the columns {', '.join(map(str, frame.columns))}; expected a name and an accuracy")
-    if not pd.api.types.is_numeric_dtype(frame.iloc[:, 1]):
-        raise BadInput(f"got accuracies in {file} that are no numbers, such as {frame.iloc[0, 1]!r}; expected numbers or nothing")
-    return pd.Series(frame.iloc[:, 1].to_numpy(dtype=float), index=frame.iloc[:, 0].astype(str))
+    text = frame["accuracy"] if "accuracy" in frame.columns[1:] else frame.iloc[:, 1]
+    if _number(str(text.name)) is not None:
+        raise BadInput(f"got {file} with {text.name!r} as the heading of the accuracies; expected a line such as name,accuracy")
+    values = [_number(value or "nan") for value in text]
+    if None in values:
+        wrong = text.iloc[values.index(None)]
+        raise BadInput(f"got accuracies in {file} that are no numbers, such as {wrong!r}; expected numbers or nothing")
+    return pd.Series(values, index=frame.iloc[:, 0].astype(str), dtype=float)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _place(name: str) -> Any:
-    return int(name) if name.isdigit() else name
+    return int(name) if name.isdecimal() else name
 
 
 def _given(module: ModuleType, name: str) -> Any:

@@ -12,9 +12,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +25,6 @@ from torch import nn
 from tqdm import tqdm
 
 from parzc_core._seeding import seeded
-from parzc_core._watch import tensors
 from parzc_core.collector import NodeStatistics, statistics_of
 from parzc_core.errors import BadInput, is_whole, names_of, seed_of, whole
 from parzc_core.passes import Batch, Loss, Passes, with_passes
@@ -42,6 +42,7 @@ from parzc_core.storage.statistics import Record, StatisticsStore, pack
 PROXIES = ("fisher", "grad_norm", "l2_norm", "snip", "synflow")  # one backward pass and Synflow's; grasp and plain add noise
 COUNTS = ("params", "flops")
 MODULE = "module "  # how the counts of a kind of module begin among stored scores
+_OF_MODULES = ("_parameters", "_buffers", "_modules")
 SHARD = 20  # networks of a space that are written together
 Name = str | int
 Given = nn.Module | Callable[[], nn.Module]  # a network, or what builds one
@@ -66,7 +67,7 @@ class Described:
 
     names: of the networks; positions where none were given. statistics: of each. counts: float64[n, 2], see COUNTS.
     modules: of each, how many leaf modules of each class it has. graphs: float64[n, G], features of the space's graphs, if any.
-    batch: 16 hex digits that stand for the batch.
+    batch: 16 hex digits that stand for the batch, and the loss where one was given.
     """
 
     names: tuple[Name, ...]
@@ -125,7 +126,7 @@ def describe(
     of a space, its name or the object (`OwnSpace`). Raises BadInput: no networks, names that are not unique, a network that does
     not take the batch (which one is said); UnknownName (proxies, space).
     """
-    chosen = check_node_proxies(proxies)
+    chosen, seed = check_node_proxies(proxies), seed_of(seed)
     if not chosen:
         raise BadInput("got no proxies; expected at least one")
     known, modules = named(networks, names)
@@ -135,7 +136,8 @@ def describe(
             parts.append(_one(built(module, seed), images, labels, chosen, loss))
     statistics, counts, kinds = zip(*parts, strict=True)
     graphs = None if space is None else _graphs(space, [str(name) for name in known])
-    return Described(known, statistics, np.array(counts), kinds, graphs, batch_digest(images, labels))
+    digest = _of_loss(batch_digest(images, labels), None if loss is None else _said(loss))
+    return Described(known, statistics, np.array(counts), kinds, graphs, digest)
 
 
 def collect_space(
@@ -157,21 +159,21 @@ def collect_space(
 
     space: an `OwnSpace`, or a name of `spaces.NAMES`. count: of architectures. seed: of the sample and of all initial weights.
     folder: keeps the statistics (a `StatisticsStore`), `shard_size` networks written together. about: what the folder's
-    manifest is to say besides, such as {"dataset": "digits"}. A loss is known there by its name and settings. mix_versions: add
-    also to what another torch or parzc computed.
+    manifest is to say besides, such as {"dataset": "digits"}. A space is known there by its name and its settings (attributes
+    that are numbers or text), a loss by its name and what it holds. mix_versions: add also to what another torch or parzc
+    computed.
     A damaged shard is named and computed anew. Raises as `describe`; BadInput where the folder holds another collection, or one
     of other versions; WorkerDied where a process was killed.
     """
     chosen, found = check_node_proxies(proxies), _found(space)
-    count, seed = whole("count", count, 1), seed_of(seed)
+    count, seed, known = whole("count", count, 1), seed_of(seed), _known_by(space)
     archs = [str(arch) for arch in found.sample(count, seed)]
     if len(archs) < count or len(set(archs)) < len(archs):
         raise BadInput(f"got {len(set(archs))} different architectures from sample({count}, {seed}); expected {count}")
     size = whole("shard_size", shard_size, 1)
     shards = [list(enumerate(archs))[start : start + size] for start in range(0, count, size)]
     digest = batch_digest(images, labels)
-    origin = space if isinstance(space, str) else f"{type(space).__module__}.{type(space).__qualname__}"
-    config = {"space": origin, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
+    config = {**known, "cells": count, "seed": seed, "proxies": list(chosen), "batch": digest}
     config |= {} if loss is None else {"loss": _said(loss)}
     config |= dict(about or {})
     fill(
@@ -198,24 +200,53 @@ def stored(folder: Path | str) -> Described:
     rows = scores[kinds].to_numpy(dtype=int).tolist()
     modules = [{k.removeprefix(MODULE): n for k, n in zip(kinds, row, strict=True) if n} for row in rows]
     counts = scores[list(COUNTS)].to_numpy(dtype=np.float64)
-    digest = str(store.manifest["config"]["batch"])
+    digest = _of_loss(str(store.manifest["config"]["batch"]), store.manifest["config"].get("loss"))
     return Described(tuple(read.archs), tuple(read.statistics), counts, tuple(modules), None, digest)
 
 
 def batch_digest(images: Batch, labels: Any) -> str:
     """16 hex digits that stand for a batch."""
     digest = hashlib.sha256()
-    for tensor in (*tensors(images), *tensors(labels)):
-        digest.update(json.dumps([list(tensor.shape), str(tensor.dtype)]).encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+    for part in (*_bytes_of(images), *_bytes_of(labels)):
+        digest.update(part)
     return digest.hexdigest()[:16]
+
+
+def _of_loss(digest: str, loss: str | None) -> str:
+    return digest if loss is None else hashlib.sha256(f"{digest} {loss}".encode()).hexdigest()[:16]
+
+
+def _bytes_of(values: Any) -> Iterator[bytes]:
+    """What tells inputs and labels from others: of tensors and arrays their shapes, types and entries; names and numbers."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biufc":
+        values = torch.from_numpy(np.array(values, dtype=values.dtype.newbyteorder("=")))
+    if isinstance(values, torch.Tensor):
+        yield json.dumps([list(values.shape), str(values.dtype)]).encode()
+        dense = values if values.layout == torch.strided else values.to_dense()
+        yield dense.detach().cpu().resolve_conj().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+    elif isinstance(values, Mapping):
+        for name, value in values.items():
+            yield repr(name).encode()
+            yield from _bytes_of(value)
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from _bytes_of(value)
+    elif is_dataclass(values):
+        yield from _bytes_of({name: getattr(values, name) for name in values.__dataclass_fields__})
+    elif isinstance(values, np.ndarray | str | int | float | complex | None):
+        yield repr(values.tolist() if isinstance(values, np.ndarray) else values).encode()
 
 
 def built(network: Given, seed: int) -> nn.Module:
     """The network itself, or what its function builds with torch's random numbers set by `seed`. Raises BadInput for neither."""
     if not isinstance(network, nn.Module) and callable(network):
-        with seeded(seed):
-            network = network()
+        try:
+            with seeded(seed):
+                network = network()
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise BadInput(f"the function that builds it failed: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise BadInput(f"got {type(network).__name__}; expected an nn.Module, or a function without arguments that builds one")
     return network
@@ -261,8 +292,12 @@ def _one(
 
     second_order = "hessian" in passes_read(proxies)
     statistics, counts = with_passes(network, images, labels, work, second_order=second_order, loss=loss)
-    leaves = (module for module in network.modules() if next(module.children(), None) is None)
-    return statistics, counts, dict(Counter(type(module).__name__ for module in leaves))
+    return statistics, counts, kinds_of(network)
+
+
+def kinds_of(network: nn.Module) -> dict[str, int]:
+    """How many leaf modules of each class it has."""
+    return dict(Counter(type(module).__name__ for module in network.modules() if next(module.children(), None) is None))
 
 
 def _shard(
@@ -292,14 +327,56 @@ def _shard(
     return number, pack(records), time.process_time() - started, workers.peak_memory_mb()
 
 
+def _known_by(space: Any) -> dict[str, Any]:
+    """What tells a space from others: its name, and its settings if it has any."""
+    if isinstance(space, str):
+        return {"space": space}
+    if isinstance(space, ModuleType):
+        name = space.__name__
+    else:
+        kind = space if isinstance(space, type) else type(space)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+    held = {of: value for of, value in getattr(space, "__dict__", {}).items() if not of.startswith("_")}
+    held |= {of: getattr(space, of) for of in getattr(space, "__dataclass_fields__", {}) if hasattr(space, of)}  # with slots too
+    settings = {of: value for of, value in held.items() if isinstance(value, str | int | float)}
+    return {"space": name} | ({"settings": settings} if settings else {})
+
+
 def _said(loss: Loss) -> str:
-    """What tells a loss from others: its name; of an object that of its class, and what it holds."""
-    if isinstance(loss, partial):
-        return f"{_said(loss.func)}, {[*loss.args, *sorted(loss.keywords.items())]}"
-    named = loss if hasattr(loss, "__qualname__") else type(loss)
-    held = {} if named is loss else {name: value for name, value in vars(loss).items() if not name.startswith("_")}
-    plain = {name: value for name, value in held.items() if isinstance(value, str | int | float | None)}
-    return f"{named.__module__}.{named.__qualname__}" + (f", {plain}" if plain else "")
+    """What tells a loss from others: its name, and 8 hex digits that stand for what it holds, if anything."""
+    named: Any = loss
+    while isinstance(named, partial):
+        named = named.func
+    named = named if hasattr(named, "__qualname__") else type(named)
+    held = _held(loss)
+    digest = hashlib.sha256(b"".join(_bytes_of(held))).hexdigest()[:8]
+    return f"{named.__module__}.{named.__qualname__}" + ("" if isinstance(held, str) else f", {digest}")
+
+
+def _held(thing: Any, depth: int = 0) -> Any:
+    """What a loss is made of, as values: settings, weights, variables that a function closes over, the code of one without a
+    name of its own. Attributes that begin with _ are passed over."""
+    if depth > 8 or isinstance(thing, str | int | float | complex | None | torch.Tensor | np.ndarray):
+        return thing
+    if isinstance(thing, Mapping):
+        return {name: _held(value, depth + 1) for name, value in thing.items()}
+    if isinstance(thing, tuple | list):
+        return [_held(value, depth + 1) for value in thing]
+    if isinstance(thing, partial):
+        return _held([thing.func, thing.args, thing.keywords], depth)
+    if isinstance(thing, MethodType):
+        return _held([thing.__self__, thing.__func__.__qualname__], depth)
+    name = f"{thing.__module__}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else type(thing).__qualname__
+    if isinstance(thing, FunctionType):
+        known = "<" not in name and thing.__module__ != "__main__"
+        code = [] if known else [thing.__code__.co_code.hex(), thing.__code__.co_names, thing.__code__.co_consts]
+        cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
+        parts = (code, thing.__defaults__, thing.__kwdefaults__, cells)
+        return name if known and not cells else [name, *(_held(part, depth + 1) for part in parts)]
+    if isinstance(thing, type) or not hasattr(thing, "__dict__"):
+        return name
+    public = {of: value for of, value in vars(thing).items() if not of.startswith("_") or of in _OF_MODULES}
+    return [name, _held(public, depth + 1)]
 
 
 def _found(space: Any) -> OwnSpace:

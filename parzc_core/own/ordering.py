@@ -17,7 +17,9 @@ import pandas as pd
 from parzc_core.errors import BadInput
 from parzc_core.own.networks import COUNTS, Described, Given, describe
 from parzc_core.passes import Batch, Loss
-from parzc_core.predictors.label_free import committees, together, votes
+from parzc_core.predictors.label_free import SPREADS, committees, together, votes
+
+DECIMALS = 9  # of scores; beyond them is rounding, by which networks that cannot be told apart would differ
 
 
 def order_networks(
@@ -33,13 +35,15 @@ def order_networks(
     networks that cannot be told apart share one), nodes, params, flops, each proxy's sum, not_finite. Nothing is trained.
 
     networks: modules, {name: module}, functions that build them, or what `describe` gave. images, labels, names, loss, seed: see
-    `describe`. A network whose statistics are not finite has no score (NaN) and no rank (missing), and a warning says so.
-    Raises BadInput as `describe` does.
+    `describe`. A network whose statistics are not finite has no score (NaN) and no rank (missing), and a warning says so, and
+    which votes are missing where `describe` was asked for other proxies. Raises BadInput as `describe` does.
     """
     if not isinstance(networks, Described):
         if images is None:
             raise BadInput("got networks without a batch; expected images and labels, or what `describe` gave of the networks")
         networks = describe(networks, images, labels, names=names, loss=loss, seed=seed)
+    elif any(given is not None for given in (images, labels, names, loss)):
+        raise BadInput("got what `describe` gave, and a batch, names or a loss as well; expected either")
     score, _ = order_of(networks)
     return pd.DataFrame({"score": score, "rank": ranks(score)}).set_axis(networks.index).join(networks.frame())
 
@@ -50,6 +54,10 @@ def order_of(networks: Described) -> tuple[np.ndarray, dict[str, float]]:
     if len(usable) < len(networks):
         left = [networks.names[i] for i in np.flatnonzero(networks.not_finite)]
         warnings.warn(f"networks {left} have statistics that are not finite, so they get no score", stacklevel=3)
+    missing = [name for name in SPREADS if any(name not in one.proxies for one in networks.statistics)]
+    if missing:
+        told = f"{', '.join(missing)} cast no vote, as they were not collected, so the order is worse"
+        warnings.warn(told, stacklevel=3)
     score, weights = np.full(len(networks), np.nan), dict[str, float]()
     if len(usable):
         there = networks[usable]
@@ -60,5 +68,5 @@ def order_of(networks: Described) -> tuple[np.ndarray, dict[str, float]]:
 
 def ranks(score: np.ndarray) -> pd.Series:
     """1 for the best; equal scores share the better rank; missing where there is no score. Whole numbers."""
-    found = pd.Series(score).rank(ascending=False, method="min")
+    found = pd.Series(np.round(score, DECIMALS)).rank(ascending=False, method="min")
     return found.astype("Int64" if found.isna().any() else int)

@@ -21,10 +21,11 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from tqdm import tqdm
 
+from parzc_core._networks import uncompiled, weight_nodes
 from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, UnknownName, floats, real, seed_of, whole
 from parzc_core.own.models import PLUS, PlusModel, differ, tamed
-from parzc_core.own.networks import Described, Given, Name, built, describe, named, said_of
+from parzc_core.own.networks import Described, Given, Name, built, describe, kinds_of, named, said_of
 from parzc_core.own.ordering import order_of
 from parzc_core.passes import Batch
 from parzc_core.paths import check_writable, write_whole
@@ -286,7 +287,22 @@ def _described(
             f"got described with {len(described)} networks from {described.names[0]!r} on, and {len(names)} networks from "
             f"{names[0]!r} on; expected the same names in the same order"
         )
+    for at, (name, one) in enumerate(zip(names, given, strict=True)):
+        if isinstance(one, nn.Module) and not _are_of(described, at, one):
+            raise BadInput(f"got described, whose network {name!r} has other layers than the one given; expected the same ones")
     return described
+
+
+def _are_of(described: Described, at: int, network: nn.Module) -> bool:
+    """Whether the statistics at a place can be of the network: the kinds of its modules, and the sizes of plain weights."""
+    one = described.statistics[at]
+    sizes = dict(zip(one.nodes, one.numel.tolist(), strict=True))
+    try:
+        nodes = weight_nodes(uncompiled(network))
+    except BadInput:  # all its weights are derived
+        nodes = {}
+    same = all(sizes.get(name, node.weight.numel()) == node.weight.numel() for name, node in nodes.items())
+    return same and kinds_of(network) == dict(described.modules[at])
 
 
 def _evaluated(name: Name, given: Given, evaluate: Evaluate, seed: int, at: int, kept: RunStore | None) -> float:
@@ -294,7 +310,13 @@ def _evaluated(name: Name, given: Given, evaluate: Evaluate, seed: int, at: int,
     with said_of(name):
         network = built(given, seed)
     if network is given:
-        network = copy.deepcopy(network)
+        try:
+            network = copy.deepcopy(network)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a __deepcopy__ raises
+            told = f"the network {name!r} cannot be copied to be trained ({type(error).__name__}: {error})"
+            raise BadInput(f"{told}; give a function that builds it") from error
     finished = "give store=FILE to keep what is finished" if kept is None else f"what was finished is kept in {kept.path}"
     with seeded(int(np.random.default_rng([seed, at]).integers(2**31))):
         try:
@@ -374,7 +396,7 @@ def _checked(kept: RunStore, settings: Mapping[str, Any]) -> dict[str, Any]:
     if other:
         begun = found[0]
         names = [name for name in (*settings, *(name for name in begun if name not in settings)) if name in other]
-        alike = {"networks": "other networks", "structure": "other networks", "batch": "other batch"}
+        alike = {"networks": "other networks", "structure": "other networks", "batch": "other batch or loss"}
         said = dict.fromkeys(alike.get(name, f"{name}={settings.get(name)!r} (there {begun.get(name)!r})") for name in names)
         raise BadInput(f"got {', '.join(said)} than the search that {kept.path} holds; repeat its call, or give another store")
     return dict(settings)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core._watch import mapped
+from parzc_core._nested import mapped
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes
 from parzc_core.scores.registry import network_score

@@ -10,7 +10,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core import _fast_layers
-from parzc_core._watch import CallsTheOriginal, mapped, tensors
+from parzc_core._nested import mapped, tensors
+from parzc_core._watch import CallsTheOriginal
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes, gradients_of, weight_nodes
 from parzc_core.scores.registry import network_score

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 import torch
 from torch import nn
 
-from parzc_core._watch import forward_with_calls, mapped, total
+from parzc_core._nested import mapped, total
+from parzc_core._watch import forward_with_calls
 from parzc_core.passes import Passes
 from parzc_core.scores.registry import network_score
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core._watch import tensors
+from parzc_core._nested import tensors
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes
 from parzc_core.scores.registry import network_score

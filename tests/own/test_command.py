@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from parzc_core import cli
+from parzc_core.own.command import read_accuracies
 
 NETWORKS = """
 import torch
@@ -54,6 +55,11 @@ def test_networks_of_a_file_are_ranked_kept_and_ranked_again(
         ("def f():\n    raise SystemExit(3)\n\nnetworks = batch = f", "name,accuracy\na,1\n", "failed: SystemExit: 3"),
         ("1 / 0", "name,accuracy\na,1\n", "line 1: ZeroDivisionError"),
         (NETWORKS, "name,accuracy\nother,1\nnet1,2\n", "'other', which is no network"),
+        (NETWORKS, "name,accuracy\n", "got 0 accuracies"),
+        (NETWORKS, "net1,90\nnet2,80\nnet4,60\n", "'90' as the heading"),
+        (NETWORKS, "name,accuracy\nnet1,True\nnet2,False\n", "no numbers, such as 'True'"),
+        (NETWORKS + "networks = list(networks.values())", "name,accuracy\n²,1\n1,2\n", "'²', which is no network"),
+        (NETWORKS + "networks['bad'] = lambda: 1 / 0", None, "network 'bad': the function that builds it failed: ZeroDivision"),
         (NETWORKS, "name\nnet1\n", "expected a name and an accuracy"),
         (NETWORKS, "name,accuracy\nnet1,good\nnet2,bad\n", "no numbers, such as 'good'"),
         (NETWORKS.replace("torch.arange(6) % 3", "1 / 0"), "name,accuracy\na,1\n", r"batch\(\) of .* failed: ZeroDivisionError"),
@@ -69,6 +75,24 @@ def test_what_is_wrong_is_one_line(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert re.search(words, said), said
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["name,accuracy\nNA,90\n1,80\nnull,60\nnone,\nnan,nan\n", "name,accuracy\nNA,90,\n1,80,\nnull,60,\nnone,,\n",
+     "name,seed,accuracy\nNA,3,90\n1,4,80\nnull,5,60\n"],
+    ids=["names that pandas takes for missing", "commas at the ends of lines", "a column between"],
+)  # fmt: skip
+def test_accuracies_are_read_as_they_are_written(lines: str, tmp_path: Path) -> None:
+    (tmp_path / "accuracies.csv").write_text(lines)
+    assert read_accuracies(tmp_path / "accuracies.csv").dropna().to_dict() == {"NA": 90, "1": 80, "null": 60}
+
+
+def test_a_level_that_is_none_is_refused_without_accuracies_too(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture
+) -> None:
+    assert cli.main(["rank", str(files[0]), "--level", "101"]) == 2
+    assert "got level=101" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--out", "--save"])

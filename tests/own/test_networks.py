@@ -1,7 +1,9 @@
 """Describing networks and spaces of one's own; comparing proxies on them; plugins of other packages."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.own import NetworkRanker, collect_space, describe
 from parzc_core.own.models import summaries
+from parzc_core.own.networks import batch_digest
 from parzc_core.proxies import NODE_REGISTRY, NodeTensors, check_node_proxies, node_proxy
 from parzc_core.runs.compare import compare_proxies
 from parzc_core.spaces import Graph, nb201
@@ -38,6 +41,31 @@ class Depths:
         self.builds.append(arch)
         hidden = [x for _ in range(int(arch)) for x in (nn.ReLU(), nn.Linear(8, 8))]
         return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), *hidden, nn.Linear(8, 3))
+
+
+@dataclass
+class Wide(Depths):
+    width: int = 8
+
+    def build(self, arch: str) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, self.width), nn.ReLU(), nn.Linear(self.width, 2 + int(arch)))
+
+
+class Smoothed(nn.Module):
+    """A loss with a loss in it."""
+
+    def __init__(self, by: float):
+        super().__init__()
+        self.inner = nn.CrossEntropyLoss(label_smoothing=by)
+
+    def given(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.inner(out, y)
+
+    forward = given
+
+
+def cooled(by: float) -> Any:
+    return lambda out, y: nn.functional.cross_entropy(out / by, y)
 
 
 class Drawn(Depths):
@@ -72,6 +100,46 @@ def test_a_space_is_collected_once_and_as_its_networks_are(tmp_path: Path) -> No
         collect_space(space, IMAGES, LABELS, tmp_path / "more", 20)
 
 
+def test_a_space_with_other_settings_is_another(tmp_path: Path) -> None:
+    collect_space(Wide(8), IMAGES, LABELS, tmp_path, 3)
+    with pytest.raises(BadInput, match=r"another collection: its config\.settings"):
+        collect_space(Wide(16), IMAGES, LABELS, tmp_path, 3)
+    modules = [ModuleType(name) for name in ("one", "other")]
+    for module in modules:
+        module.sample, module.build = Depths().sample, Depths().build  # type: ignore[attr-defined]
+    collect_space(modules[0], IMAGES, LABELS, tmp_path / "module", 3)
+    with pytest.raises(BadInput, match=r"another collection: its config\.space is one, got other"):
+        collect_space(modules[1], IMAGES, LABELS, tmp_path / "module", 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((IMAGES, LABELS.numpy()), (IMAGES, LABELS.numpy() + 1)),
+        ((IMAGES, LABELS.tolist()), (IMAGES, LABELS.tolist()[::-1])),
+        ((IMAGES, {"class": 1}), (IMAGES, {"class": 2})),
+        (((IMAGES, torch.tensor(1.0)), LABELS), ((IMAGES, torch.tensor(2.0)), LABELS)),
+        (((IMAGES, 1), LABELS), ((IMAGES, 2), LABELS)),
+        (({"left": IMAGES, "right": -IMAGES}, LABELS), ({"right": IMAGES, "left": -IMAGES}, LABELS)),
+        (((IMAGES.to_sparse(),), LABELS), ((-IMAGES.to_sparse(),), LABELS)),
+    ],
+)
+def test_other_batches_have_other_digests(first: Any, second: Any) -> None:
+    assert batch_digest(*first) == batch_digest(*first)
+    assert batch_digest(*first) != batch_digest(*second)
+
+
+def test_the_digest_of_images_and_labels_is_what_it_was() -> None:
+    assert batch_digest(torch.arange(48.0).view(2, 6, 4), torch.arange(2)) == "b14d58e79e91c69f"
+
+
+def test_another_loss_is_told_by_the_batch(tmp_path: Path) -> None:
+    networks = {str(i): Depths().build(str(i)) for i in (1, 2)}
+    plain, other, again = (describe(networks, IMAGES, LABELS, loss=loss).batch for loss in (None, cooled(2.0), cooled(2.0)))
+    assert plain != other == again
+    assert collect_space(Depths(), IMAGES, LABELS, tmp_path, 2, loss=cooled(2.0)).batch == other
+
+
 class TestWhatIsThereAlready:
     """Eight networks in two shards."""
 
@@ -96,6 +164,11 @@ class TestWhatIsThereAlready:
             (partial(nn.functional.cross_entropy, label_smoothing=0.1), nn.functional.cross_entropy),
             (partial(nn.functional.cross_entropy, reduction="sum"), partial(nn.functional.cross_entropy, reduction="mean")),
             (nn.functional.cross_entropy, nn.functional.multi_margin_loss),
+            (nn.CrossEntropyLoss(weight=torch.ones(3)), nn.CrossEntropyLoss(weight=torch.arange(1.0, 4.0))),
+            (Smoothed(0.1), Smoothed(0.2)),
+            (Smoothed(0.1).given, Smoothed(0.2).given),
+            (cooled(1.0), cooled(2.0)),
+            (lambda out, y: out.sum(), lambda out, y: out.mean()),
         ],
     )
     def test_and_was_collected_with_another_loss_is_refused(self, first: Any, second: Any, tmp_path: Path) -> None:

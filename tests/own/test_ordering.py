@@ -8,7 +8,7 @@ from torch import nn
 
 from parzc_core import describe, order_networks
 from parzc_core.errors import BadInput
-from parzc_core.own.ordering import order_of
+from parzc_core.own.ordering import order_of, ranks
 from parzc_core.predictors.label_free import committees, together, votes
 
 IMAGES, LABELS = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
@@ -42,6 +42,31 @@ def test_the_order_does_not_depend_on_the_order_given_and_twins_share_a_rank() -
     turned = order_networks(dict(reversed((NETWORKS | {"twin": network(2, 8)}).items())), IMAGES, LABELS)
     assert turned.loc[found.index, "score"].to_numpy() == pytest.approx(found["score"].to_numpy())
     assert found["rank"]["twin"] == found["rank"]["2 x 8"]
+
+
+def test_networks_that_cannot_be_told_apart_share_a_rank_wherever_they_stand() -> None:
+    """The sums of their votes may differ by rounding."""
+    sizes = [(1, 8), (1, 16), (2, 8), (3, 32), (1, 16), (2, 4), (1, 16)]
+    described = describe([network(*size) for size in sizes], IMAGES, LABELS)
+    for seed in range(20):
+        places = np.random.default_rng(seed).permutation(len(sizes))
+        found = order_networks(described[places])["rank"].to_numpy()[np.argsort(places)]
+        assert len({found[i] for i in (1, 4, 6)}) == 1
+    assert ranks(np.array([1.0, 0.1 + 0.2, 0.3])).tolist() == [1, 2, 2]
+
+
+def test_what_describe_gave_is_not_described_again() -> None:
+    described = describe(NETWORKS, IMAGES, LABELS)
+    for more in ({"images": IMAGES}, {"names": list(NETWORKS)}, {"loss": nn.functional.cross_entropy}):
+        with pytest.raises(BadInput, match="expected either"):
+            order_networks(described, **more)
+    with pytest.raises(BadInput, match="seed"):
+        order_networks(NETWORKS, IMAGES, LABELS, seed=-1)
+
+
+def test_votes_that_are_missing_are_told() -> None:
+    with pytest.warns(UserWarning, match="fisher, grad_norm, l2_norm, synflow cast no vote"):
+        order_networks(describe(NETWORKS, IMAGES, LABELS, ["snip"]))
 
 
 def test_a_single_network_and_a_list() -> None:

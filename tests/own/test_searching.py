@@ -387,3 +387,26 @@ def test_a_store_begun_before_it_told_networks_apart_by_their_modules_is_gone_on
 
     search(None, evaluate, 4, method="random", store=store)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("other", [network(0, 4), network(1, 2), nn.Sequential(*network(0, 2), nn.Identity())])
+def test_what_is_described_are_the_networks_given(described: Any, other: nn.Module) -> None:
+    with pytest.raises(BadInput, match="described, whose network '0 of 2' has other layers"):
+        search_networks(networks() | {"0 of 2": other}, look_up, 3, described=described)
+    normed = networks()
+    nn.utils.parametrizations.weight_norm(normed["0 of 2"][1])
+    again = describe(normed, IMAGES, LABELS)
+    assert len(search_networks(normed, look_up, 2, described=again).trajectory) == 2
+
+
+class Uncopied(nn.Sequential):
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("it holds a handle")
+
+
+def test_a_network_that_cannot_be_copied_is_built_or_refused(described: Any) -> None:
+    made = {name: Uncopied(*one) for name, one in networks().items()}
+    with pytest.raises(BadInput, match=r"cannot be copied to be trained .*a handle.*; give a function that builds it"):
+        search_networks(made, look_up, 2, described=described)
+    builders = {name: partial(Uncopied, *one) for name, one in networks().items()}
+    assert len(search_networks(builders, look_up, 2, described=described).trajectory) == 2
