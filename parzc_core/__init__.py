@@ -12,9 +12,9 @@
     proxies        what a zero-cost proxy reads of a node, and the formulas of the seven (§3.1)
     passes         the forward and backward passes of one batch that the formulas read
     _networks      what a network may be: its nodes, a copy of it, or its state saved and restored
-    _watch         sees what a forward pass calls: the calls of nodes, whether by module or by weight
-    _fast_layers   the same layers in less time on a CPU, for those passes
-    collector      Algorithm 1: a network and one batch -> the statistics of every node, in depth-first order
+    _watch         records which nodes a forward pass calls, by module or by weight
+    _fast_layers   faster layers for these passes on a CPU, with the same results
+    collector      Algorithm 1: the statistics of every node of a network from one batch, in depth-first order
     encoding       min-max scaling of the statistics (§3.2), and an aligned encoding
     mabn           the mixer with Bayesian layers (§3.3)
     gcn            NP, the graph network that Table 6 adds to it (A.4)
@@ -32,24 +32,24 @@
     paper          what the paper prints: its tables, its claims and their audit
     scores         network-level zero-cost scores: one number for a network
     labels         published accuracies: accuracy(space, dataset, split)
-    storage        what was computed once: statistics, runs, result rows
+    storage        stored statistics, runs and result rows
     collecting     statistics of a sample of a space, joined with its labels
     predictors     the rival predictors of Table 2, and ParZC+
-    own            networks, spaces and labels of one's own: ranked, and searched
-    runs           everything that is trained and judged, each stored once
+    own            your own networks, spaces and labels: ordered, ranked and searched
+    runs           everything that is trained and judged; each run is stored once
     search         search methods with and without ParZC (Tables 3 and 9)
     tuning         hyper-parameter studies (Table 10)
     quantization   mixed-precision search (Table 11)
     drawing        the style of the figures, and figures that several experiments use
     report         the comparison with the paper, and the report page
     experiments    one module for each notebook
-    verifying      a sample of what is committed, recomputed
+    verifying      recomputes a sample of the committed results
     pipeline       runs the notebooks
 
 Beside the core: `_state` (a network and generators as they were), `_nested` (tensors in tuples and dicts), `_seeding`,
 `_resampling` (bootstrap draws of rank correlations), `paths` (folders), `checkpoints` (of long trainings), `npz` (kept arrays),
 `profiles` (sizes of a run), `artifact` (the list of notebooks), `cli` (the command).
-The names below are imported when they are first used, so that `import parzc_core` alone takes no time.
+The names below are imported at first use, so `import parzc_core` alone is fast.
 """
 
 from importlib import import_module

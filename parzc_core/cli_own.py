@@ -1,4 +1,4 @@
-"""The commands `parzc rank`, `parzc compare` and `parzc ranker`: what is the user's own, ranked and compared; rankers to keep."""
+"""The commands `parzc rank` and `parzc compare` for the user's own networks and proxies, and `parzc ranker`."""
 
 import argparse
 import os

@@ -180,7 +180,6 @@ QUICK: dict[str, Command] = {
     "parzc verify --only NAME": ("verify --help",),
     "parzc claims": ("claims", "claims mixer loss --json"),
     "parzc report": ("report --profile full --readme",),
-    "parzc report --readme": ("report --help",),
     "parzc report --profile full --readme": ("report --help",),
 }
 SLOW: dict[str, Command] = {

@@ -1,1 +1,1 @@
-"""One module a notebook, of the same name: what the notebook runs, its rows, and figures that only it draws."""
+"""One module for each notebook, with the same name: its plan, its rows, and the figures that only it draws."""

@@ -198,7 +198,7 @@ def sentences(runs: pd.DataFrame) -> list[str]:
         if low > 0:
             verdict = "Deeper nodes matter more"
         else:
-            verdict = "Deeper nodes matter less" if high < 0 else "Depth says nothing"
+            verdict = "Deeper nodes matter less" if high < 0 else "Depth makes no clear difference"
         said.append(
             f"{column_of(str(space), 'cifar10')}, {WORDS[str(encoding)]}: {verdict}. Importance and depth correlate at "
             f"{mean:.0f} % [{low:.0f}, {high:.0f}] (mean of {len(by_proxy)} proxies, interval over seeds), positively for "

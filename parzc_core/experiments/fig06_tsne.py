@@ -160,7 +160,7 @@ def who_sets_the_scale(data: Mapping[str, Data]) -> list[str]:
         for proxy in ("plain", "grasp", "grad_norm"):
             high, low = range_outside(one.statistics, proxy, scale_free)
             parts.append(f"{PROXY_LABELS[proxy]} in {high:.0f} and {low:.0f} % of the cells")
-        held = f"a node without BatchNorm holds the greatest and the least value of {', of '.join(parts)}."
+        held = f"a node without BatchNorm has the largest and the smallest value of {', of '.join(parts)}."
         said.append(f"{BENCHMARKS[figure]}: {held}")
     return said
 

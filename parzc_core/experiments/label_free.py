@@ -233,31 +233,32 @@ def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, 
         ours = ", ".join(f"{tau[OURS][name]:.1f}" for name in there)
         others = "; ".join(f"{name} prints {', '.join(f'{value:.1f}' for value in values)}" for name, values in ELSEWHERE.items())
         hindsight = ", ".join(f"{tau[HINDSIGHT][name]:.1f}" for name in there)
-        said.append(f"**NAS-Bench-201** is ordered without its labels with a tau of {ours}. {others}.")
+        said.append(f"**NAS-Bench-201** is ordered with a tau of {ours}, without any of its labels. {others}.")
         choice = found[there[0]].choice
         heard = sum("jacov" in together(one.networks.votes, choice.committees)[1] for one in choice.known)
         said.append(
-            f"**In hindsight** two votes, the weights that get a gradient and Jacov, give {hindsight}. Other spaces cannot tell: "
-            f"Jacov agrees with the other votes in {heard} of {len(choice.known)} of them, and is silent elsewhere."
+            f"**In hindsight** two votes alone, the weights that get a gradient and Jacov, give {hindsight}. Other spaces do not "
+            f"suggest this pair: Jacov agrees with the other votes in {heard} of {len(choice.known)} of them and is dropped in "
+            "the others."
         )
     low = results.pivot(index="place", columns="order", values="kendall low")[OURS]
     clear = [name for name in found if float(low[name]) > float(best["kendall"][name])]
     ahead = [name for name in found if name not in clear and float(tau[OURS][name]) > float(best["kendall"][name])]
     said.append(
-        f"**The best single proxy**, picked in hindsight, is below the interval of our order in {len(clear)} of {len(found)} "
-        f"places ({'; '.join(clear) or 'none'}). It is inside, with a lower tau, in {len(ahead)} more "
+        f"**The best single proxy**, chosen in hindsight, is below the interval of our order in {len(clear)} of {len(found)} "
+        f"places ({'; '.join(clear) or 'none'}). In {len(ahead)} more its tau is lower, but inside the interval "
         f"({'; '.join(ahead) or 'none'})."
     )
     params = alone[alone["order"] == PROXY_LABELS["params"]].set_index("place")["kendall"]
     above = [name for name in found if float(tau[ANY_VOTES][name]) > float(params[name])]
     said.append(
-        f"**Networks of any kind**, of which neither NWOT nor Jacov is known, are ordered by the votes that all have. They are "
-        f"above the number of parameters in {len(above)} of {len(found)} places ({'; '.join(above) or 'none'})."
+        "**For networks of any kind** `order_networks` takes only the votes that every network has, without NWOT and Jacov. "
+        f"It is better than the number of parameters in {len(above)} of {len(found)} places ({'; '.join(above) or 'none'})."
     )
     trusted = [name for name, one in found.items() if one.order.trusted]
     said.append(
-        f"**The ranker taught by other spaces** decides alone in {'; '.join(trusted) or 'no place'}; elsewhere it does not agree "
-        "with the votes as it does where trust has paid."
+        f"**The ranker taught by other spaces** decides alone in {'; '.join(trusted) or 'no place'}. Elsewhere it does not agree "
+        "closely enough with the votes."
     )
     return said
 

@@ -171,17 +171,17 @@ def conclusions(free: pd.DataFrame, few: Mapping[int, pd.DataFrame], families: p
         counts = [PROXY_LABELS[name] for name in COUNTS]
         best[str(group)] = [f"{part.idxmax()} {part.max():.0f} %" for part in (ours.drop(counts), ours[counts])]
     proxy, count = best.pop(ALL)
-    said = [f"**Over all networks** the best proxy is {proxy}; the best count {count}."]
+    said = [f"**Over all networks** the best proxy is {proxy}, the best count {count}."]
     within = [f"{group}: {proxy} and {count}" for group, (proxy, count) in best.items()]
     said.append(f"**Within a recipe**, best proxy and best count: {'; '.join(within)}.")
     learned = []
     for labels, found in few.items():
         mean = found.mean()
         better = mean[["Params", "FLOPs"]].max()
-        learned.append(f"{labels}: {mean['ParZC+']:.0f} % (the better count {better:.0f}, the choice {mean[CHOSEN]:.0f})")
+        learned.append(f"{labels}: {mean['ParZC+']:.0f} % (the better count {better:.0f}, {CHOSEN} {mean[CHOSEN]:.0f})")
     said.append(f"**ParZC+ from a few accuracies**, tau on the other networks by number of labels: {'; '.join(learned)}.")
     tau, low, high = family_tau(families)
-    said.append(f"**A family that was never seen** is placed with a tau of {tau:.0f} % [{low:.0f}, {high:.0f}].")
+    said.append(f"**Networks of an unseen family** are ordered with a tau of {tau:.0f} % [{low:.0f}, {high:.0f}].")
     return said
 
 

@@ -276,11 +276,11 @@ def conclusions(results: pd.DataFrame, parts: pd.DataFrame, coverage: pd.DataFra
     parted = ", ".join(f"{str(name).removeprefix('without ')} ({value:.1f} points)" for name, value in without.head(3).items())
     return [
         f"**Tau with the fewest labels.** {places}.",
-        f"**Parts.** What costs most to leave out: {parted}.",
-        f"**Intervals that claim {LEVELS[0]} %** hold these shares of the unseen cells of {MAIN}: {held}. Conformal ones of "
-        f"{OURS} with the fewest labels miss {told.numbers(LEVELS, 0)} % by at most so many points, mean over splits: {worst}.",
+        f"**Parts.** Leaving out these parts costs most: {parted}.",
+        f"**Intervals that claim {LEVELS[0]} %** hold these shares of the unseen cells of {MAIN}: {held}. With the fewest "
+        f"labels, conformal intervals of {OURS} that claim {told.numbers(LEVELS, 0)} % are off by at most these points: {worst}.",
         f"**The next cells.** With {labels} labels the choice *{best}* is {last.loc[best, 'gap']:.2f} points below the pool's "
-        f"best, *random* {last.loc['random', 'gap']:.2f}. The other cells are ranked best after the choice *{order}*: tau "
+        f"best, *random* {last.loc['random', 'gap']:.2f}. For ranking the other cells the best choice is *{order}*: tau "
         f"{last.loc[order, 'kendall']:.1f}, against {last.loc[best, 'kendall']:.1f} after *{best}*.",
     ]
 

@@ -110,7 +110,7 @@ def search_sentences(searches: Sequence[NetworkSearch], measured: Mapping[Any, f
             behind = " and ".join(f"{best - lines[:, k - 1].mean():.2f} points after {k}" for k in at)
             there = int((lines[:, -1] >= best).sum())
             said.append(
-                f"**Searching with {name}**: behind the best of {len(measured)} networks by {behind} trainings; "
-                f"found it in {there} of {len(lines)} seeds."
+                f"**Searching with {name}**: below the best of {len(measured)} networks by {behind} trainings; "
+                f"{there} of {len(lines)} seeds found the best."
             )
     return said

@@ -98,7 +98,7 @@ def printed() -> Mapping[str, tuple[float, float]]:
 
 
 def sentences(results: pd.DataFrame, judge: Judge) -> list[str]:
-    """Under which readings the printed accuracy comes out: it lies in our 95 % interval, widened by the printed spread.
+    """Which readings reach the printed accuracy: it lies in our 95 % interval, widened by the printed spread.
 
     A reading of one search has no interval, and its value is taken.
     """
@@ -115,14 +115,14 @@ def sentences(results: pd.DataFrame, judge: Judge) -> list[str]:
             inside.append(f"{labels} labels and {final} final")
     most = max(means, key=lambda pair: means[pair])
     said = [
-        f"**The printed {value:.2f} ± {spread:.2f}** on {column} comes out of {len(inside)} of {len(means)} readings"
+        f"**The printed {value:.2f} ± {spread:.2f}** on {column} is reached by {len(inside)} of {len(means)} readings"
         + (f": {'; '.join(inside)}." if inside else ".")
         + f" The highest mean, of {most[0]} labels and {most[1]} final trainings, is {means[most]:.2f}."
     ]
     tops = [float(judge.accuracy([arch], DATASET, "test")[0]) for arch in ceilings(judge).values()]
     finals = told.numbers(FINAL, 0)
     said.append(
-        f"**Ceilings there**: a ranker that is perfect on validation accuracy finds {tops[0]:.2f}; one that is perfect on test "
-        f"accuracy, with {finals} final trainings, {told.numbers(tops[1:], 2)}."
+        f"**A perfect ranker** of validation accuracy finds {tops[0]:.2f} there; a perfect ranker of test accuracy, with "
+        f"{finals} final trainings, finds {told.numbers(tops[1:], 2)}."
     )
     return said

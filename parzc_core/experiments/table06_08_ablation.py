@@ -214,7 +214,7 @@ def what_rows_show(gained: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
     said = []
     for what, line in gained.iterrows():
         mean, low, high, printed = line[["our mean difference", "ci_low", "ci_high", "printed difference"]].astype(float)
-        verdict = "a gain" if low > 0 else "a loss" if high < 0 else "not told from zero by the splits"
+        verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no clear difference"
         beside = f" The paper prints {printed:+.2f}." if np.isfinite(printed) else ""
         name = str(what)[0].upper() + str(what)[1:]
         said.append(f"**{name}**: {mean:+.1f} [{low:+.1f}, {high:+.1f}] points of tau, {verdict}.{beside}")

@@ -135,8 +135,8 @@ def what_rows_show(means: pd.DataFrame, taus: Mapping[str, pd.DataFrame], batche
         if parts:
             won, lost = int((table["ci_low"] > 0).sum()), int((table["ci_high"] < 0).sum())
             said.append(
-                f"**DiffKendall on {labels}** is above {won} of {len(table)} losses and below {lost}, as far as the splits tell: "
-                f"{'; '.join(parts)}."
+                f"**DiffKendall on {labels}** is above {won} of {len(table)} losses and below {lost}, beyond the intervals over "
+                f"splits: {'; '.join(parts)}."
             )
     costs = [f"{name} {line['our mean difference']:+.1f}" for name, line in batched.iterrows()]
     return said + ([f"**The batch**, points of tau: {'; '.join(costs)}."] if costs else [])

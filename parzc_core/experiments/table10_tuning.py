@@ -169,11 +169,11 @@ def conclusions(gained: pd.DataFrame) -> list[str]:
     """What a search was worth, a sentence a space. gained: of `gains`."""
     said = []
     for name, one in gained.iterrows():
-        word = "a gain" if one["ci_low"] > 0 else "a loss" if one["ci_high"] < 0 else "no difference that splits can tell"
+        word = "a gain" if one["ci_low"] > 0 else "a loss" if one["ci_high"] < 0 else "no clear difference"
         interval = f"{one['our mean difference']:+.1f} [{one['ci_low']:.1f}, {one['ci_high']:.1f}]"
         said.append(
             f"**{str(name).partition(' - ')[0]}**: {one['gain in the study']:+.1f} points on the study's own validation parts, "
-            f"{interval} on splits that it has not seen: {word}."
+            f"{interval} on unseen splits: {word}."
         )
     return said
 

@@ -135,7 +135,7 @@ def differences(compared: pd.DataFrame, labels: Sequence[str]) -> list[str]:
             said.append(f"**{label}, {words}**, rho in %: {methods}.")
         learned = {row: told.interval(compared, row, f"{label} rho@100%", "spearman") for row in ("ParZC", LINEAR)}
         if "–" not in learned.values():
-            both = f"ParZC has {learned['ParZC']}, a regression on the bits alone {learned[LINEAR]}"
+            both = f"ParZC has a rho of {learned['ParZC']}, a regression on the bits alone {learned[LINEAR]}"
             said.append(f"**{label}, what statistics add:** {both}.")
     return said
 

@@ -113,11 +113,11 @@ def conclusions(proxies: pd.DataFrame, rankers: pd.DataFrame, width: int = WIDTH
     most = str(moved.abs().idxmax())
     return [
         f"**Rankers.** MABN has a tau of {mean['narrow']:.1f} % on the statistics of {width} channels and {mean['wide']:.1f} % "
-        f"on those of 128. The two rank the other cells alike with a tau of {mean['agreement']:.0f} %.",
-        f"**Proxies.** Their two rankings agree with a tau of {agreement.iloc[2]:.0f} % and more, but for {agreement.index[0]} "
-        f"({agreement.iloc[0]:.0f} %) and {agreement.index[1]} ({agreement.iloc[1]:.0f} %). Two widths are two initialisations, "
-        "and these depend most on it (`stability`).",
-        f"**With accuracy** {most} moves most: {moved[most]:+.1f} points of tau at {width} channels.",
+        f"on those of 128. Their two rankings of the other cells agree with a tau of {mean['agreement']:.0f} %.",
+        f"**Proxies.** A proxy's rankings at both widths agree with a tau of {agreement.iloc[2]:.0f} % or more, except for "
+        f"{agreement.index[0]} ({agreement.iloc[0]:.0f} %) and {agreement.index[1]} ({agreement.iloc[1]:.0f} %). Two widths "
+        "are two initialisations, and these two proxies depend most on the initialisation (`stability`).",
+        f"**Correlation with accuracy** changes most for {most}: {moved[most]:+.1f} points of tau at {width} channels.",
     ]
 
 

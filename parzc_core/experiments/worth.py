@@ -175,11 +175,11 @@ def settings() -> dict[str, Any]:
 
 
 def verdict(difference: pd.Series) -> str:
-    """Whether it helps, hurts or adds nothing that five splits show: its interval lies above 0, below 0, or holds it."""
+    """Whether it helps, hurts or makes no clear difference: its interval is above 0, below 0, or holds it."""
     low, high = difference["ci_low"], difference["ci_high"]
     if not np.isfinite([low, high]).all():
         return "one split says too little"
-    return "helps" if low > 0 else "hurts" if high < 0 else "adds nothing that is seen"
+    return "helps" if low > 0 else "hurts" if high < 0 else "no clear difference"
 
 
 def rows(results: pd.DataFrame, profile: str) -> Iterator[Row]:
@@ -220,20 +220,21 @@ def recommendation(verdicts: dict[str, list[str]], time: float) -> str:
         return all(one == "helps" for one in verdicts[question])
 
     alone, beside = helps("Every node over the seven sums"), helps("Every node over the sums, beside the graph")
-    keep = "Keep every node's score" if alone else "Sums do"
+    keep = "Keep every node's score" if alone else "Sums are enough"
     if alone and not beside:
-        keep += " where no graph is read (beside the graph the sums do as well in "
+        keep += " where no graph is read (with the graph, sums are as good in "
         said = verdicts["Every node over the sums, beside the graph"]
         keep += f"{sum(one != 'helps' for one in said)} of {len(said)} places)"
-    bayes = "Bayesian layers help" if helps("Bayesian layers over plain ones") else "plain layers do as well as Bayesian ones"
+    bayes = "Bayesian layers help" if helps("Bayesian layers over plain ones") else "plain layers are as good as Bayesian ones"
     if helps("MABN beside processes and trees"):
         learner = "and set a mixer that was first trained on proxies beside processes and trees"
     elif helps("Processes and trees over MABN"):
-        learner = "and learn with processes and trees instead of a mixer, which adds nothing beside them"
+        learner = "and learn with processes and trees instead of a mixer, which adds nothing to them"
     elif "hurts" in verdicts["Processes and trees over MABN"]:
         learner = "and learn with a mixer where it is the better one"
     else:
-        learner = f"and take processes and trees, which are nowhere worse than a mixer and take {100 * time:.0f} % of its time"
+        learner = "and learn with processes and trees, which are nowhere worse than a mixer and take "
+        learner += f"{100 * time:.0f} % of its time"
     return f"{keep}; {bayes}; {learner}."
 
 

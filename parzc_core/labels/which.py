@@ -222,7 +222,7 @@ def page() -> str:
         "|" + "---|" * len(found.columns),
         *("| " + " | ".join(row) + " |" for row in found.to_numpy().tolist()),
         "",
-        "Read where a user brings the file: " + ", ".join(f"`{source}` of {space}" for space, source in sorted(BROUGHT)) + ".",
+        "Read only if you bring the file: " + ", ".join(f"`{source}` of {space}" for space, source in sorted(BROUGHT)) + ".",
         f"`{MADE_HERE}` of nds_darts, nds_enas and nds_nasnet is no published accuracy: this project trained those networks.",
         "",
         "## What people ask",

@@ -1,4 +1,4 @@
-"""Networks, spaces and labels of one's own: describe, rank, search, compare.
+"""Your own networks, spaces and labels: describe, order, rank, search.
 
     from parzc_core.own import order_networks, rank_networks, search_networks, NetworkRanker, load_ranker, describe, collect_space
 """

@@ -1,10 +1,10 @@
-"""`parzc rank my_networks.py --accuracies accuracies.csv`: the networks of a file, and the accuracies of some of them, if any.
+"""`parzc rank my_networks.py --accuracies accuracies.csv` ranks the networks of a file; without accuracies it orders them.
 
     # my_networks.py: the names `networks` and `batch`, each a value or a function without arguments that gives it
     networks = {"small": nn.Sequential(...), "large": nn.Sequential(...)}
     batch = (images, labels)
 
-    # accuracies.csv: a line a network, its name and its accuracy; others are ranked without one
+    # accuracies.csv: a line for each network with a known accuracy; the others are ranked without one
     name,accuracy
     small,91.2
 """

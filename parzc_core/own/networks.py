@@ -1,4 +1,4 @@
-"""Networks of one's own, described: what a ranker reads of each, collected once from one batch.
+"""Describe your own networks: collect once, from one batch, what a ranker reads of each.
 
     described = describe(networks, images, labels)                  # a dict of networks, or a list
     described = collect_space(space, images, labels, "folder", 200, jobs=2)   # of a space: `sample` and `build`; resumes

@@ -1,10 +1,10 @@
-"""Order networks of one's own before any of them is trained: no accuracy is needed.
+"""Order your own networks before any of them is trained. No accuracy is needed.
 
     order = order_networks(networks, images, labels)       # {name: module}, and a batch
     order.sort_values("rank")
 
-The votes of `predictors.label_free`, those that any network has; a ranker with a few accuracies (`rank_networks`) is better. How
-good such orders are on spaces whose accuracies are known, and where they fail, says the notebook label_free.
+The order adds up votes of training-free scores: those of `predictors.label_free` that any network has. With a few accuracies
+`rank_networks` is better. The notebook label_free shows how good such orders are where accuracies are known, and where they fail.
 """
 
 import warnings
@@ -31,8 +31,10 @@ def order_networks(
     loss: Loss | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """A row for each network, in the order given, indexed by name: score (higher is thought better), rank (1: thought best;
-    networks that cannot be told apart share one), nodes, params, flops, each proxy's sum, not_finite. Nothing is trained.
+    """Order networks without training any of them. Returns a row for each, in the order given, indexed by name.
+
+    Columns: score (higher is predicted better), rank (1 is predicted best; equal scores share a rank), nodes, params, flops, each
+    proxy's sum, not_finite (how many statistics are NaN or infinite).
 
     networks: modules, {name: module}, functions that build them, or what `describe` gave. images, labels, names, loss, seed: see
     `describe`. A network whose statistics are not finite has no score (NaN) and no rank (missing), and a warning says so, and
@@ -49,7 +51,7 @@ def order_networks(
 
 
 def order_of(networks: Described) -> tuple[np.ndarray, dict[str, float]]:
-    """float64[n], the order, higher being thought better, NaN where statistics are not finite; and the weights of the votes."""
+    """(score, weights): float64[n], higher is predicted better, NaN where statistics are not finite; the weight of each vote."""
     usable = np.flatnonzero(networks.not_finite == 0)
     if len(usable) < len(networks):
         left = [networks.names[i] for i in np.flatnonzero(networks.not_finite)]

@@ -1,4 +1,4 @@
-"""Rank networks of one's own: networks and the accuracies of a few of them in, a ranking with its uncertainty out.
+"""Rank your own networks from the accuracies of a few of them. The ranking comes with its uncertainty.
 
     ranking = rank_networks(networks, images, labels, accuracies)   # {name: module}, a batch, {name: accuracy of some}
     ranking.sort_values("rank")
@@ -270,22 +270,22 @@ def rank_networks(
 ) -> pd.DataFrame:
     """Learn to rank from the networks whose accuracy is known, and rank all of them (§3, on networks of any kind).
 
-    networks: n modules, or {name: module}; each maps images to logits and has a Conv2d or Linear layer. They are not trained
-    here, and left as they are. names: of a list's. images, labels, loss: one batch, the same for all, see `collect_statistics`.
-    accuracies: a Series or dict by name (by position where there are no names), with gaps or NaN where it is not known; or those
-    of the first m networks, 2 <= m <= n. Any scale will do, as long as higher is better (a loss with its sign turned).
-    ranker: "parzc+", ParZC+'s learners on summaries of statistics; "mabn", the paper's; "params" or "flops" alone; or several,
-    of which the one is taken that orders held-out labels best (None: COMPARED). space: see `describe`.
+    networks: n modules, or {name: module}; each maps images to logits and has a Conv2d or Linear layer. They are neither trained
+    nor changed. names: of the networks of a list. images, labels, loss: one batch for all networks, see `collect_statistics`.
+    accuracies: a Series or dict by name (by position without names); missing or NaN means unknown. Or a list: the accuracies of
+    the first m networks, 2 <= m <= n. Any scale will do if higher is better (negate a loss).
+    ranker: "parzc+", ParZC+'s learners on summaries of statistics; "mabn", the paper's; "params" or "flops" alone. Of several,
+    the one that orders held-out labels best is taken (None: COMPARED). space: see `describe`.
     proxies: None for those that the ranker reads. encoding, config, samples: MABN's, see `Encoder` and TrainingConfig; a given
     encoding or config asks for MABN. level: percent, of the intervals.
 
-    A row a network, in the order given, indexed by name: accuracy (NaN where it was not given), score (float, in standard
-    deviations over the networks, higher meaning better), spread (standard deviation of its error, from held-out labels where
-    there are LEAST), rank (1: thought best; networks that cannot be told apart share one), predicted, low, high (the label, and
-    the ends of its interval; NaN with too few labels: an interval of 90 % needs 9), nodes, params, flops, for each proxy its sum
-    over nodes, the usual training-free score, and not_finite: how many of the statistics are NaN or infinite. A network with such
-    statistics has no score (NaN) and no rank (missing), is not learned from, and a warning says so. Where all networks look alike
-    to the ranker, scores are 0 and the spread is NaN.
+    Returns a row for each network, in the order given, indexed by name. Columns: accuracy (NaN if not given); score (in standard
+    deviations over the networks, higher is predicted better); spread (standard deviation of its error, from held-out labels if
+    there are LEAST or more); rank (1 is predicted best; equal scores share a rank); predicted, low, high (the predicted label and
+    the ends of its interval; NaN with too few labels: an interval of 90 % needs 9); nodes, params, flops; the sum of each proxy
+    over nodes, which is the usual training-free score; not_finite (how many statistics are NaN or infinite). A network with such
+    statistics gets no score (NaN) and no rank (missing), the ranker does not learn from it, and a warning names it. If the ranker
+    cannot tell any networks apart, scores are 0 and the spread is NaN.
     Raises BadInput: fewer than two accuracies or more than networks, one that is not finite, a name that no network has, a
     network without nodes or that does not take the batch (which one it is, is said), samples below 1, fewer than two networks to
     learn from; UnknownName for rankers, proxies and encodings.

@@ -201,8 +201,8 @@ def write_readme(experiments: Sequence[Experiment] | None = None) -> Path:
     lines = [
         "# Notebooks with their outputs",
         "",
-        "Executed in the profile `full` from the stored runs, with small pictures. To change something, take the notebook of the",
-        "same name in [notebooks/](../../../notebooks). `parzc notebooks` makes these copies, and this page.",
+        "These copies were executed in the profile `full` from the stored runs, with small pictures. To change one, edit the",
+        "notebook of the same name in [notebooks/](../../../notebooks). `parzc notebooks` makes these copies and this page.",
         "",
         "| notebook | what it shows | minutes |",
         "|---|---|---|",

@@ -38,9 +38,8 @@ def _ranking(evidence: Evidence) -> str:
     said = []
     for column, where in places.items():
         ours, other = evidence.cell("table02", PLUS, column), _best_other(evidence, "table02", column)
-        said.append(f"{number(ours.value)} with {where} ({number(other.value)} of {other.row})")
-    listed = ", ".join(said)
-    return f"**ParZC+, our ranker, needs few labels**: Kendall's tau (%) {listed}; in brackets the best other of Table 2."
+        said.append(f"{number(ours.value)} from {where} ({other.row}: {number(other.value)})")
+    return f"**ParZC+, our ranker, needs few labels**: a tau of {' and '.join(said)}; in brackets the best other of Table 2."
 
 
 def _searching(evidence: Evidence) -> str:
@@ -51,8 +50,8 @@ def _searching(evidence: Evidence) -> str:
     others = [_best_other(evidence, "search_trainings", f"{name}, 100 trainings", "optimum_found") for name in NB201]
     early, late, best = (" / ".join(number(one.value, 0) for one in each) for each in (found[60], found[100], others))
     return (
-        f"**It searches, too**, from an order without labels: of its seeds {early} % find the best cell of NAS-Bench-201's three "
-        f"data sets within 60 trainings, {late} % within 100; {best} % do with the best other method."
+        f"**It searches, too**, from an order without labels: on NAS-Bench-201's three data sets {early} % of its searches find the "
+        f"best cell within 60 trainings and {late} % within 100; the best other method finds it in {best} %."
     )
 
 
@@ -61,11 +60,12 @@ def _without_labels(evidence: Evidence) -> str:
     for column, where in (("NB101-CF10", "NAS-Bench-101"), ("NB201-CF10", "NAS-Bench-201")):
         ours = evidence.cell("label_free", ORDERS[0], column)
         best = evidence.best("label_free", [row for row in evidence.names("label_free", column) if row not in ORDERS], column)
-        said.append(f"{number(ours.value)} on {where} ({number(best.value)} of {best.row})")
+        said.append(f"{number(ours.value)} on {where} ({best.row}: {number(best.value)})")
     plain, both = (number(evidence.cell("label_free", row, f"{column}, 20 labels").value) for row in BESIDE)
     return (
-        f"**An order without any label of the space**, taught by other spaces: {', '.join(said)}; in brackets the best single "
-        f"proxy in hindsight. Beside 20 labels it takes ParZC+ from {plain} to {both} there."
+        f"**It orders networks that nobody has trained**, by what it learned on other spaces: a tau of {' and '.join(said)}; in "
+        f"brackets the best single proxy in hindsight. With 20 labels of NAS-Bench-201 it lifts ParZC+ from {plain} to "
+        f"{both}."
     )
 
 

@@ -73,7 +73,7 @@ def _size(evidence: Evidence) -> Outcome:
         beaten = [one.row for one in proxies if between(one, size).answer == YES]
         share = len(beaten) / len(proxies)
         better = ", ".join(beaten) or "none"
-        text = f"{column} {better} of {len(proxies)} above {size.row} ({size.told()})"
+        text = f"{column} {better} of {len(proxies)} proxies above {size.row} ({size.told()})"
         answers.append(Answer(YES if share < 0.5 else NO, text, 0.5 - share))
     return told(answers, "columns")
 
@@ -116,7 +116,7 @@ def _ten_points(evidence: Evidence) -> Outcome:
         lead = between(ours, rival)
         name = YES if lead.low >= half else NO if lead.high < half else OPEN
         text, bar = (
-            f"{ours.column}, {ours.row} {lead.told()} before {rival.row}",
+            f"{ours.column}, {ours.row} {lead.told()} ahead of {rival.row}",
             Bar(f"{ours.column}: {rival.row}", lead.span, (half,) * 3),
         )
         answers.append(Answer(name, text, lead.value, bar))
@@ -201,10 +201,11 @@ def _seconds(evidence: Evidence) -> Outcome:
     verdict = HOLDS if whole.value <= printed else IN_PART if rest.value <= printed else FAILS
     trainings = number(whole.value - rest.value, 0)
     said = (
-        f"The trainings of its search, labels and the last ones, take {trainings} recorded seconds{whole.row.removeprefix(OURS)}"
-        f"{' each' if whole.row != OURS else ''}; the printed {number(printed, 0)} leaves them out"
+        f"All trainings of its search take {trainings} recorded seconds{whole.row.removeprefix(OURS)}"
+        f"{' each' if whole.row != OURS else ''}; the printed {number(printed, 0)} leave them out"
     )
-    return Outcome(verdict, f"{said}; statistics, ranker and ranking take {number(rest.value, 0)} CPU-seconds more.")
+    besides = f"collecting statistics, training the ranker and ranking take {number(rest.value, 0)} CPU-seconds more"
+    return Outcome(verdict, f"{said}; {besides}.")
 
 
 @rule("hours")
@@ -215,7 +216,7 @@ def _hours(evidence: Evidence) -> Outcome:
     verdict = HOLDS if training.value <= 0.2 * 3600 else FAILS
     said = f"Training the ranker takes {number(training.value, 0)} CPU-seconds"
     besides = number(collecting.value / 3600)
-    return Outcome(verdict, f"{said}; the statistics of the whole space take {besides} CPU-hours besides.")
+    return Outcome(verdict, f"{said}; collecting the statistics of the whole space takes {besides} CPU-hours more.")
 
 
 @rule("vit")
@@ -252,5 +253,5 @@ def _top1(evidence: Evidence) -> Outcome:
         verdict = HOLDS if ours.value >= printed - 0.5 else FAILS
         return Outcome(verdict, f"Ours reaches {ours.told()} %, where {number(printed)} % is printed.")
     size = evidence.cell("table04", OURS, "Param (M)", "params")
-    said = f"Its accuracy needs ImageNet; ours, found without it, has {size.told()} M parameters"
+    said = f"Its accuracy cannot be measured without ImageNet; the one found here has {size.told()} M parameters"
     return Outcome(NOT_TESTABLE, f"{said} where {number(value('table04', OURS, 'Param (M)', 'params'))} M is printed.")

@@ -171,7 +171,7 @@ def _nodes(evidence: Evidence) -> Outcome:
         )
         for one in _figure_5(evidence, "nodes with half of it", "nodes")
     ]
-    said = f"of {_slots()} nodes, so many hold half of the importance: {listed(answers, most=6)}"
+    said = f"nodes that hold half of the importance, of {_slots()}: {listed(answers, most=6)}"
     return Outcome(
         weighed(answers), f"{counted(answers, 'proxies')}: {said}.", tuple(answers), ("nodes", "a tenth of all")
     )
@@ -180,15 +180,15 @@ def _nodes(evidence: Evidence) -> Outcome:
 @rule("deeper")
 def _deeper(evidence: Evidence) -> Outcome:
     answers = []
-    for row, how in (("GBDT", "in the paper's encoding"), ("GBDT (own slots)", "with a place of its own for each layer")):
+    for row, how in (("GBDT", "in the paper's encoding"), ("GBDT (own slots)", "with a place for each layer")):
         for column in ("NB201-CF10", "NB101-CF10"):
             one = evidence.cell("fig02_importance", row, column, "depth_trend")
             low, high = one.ends
             name = YES if low > 0 else NO if high < 0 else OPEN
             answers.append(Answer(name, f"{column} {how} {one.told()}", one.value, Bar(f"{column}, {row}", one.span, (0.0,) * 3)))
-    together = "depth and importance (mean of Figure 2's proxies) go together at "
+    together = "correlation of depth and importance (%, mean of Figure 2's proxies): "
     said = f"{counted(answers, 'comparisons')}: {together}{listed(answers, most=4)}"
-    why = "The paper's encoding puts the deepest nodes first, where every cell has a value, and padding behind them"
+    why = "The paper's encoding starts with the deepest nodes, which every cell has, and ends with padding"
     brief = for_and_against(answers, "comparisons", together)
     return Outcome(weighed(answers), f"{said}. {why}.", tuple(answers), ("rank correlation with depth", "none"), brief)
 
@@ -217,13 +217,14 @@ def _spread(evidence: Evidence) -> Outcome:
     )
     varied = spread.ends[0] > 0 and between(spread, mean).answer == YES
     answers = [
-        Answer(YES if misplaced.value >= 20 else NO, f"spread and misplacement go together at {misplaced.told()} %"),
+        Answer(YES if misplaced.value >= 20 else NO, f"spread and error of the rank correlate at {misplaced.told()} %"),
         Answer(
             YES if moved >= 0.1 else NO, f"without weight decay rho moves by {number(moved, 3)} from {number(START, 0)}"
         ),
         Answer(
             YES if varied else NO,
-            f"a node's spread and the variation of its statistics go together at {spread.told()} %, its mean at {mean.told()} %",
+            f"the spread of a node's weights correlates with the variation of its statistics at {spread.told()} %, their mean at "
+            f"{mean.told()} %",
         ),
     ]
     return told(answers, "questions")
@@ -241,7 +242,7 @@ def _top(evidence: Evidence) -> Outcome:
         found, tau = evidence.cell(figure, OURS, column, "recall"), evidence.cell(figure, OURS, f"{name} top 10%")
         low, high = found.ends
         said = YES if low > 50 else NO if high < 50 else OPEN
-        text = f"{name} {found.told()} % of the best found (tau inside the best tenth {tau.told()})"
+        text = f"{name} {found.told()} % of the best 1 % found (tau within the best tenth {tau.told()})"
         answers.append(Answer(said, text, found.value, Bar(name, found.span, (50.0,) * 3)))
     return told(answers, "data sets", legend=("% of the best that are found", "half of them"))
 
@@ -261,7 +262,7 @@ def _unstable(evidence: Evidence) -> Outcome:
     if not answers:
         raise Lacking(f"results/{evidence.profile}/stability/rows.csv has no proxy in several collections")
     said = f"range of tau over initialisations and batches: {listed(answers, most=8)}"
-    sentence = f"{counted(answers, 'proxies')}; {said}; neighbours in Table 1 are {number(gap)} apart."
+    sentence = f"{counted(answers, 'proxies')}; {said}; neighbouring proxies of Table 1 are {number(gap)} apart (median)."
     return Outcome(weighed(answers), sentence, tuple(answers), ("range of tau, points", "gap of neighbours"))
 
 

@@ -152,10 +152,11 @@ def counts(judged: Iterable[Judged]) -> dict[str, int]:
 
 
 def summary(judged: Sequence[Judged]) -> str:
-    """ "Of 29 claims 6 hold, 10 hold in part, 11 fail and 2 not testable here; 3 verdicts are preliminary"."""
-    one, several = VERDICTS, ("hold", "hold in part", "fail", NOT_TESTABLE)
+    """ "Of 29 claims 6 hold, 10 hold in part, 11 fail and 2 are not testable here; 3 verdicts are preliminary"."""
+    one, several = (*VERDICTS[:-1], f"is {NOT_TESTABLE}"), ("hold", "hold in part", "fail", f"are {NOT_TESTABLE}")
     found = counts(judged)
-    said = [f"{found[name]} {name if found[name] == 1 else word}" for name, word in zip(one, several, strict=True)]
+    words = zip(VERDICTS, one, several, strict=True)
+    said = [f"{found[name]} {single if found[name] == 1 else more}" for name, single, more in words]
     early = sum(bool(one.preliminary) for one in judged)
     ending = f"{early} verdict{' is' if early == 1 else 's are'} preliminary"
     return f"Of {len(judged)} claims {', '.join(said[:-1])} and {said[-1]}; {ending}"

@@ -85,7 +85,7 @@ def toy(trend: float) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("trend", "verdict"), [(50, "Deeper nodes matter more"), (-50, "matter less"), (-1, "Depth says nothing")]
+    ("trend", "verdict"), [(50, "Deeper nodes matter more"), (-50, "matter less"), (-1, "Depth makes no clear difference")]
 )
 def test_the_sentence_follows_the_interval(trend, verdict):
     (said,) = encodings.sentences(toy(trend))

@@ -90,5 +90,5 @@ def test_an_embedding_of_another_length_is_refused():
 
 def test_a_node_without_batchnorm_sets_grasps_scale() -> None:
     (said,) = who_sets_the_scale({"fig06b_tsne": labelled.load(cells=40)})
-    assert said.startswith("NAS-Bench-201: a node without BatchNorm holds the greatest and the least value of Plain in ")
+    assert said.startswith("NAS-Bench-201: a node without BatchNorm has the largest and the smallest value of Plain in ")
     assert "and 100 % of the cells, of GradNorm" in said  # GraSP's least value

@@ -108,6 +108,6 @@ def test_conclusions_have_the_numbers_of_the_tables() -> None:
     assert f"NB201-CF10 with 78 labels 71.0 ({RIVAL}: 69.0)" in tau
     assert "node statistics (2.0 points), extra-trees (0.1 points)" in lost
     assert f"{OURS} 50 % as given, 50 % widened and 50 % conformal" in intervals
-    assert intervals.endswith("miss 50, 80 and 95 % by at most so many points, mean over splits: NB201-CF10 0.0.")
+    assert intervals.endswith("that claim 50, 80 and 95 % are off by at most these points: NB201-CF10 0.0.")
     assert "With 40 labels the choice *upper confidence* is 0.10 points below" in following
     assert "*random* 1.00" in following

@@ -44,10 +44,10 @@ def test_searches_are_summed_up_and_drawn() -> None:
     measured = {"a": 50.0, "b": 60.0, "c": 70.0, "d": 80.0}
     searches = [found("parzc_plus", 0, [50, 80, 60]), found("parzc_plus", 1, [60, 70, 50]), found("random", 0, [50, 60, 70])]
     plus, random = search_sentences(searches, measured)
-    assert "ParZC+**: behind the best of 4 networks by 5.00 points after 2 and 5.00 points after 3 trainings" in plus
-    assert "in 1 of 2 seeds" in plus
-    assert "random search**: behind the best of 4 networks by 20.00 points after 2 and 10.00 points after 3" in random
-    assert "in 0 of 1 seeds" in random
+    assert "ParZC+**: below the best of 4 networks by 5.00 points after 2 and 5.00 points after 3 trainings" in plus
+    assert "1 of 2 seeds found" in plus
+    assert "random search**: below the best of 4 networks by 20.00 points after 2 and 10.00 points after 3" in random
+    assert "0 of 1 seeds found" in random
     figure = best_so_far(searches, measured)
     check(figure, ["ParZC+, mean", "random search, mean", "best of all", "networks trained"])
     means = [line.get_ydata() for line in figure.axes[0].get_lines() if line.get_linewidth() == 2.4]

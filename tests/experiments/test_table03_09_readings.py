@@ -50,6 +50,6 @@ def test_ceilings_and_rows_and_the_sentence(order: np.ndarray) -> None:
     assert rows["ParZC, 20 labels, 1 final", "CIFAR-100"].value == pytest.approx(expected)
     assert rows["Perfect on validation", "CIFAR-10"].origin == "ours"
     said = part.sentences(results, judge)
-    assert said[0].startswith("**The printed 94.36 ± 0.01** on CIFAR-10 comes out of ")
+    assert said[0].startswith("**The printed 94.36 ± 0.01** on CIFAR-10 is reached by ")
     assert "of 3 readings" in said[0]
     assert part.sentences(pd.DataFrame(), judge) == []

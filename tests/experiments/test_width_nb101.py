@@ -122,5 +122,5 @@ def test_conclusions_have_the_numbers_of_the_tables() -> None:
     splits = pd.DataFrame({"narrow": [69.0, 70.0], "wide": [69.0, 69.4], "agreement": [88.0, 89.0]})
     rankers, two, most = width_nb101.conclusions(proxies, splits)
     assert "69.5 % on the statistics of 32 channels and 69.2 %" in rankers
-    assert "a tau of 87 % and more, but for GraSP (40 %) and Plain (45 %)" in two
-    assert "SNIP moves most: -4.0 points" in most
+    assert "a tau of 87 % or more, except for GraSP (40 %) and Plain (45 %)" in two
+    assert "changes most for SNIP: -4.0 points" in most

@@ -167,7 +167,7 @@ def test_the_list_counts_verdicts_and_names_each_claim(project: Any) -> None:
     assert tuple(claims.counts(found)) == VERDICTS
     text = claims.table(found)
     assert all(f"[{one.id}]" in text for one in CLAIMS)
-    assert text.endswith(f"Of {len(CLAIMS)} claims 2 hold, 0 hold in part, 0 fail and {len(CLAIMS) - 2} not testable here; "
+    assert text.endswith(f"Of {len(CLAIMS)} claims 2 hold, 0 hold in part, 0 fail and {len(CLAIMS) - 2} are not testable here; "
                          "0 verdicts are preliminary.")  # fmt: skip
     records = json.loads(json.dumps([one.record() for one in found]))
     assert [record["id"] for record in records] == [one.id for one in CLAIMS]
