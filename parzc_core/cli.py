@@ -187,7 +187,11 @@ def _notebooks(options: argparse.Namespace) -> int:
     from parzc_core.pipeline import executed
 
     paths.checkout("the results that notebooks are executed from")
-    made = executed.keep(artifact.select(options.names, artifact.discover()), options.minutes)
+    chosen = artifact.select(options.names, artifact.discover())
+    if options.text:
+        print(f"text renewed: {', '.join(executed.renew_text(chosen)) or 'none'}")
+        return 0
+    made = executed.keep(chosen, options.minutes)
     for name, one in made.items():
         changed = f"; other values than the committed rows of {', '.join(one.rows)}" if one.rows else ""
         print(f"{name}: {one.reason or f'{one.bytes / 1e6:.2f} MB, {one.minutes:.1f} minutes'}{changed}")
@@ -363,6 +367,7 @@ def add_notebooks(command: Command) -> None:
     books.add_argument(
         "--minutes", type=positive, default=5, metavar="N", help="a notebook that takes longer is stopped (5)"
     )
+    books.add_argument("--text", action="store_true", help="run nothing; renew the text of copies whose code is unchanged")
 
 
 def add_mixed_precision(command: Command) -> None:

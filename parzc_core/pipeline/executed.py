@@ -193,6 +193,38 @@ def small_picture(content: str) -> str:
     return base64.b64encode(min(made.getvalue(), given, key=len)).decode()
 
 
+def renew_text(experiments: Sequence[Experiment]) -> list[str]:
+    """Give copies the text of their notebooks, where the code of both is the same; nothing runs. The names of those renewed."""
+    renewed = []
+    for item in experiments:
+        file = folder() / f"{item.name}.ipynb"
+        if not file.is_file():
+            continue
+        copy, source = nbformat.read(file, as_version=4), nbformat.read(item.path, as_version=4)
+        ran: list[list[NotebookNode]] = []  # each code cell, with the parameters that were put behind it
+        for cell in (cell for cell in copy.cells if cell.cell_type == "code"):
+            if "injected-parameters" in cell.metadata.get("tags", []) and ran:
+                ran[-1].append(cell)
+            else:
+                ran.append([cell])
+        code = [cell.source for cell in source.cells if cell.cell_type == "code"]
+        if code != [cells[0].source for cells in ran]:
+            continue
+        before, outputs = nbformat.writes(copy), iter(ran)
+        cells: list[NotebookNode] = []
+        for cell in source.cells:
+            cells += next(outputs) if cell.cell_type == "code" else [nbformat.from_dict({**cell, "metadata": {}})]
+        copy.cells = cells
+        if (text := nbformat.writes(copy)) != before:
+            paths.write_whole(file, text + "\n")
+            renewed.append(item.name)
+    known = index()
+    sizes = {name: (folder() / f"{name}.ipynb").stat().st_size for name in renewed if name in known}
+    _write_index(known | {name: dataclasses.replace(known[name], bytes=size) for name, size in sizes.items()})
+    write_readme()
+    return renewed
+
+
 def write_readme(experiments: Sequence[Experiment] | None = None) -> Path:
     """README.md beside the copies: what each shows, and which notebooks are missing and why. experiments: None takes all."""
     from parzc_core import artifact

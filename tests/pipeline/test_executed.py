@@ -77,6 +77,29 @@ def test_a_copy_is_kept_and_rows_are_left_alone(project: Project) -> None:
     assert executed.index() == made
 
 
+def test_text_is_renewed_where_the_code_is_the_same_and_nothing_runs(project: Project) -> None:
+    (project.root / "results" / "full").mkdir(parents=True)
+    for name in ("one", "two"):
+        project.notebook(name, "print(profile)")
+    executed.keep(artifact.discover(), minutes=10)
+    copies = {name: executed.folder() / f"{name}.ipynb" for name in ("one", "two")}
+    assert executed.renew_text(artifact.discover()) == []
+    untouched = copies["two"].read_bytes()
+    for item in artifact.discover():
+        source = nbformat.read(item.path, as_version=4)
+        source.cells.insert(0, nbformat.v4.new_markdown_cell("New words."))
+        if item.name == "two":
+            source.cells[-1].source += " # changed"
+        nbformat.write(source, item.path)
+    assert executed.renew_text(artifact.discover()) == ["one"]
+    renewed = nbformat.read(copies["one"], as_version=4)
+    assert renewed.cells[0].source == "New words."
+    assert texts(copies["one"]) == "full\n"
+    assert "injected-parameters" in str([cell.metadata for cell in renewed.cells])
+    assert copies["two"].read_bytes() == untouched
+    assert executed.index()["one"].bytes == copies["one"].stat().st_size
+
+
 @pytest.mark.parametrize(("found", "changed"), [("1.0,%\na,b,seconds,-1,4.5,s", False), ("2.0,%\na,b,seconds,-1,3.5,s", True)])
 def test_a_time_is_measured_anew_and_no_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str, changed: bool
