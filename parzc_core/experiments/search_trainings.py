@@ -326,7 +326,7 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
     """Share of seeds that have found the best cell of the space, by number of trainings; a panel a data set."""
     expect(len(results) > 0, "found_by_trainings got no search; nothing to draw")
     count = trainings(profile)
-    figure = new_figure(13, 5.4)
+    figure = new_figure(14.5, 5.4)
     axes = figure.subplots(1, len(DATASETS), sharey=True)
     groups, looks = _looks(results, profile)
     handles: dict[str, Any] = {}
@@ -343,7 +343,7 @@ def found_by_trainings(results: pd.DataFrame, profile: str) -> Figure:
         if own := groups.get(group):
             named = _with_seeds(own, results, profile)
             lines = [handles[name] for name in own]
-            figure.legend(lines, named, loc=place, ncols=2, title=f"{group} (seeds)", handlelength=3, columnspacing=1.2)
+            figure.legend(lines, named, loc=place, ncols=2, title=f"{group} (seeds)", handlelength=2.6, columnspacing=1.0)
     return figure
 
 

@@ -50,8 +50,8 @@ def _searching(evidence: Evidence) -> str:
     others = [_best_other(evidence, "search_trainings", f"{name}, 100 trainings", "optimum_found") for name in NB201]
     early, late, best = (" / ".join(number(one.value, 0) for one in each) for each in (found[60], found[100], others))
     return (
-        f"**It searches, too**: on NAS-Bench-201's three data sets {early} % of its searches find the best cell within 60 "
-        f"trainings, {late} % within 100; the best other method finds it in {best} %."
+        f"**It searches, too**: on NAS-Bench-201's three data sets {early} % of its searches find the best cell in 60 trainings, "
+        f"{late} % in 100; of the best other method {best} %."
     )
 
 
