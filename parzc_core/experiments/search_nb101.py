@@ -9,11 +9,10 @@ import pandas as pd
 
 from parzc_core import labels
 from parzc_core.drawing.searches import Curves
-from parzc_core.experiments.search_trainings import ORDERED, TEN
 from parzc_core.profiles import profile as profile_named
 from parzc_core.search import method, regret
 from parzc_core.search.methods.parzc import read
-from parzc_core.search.regret import OURS, Entry
+from parzc_core.search.regret import ORDERED, OURS, PLUS, TEN, Entry
 from parzc_core.search.runs import SearchRun, benchmark, run_planned
 from parzc_core.storage.rows import Row, row_of_runs
 
@@ -38,7 +37,7 @@ def entries(profile: str) -> tuple[Entry, ...]:
         ("nasbot", "NASBOT", (("pool", 8 if profile == "smoke" else 200),)),
         ("parzc", "ParZC", parzc),
         ("parzc", f"ParZC{OURS}", (("encoding", "aligned"), *parzc)),
-        ("parzc_plus", "ParZC+", plus),
+        ("parzc_plus", PLUS, plus),
         ("parzc_plus", ORDERED, (*TEN, *plus)),
     ]
     return tuple(Entry(kind, name, name, settings) for kind, name, settings in named)

@@ -28,7 +28,7 @@ from parzc_core.search import method
 from parzc_core.search.benchmark import FULL
 from parzc_core.search.judge import Judge
 from parzc_core.search.methods import bohb
-from parzc_core.search.regret import OURS, Entry, own_seconds, with_all_methods
+from parzc_core.search.regret import ORDERED, OURS, PLUS, TEN, Entry, own_seconds, with_all_methods
 from parzc_core.search.runs import SearchRun, benchmark, run_planned
 from parzc_core.storage.rows import Row, row_of_runs
 
@@ -36,8 +36,6 @@ TABLE = "search_trainings"
 TRAININGS = 100
 AT = (10, 20, 30, 60, 100)  # numbers of trainings that have columns
 COLUMNS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
-PLUS, ORDERED = "ParZC+", "ParZC+ (ordered start)"  # from 20 random cells; from TEN of the first of an order without labels
-TEN = (("start", 10), ("ordered", 10))
 FEW = 5  # seeds: of fewer than so many, each is drawn
 # Among what the setting of ParZC+ is chosen; the first is that of PLUS's rows.
 SETTINGS: dict[str, tuple[tuple[str, Any], ...]] = {

@@ -30,6 +30,8 @@ def curves(results: pd.DataFrame, grid: np.ndarray, charged: bool = False) -> np
 
 
 OURS = " (aligned)"  # the encoding that is ours, beside the paper's
+PLUS, ORDERED = "ParZC+", "ParZC+ (ordered start)"  # from 20 random cells; from TEN of the first of an order without labels
+TEN: tuple[tuple[str, Any], ...] = (("start", 10), ("ordered", 10))
 
 
 @dataclass(frozen=True)

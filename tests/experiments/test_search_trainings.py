@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 
 from parzc_core.errors import BadInput
 from parzc_core.experiments import search_trainings
-from parzc_core.experiments.search_trainings import PLUS, SETTINGS
+from parzc_core.experiments.search_trainings import SETTINGS
 from parzc_core.labels.nb201 import DATASETS
 from parzc_core.runs import protocol
 from parzc_core.search import METHODS
 from parzc_core.search.judge import Judge
 from parzc_core.search.methods import bohb
 from parzc_core.search.methods.parzc_plus import ParZCPlusSearch
+from parzc_core.search.regret import ORDERED, PLUS
 from parzc_core.search.runs import SearchRun, benchmark, run_searches
 
 FULL = 200
@@ -78,7 +79,7 @@ def test_choices_have_seeds_of_their_own_and_the_first_setting_is_that_of_all_ro
     assert not {run.seed for run in plan} & {run.seed for run in search_trainings.planned("full")}
     assert {run.settings for run in plan} == {(*setting, ("cells", None)) for setting in SETTINGS.values()}
     assert dict(next(iter(SETTINGS.values())))["weights"] == ParZCPlusSearch().weights
-    ordered = [entry.settings for entry in search_trainings.entries("full") if entry.table09 == search_trainings.ORDERED]
+    ordered = [entry.settings for entry in search_trainings.entries("full") if entry.table09 == ORDERED]
     assert ordered == [(*SETTINGS["weights 1 to 6, ordered start"], ("cells", None))]
     assert search_trainings.planned_choices("smoke") == []
 
