@@ -1,6 +1,7 @@
 """The command `parzc`: run notebooks, see what is there and which claims hold, collect statistics, get labels, tune, report."""
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -198,6 +199,21 @@ def _notebooks(options: argparse.Namespace) -> int:
     return 1 if any(one.reason.startswith("failed") for one in made.values()) else 0
 
 
+def _settings(texts: Sequence[str], kind: Any) -> dict[str, Any]:
+    """Settings of a search method from texts such as "start=10", each of the type of its default. Raises BadInput."""
+    defaults = {field.name: field.default for field in dataclasses.fields(kind) if field.repr}
+    types = {name: type(value) for name, value in defaults.items() if isinstance(value, int | float | str)}
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = types[name](value)
+        except (KeyError, ValueError):
+            known = ", ".join(f"{name}={defaults[name]}" for name in types) or "none"
+            raise BadInput(f"got --set {text[:60]!r}; {kind.name} has the settings {known}") from None
+    return found
+
+
 def _search(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
@@ -205,7 +221,7 @@ def _search(options: argparse.Namespace) -> int:
     from parzc_core.experiments import table03_09_search
     from parzc_core.search import Budget, TabularBenchmark, method
 
-    chosen = method(options.method)
+    chosen = method(options.method, **_settings(options.set, method(options.method)))
     stem = f"{options.method}-{options.space}-{options.dataset}-seed{options.seed}"
     folder = options.out or paths.RESULTS / "searches"
     paths.check_writable(folder / f"{stem}.csv")
@@ -355,6 +371,7 @@ def add_search(command: Command) -> None:
     search.add_argument("--space", default="nb201", help="nb201 or nb101 (nb201)")
     search.add_argument("--dataset", default="cifar10", help="cifar10, cifar100 or imagenet16-120 (cifar10)")
     search.add_argument("--method", default="parzc_plus", help="such as parzc_plus, parzc, robot, evolution (parzc_plus)")
+    search.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the method, such as ordered=10")
     search.add_argument("--trainings", type=positive, default=60, metavar="N", help="networks that it may train (60)")
     search.add_argument("--seed", type=seed, default=0, help="of everything random (0)")
     search.add_argument("--out", type=Path, metavar="FOLDER", help="output folder (results/searches)")

@@ -327,6 +327,22 @@ def test_where_nothing_can_be_written_that_is_said_before_the_work(
         assert capsys.readouterr().err.startswith("parzc: cannot use '/")
 
 
+@pytest.mark.parametrize("text", ["start", "start=", "start=1.5", "ordered=x", "weights=3", "given=1", "nothing=1"])
+def test_a_setting_that_a_search_method_does_not_have_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "--set", text, "--out", "nowhere"]) == 2
+    assert f"got --set {text!r}; parzc_plus has the settings start=20, ordered=0, mutants=0" in capsys.readouterr().err
+
+
+def test_settings_reach_the_search_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["search", "--method", "evolution", "--trainings", "9", "--out", str(tmp_path)]
+    found = []
+    for settings in ([], ["--set", "population=3", "sample=2"]):
+        assert main([*given, *settings]) == 0
+        found.append(pd.read_csv(tmp_path / "evolution-nb201-cifar10-seed0.csv")["arch"].tolist())
+    expected = method("evolution", population=3, sample=2).run(TabularBenchmark("nb201", "cifar10"), Budget(evaluations=9), 0)
+    assert found[1] == [step.arch for step in expected.steps] != found[0]
+
+
 def test_a_search_shows_its_progress_its_trajectory_and_a_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
