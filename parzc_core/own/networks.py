@@ -315,10 +315,8 @@ def _shard(
     started = time.process_time()
     made = []
     for _, arch in archs:
-        with seeded(seed):
-            network = space.build(arch)
         with said_of(arch):
-            made.append(_one(network, images, labels, proxies, loss))
+            made.append(_one(built(partial(space.build, arch), seed), images, labels, proxies, loss))
     kinds = sorted({kind for _, _, modules in made for kind in modules})
     records = []
     for (position, arch), (statistics, counts, modules) in zip(archs, made, strict=True):

@@ -214,6 +214,14 @@ class TestWhatIsThereAlready:
         assert store.manifest["shards"] == shards
 
 
+@pytest.mark.parametrize(("build", "words"), [(lambda arch: 1 / 0, "failed: ZeroDivisionError"), (lambda arch: 3, "got int")])
+def test_a_space_that_builds_no_network_is_told_with_the_architecture(build: Any, words: str, tmp_path: Path) -> None:
+    space = Depths()
+    space.build = build  # type: ignore[method-assign]
+    with pytest.raises(BadInput, match=rf"network '{space.sample(1, 0)[0]}': .*{words}"):
+        collect_space(space, IMAGES, LABELS, tmp_path, 4)
+
+
 def test_a_graph_of_the_space_is_read_where_there_is_one(tmp_path: Path) -> None:
     described = collect_space(Drawn(), IMAGES, LABELS, tmp_path, 12)
     assert described.graphs is not None
