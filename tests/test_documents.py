@@ -166,6 +166,7 @@ QUICK: dict[str, Command] = {
     "parzc ranker": ("ranker --help",),
     "parzc ranker --space nb201 --dataset cifar10": ("ranker --help",),
     "parzc notebooks": ("notebooks --help",),
+    "parzc notebooks --text": ("notebooks --text table06",),
     "parzc collect": ("collect --help",),
     "parzc collect --dataset cifar10 --cells 15625 --share-isomorphic --jobs 2": (
         "collect --dataset cifar10 --cells 2 --width 4 --batch 4 --share-isomorphic --out {out}",
