@@ -202,7 +202,11 @@ def _notebooks(options: argparse.Namespace) -> int:
 def _settings(texts: Sequence[str], kind: Any) -> dict[str, Any]:
     """Settings of a search method from texts such as "start=10", each of the type of its default. Raises BadInput."""
     defaults = {field.name: field.default for field in dataclasses.fields(kind) if field.repr}
-    types = {name: type(value) for name, value in defaults.items() if isinstance(value, int | float | str)}
+    types: dict[str, Callable[[str], Any]] = {
+        name: {"true": True, "false": False}.__getitem__ if isinstance(value, bool) else type(value)
+        for name, value in defaults.items()
+        if isinstance(value, int | float | str)
+    }
     found: dict[str, Any] = {}
     for text in texts:
         name, _, value = text.partition("=")

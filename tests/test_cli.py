@@ -25,6 +25,7 @@ from parzc_core.errors import BadInput, WorkerDied
 from parzc_core.pipeline import run as running
 from parzc_core.pipeline import tasks
 from parzc_core.search import Budget, TabularBenchmark, method
+from parzc_core.search.methods.bohb import BOHB
 from parzc_core.storage import workers
 
 
@@ -331,6 +332,13 @@ def test_where_nothing_can_be_written_that_is_said_before_the_work(
 def test_a_setting_that_a_search_method_does_not_have_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "--set", text, "--out", "nowhere"]) == 2
     assert f"got --set {text!r}; parzc_plus has the settings start=20, ordered=0, mutants=0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "value"), [("two=false", False), ("two=true", True)])
+def test_a_setting_that_is_yes_or_no(text: str, value: bool) -> None:
+    assert cli._settings([text], BOHB()) == {"two": value}
+    with pytest.raises(BadInput, match="got --set 'two=0'; bohb has the settings"):
+        cli._settings(["two=0"], BOHB())
 
 
 def test_settings_reach_the_search_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
