@@ -91,8 +91,12 @@ def chosen(
 
     Only votes that all places of the family have are considered.
     """
-    pool = [str(vote) for vote in next(iter(own.values())).votes if all(vote in one.votes for one in own.values())]
+    pool = _votes_of_all(own)
     return choose(_known(others, pool, places, amount), pool, amount.trees)
+
+
+def _votes_of_all(own: Mapping[str, Networks]) -> list[str]:
+    return [str(vote) for vote in next(iter(own.values())).votes if all(vote in one.votes for one in own.values())]
 
 
 def committees_to_keep(
@@ -104,8 +108,9 @@ def committees_to_keep(
     """
     amount, kept = _amount("full"), {}
     for family, space in (("NB201", "nb201"), ("NB101", "nb101")):
-        own = {name: one for name, one in networks.items() if one.family == family}
-        kept[space] = chosen(own, {name: one for name, one in networks.items() if name not in own}, places, amount).committees
+        pool = _votes_of_all({name: one for name, one in networks.items() if one.family == family})
+        others = {name: one for name, one in networks.items() if one.family != family}
+        kept[space] = best_committees(_known(others, pool, places, amount), pool)
     return kept | {"": best_committees(_known(networks, ANY, places, amount), ANY)}
 
 

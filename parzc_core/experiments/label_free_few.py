@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import norm, rankdata
 
 from parzc_core import metrics
 from parzc_core.collecting.labelled import unlabelled
@@ -24,6 +23,7 @@ from parzc_core.drawing.style import BLUE, GREY, ORANGE, expect, new_figure
 from parzc_core.experiments.label_free import TABLE, Judged
 from parzc_core.experiments.label_free_inputs import PLACES, Place, accuracy
 from parzc_core.predictors.plus.features import PlusInputs, plus_features
+from parzc_core.predictors.plus.learners import normal_scores
 from parzc_core.predictors.plus.model import ParZCPlus, PlusConfig
 from parzc_core.profiles import profile as profile_named
 from parzc_core.storage.rows import Row, row_of_runs, summarise
@@ -80,12 +80,12 @@ def _taus(
     """Kendall's tau (%) of each ranker on the networks without a label, and how many these are."""
     places = np.random.default_rng([draw, labels]).permutation(len(truth))
     train, rest = places[:labels], np.sort(places[labels:])
-    taus, taught = {ALONE: metrics.kendall(order[rest], truth[rest])}, normal(order[rest])
+    taus, taught = {ALONE: metrics.kendall(order[rest], truth[rest])}, normal_scores(order[rest])
     share = weight(order[train], known[train])
     for ranker, given in inputs.items():
         parts = ("statistics",) if ranker == SUMMARIES else PlusConfig().parts
         model = ParZCPlus(PlusConfig(parts=parts, isomorphic=ranker == GRAPHS, trees=TREES))
-        own = normal(model.fit_predict(given, train, known[train], draw)[0][rest])
+        own = normal_scores(model.fit_predict(given, train, known[train], draw)[0][rest])
         taus |= {ranker: metrics.kendall(own, truth[rest]), BOTH[ranker]: metrics.kendall(own + share * taught, truth[rest])}
     return taus, len(rest)
 
@@ -93,11 +93,6 @@ def _taus(
 def weight(order: np.ndarray, known: np.ndarray) -> float:
     """How much the order counts beside a ranker that has `known` labels: 0 where it contradicts them; less with more labels."""
     return WORTH * max(0.0, metrics.kendall(order, known) / 100) / len(known)
-
-
-def normal(scores: np.ndarray) -> np.ndarray:
-    """float64[n]: the normal quantiles of the ranks, ties shared."""
-    return np.asarray(norm.ppf((rankdata(scores) - 0.5) / len(scores)))
 
 
 def summaries(one: Judged, count: int) -> PlusInputs:

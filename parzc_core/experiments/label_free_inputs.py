@@ -19,7 +19,7 @@ from parzc_core import labels, paths
 from parzc_core.collecting.labelled import folder_name, unlabelled
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput
-from parzc_core.predictors.label_free import COUNTS, SPREADS, Nodes, entropy, rank_shares, shares, votes, votes_of_cells
+from parzc_core.predictors.label_free import SPREADS, Nodes, entropy, rank_shares, shares, votes_of_cells
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs import vit_data
 from parzc_core.storage.statistics import Collection, StatisticsStore
@@ -117,8 +117,7 @@ def node_table(statistics: Sequence[NodeStatistics]) -> pd.DataFrame:
     """float64[n, ...]: COUNTS, and the columns of `features` that are made of node statistics; NaN where a proxy lacks."""
     nodes = Nodes.of(statistics)
     depth = (np.cumsum(nodes.live, axis=1) - 1) / np.maximum(nodes.live.sum(axis=1) - 1, 1)[:, None]
-    counts = votes(statistics)[list(COUNTS)]
-    columns = {name: counts[name].to_numpy() for name in COUNTS}
+    columns = nodes.counts()
     with warnings.catch_warnings(action="ignore"):  # a network without a live node, a space without the proxy
         for proxy in NODE_PROXIES:
             logs = nodes.logs(proxy)

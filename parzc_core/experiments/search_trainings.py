@@ -259,7 +259,7 @@ def rows_of_choices(table: pd.DataFrame, profile: str) -> list[Row]:
 def leaders(results: pd.DataFrame, profile: str) -> pd.DataFrame:
     """For each data set and number of trainings: the method of least mean regret, its regret in points, and those of ParZC+.
 
-    ahead: the methods whose regret is less than ParZC+'s from either start, best first.
+    ahead of both: the methods whose regret is less than ParZC+'s from either start, best first.
     """
     lines = []
     for dataset in DATASETS:

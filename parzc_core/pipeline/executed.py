@@ -218,6 +218,8 @@ def renew_text(experiments: Sequence[Experiment]) -> list[str]:
         if (text := nbformat.writes(copy)) != before:
             paths.write_whole(file, text + "\n")
             renewed.append(item.name)
+    if not renewed:
+        return []
     known = index()
     sizes = {name: (folder() / f"{name}.ipynb").stat().st_size for name in renewed if name in known}
     _write_index(known | {name: dataclasses.replace(known[name], bytes=size) for name, size in sizes.items()})

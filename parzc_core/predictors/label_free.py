@@ -130,12 +130,7 @@ def votes(statistics: Sequence[NodeStatistics]) -> pd.DataFrame:
     """float64[n, V]: the votes that node statistics cast: COUNTS, and over how many nodes each of SPREADS is spread
     (the entropy of the nodes' shares, in nats); NaN where a proxy is not there."""
     nodes = Nodes.of(statistics)
-    found = {"layers": nodes.live.sum(axis=1).astype(float)}
-    found["weights"] = np.log1p(np.where(nodes.live, nodes.numel, 0).sum(axis=1))
-    found["log weights"] = np.nansum(nodes.log_numel, axis=1)
-    for proxy in SPREADS:
-        found[f"{proxy}, nodes"] = entropy(nodes.logs(proxy))
-    return pd.DataFrame(found)
+    return pd.DataFrame(nodes.counts() | {f"{proxy}, nodes": entropy(nodes.logs(proxy)) for proxy in SPREADS})
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +157,12 @@ class Nodes:
             numel[i, : len(order)] = one.numel[order]
         norm = values[:, NODE_PROXIES.index("grad_norm")]
         return cls(values, numel, np.isfinite(norm) & (norm > 0))
+
+    def counts(self) -> dict[str, np.ndarray]:
+        """float64[n] of each of COUNTS."""
+        weights = np.log1p(np.where(self.live, self.numel, 0).sum(axis=1))
+        values = self.live.sum(axis=1).astype(float), weights, np.nansum(self.log_numel, axis=1)
+        return dict(zip(COUNTS, values, strict=True))
 
     @property
     def log_numel(self) -> np.ndarray:

@@ -12,6 +12,8 @@ import pandas as pd
 from parzc_core.errors import BadInput
 from parzc_core.search.benchmark import Budget, BudgetSpent, Session, Step, TabularBenchmark
 
+LATER = "later"  # in the metadata of a setting that came later: at its default it is left out of the keys of stored runs
+
 
 @dataclass(frozen=True, repr=False)
 class Trajectory:
@@ -68,8 +70,6 @@ class Trajectory:
         best = {id(step): step.accuracy for step in self.incumbents()}
         steps["best"] = pd.Series([best.get(id(step)) for step in self.steps], index, dtype=float).ffill()
         return steps
-
-LATER = "later"  # in the metadata of a setting that came later: at its default it is left out of the keys of stored runs
 
 
 class SearchMethod(ABC):

@@ -55,4 +55,4 @@ def test_the_order_counts_less_with_more_labels_and_not_at_all_where_it_contradi
     assert few.weight(order, order) == pytest.approx(few.WORTH / 20)
     assert few.weight(order[:10], order[:10]) == pytest.approx(few.WORTH / 10)
     assert few.weight(order, -order) == 0
-    assert few.normal(np.array([3.0, 1.0, 2.0])) == pytest.approx(np.array([1, -1, 0]) * 0.967422, abs=1e-6)
+    assert few.normal_scores(np.array([3.0, 1.0, 2.0])) == pytest.approx(np.array([1, -1, 0]) * 0.967422, abs=1e-6)

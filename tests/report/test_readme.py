@@ -13,6 +13,7 @@ from parzc_core.paper.claims import CLAIMS
 from parzc_core.report import beyond
 from parzc_core.report import readme as readme_
 from parzc_core.report.readme import readme_block
+from parzc_core.search import regret
 
 TRAINED, TAUS = ("NB201 S'_78", "NB101 S_100"), {"ParZC+": 80.0, "ParZC+ without graph": 75.0, "GATES": 70.0, "NP": 60.0}
 NOTEBOOKS = paths.NOTEBOOKS
@@ -113,6 +114,7 @@ def test_what_is_added_to_the_paper_names_the_best_other_row_and_skips_what_was_
 
 def test_orders_without_labels_are_those_of_their_experiment():
     assert beyond.ORDERS == label_free.ORDERS
+    assert (beyond.PLUS, beyond.ORDERED) == (regret.PLUS, regret.ORDERED)
     assert (label_free_few.GRAPHS, label_free_few.BOTH[label_free_few.GRAPHS]) == beyond.BESIDE
 
 
