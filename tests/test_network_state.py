@@ -137,6 +137,23 @@ def test_layers_that_a_network_freezes_have_the_values_of_others(place: str, how
     assert network_proxies(frozen_in(place, how), X, Y, names) == network_proxies(Base(), X, Y, names)
 
 
+def test_a_layer_that_a_forward_pass_unfreezes_is_frozen_again_afterwards() -> None:
+    class Unfreezes(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock = threading.Lock()  # no copy
+            self.c1.requires_grad_(False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.c1.requires_grad_(True)
+            return super().forward(x)
+
+    network = Unfreezes()
+    collect_statistics(network, X, Y)
+    assert not any(parameter.requires_grad for parameter in network.c1.parameters())
+    assert all(parameter.requires_grad for parameter in network.c2.parameters())
+
+
 def test_passes_in_another_order_find_no_layer_frozen() -> None:
     passes = Passes(frozen_in("train", by_attribute), X, Y, second_order=True)
     assert passes.logits.shape == (8, 4)

@@ -14,6 +14,7 @@ from parzc_core.profiles import PROFILES, profile
         ("full", 150, 4236, 150),
         ("standard", 200, 78, 200),  # 1,600 batches, all of them
         ("standard", 200, 600, 26),
+        ("standard", 200, 640, 25),  # 64 batches each: all 1,600
         ("standard", 200, 641, 24),  # 65 batches each
         ("standard", 200, 40_000, 1),  # one epoch is the least
         ("smoke", 200, 600, 10),
