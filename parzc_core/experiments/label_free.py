@@ -1,7 +1,7 @@
 """Ranking without labels: an order of untrained networks that is chosen on other spaces than the one it is judged on.
 
     found = judged("full")                          # {place: what was ordered there, and the accuracy that judges it}
-    rows = list(rows(found, "full"))
+    results, alone, theirs = taus(found, "full"), singles(found), on_their_cells(found, "full")
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from parzc_core import metrics
-from parzc_core.drawing.style import BLUE, GREEN, GREY, ORANGE, VERMILION, expect, new_figure
+from parzc_core.drawing.style import BLUE, GREEN, GREY, VERMILION, expect, new_figure
 from parzc_core.errors import LabelsMissing
 from parzc_core.experiments.label_free_inputs import PLACES, Networks, Place, accuracy, inputs
 from parzc_core.experiments.label_free_orders import Choice, Known, Order, best_committees, choose, order
@@ -25,6 +25,7 @@ from parzc_core.profiles import profile as profile_named
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.runs import vit_data
 from parzc_core.runs.proxies import ndcg
+from parzc_core.spaces import nb201
 from parzc_core.storage.rows import Row
 
 TABLE = "label_free"
@@ -38,6 +39,7 @@ NAMES = PROXY_LABELS | dict(
 NAMES |= vit_data.LABELS | {f"{proxy}, nodes": f"Nodes that share {PROXY_LABELS[proxy]}" for proxy in SPREADS}
 # Kendall's tau (%) that others print for NAS-Bench-201, in the order of its places.
 ELSEWHERE = {name: since.PRINTED[name] for name in ("VKDNW aggregate", "AZ-NAS")}
+THEIRS = ", cells of VKDNW"  # behind a place: tau on the cells that ELSEWHERE is printed for
 NB201 = tuple(name for name, place in PLACES.items() if place.family == "NB201")
 _STYLES = {OURS: ("o", VERMILION), VOTES: ("s", BLUE), TAUGHT: ("^", GREEN), HINDSIGHT: ("x", GREY)}
 
@@ -161,6 +163,42 @@ def taus(found: Mapping[str, Judged], profile: str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def on_their_cells(found: Mapping[str, Judged], profile: str) -> pd.DataFrame:
+    """Tau on the cells that ELSEWHERE is printed for, those of NAS-Bench-201 without an operation that leads nowhere.
+
+    A line for each place and order: place, order, kendall, low, high (95 % over cells), n, printed (NaN for our orders). The
+    single proxies that are printed too show that the cells are the same; their FLOPs leave pooling out, as Params do.
+    """
+    same = {PROXY_LABELS["params"]: "FLOPs"} | {PROXY_LABELS[name]: PROXY_LABELS[name] for name in ("jacov", "nwot", "synflow")}
+    lines = []
+    for place in [name for name in NB201 if name in found]:
+        one = found[place]
+        keep = np.array([not nb201.leads_nowhere(str(arch)) for arch in one.networks.votes.index])
+        made, alone = scores(one), single(one.networks)
+        orders = {name: made[name] for name in (OURS, VOTES, ANY_VOTES)}
+        orders |= {name: alone[name].to_numpy(dtype=float) for name in same if name in alone}
+        for name, score in orders.items():
+            judged = (score[keep], one.truth[keep])
+            low, high = metrics.bootstrap_interval(metrics.kendall, *judged, _amount(profile).resamples)
+            printed = since.PRINTED[same[name]][NB201.index(place)] if name in same else np.nan
+            lines.append((place, name, metrics.kendall(*judged), low, high, int(keep.sum()), printed))
+    return pd.DataFrame(lines, columns=["place", "order", "kendall", "low", "high", "n", "printed"])
+
+
+def beside_theirs(theirs: pd.DataFrame) -> pd.DataFrame:
+    """What `on_their_cells` found, and what others print, a row an order: "73.1 [72.4, 73.9]", or "62.1 [61.2, 63.0] (62.3)"."""
+    said = [
+        f"{line['kendall']:.1f} [{line['low']:.1f}, {line['high']:.1f}]"
+        + ("" if np.isnan(line["printed"]) else f" ({line['printed']:.1f})")
+        for line in theirs.to_dict("records")
+    ]
+    table = theirs.assign(said=said).pivot(index="order", columns="place", values="said")
+    table = table.loc[list(dict.fromkeys(theirs["order"])), list(dict.fromkeys(theirs["place"]))]
+    for name, values in ELSEWHERE.items():
+        table.loc[name] = pd.Series({place: f"({value:.1f})" for place, value in zip(NB201, values, strict=True)})
+    return table
+
+
 def singles(found: Mapping[str, Judged]) -> pd.DataFrame:
     """A line for each place and single proxy: place, order, kendall, ndcg, n."""
     lines = []
@@ -196,8 +234,10 @@ def best_single(alone: pd.DataFrame) -> pd.DataFrame:
     return alone.loc[alone.groupby("place", sort=False)["kendall"].idxmax()].set_index("place")[["order", "kendall", "ndcg"]]
 
 
-def rows(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, Judged], profile: str) -> Iterator[Row]:
-    """What `taus` and `singles` found, as rows."""
+def rows(
+    results: pd.DataFrame, alone: pd.DataFrame, theirs: pd.DataFrame, found: Mapping[str, Judged], profile: str
+) -> Iterator[Row]:
+    """What `taus`, `singles` and `on_their_cells` found, as rows."""
     for line in results.to_dict("records"):
         one = found[line["place"]]
         made = partial(Row, TABLE, line["order"], line["place"], n=line["n"], profile=profile, origin="ours")
@@ -210,6 +250,10 @@ def rows(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, Judged]
         note = f"n networks, interval over them; {how}; {one.note}"
         for metric in ("kendall", "ndcg"):
             yield made(metric, line[metric], ci_low=line[f"{metric} low"], ci_high=line[f"{metric} high"], note=note)
+    for line in theirs.to_dict("records"):
+        note = f"n cells without an operation that leads nowhere, interval over them; {found[line['place']].note}"
+        made = partial(Row, TABLE, line["order"], line["place"] + THEIRS, n=line["n"], profile=profile, origin="ours")
+        yield made("kendall", line["kendall"], ci_low=line["low"], ci_high=line["high"], note=note)
     for line in alone.to_dict("records"):
         note = f"n networks; {found[line['place']].note}"
         for metric in ("kendall", "ndcg"):
@@ -219,26 +263,28 @@ def rows(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, Judged]
 
 
 def beside(results: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
-    """Kendall's tau (%), a row a place: every order, the best single proxy in hindsight, and what others print."""
+    """Kendall's tau (%), a row a place: every order, and the best single proxy in hindsight."""
     table = results.pivot(index="place", columns="order", values="kendall").reindex(columns=ORDERS)
     table = table.loc[list(dict.fromkeys(results["place"]))]
     table["best single proxy"] = best_single(alone)["kendall"]
     table["which"] = best_single(alone)["order"]
-    for name, values in ELSEWHERE.items():
-        table[f"{name} (printed)"] = pd.Series(dict(zip(NB201, values, strict=True)))
     return table
 
 
-def conclusions(results: pd.DataFrame, alone: pd.DataFrame, found: Mapping[str, Judged]) -> list[str]:
+def conclusions(
+    results: pd.DataFrame, alone: pd.DataFrame, theirs: pd.DataFrame, found: Mapping[str, Judged]
+) -> list[str]:
     """What was measured, a sentence or two each."""
     tau = results.pivot(index="place", columns="order", values="kendall")
     best, there = best_single(alone), [name for name in NB201 if name in found]
     said = []
     if there:
         ours = ", ".join(f"{tau[OURS][name]:.1f}" for name in there)
-        others = "; ".join(f"{name} prints {', '.join(f'{value:.1f}' for value in values)}" for name, values in ELSEWHERE.items())
+        others = "; ".join(f"{name} {', '.join(f'{value:.1f}' for value in values)}" for name, values in ELSEWHERE.items())
+        same = ", ".join(f"{value:.1f}" for value in theirs[theirs["order"] == OURS]["kendall"])
         hindsight = ", ".join(f"{tau[HINDSIGHT][name]:.1f}" for name in there)
-        said.append(f"**NAS-Bench-201** is ordered with a tau of {ours}, without any of its labels. {others}.")
+        said.append(f"**NAS-Bench-201** is ordered with a tau of {ours} on its three data sets, without any of its labels.")
+        said.append(f"**Beside others.** On the cells that VKDNW's paper judges our order has {same}. It prints {others}.")
         choice = found[there[0]].choice
         heard = sum("jacov" in together(one.networks.votes, choice.committees)[1] for one in choice.known)
         said.append(
@@ -286,10 +332,6 @@ def overview(results: pd.DataFrame, alone: pd.DataFrame) -> Figure:
         ax.plot(best[metric], at, "|", color="black", markersize=15, label="best single proxy, in hindsight")
         ax.axvline(0, color=GREY, linewidth=0.8)
         ax.set_xlabel(label)
-    for name, values in list(ELSEWHERE.items())[:1]:
-        there = [(value, height[place]) for place, value in zip(NB201, values, strict=True) if place in height]
-        if there:
-            axes[0].plot(*zip(*there, strict=True), "D", color=ORANGE, markersize=6, label=f"{name}, as printed")
     axes[0].set(yticks=list(height.values()), yticklabels=places)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

@@ -16,6 +16,7 @@ from parzc_core.paper import PROXY_LABELS
 from parzc_core.paper.since import PRINTED
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.proxies import ndcg, network_scores
+from parzc_core.spaces import nb201
 from parzc_core.storage.rows import Row, committed, read_rows
 
 TABLE, CELLS = "table01_since", 1000
@@ -28,7 +29,7 @@ COLUMNS: dict[str, tuple[str, str, int | None]] = {
 }
 # See noise of the images' size and no classifier: on CIFAR-100 they are those of CIFAR-10, and collected there.
 NOISE = ("az_expressivity", "az_progressivity", "az_trainability", "meco", "trainable_layers")
-EARLIER = ("flops", "synflow", "nwot", "jacov")  # of Table 1, on the same cells
+EARLIER = ("params", "flops", "synflow", "nwot", "jacov")  # of Table 1, on the same cells
 LABELS = {
     "swap": "SWAP",
     "meco": "MeCo",
@@ -44,6 +45,7 @@ AGGREGATES = {
     "AZ-NAS": ("az_expressivity", "az_progressivity", "az_trainability", "flops"),
     "VKDNW aggregate": ("vkdnw_single", "jacov", "az_expressivity", "az_trainability", "flops"),
 }
+THEIRS = ", cells of VKDNW"  # behind a column: the rows of `on_their_cells`
 STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": ndcg}
 
 
@@ -63,10 +65,14 @@ def collected(profile: str) -> dict[str, Data]:
     return found
 
 
-def scores_of(data: Data) -> pd.DataFrame:
-    """float64, index architectures, a column a score: those of EARLIER and LABELS that were collected, then the aggregates."""
+def scores_of(data: Data, keep: np.ndarray | None = None) -> pd.DataFrame:
+    """float64, index architectures, a column a score: those of EARLIER and LABELS that were collected, then the aggregates.
+
+    keep: bool[n], the cells that are ranked; None: all.
+    """
     earlier = network_scores(data)
     parts = _stored(data).assign(**{name: earlier[name] for name in EARLIER if name in earlier})
+    parts = parts if keep is None else parts[keep]
     if "vkdnw" in parts:
         parts["vkdnw_single"] = parts["trainable_layers"] + parts["vkdnw"]
     labels = {name: PROXY_LABELS[name] for name in EARLIER} | LABELS
@@ -100,25 +106,43 @@ def _ranks(score: np.ndarray) -> np.ndarray:
     return rankdata(np.where(np.isfinite(score), score, -np.inf))
 
 
-def correlations(data: Data, resamples: int = 200) -> pd.DataFrame:
-    """A row a score and metric: score, metric, value, ci_low, ci_high (bootstrap over cells), n, not_finite; percent."""
+def correlations(data: Data, resamples: int = 200, keep: np.ndarray | None = None) -> pd.DataFrame:
+    """A row a score and metric: score, metric, value, ci_low, ci_high (bootstrap over cells), n, not_finite; percent.
+
+    keep: as of `scores_of`.
+    """
     lines: list[tuple[Any, ...]] = []
-    for label, column in scores_of(data).items():
+    judged = data.judged if keep is None else data.judged[keep]
+    for label, column in scores_of(data, keep).items():
         score = column.to_numpy()
         finite = int(np.isfinite(score).sum())
         for metric, statistic in STATISTICS.items():
             given = _ranks(score) if metric == "ndcg" else score
-            low, high = metrics.bootstrap_interval(statistic, given, data.judged, resamples)
-            lines.append((label, metric, statistic(given, data.judged), low, high, finite, len(score) - finite))
+            low, high = metrics.bootstrap_interval(statistic, given, judged, resamples)
+            lines.append((label, metric, statistic(given, judged), low, high, finite, len(score) - finite))
     return pd.DataFrame(lines, columns=["score", "metric", "value", "ci_low", "ci_high", "n", "not_finite"])
 
 
-def rows(found: Mapping[str, pd.DataFrame], data: Mapping[str, Data], profile: str) -> list[Row]:
-    """Each of `correlations` as a row of the table; found, data: by column."""
+def on_their_cells(data: Mapping[str, Data], resamples: int = 200) -> dict[str, pd.DataFrame]:
+    """`correlations` of NAS-Bench-201's columns on the cells that VKDNW's paper judges: no operation leads nowhere."""
+    found = {}
+    for column, one in data.items():
+        if COLUMNS[column][0] == "nb201":
+            keep = np.array([not nb201.leads_nowhere(str(arch)) for arch in one.collection.scores.index])
+            found[column] = correlations(one, resamples, keep)
+    return found
+
+
+def rows(
+    found: Mapping[str, pd.DataFrame], data: Mapping[str, Data], profile: str, theirs: Mapping[str, pd.DataFrame] | None = None
+) -> list[Row]:
+    """Each of `correlations` as a row of the table; found, data, theirs (`on_their_cells`): by column."""
     made = []
-    for column, lines in found.items():
-        width = COLUMNS[column][2]
-        about = "n cells, interval over cells" + (f"; networks of {width} channels" if width else "")
+    parts = [(column, "", lines) for column, lines in found.items()]
+    parts += [(column, THEIRS, lines) for column, lines in (theirs or {}).items()]
+    for column, behind, lines in parts:
+        width, which = COLUMNS[column][2], " without an operation that leads nowhere" if behind else ""
+        about = f"n cells{which}, interval over cells" + (f"; networks of {width} channels" if width else "")
         for line in lines.to_dict("records"):
             note = f"{about}; {data[column].note}"
             if line["not_finite"]:
@@ -127,20 +151,20 @@ def rows(found: Mapping[str, pd.DataFrame], data: Mapping[str, Data], profile: s
                 )
             made.append(
                 Row(
-                    TABLE, line["score"], column, line["metric"], line["value"], n=line["n"], ci_low=line["ci_low"],
+                    TABLE, line["score"], column + behind, line["metric"], line["value"], n=line["n"], ci_low=line["ci_low"],
                     ci_high=line["ci_high"], profile=profile, origin="ours", note=note,
                 )
             )  # fmt: skip
     return made
 
 
-def beside_printed(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row a score, a column a benchmark: "70.1 [68.8, 71.5] (71.2)", our tau, its interval, and what VKDNW's Table 1 prints."""
-    printed = {row: dict(zip(COLUMNS, values, strict=False)) for row, values in PRINTED.items()}
+def with_intervals(found: Mapping[str, pd.DataFrame], printed: bool = False) -> pd.DataFrame:
+    """A row a score, a column a benchmark: "70.1 [68.8, 71.5] (71.2)", our tau, its interval and, if asked, the printed tau."""
+    known = {row: dict(zip(COLUMNS, values, strict=False)) for row, values in PRINTED.items()} if printed else {}
     cells: dict[str, dict[str, str]] = {}
     for column, lines in found.items():
         for line in lines[lines["metric"] == "kendall"].to_dict("records"):
-            value = printed.get(line["score"], {}).get(column)
+            value = known.get(line["score"], {}).get(column)
             said = f"{line['value']:.1f} [{line['ci_low']:.1f}, {line['ci_high']:.1f}]"
             cells.setdefault(line["score"], {})[column] = said + ("" if value is None else f" ({value:.1f})")
     return pd.DataFrame.from_dict(cells, orient="index").reindex(columns=list(found)).fillna("–")
@@ -162,8 +186,28 @@ def best(found: Mapping[str, pd.DataFrame], metric: str, among: Sequence[str] | 
     return chosen
 
 
-def conclusions(found: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What the block says, a sentence each."""
+def far_from_print(theirs: Mapping[str, pd.DataFrame]) -> str:
+    """A sentence: how far our tau on VKDNW's cells is from the printed one. Printed FLOPs leave pooling out: beside Params."""
+    columns, gaps = list(COLUMNS), {}
+    for column, lines in theirs.items():
+        ours = lines[lines["metric"] == "kendall"].set_index("score")["value"]
+        for name, values in PRINTED.items():
+            here = PROXY_LABELS["params"] if name == PROXY_LABELS["flops"] else name
+            if here in ours:
+                gaps[column, name] = (float(ours[here]), values[columns.index(column)])
+    if not gaps:
+        return ""
+    far = {key: ours - printed for key, (ours, printed) in gaps.items()}
+    column, name = max(far, key=lambda key: abs(far[key]))
+    mine, theirs_tau = gaps[column, name]
+    return (
+        f"**As printed?** On VKDNW's cells our tau is {np.mean(list(far.values())):+.1f} points from the printed one on average "
+        f"of {len(far)} values; the farthest is {name} on {column}, {mine:.1f} where {theirs_tau:.1f} is printed."
+    )
+
+
+def conclusions(found: Mapping[str, pd.DataFrame], theirs: Mapping[str, pd.DataFrame] | None = None) -> list[str]:
+    """What the block says, a sentence each; theirs: of `on_their_cells`."""
     earlier, since = [PROXY_LABELS[name] for name in EARLIER], [*LABELS.values()]
     said = []
     for what, among in (("since the paper", since), ("aggregated", list(AGGREGATES)), ("of Table 1, on these cells", earlier)):
@@ -177,7 +221,7 @@ def conclusions(found: Mapping[str, pd.DataFrame]) -> list[str]:
     if trained:
         parts = [f"{column} {value:.1f}" for column, value in trained.items()]
         said.append(f"**ParZC** of Table 1, which learns from 600 labels: {', '.join(parts)} (committed, profile `full`).")
-    return said
+    return [*said, *filter(None, [far_from_print(theirs or {})])]
 
 
 def _parzc(found: Mapping[str, Any]) -> dict[str, float]:
@@ -187,8 +231,11 @@ def _parzc(found: Mapping[str, Any]) -> dict[str, float]:
     return {column: float(part[column]) for column in found if column in part}
 
 
-def taus(found: Mapping[str, pd.DataFrame]) -> Figure:
-    """Kendall's tau with its interval, a panel a benchmark: of Table 1, since then, aggregated; printed values, and ParZC."""
+def taus(found: Mapping[str, pd.DataFrame], theirs: Mapping[str, pd.DataFrame] | None = None) -> Figure:
+    """Kendall's tau with its interval, a panel a benchmark: of Table 1, since then, aggregated; printed values, and ParZC.
+
+    theirs: of `on_their_cells`, drawn beside the printed values.
+    """
     names = [*(PROXY_LABELS[name] for name in EARLIER), *LABELS.values(), *AGGREGATES]
     colours = {**dict.fromkeys(AGGREGATES, GREEN), **dict.fromkeys(LABELS.values(), BLUE)}
     figure = new_figure(2.4 + 2.5 * max(1, len(found)), 1.8 + 0.3 * len(names))
@@ -203,6 +250,10 @@ def taus(found: Mapping[str, pd.DataFrame]) -> Figure:
                 ax.plot(line["value"], place, "o", color=colour, markersize=6)
             if name in PRINTED and at < len(PRINTED[name]) and column.startswith("NB201"):
                 ax.plot(PRINTED[name][at], place, "D", markerfacecolor="none", markeredgecolor="black", markersize=6)
+        if theirs and column in theirs:
+            here = theirs[column][theirs[column]["metric"] == "kendall"].set_index("score")["value"]
+            there = [(here[name], place) for place, name in enumerate(names) if name in here]
+            ax.plot(*zip(*there, strict=True), "x", color="black", markersize=5)
         if column in trained:
             ax.axvline(trained[column], color=VERMILION, linestyle="--", linewidth=1.2)
         ax.axvline(0, color=GREY, linewidth=0.8)
@@ -213,8 +264,9 @@ def taus(found: Mapping[str, pd.DataFrame]) -> Figure:
         Line2D([], [], marker="o", color=GREY, label="in Table 1"),
         Line2D([], [], marker="o", color=BLUE, label="since then"),
         Line2D([], [], marker="o", color=GREEN, label="aggregate of ranks"),
-        Line2D([], [], marker="D", color="black", linestyle="", markerfacecolor="none", label="printed by VKDNW, other cells"),
+        Line2D([], [], marker="D", color="black", linestyle="", markerfacecolor="none", label="printed by VKDNW"),
+        Line2D([], [], marker="x", color="black", linestyle="", label="ours on VKDNW's cells"),
         Line2D([], [], color=VERMILION, linestyle="--", label="ParZC, 600 labels"),
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=5)
+    figure.legend(handles=marks, loc="outside lower center", ncols=3)
     return figure

@@ -39,12 +39,29 @@ def stores_read(experiment: Experiment, profile: str, reached: Sequence[Path] | 
     made here. reached: its `notebook_dependencies`, if they are at hand.
     """
     reached = notebook_dependencies(experiment.path) if reached is None else reached
-    code = [experiment.path, *(file for file in reached if file.parent == PACKAGE / "experiments" and file.suffix == ".py")]
-    named = {name for file in code for name in _names_of_stores(file, file.stat().st_mtime_ns)}
-    folders = [paths.RESULTS / profile / name for name in sorted({*experiment.makes, *named})]
+    folders = [paths.RESULTS / profile / name for name in sorted({*experiment.makes, *_named(experiment, reached)})]
     found = {file for folder in folders for pattern in ("*.jsonl", "trials.csv") for file in folder.glob(pattern)}
     beside = [folder for module, folder in _BESIDE.items() if PACKAGE / module in reached]
     return sorted({*found, *(file for folder in beside for file in (paths.ROOT / "results" / folder).rglob("*.jsonl"))})
+
+
+def makers_first(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """An order for several at once: no notebook waits for runs that another one is just computing.
+
+    Those whose runs another notebook reads come first, those that read them in the middle of the others, which keep their order.
+    """
+    named = {item: _named(item, notebook_dependencies(item.path)) for item in experiments}
+    makers = [one for one in experiments if any(named[other].intersection(one.makes) for other in experiments if other != one)]
+    readers = [one for one in experiments if one not in makers and any(named[one].intersection(made.makes) for made in makers)]
+    rest = [one for one in experiments if one not in makers and one not in readers]
+    half = len(rest) // 2
+    return [*makers, *rest[:half], *readers, *rest[half:]]
+
+
+def _named(experiment: Experiment, reached: Sequence[Path]) -> set[str]:
+    """The folders of results whose stores of runs a notebook, or its experiments' code, names."""
+    code = [experiment.path, *(file for file in reached if file.parent == PACKAGE / "experiments" and file.suffix == ".py")]
+    return {name for file in code for name in _names_of_stores(file, file.stat().st_mtime_ns)}
 
 
 @lru_cache(maxsize=512)

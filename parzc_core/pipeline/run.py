@@ -21,6 +21,7 @@ from tqdm import tqdm
 from parzc_core import artifact, paths
 from parzc_core.files import json_files
 from parzc_core.pipeline import tasks
+from parzc_core.pipeline.dependencies import makers_first
 
 
 @dataclass
@@ -60,6 +61,7 @@ def run(
     force: run also what is up to date.
     """
     together = min(together, jobs, max(1, len(experiments)))
+    experiments = makers_first(experiments) if together > 1 else experiments
     *notebooks, report = [dict_to_task(task) for task in tasks.tasks(profile, jobs // together, experiments)]
     progress = _Progress(f"parzc {profile}", len(experiments) + 1)
     with _terminated_as_exit():

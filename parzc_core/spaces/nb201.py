@@ -47,6 +47,9 @@ from parzc_core.spaces.nb201_cells import (
     isomorphism as isomorphism,
 )
 from parzc_core.spaces.nb201_cells import (
+    leads_nowhere as leads_nowhere,
+)
+from parzc_core.spaces.nb201_cells import (
     live_edges as live_edges,
 )
 from parzc_core.spaces.nb201_cells import (

@@ -154,6 +154,19 @@ def live_edges(arch_str: str) -> tuple[bool, ...]:
     return tuple(op != "none" and end in reaches_output for op, (_, end) in zip(operations, EDGES, strict=True))
 
 
+def leads_nowhere(arch_str: str) -> bool:
+    """Whether an operation other than `none` is on no path from the cell's input to its output; false for 9,445 of all cells."""
+    on = [edge for edge, operation in zip(EDGES, parse(arch_str), strict=True) if operation != "none"]
+    fed, feeding = {0}, {3}
+    for start, end in on:  # by their end
+        if start in fed:
+            fed.add(end)
+    for start, end in reversed(on):
+        if end in feeding:
+            feeding.add(start)
+    return any(start not in fed or end not in feeding for start, end in on)
+
+
 def node_slots(cells: int = 5) -> tuple[str, ...]:
     """Module path of every Conv2d/Linear node that a network of this space can have, from the stem to the classifier."""
     slots = ["stem.0"]

@@ -1,9 +1,11 @@
 """The places of a small run, and that the judged space's labels do not reach its order."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import label_free_toys
 import numpy as np
+import pandas as pd
 import pytest
 from figure_checks import check
 from label_free_toys import NAMES, SMALL
@@ -11,6 +13,7 @@ from label_free_toys import NAMES, SMALL
 from parzc_core.experiments import label_free, label_free_inputs
 from parzc_core.experiments.label_free_inputs import PLACES
 from parzc_core.predictors.label_free import committees as kept_committees
+from parzc_core.spaces import nb201
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +47,12 @@ def test_what_is_chosen_on_is_never_the_judged_family(found) -> None:
 
 def test_tables_rows_sentences_and_picture(found) -> None:
     results, alone = label_free.taus(found, "smoke"), label_free.singles(found)
+    theirs = label_free.on_their_cells(found, "smoke")
+    assert theirs.empty  # no place of NAS-Bench-201
+    assert label_free.beside_theirs(theirs).shape[1] == 0
     assert set(results["order"]) == set(label_free.ORDERS)
     assert (results["kendall low"] <= results["kendall high"]).all()
-    rows = {(row.row, row.column, row.metric): row for row in label_free.rows(results, alone, found, "smoke")}
+    rows = {(row.row, row.column, row.metric): row for row in label_free.rows(results, alone, theirs, found, "smoke")}
     row = rows[label_free.OURS, "NB101-CF10", "kendall"]
     assert row.n == label_free.AMOUNTS["smoke"].cells
     assert "chosen on NDS, NB301" in row.note
@@ -56,10 +62,34 @@ def test_tables_rows_sentences_and_picture(found) -> None:
                                       key[0] not in label_free.ORDERS)  # fmt: skip
     assert list(label_free.beside(results, alone).index) == list(NAMES)
     assert list(label_free.choices(found).index) == list(NAMES)
-    said = " ".join(label_free.conclusions(results, alone, found))
+    said = " ".join(label_free.conclusions(results, alone, theirs, found))
     assert f"of {len(NAMES)} places" in said
     assert "made here, N" not in said  # names hold commas
     check(label_free.overview(results, alone), [*NAMES, label_free.OURS, "nDCG of the best tenth (%)"])
+
+
+def test_orders_are_judged_on_the_cells_that_others_print_for(monkeypatch) -> None:
+    """A score that is right on these cells and wrong on all others has a tau of 100 there."""
+    archs = nb201.sample(80, 0)
+    kept = np.array([not nb201.leads_nowhere(arch) for arch in archs])
+    truth = np.random.default_rng(0).permutation(80).astype(float)
+    one = SimpleNamespace(networks=SimpleNamespace(votes=pd.DataFrame(index=archs)), truth=truth, note="made up")
+    mixed = np.where(kept, truth, -truth)
+    monkeypatch.setattr(label_free, "scores", lambda one: dict.fromkeys(label_free.ORDERS, mixed))
+    monkeypatch.setattr(label_free, "single", lambda networks: pd.DataFrame({"Params": -mixed}, index=archs))
+    found = {"NB201-CF100": one}
+    theirs = label_free.on_their_cells(found, "smoke").set_index("order")
+    assert theirs.loc[label_free.OURS, "kendall"] == 100
+    assert theirs.loc["Params", ["kendall", "printed"]].tolist() == [-100, 58.6]
+    assert set(theirs["n"]) == {kept.sum()}
+    table = label_free.beside_theirs(theirs.reset_index())
+    assert table.loc["Params", "NB201-CF100"] == "-100.0 [-100.0, -100.0] (58.6)"
+    assert table.loc["AZ-NAS", "NB201-CF100"] == "(69.6)"
+    none = pd.DataFrame(columns=["place", "order", "kendall", "row"])
+    empty = pd.DataFrame(columns=["place", "order", "kendall", "ndcg"])
+    rows = list(label_free.rows(none, empty, theirs.reset_index(), found, "smoke"))
+    assert {row.column for row in rows} == {"NB201-CF100, cells of VKDNW"}
+    assert all("leads nowhere" in row.note for row in rows)
 
 
 def test_profiles_grow() -> None:

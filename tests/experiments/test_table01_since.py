@@ -78,8 +78,16 @@ def test_rows_tell_what_was_left_out_and_of_which_networks():
     data = since.collected("full")
     found = {column: since.correlations(one, resamples=5) for column, one in data.items()}
     found["NB201-CF10"].loc[0, "not_finite"] = 3
-    rows = since.rows(found, data, "full")
-    assert {(row.column, row.n) for row in rows if row.row == "SWAP"} == {("NB201-CF10", 6), ("NB201-CF100", 12)}
+    theirs = since.on_their_cells(data, resamples=5)
+    rows = since.rows(found, data, "full", theirs)
+    cells = [not nb201.leads_nowhere(arch) for arch in nb201.sample(CELLS, 0)]
+    assert {(row.column, row.n) for row in rows if row.row == "SWAP"} == {
+        ("NB201-CF10", 6),
+        ("NB201-CF100", 12),
+        ("NB201-CF10, cells of VKDNW", sum(cells[:6])),
+        ("NB201-CF100, cells of VKDNW", sum(cells)),
+    }
+    assert all(("leads nowhere" in row.note) == row.column.endswith("VKDNW") for row in rows)
     assert rows[0].note.endswith("3 cells without a finite score left out")
     assert all(row.origin == "ours" and row.unit == "%" for row in rows)
     assert {row.metric for row in rows} == {"kendall", "spearman", "ndcg"}
@@ -99,6 +107,26 @@ def test_the_printed_rows_are_among_ours():
     named = {*(since.PROXY_LABELS[name] for name in since.EARLIER), *since.LABELS.values(), *since.AGGREGATES}
     assert set(since.PRINTED) <= named
     assert {len(values) for values in since.PRINTED.values()} == {3}
+
+
+def test_an_aggregate_is_ranked_among_the_cells_that_are_kept():
+    data = since.collected("full")["NB201-CF10"]
+    keep = np.array([True, False, True, True, False, True])
+    kept, alone = since.scores_of(data, keep), since.scores_of(data)[keep]
+    assert kept["MeCo"].equals(alone["MeCo"])
+    parts = kept.rename(columns={label: name for name, label in {**since.LABELS, "flops": "FLOPs"}.items()})
+    assert kept["AZ-NAS"].tolist() == since.ranks_multiplied(parts[list(since.AGGREGATES["AZ-NAS"])]).tolist()
+
+
+def test_a_sentence_says_how_far_our_values_are_from_the_printed_ones():
+    lines = pd.DataFrame(
+        [("Params", "kendall", 60.3), ("FLOPs", "kendall", 10.0), ("Jacov", "kendall", 62.6), ("Jacov", "ndcg", 0.0)],
+        columns=["score", "metric", "value"],
+    )
+    said = since.far_from_print({"NB201-CF10": lines})
+    assert "-0.5 points from the printed one on average of 2 values" in said
+    assert said.endswith("the farthest is FLOPs on NB201-CF10, 60.3 where 62.3 is printed.")
+    assert since.far_from_print({}) == ""
 
 
 def test_figure_has_a_panel_a_column_and_a_diamond_for_each_printed_value():

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_notebooks import write_notebook
 
-from parzc_core.pipeline.dependencies import notebook_dependencies
+from parzc_core import artifact
+from parzc_core.pipeline.dependencies import makers_first, notebook_dependencies
 
 
 @pytest.fixture
@@ -73,3 +74,15 @@ def test_a_name_of_the_facade_is_followed_to_its_module_alone(package: Path) -> 
     assert reached(package, "from parzc_core import second") == {"__init__.py", "lonely.py"}
     assert {"a.py", "b.py", "lonely.py"} <= reached(package, "import parzc_core\nparzc_core.first")
     assert "lonely.py" not in reached(package, "from parzc_core import first")
+
+
+def test_notebooks_at_once_do_not_wait_for_each_others_runs() -> None:
+    by_order = artifact.discover()
+    found = [item.name for item in makers_first(by_order)]
+    for maker, reader in (("nds_nb301", "table01_zero_cost_proxies"), ("search_trainings", "table03_09_search")):
+        assert found.index(reader) - found.index(maker) > 5
+        assert maker in found[:2]
+        assert reader not in found[-5:]  # the longest is not begun last
+    moved = {"nds_nb301", "search_trainings", "table01_zero_cost_proxies", "table03_09_search"}
+    assert [name for name in found if name not in moved] == [item.name for item in by_order if item.name not in moved]
+    assert sorted(found) == sorted(item.name for item in by_order)

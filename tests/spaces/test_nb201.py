@@ -138,3 +138,15 @@ def test_sizes_out_of_range_are_refused(wrong):
 def test_unknown_space_names_the_known():
     with pytest.raises(UnknownName, match="nb201"):
         space("nb202")
+
+
+@given(operations)
+def test_an_operation_leads_nowhere_that_no_path_from_input_to_output_takes(ops):
+    on = {edge for edge, op in zip(nb201.EDGES, ops, strict=True) if op != "none"}
+    paths = [[(0, 3)], [(0, 1), (1, 3)], [(0, 2), (2, 3)], [(0, 1), (1, 2), (2, 3)]]
+    taken = {edge for path in paths if on.issuperset(path) for edge in path}
+    assert nb201.leads_nowhere(nb201.to_string(ops)) == (taken != on)
+
+
+def test_so_many_cells_are_judged_by_those_who_leave_these_out():
+    assert sum(not nb201.leads_nowhere(arch) for arch in nb201.all_archs()) == 9445
