@@ -97,9 +97,7 @@ def collect_statistics(
     """
     names = check_node_proxies(proxies)
     second_order = "hessian" in passes_read(names)
-    return with_passes(
-        network, images, labels, lambda passes: statistics_of(passes, names), second_order=second_order, loss=loss
-    )
+    return with_passes(network, images, labels, lambda passes: statistics_of(passes, names), second_order=second_order, loss=loss)
 
 
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
