@@ -173,7 +173,10 @@ def parts_of(network: nn.Module) -> frozenset[int]:
 
 def prepare(model: nn.Module) -> dict[str, Node]:
     """Ready a model for the passes, and give its nodes: train mode, plain weights, nothing in place, gradients of nodes alone."""
-    model.train()  # before all else: some networks freeze layers here
+    try:
+        model.train()  # before all else: some networks freeze layers here
+    except Exception as error:
+        raise BadInput(f"{type(model).__name__} refuses train mode, which the proxies need: {error}") from error
     for module in list(model.modules()):
         for name, child in module._modules.items():
             if child is not None:

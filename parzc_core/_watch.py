@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
@@ -192,7 +193,7 @@ class Watch(TorchFunctionMode):
     def _attention(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Look inside torch's attention, whose first lines would call this mode again and again."""
         inner = types.FunctionType(
-            func.__code__, {**func.__globals__, "has_torch_function": _never}, func.__name__, func.__defaults__
+            func.__code__, {**func.__globals__, "has_torch_function": lambda tensors: False}, func.__name__, func.__defaults__
         )
         inner.__kwdefaults__ = func.__kwdefaults__
         query = args[0] if args else kwargs["query"]
@@ -223,7 +224,8 @@ class Watch(TorchFunctionMode):
                 return self._record(reader.name, result, axis, reader.row, given[1 if third else 1 - place])
             return result
         for part in result if isinstance(result, list | tuple) else (result,):
-            if isinstance(part, torch.Tensor) and part.requires_grad and part is not applied:
+            made = isinstance(part, torch.Tensor) and part.requires_grad and part is not applied
+            if made and not is_functorch_wrapped_tensor(part):
                 self._add_reader(reader.made(part, whole))
         return result
 
@@ -256,10 +258,6 @@ class _Reader:
 def version_of(tensor: torch.Tensor) -> int:
     """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
     return 0 if tensor.is_inference() else tensor._version
-
-
-def _never(tensors: Any) -> bool:
-    return False
 
 
 class FlowWatch(Watch):

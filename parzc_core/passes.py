@@ -261,10 +261,10 @@ class Passes:
 
         with self._from_the_start():
             model, replaced = self.model, {}
-            for parameter in model.parameters():
-                replaced[id(parameter)] = _positive(parameter.detach())
-            for buffer in model.buffers():
-                replaced[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
+            for module in model.modules():  # whatever its own `parameters` gives
+                replaced |= {id(p): _positive(p.detach()) for p in module._parameters.values() if p is not None}
+                own = (buffer for buffer in module._buffers.values() if buffer is not None)
+                replaced |= {id(buffer): buffer.double() if buffer.is_floating_point() else buffer.clone() for buffer in own}
             for node in self.nodes.values():
                 replaced[id(node.weight)].requires_grad_(True)
             with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():

@@ -91,6 +91,22 @@ def test_an_expert_that_gets_no_image_has_zeros() -> None:
     assert statistics.left_out == ()
 
 
+def test_a_network_that_names_some_of_its_parameters_only_or_refuses_train_mode() -> None:
+    class Head(Base):
+        def parameters(self, recurse: bool = True) -> Any:
+            return iter([self.fc.weight])
+
+    class Inference(Base):
+        def train(self, mode: bool = True) -> "Inference":
+            if mode:
+                raise RuntimeError("for inference only")
+            return super().train(mode)
+
+    check(Head(), Base())
+    with pytest.raises(BadInput, match=r"Inference refuses train mode.*for inference only"):
+        collect_statistics(Inference(), X, Y)
+
+
 # --- copies that lack something
 
 
@@ -182,6 +198,20 @@ def test_a_batch_norm_by_keyword_or_in_vmap() -> None:
 
     proxies = ("snip", "grasp", "grad_norm", "plain")
     found, expected = (collect_statistics(with_(first=first), X, Y, proxies).values for first in (vmapped, halves))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_jacobian_in_a_forward_pass() -> None:
+    def by_jacrev(self: Any, h: torch.Tensor) -> torch.Tensor:
+        z = torch.relu(self.c2(h)).mean((2, 3))
+        return self.fc(z) + torch.func.vmap(torch.func.jacrev(lambda row: torch.tanh(self.fc(row))))(z).sum(2)
+
+    def by_hand(self: Any, h: torch.Tensor) -> torch.Tensor:
+        y = self.fc(torch.relu(self.c2(h)).mean((2, 3)))
+        return y + (1 - torch.tanh(y).square()) * self.fc.weight.sum(1)
+
+    proxies = ("snip", "grasp", "grad_norm", "synflow")
+    found, expected = (collect_statistics(with_(second=second), X, Y, proxies).values for second in (by_jacrev, by_hand))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
 
 
