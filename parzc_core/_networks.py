@@ -5,6 +5,7 @@ it), the network itself is used and its state restored afterwards, bit for bit.
 """
 
 import copy
+import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ _PROJECTIONS = {
     "k_proj": "k_proj_weight",
     "v_proj": "v_proj_weight",
 }
+_WEAK = (weakref.ref, weakref.WeakKeyDictionary, weakref.WeakSet)  # a copy has those of the original
 _KEPT = (dict, list, set, deque, torch.Tensor, np.ndarray)
 _DERIVING_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)  # they compute a weight before each call, the older way
 
@@ -151,7 +153,9 @@ def copied(network: nn.Module) -> nn.Module | None:
         raise
     except Exception:  # whatever a __deepcopy__ raises
         return None
-    return own if alike and not parts_of(own) & parts_of(network) else None
+    parts, held = parts_of(network), [v for module in network.modules() for v in vars(module).values()]
+    by_identity = any(isinstance(v, _WEAK) or (type(v) is dict and any(type(k) is int and k in parts for k in v)) for v in held)
+    return own if alike and not by_identity and not parts_of(own) & parts else None
 
 
 def _held(network: nn.Module) -> list[torch.Tensor | None]:

@@ -34,8 +34,8 @@ class Call:
     """One use of a node: its output, which version of that memory it was, and its place in the autograd graph.
 
     channel_axis: of the output; 0 where it is that of one image, without an axis of images. row: first output channel that it
-    computes, where a part of the weight was read. tokens: (L, N) where the output is [L, N, C] or [L N, C], as inside torch's
-    attention, not [N, ...]. read: what the node was applied to.
+    computes, where a part of the weight was read; None where several parts were, one for each head. tokens: (L, N) where the
+    output is [L, N, C] or [L N, C], as inside torch's attention, not [N, ...]. read: what the node was applied to.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Call:
     version: int
     grad_fn: Any
     channel_axis: int = 1
-    row: int = 0
+    row: int | None = 0
     tokens: tuple[int, int] | None = None
     read: torch.Tensor | None = None
 
@@ -156,7 +156,7 @@ class Watch(TorchFunctionMode):
 
         return leave
 
-    def _record(self, name: str, output: torch.Tensor, axis: int, row: int, read: torch.Tensor | None) -> torch.Tensor:
+    def _record(self, name: str, output: torch.Tensor, axis: int, row: int | None, read: torch.Tensor | None) -> torch.Tensor:
         kernel = self._weights[name].ndim
         self._used.setdefault(name, getattr(self._nodes[name].module, self._nodes[name].parameter, None))
         if axis == 1 and read is not None and output.ndim == read.ndim == kernel - 1:  # a convolution of one image alone
@@ -219,9 +219,10 @@ class Watch(TorchFunctionMode):
             channels = (-2 if first else -1 if matrix else int(function.startswith("conv_transpose"))) % applied.ndim
             inputs = applied.shape[-1 if first else -2] if matrix else applied.numel() // max(1, applied.shape[channels])
             fits = inputs == whole.numel() // max(1, whole.shape[node.weight_axis])
+            heads = matrix and any(n > 1 and step for n, step in zip(applied.shape[:-2], applied.stride()[:-2], strict=True))
             axis = 1 if function.startswith("conv") else -2 if first else -1
             if fits and reader.axis in (None, channels):
-                return self._record(reader.name, result, axis, reader.row, given[1 if third else 1 - place])
+                return self._record(reader.name, result, axis, None if heads else reader.row, given[1 if third else 1 - place])
             return result
         for part in result if isinstance(result, list | tuple) else (result,):
             made = isinstance(part, torch.Tensor) and part.requires_grad and part is not applied

@@ -260,7 +260,7 @@ class Passes:
             return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
 
         with self._from_the_start():
-            model, replaced = self.model, {}
+            model, replaced = self.model, dict[int, torch.Tensor]()
             for module in model.modules():  # whatever its own `parameters` gives
                 replaced |= {id(p): _positive(p.detach()) for p in module._parameters.values() if p is not None}
                 own = (buffer for buffer in module._buffers.values() if buffer is not None)

@@ -1,6 +1,7 @@
 """Networks that make, replace or lose what a node is in their forward pass, in their copy, in vmap or on another thread."""
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -136,15 +137,25 @@ class WithoutCache(Base):
 
 
 class ByIdentity(Base):
-    def __init__(self) -> None:
+    """Knows its layer by its id or by a weak reference, which a copy keeps."""
+
+    def __init__(self, kept: Callable[[nn.Module], Any], scale: Callable[[Any, nn.Module], float]) -> None:
         super().__init__()
-        self.scales = {id(self.c2): 1.0}
+        self.kept, self.scale = kept(self.c2), scale
 
     def second(self, h: torch.Tensor) -> torch.Tensor:
-        return super().second(h * self.scales[id(self.c2)])
+        return super().second(h * self.scale(self.kept, self.c2))
 
 
-@pytest.mark.parametrize("make", [Slotted, WithoutCache, ByIdentity])
+IDENTITIES: list[Callable[[], Base]] = [
+    lambda: ByIdentity(lambda layer: {id(layer): 1.0}, lambda kept, layer: kept[id(layer)]),
+    lambda: ByIdentity(lambda layer: {id(layer): 1.0}, lambda kept, layer: kept.get(id(layer), 2.0)),
+    lambda: ByIdentity(lambda layer: weakref.WeakKeyDictionary({layer: 1.0}), lambda kept, layer: kept.get(layer, 2.0)),
+    lambda: ByIdentity(weakref.ref, lambda kept, layer: 1.0 if kept() is layer else 2.0),
+]
+
+
+@pytest.mark.parametrize("make", [Slotted, WithoutCache, *IDENTITIES])
 def test_a_network_whose_copy_lacks_something_is_used_and_restored(make: Callable[[], Any]) -> None:
     network = make()
     check(network, Base())
