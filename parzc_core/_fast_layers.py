@@ -17,7 +17,12 @@ from torch.autograd.function import once_differentiable
 
 
 class _Faster(functools.partial):
-    """A forward method of this file, so that it is told from one that a user set."""
+    """A forward method of this file, so that it is told from one that a user set. Inside vmap and jvp, torch's own."""
+
+    def __call__(self, input: torch.Tensor) -> Any:  # a layer may be called with input=
+        if torch._C._functorch.peek_interpreter_stack() is not None:  # they take no function of ours
+            return type(self.args[0]).forward(self.args[0], input)
+        return super().__call__(input)
 
 
 def substitute(model: nn.Module) -> None:
@@ -30,7 +35,7 @@ def substitute(model: nn.Module) -> None:
         if kind not in _FASTER or not _is_torchs_own(module):
             continue
         if kind is nn.GELU and module.approximate == "none":
-            module.__dict__["forward"] = _Faster(_Gelu.apply)
+            module.__dict__["forward"] = _Faster(lambda _, x: _Gelu.apply(x), module)
         elif isinstance(module, nn.Conv2d) and _is_pointwise(module):
             module.__dict__["forward"] = _Faster(_pointwise, module)
         elif isinstance(module, nn.AvgPool2d) and _is_same_size(module):
@@ -63,8 +68,8 @@ def without_batch_norm(model: nn.Module) -> Iterator[None]:
             norm.__dict__["forward"] = forward
 
 
-def _identity(x: torch.Tensor) -> torch.Tensor:
-    return x
+def _identity(input: torch.Tensor) -> torch.Tensor:
+    return input
 
 
 _FASTER: dict[type[nn.Module], Any] = {
@@ -105,9 +110,7 @@ def _is_same_size(pool: nn.AvgPool2d) -> bool:
 def _average(pool: nn.AvgPool2d, x: torch.Tensor) -> torch.Tensor:
     if x.ndim != 4 or x.device.type != "cpu" or not x.is_contiguous():
         return nn.AvgPool2d.forward(pool, x)
-    rows, columns = (
-        _band(size, kernel, x.dtype) for size, kernel in zip(x.shape[2:], _pair(pool.kernel_size), strict=True)
-    )
+    rows, columns = (_band(size, kernel, x.dtype) for size, kernel in zip(x.shape[2:], _pair(pool.kernel_size), strict=True))
     return torch.matmul(rows, x @ columns.T)
 
 

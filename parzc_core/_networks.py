@@ -5,8 +5,9 @@ it), the network itself is used and its state restored afterwards, bit for bit.
 """
 
 import copy
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,16 +24,14 @@ from torch.nn.utils.weight_norm import WeightNorm
 from parzc_core._state import _FIXED, restored, same_start
 from parzc_core.errors import BadInput
 
-NODE_TYPES = (
-    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
-    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
-)
+NODE_TYPES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _PROJECTIONS = {
     "in_proj": "in_proj_weight",
     "q_proj": "q_proj_weight",
     "k_proj": "k_proj_weight",
     "v_proj": "v_proj_weight",
 }
+_WEAK = (weakref.ref, weakref.WeakKeyDictionary, weakref.WeakSet)  # a copy has those of the original
 _KEPT = (dict, list, set, deque, torch.Tensor, np.ndarray)
 _DERIVING_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)  # they compute a weight before each call, the older way
 
@@ -86,7 +85,7 @@ def weight_nodes(network: nn.Module) -> dict[str, Node]:
     if not found:
         raise BadInput(
             f"{type(network).__name__} has no Conv2d or Linear layer, nor another convolution or attention with weights of its "
-            "own, so it has no node to take statistics of"
+            "own, so it has no node to take statistics of; of an exported program give the module that it was made from"
         )
     return found
 
@@ -110,6 +109,13 @@ def left_out(network: nn.Module, nodes: dict[str, Node]) -> tuple[str, ...]:
     return (*found.values(), *computed)
 
 
+def made_layers(network: nn.Module, nodes: Mapping[str, Node]) -> list[str]:
+    """Layers that would be nodes and are none: they were made since the nodes were found."""
+    known = {id(node.module) for node in nodes.values()}
+    layers = ((name, module) for name, module in network.named_modules() if isinstance(module, NODE_TYPES))
+    return [name for name, module in layers if nodes and id(module) not in known and _is_weight(module, "weight")]
+
+
 def check_network(network: object) -> None:
     """Raises BadInput, with what to do, for what is no module that can be run and differentiated here."""
     kind = type(network).__name__
@@ -117,9 +123,7 @@ def check_network(network: object) -> None:
         raise BadInput(f"got {_article(kind)} as the network; expected one torch module (for several: rank_networks)")
     for module in network.modules():
         if isinstance(module, torch.jit.ScriptModule):
-            raise BadInput(
-                f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from"
-            )
+            raise BadInput(f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from")
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is not None and nn.parameter.is_lazy(tensor):
                 raise BadInput(f"{kind} has a lazy layer without sizes ({name}); run one batch through it first")
@@ -149,7 +153,9 @@ def copied(network: nn.Module) -> nn.Module | None:
         raise
     except Exception:  # whatever a __deepcopy__ raises
         return None
-    return own if alike and not parts_of(own) & parts_of(network) else None
+    parts, held = parts_of(network), [v for module in network.modules() for v in vars(module).values()]
+    by_identity = any(isinstance(v, _WEAK) or (type(v) is dict and any(type(k) is int and k in parts for k in v)) for v in held)
+    return own if alike and not by_identity and not parts_of(own) & parts else None
 
 
 def _held(network: nn.Module) -> list[torch.Tensor | None]:
@@ -171,7 +177,10 @@ def parts_of(network: nn.Module) -> frozenset[int]:
 
 def prepare(model: nn.Module) -> dict[str, Node]:
     """Ready a model for the passes, and give its nodes: train mode, plain weights, nothing in place, gradients of nodes alone."""
-    model.train()  # before all else: some networks freeze layers here
+    try:
+        model.train()  # before all else: some networks freeze layers here
+    except Exception as error:
+        raise BadInput(f"{type(model).__name__} refuses train mode, which the proxies need: {error}") from error
     for module in list(model.modules()):
         for name, child in module._modules.items():
             if child is not None:

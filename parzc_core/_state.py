@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import random
+import threading
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import torch
 
 from parzc_core._seeding import seeded
 
+_TURN = threading.RLock()  # random numbers and flags of torch are of the process
 Step = Callable[[], None]
 _FIXED = frozenset({str, bytes, int, float, bool, complex, type(None), type, torch.dtype, torch.device, torch.Size, slice, range})
 _BARE = frozenset({dict, list, set, tuple, deque, OrderedDict, types.MethodType, types.BuiltinFunctionType})  # without attributes
@@ -104,8 +106,11 @@ def restored(network: Any) -> Iterator[None]:
 
 @contextmanager
 def ordinary_mode() -> Iterator[None]:
-    """Inside, gradients are on, and numbers are of the types that the network has: no inference mode, no autocast."""
-    with ExitStack() as stack:
+    """Inside, gradients are on, and numbers are of the types that the network has: no inference mode, no autocast.
+
+    One thread is inside at a time.
+    """
+    with _TURN, ExitStack() as stack:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))

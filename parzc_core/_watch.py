@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from parzc_core._nested import mapped, tensors
-from parzc_core._networks import Node
+from parzc_core._networks import Node, made_layers
 from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
 
@@ -33,8 +34,8 @@ class Call:
     """One use of a node: its output, which version of that memory it was, and its place in the autograd graph.
 
     channel_axis: of the output; 0 where it is that of one image, without an axis of images. row: first output channel that it
-    computes, where a part of the weight was read. tokens: (L, N) where the output is [L, N, C] or [L N, C], as inside torch's
-    attention, not [N, ...]. read: what the node was applied to.
+    computes, where a part of the weight was read; None where several parts were, one for each head. tokens: (L, N) where the
+    output is [L, N, C] or [L N, C], as inside torch's attention, not [N, ...]. read: what the node was applied to.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Call:
     version: int
     grad_fn: Any
     channel_axis: int = 1
-    row: int = 0
+    row: int | None = 0
     tokens: tuple[int, int] | None = None
     read: torch.Tensor | None = None
 
@@ -99,9 +100,10 @@ class Watch(TorchFunctionMode):
         super().__init__()
         self.calls: list[Call] = []
         self.led_back = False
-        self._nodes, self._copies, self._foreign = nodes, hand_out_copies, foreign
+        self._nodes, self._copies, self.foreign = nodes, hand_out_copies, foreign
         self._readers: dict[int, _Reader] = {}  # by id
-        self._weights = {name: id(node.weight) for name, node in nodes.items()}  # a network may set others for a call
+        self._weights = {name: node.weight for name, node in nodes.items()}  # a network may set others for a call
+        self._used: dict[str, torch.Tensor | None] = {}  # by node: the weight that it had at its first call
         for name, node in reversed(list(nodes.items())):
             self._add_reader(_Reader(name, node.weight, 0, node.weight_axis))
         self._inside: set[int] = set()  # ids of the weights whose module is being called
@@ -123,8 +125,21 @@ class Watch(TorchFunctionMode):
             with self:
                 yield self
 
+    def check_after(self, model: nn.Module) -> None:
+        """Raises BadInput where the forward pass made a layer, or gave one another weight after it had used the first."""
+        changed = made_layers(model, self._nodes)
+        for name, node in self._nodes.items():
+            held = getattr(node.module, node.parameter, None)
+            if held is None or not any(held is one for one in (self._weights[name], self._used.get(name, held))):
+                changed.append(name)
+        if changed:
+            raise BadInput(
+                f"the forward pass of {type(model).__name__} makes, replaces or deletes the layer {changed[0]!r} or its weight; "
+                "expected layers that stay: make them in __init__, or run one batch through the network first"
+            )
+
     def _before(self, name: str) -> Callable[..., None]:
-        weight = self._weights[name]
+        weight = id(self._weights[name])
 
         def enter(module: Any, inputs: Any) -> None:
             self._inside.add(weight)
@@ -132,7 +147,7 @@ class Watch(TorchFunctionMode):
         return enter
 
     def _after(self, name: str, node: Node) -> Callable[..., torch.Tensor]:
-        weight, axis = self._weights[name], node.channel_axis
+        weight, axis = id(self._weights[name]), node.channel_axis
 
         def leave(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
             self._inside.discard(weight)
@@ -141,8 +156,9 @@ class Watch(TorchFunctionMode):
 
         return leave
 
-    def _record(self, name: str, output: torch.Tensor, axis: int, row: int, read: torch.Tensor | None) -> torch.Tensor:
-        kernel = self._nodes[name].weight.ndim
+    def _record(self, name: str, output: torch.Tensor, axis: int, row: int | None, read: torch.Tensor | None) -> torch.Tensor:
+        kernel = self._weights[name].ndim
+        self._used.setdefault(name, getattr(self._nodes[name].module, self._nodes[name].parameter, None))
         if axis == 1 and read is not None and output.ndim == read.ndim == kernel - 1:  # a convolution of one image alone
             axis = 0
         self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, self._tokens, read))
@@ -150,7 +166,7 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = (*args, *kwargs.values()) if kwargs else args
-        if self._foreign:
+        if self.foreign:
             self._check(given)
         if func is F.multi_head_attention_forward:
             return self._attention(func, args, kwargs or {})
@@ -166,7 +182,7 @@ class Watch(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _check(self, given: Any) -> None:
-        foreign = self._foreign
+        foreign = self.foreign
         for value in given:
             if id(value) in foreign or (type(value) is list and any(id(part) in foreign for part in value)):
                 self.led_back = True
@@ -177,7 +193,7 @@ class Watch(TorchFunctionMode):
     def _attention(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Look inside torch's attention, whose first lines would call this mode again and again."""
         inner = types.FunctionType(
-            func.__code__, {**func.__globals__, "has_torch_function": _never}, func.__name__, func.__defaults__
+            func.__code__, {**func.__globals__, "has_torch_function": lambda tensors: False}, func.__name__, func.__defaults__
         )
         inner.__kwdefaults__ = func.__kwdefaults__
         query = args[0] if args else kwargs["query"]
@@ -190,26 +206,28 @@ class Watch(TorchFunctionMode):
 
     def _read(self, function: str, place: int, given: Any, reader: "_Reader", result: Any) -> Any:
         """A function read a node's weight, or what was made of it: it applied it, or made something of it."""
-        node, applied = self._nodes[reader.name], reader.tensor
+        node, whole, applied = self._nodes[reader.name], self._weights[reader.name], reader.tensor
         matrix = function in _MATRIX or function in ("addmm", "baddbmm")
         second = function in _WEIGHT_SECOND and place == 1
         third = matrix and function not in _MATRIX and place == 2
         first = function in _MATRIX and place == 0
         if isinstance(result, torch.Tensor) and min(result.ndim, applied.ndim) > 1 and (first or second or third):
-            if self._weights[reader.name] in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
+            if id(whole) in self._inside or (function in _MATRIX and id(given[1 - place]) in self._readers):
                 return result
             # The axes of what is applied that count its output channels and what it sums over. The node's are others where its
             # weight is transposed, say, and then the channels are no channels of the node.
             channels = (-2 if first else -1 if matrix else int(function.startswith("conv_transpose"))) % applied.ndim
             inputs = applied.shape[-1 if first else -2] if matrix else applied.numel() // max(1, applied.shape[channels])
-            fits = inputs == node.weight.numel() // max(1, node.weight.shape[node.weight_axis])
+            fits = inputs == whole.numel() // max(1, whole.shape[node.weight_axis])
+            heads = matrix and any(n > 1 and step for n, step in zip(applied.shape[:-2], applied.stride()[:-2], strict=True))
             axis = 1 if function.startswith("conv") else -2 if first else -1
             if fits and reader.axis in (None, channels):
-                return self._record(reader.name, result, axis, reader.row, given[1 if third else 1 - place])
+                return self._record(reader.name, result, axis, None if heads else reader.row, given[1 if third else 1 - place])
             return result
         for part in result if isinstance(result, list | tuple) else (result,):
-            if isinstance(part, torch.Tensor) and part.requires_grad and part is not applied:
-                self._add_reader(reader.made(part, node.weight))
+            made = isinstance(part, torch.Tensor) and part.requires_grad and part is not applied
+            if made and not is_functorch_wrapped_tensor(part):
+                self._add_reader(reader.made(part, whole))
         return result
 
 
@@ -241,10 +259,6 @@ class _Reader:
 def version_of(tensor: torch.Tensor) -> int:
     """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
     return 0 if tensor.is_inference() else tensor._version
-
-
-def _never(tensors: Any) -> bool:
-    return False
 
 
 class FlowWatch(Watch):
@@ -358,6 +372,7 @@ def overwritten(calls: list[Call]) -> bool:
 def recorded(watch: Watch, model: nn.Module, inputs: Any, classes: bool) -> tuple[Any, list[Call]]:
     """One forward pass: its outputs, which must be logits where classes are expected, and the calls that the watch saw."""
     outputs = run_watched(watch, model, inputs)
+    watch.check_after(model)
     if classes and not (isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and outputs.is_floating_point()):
         got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         raise BadInput(
@@ -388,7 +403,9 @@ def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
         raise
     except Exception as error:
         kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: "
-        raise BadInput(f"{type(model).__name__} cannot process {_shapes(inputs)}: {kind}{error}") from error
+        lost = isinstance(error, AttributeError | LookupError) and watch.foreign  # what the copy has not got?
+        raised = CallsTheOriginal if lost else BadInput
+        raise raised(f"{type(model).__name__} cannot process {_shapes(inputs)}: {kind}{error}") from error
     if watch.led_back:  # and the network caught the error
         raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
     return outputs
@@ -396,6 +413,4 @@ def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
 
 def _shapes(inputs: Any) -> str:
     shapes = [str(tuple(tensor.shape)) for tensor in tensors(inputs)]
-    return (
-        f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"
-    )
+    return f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"

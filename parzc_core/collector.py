@@ -97,9 +97,7 @@ def collect_statistics(
     """
     names = check_node_proxies(proxies)
     second_order = "hessian" in passes_read(names)
-    return with_passes(
-        network, images, labels, lambda passes: statistics_of(passes, names), second_order=second_order, loss=loss
-    )
+    return with_passes(network, images, labels, lambda passes: statistics_of(passes, names), second_order=second_order, loss=loss)
 
 
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
@@ -151,7 +149,7 @@ def _tensors(passes: Passes, needs: frozenset[str], flow_alone: bool) -> tuple[d
         add("gradient", passes.loss_gradients)
     if "output" in needs:
         for call, gradient in zip(passes.calls, passes.output_gradients, strict=True):
-            if gradient is not None:
+            if gradient is not None and call.row is not None:
                 axis, (image, one) = passes.nodes[call.name].channel_axis, call.images(len(passes.images))
                 of_call = {"outputs": call.arranged(call.output.detach(), axis, one), "rows": call.row, "images": image}
                 of_call["output_gradients"] = call.arranged(gradient, axis, one)

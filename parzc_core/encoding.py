@@ -154,9 +154,7 @@ class Encoder:
         encoded = []
         for one in statistics:
             if len(one.nodes) > self.length_:
-                raise BadInput(
-                    f"got an architecture of {len(one.nodes)} nodes; the encoder was fitted for {self.length_}"
-                )
+                raise BadInput(f"got an architecture of {len(one.nodes)} nodes; the encoder was fitted for {self.length_}")
             z = np.stack([one.of(name) for name in self._names])
             encoded.append(np.pad(_SCALED[self.scheme](z), ((0, 0), (0, self.length_ - len(one.nodes)))).ravel())
         return np.stack(encoded)

@@ -97,9 +97,7 @@ class NP(nn.Module):
         try:
             h = self.embedding(operations)  # (n, N, width)
         except (IndexError, RuntimeError) as error:
-            raise BadInput(
-                f"got operations that are not int64 from 0 to {self.config.operations - 1}: {error}"
-            ) from error
+            raise BadInput(f"got operations that are not int64 from 0 to {self.config.operations - 1}: {error}") from error
         for layer, norm in zip(self.layers, self.norms, strict=True):
             h = norm(layer(h, along, against))
         y = self.head(h.mean(dim=1))  # (n, outputs)

@@ -65,9 +65,7 @@ def mean_squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.
     """Mean of (prediction - target)^2 of two float[n], a scalar. Raises BadInput if the shapes differ."""
     _check_tensors(prediction, target)
     if prediction.shape != target.shape:
-        raise BadInput(
-            f"got prediction {tuple(prediction.shape)} and target {tuple(target.shape)}; expected the same [n]"
-        )
+        raise BadInput(f"got prediction {tuple(prediction.shape)} and target {tuple(target.shape)}; expected the same [n]")
     return F.mse_loss(prediction, target)
 
 

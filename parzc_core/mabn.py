@@ -98,9 +98,7 @@ class MABNConfig:
         for name in ("expansion", "expansion_token"):
             real(name, getattr(self, name), 0, above=True)
         if self.projection % self.segment:
-            raise BadInput(
-                f"got projection={self.projection}, segment={self.segment}; expected a multiple of the segment"
-            )
+            raise BadInput(f"got projection={self.projection}, segment={self.segment}; expected a multiple of the segment")
         if not 0 <= real("dropout", self.dropout) < 1:
             raise BadInput(f"got dropout={self.dropout}; expected a number in [0, 1)")
         if self.mixing not in MIXINGS:

@@ -14,20 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parzc_core import _fast_layers, _networks
+from parzc_core import _fast_layers, _networks, _watch
 from parzc_core._nested import clone_of, mapped, tensors, total
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
 from parzc_core._state import Step, kept, ordinary_mode, restored, same_start
-from parzc_core._watch import (
-    Call,
-    CallsTheOriginal,
-    FlowWatch,
-    Watch,
-    forward_with_calls,
-    overwritten,
-    recorded,
-    run_watched,
-)
+from parzc_core._watch import Call, CallsTheOriginal, Watch, recorded, run_watched
 from parzc_core.errors import BadInput
 
 __all__ = ["NODE_TYPES", "Call", "Passes", "nodes_of", "weight_nodes"]
@@ -131,7 +122,7 @@ class Passes:
         if "_start" in self.__dict__:
             self._start()
         with same_start():
-            outputs, calls = forward_with_calls(
+            outputs, calls = _watch.forward_with_calls(
                 self.model, self.nodes, inputs, classes=self._classes, foreign=self.foreign, start=self._start
             )
         return leaves, outputs, calls
@@ -269,17 +260,17 @@ class Passes:
             return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
 
         with self._from_the_start():
-            model, replaced = self.model, {}
-            for parameter in model.parameters():
-                replaced[id(parameter)] = _positive(parameter.detach())
-            for buffer in model.buffers():
-                replaced[id(buffer)] = buffer.double() if buffer.is_floating_point() else buffer.clone()
+            model, replaced = self.model, dict[int, torch.Tensor]()
+            for module in model.modules():  # whatever its own `parameters` gives
+                replaced |= {id(p): _positive(p.detach()) for p in module._parameters.values() if p is not None}
+                own = (buffer for buffer in module._buffers.values() if buffer is not None)
+                replaced |= {id(buffer): buffer.double() if buffer.is_floating_point() else buffer.clone() for buffer in own}
             for node in self.nodes.values():
                 replaced[id(node.weight)].requires_grad_(True)
             with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
-                watch = FlowWatch(self.nodes, replaced, copies, self.foreign)
+                watch = _watch.FlowWatch(self.nodes, replaced, copies, self.foreign)
                 outputs, calls = recorded(watch, model, mapped(self.inputs, ones), self._classes)
-                if copies or not overwritten(calls):
+                if copies or not _watch.overwritten(calls):
                     weights, r = self.weights, total(outputs)
                     gradients = gradients_of(r if count == 1 else r / count, weights, retain_graph=None)
                     positive = dict(zip(self.nodes, (weight.detach() for weight in weights), strict=True))
@@ -287,9 +278,7 @@ class Passes:
         return self._flow(count, copies=True)
 
     def _by_node(self, tensors: Any) -> Gradients:
-        return {
-            name: None if tensor is None else tensor.detach() for name, tensor in zip(self.nodes, tensors, strict=True)
-        }
+        return {name: None if tensor is None else tensor.detach() for name, tensor in zip(self.nodes, tensors, strict=True)}
 
 
 @ordinary_mode()
@@ -339,9 +328,7 @@ def check_batch(images: Any, labels: Any, loss: Loss | None = None) -> None:
             raise BadInput(f"got loss {loss!r}; expected a function of the network's outputs and the labels")
         return
     if not isinstance(labels, torch.Tensor):
-        raise BadInput(
-            f"got labels of type {type(labels).__name__}; expected an int64 tensor [{len(first)}], one an image"
-        )
+        raise BadInput(f"got labels of type {type(labels).__name__}; expected an int64 tensor [{len(first)}], one an image")
     if labels.shape != first.shape[:1] or labels.dtype != torch.int64:
         raise BadInput(
             f"got labels of shape {tuple(labels.shape)} and {labels.dtype}; expected int64 [{len(first)}], one an image"
@@ -353,9 +340,7 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     if len(logits) != len(labels):
         raise BadInput(f"got {len(logits)} rows of logits for {len(labels)} labels; expected one row an image")
     if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
-        raise BadInput(
-            f"got labels from {int(labels.min())} to {int(labels.max())}; the network has {logits.shape[1]} classes"
-        )
+        raise BadInput(f"got labels from {int(labels.min())} to {int(labels.max())}; the network has {logits.shape[1]} classes")
     return F.cross_entropy(logits, labels)
 
 

@@ -111,7 +111,7 @@ def fisher(node: NodeTensors) -> float:
     The calls of a shared node are summed before they are squared; calls that are not of the same images or channels after it.
     Calls with a row, or several, for every image are of the same images. Calls of parts of the batch are told apart if each
     reads a slice of one tensor [N, ...]. NaN where they cannot be told apart, and for a node that reaches the loss in a way in
-    which its output is not seen.
+    which its output is not seen. A call of no image adds nothing.
     """
     if is_unseen(node):
         return float("nan")
@@ -121,7 +121,7 @@ def fisher(node: NodeTensors) -> float:
         product = a * d
         s = product.sum(dim=other) if other else product
         saliency[kind] = saliency[kind] + s if kind in saliency else s
-    per_call = [float((0.5 * s.double().square().mean(dim=0)).sum()) for s in saliency.values()]
+    per_call = [float((0.5 * s.double().square().mean(dim=0)).sum()) for s in saliency.values() if len(s)]
     return sum(per_call) * (node.weight.numel() // max(1, node.channels or node.weight.shape[0]))
 
 

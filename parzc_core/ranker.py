@@ -237,6 +237,4 @@ def check_graphs(inputs: Inputs, config: ModelConfig) -> None:
     if operations.dtype.kind not in "iu":
         raise BadInput(f"got operations of {operations.dtype}; expected int64")
     if "NP" in config.parts and operations.size and not 0 <= operations.min() <= operations.max() < config.operations:
-        raise BadInput(
-            f"got operations from {operations.min()} to {operations.max()}; expected 0 to {config.operations - 1}"
-        )
+        raise BadInput(f"got operations from {operations.min()} to {operations.max()}; expected 0 to {config.operations - 1}")

@@ -119,6 +119,32 @@ def test_a_weight_that_is_applied_by_a_function_is_a_call(straight: Applied, hid
     assert fisher_of(Straight(straight), "a") == pytest.approx(fisher_of(Straight(lambda layer, h: layer(h)), "a"), rel=1e-4)
 
 
+class Headed(nn.Module):
+    def __init__(self, call: Applied):
+        super().__init__()
+        torch.manual_seed(1)
+        self.stem, self.a, self.fc = nn.Linear(192, 12), nn.Linear(12, 6, bias=False), nn.Linear(6, 4)
+        self.call = call
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.relu(self.call(self.a, torch.relu(self.stem(x.flatten(1))))))
+
+
+@pytest.mark.parametrize(
+    "by_heads",
+    [
+        lambda layer, h: torch.matmul(h, layer.weight.view(2, 3, 12).mT).transpose(0, 1).flatten(1),
+        lambda layer, h: torch.matmul(h[:, None, None], layer.weight.view(2, 3, 12).mT).flatten(1),
+        lambda layer, h: torch.bmm(h.expand(2, -1, -1), layer.weight.view(2, 3, 12).mT).transpose(0, 1).flatten(1),
+    ],
+)
+def test_the_fisher_of_a_weight_that_is_applied_head_by_head_has_no_value(by_heads: Applied) -> None:
+    found, plain = (collect_statistics(Headed(call), X, Y) for call in (by_heads, lambda layer, h: layer(h)))
+    assert found.left_out == ("fisher of a",)
+    assert np.isnan(found.of("fisher")).tolist() == [node == "a" for node in found.nodes]
+    np.testing.assert_allclose(found.values[1:], plain.values[1:], rtol=1e-3, atol=1e-6)
+
+
 def test_a_transposed_convolution_with_the_weight_of_a_convolution_is_no_call_of_it() -> None:
     def decoded(self: Any, h: torch.Tensor) -> torch.Tensor:
         self.kept = self.c2(h)

@@ -3,6 +3,7 @@
 All see the weights of Conv2d and Linear layers, no biases and no BatchNorm parameters; a weight without gradient counts as zero.
 """
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -58,8 +59,8 @@ def gradsign(passes: Passes) -> float:
     L_n is the cross-entropy of image n alone in train mode, as in the authors' code: BatchNorm sees a batch of that one image.
     Here all images go through one forward and backward, with BatchNorm over each image alone, and the convolution of each
     image's gradient has the image as its group: 1.4 times faster than image by image. Gradients that are zero but for
-    rounding have a random sign (about 0.1 % of the score). Raises BadInput where BatchNorm has one value a channel and image,
-    or a layer does not see the images along its first axis.
+    rounding have a random sign (about 0.1 % of the score). Raises BadInput where BatchNorm has one value a channel and image, a
+    layer does not see the images along its first axis, or a weight is used in another way than by a plain layer's call.
     """
     with passes.changeable() as model:
         return _gradsign(passes, model)
@@ -70,26 +71,30 @@ def _gradsign(passes: Passes, model: nn.Module) -> float:
     if odd := [name for name, node in nodes.items() if not isinstance(node.module, nn.Conv2d | nn.Linear)]:
         raise BadInput(f"got {type(nodes[odd[0]].module).__name__} {odd[0]!r}; gradsign expects Conv2d and Linear layers alone")
     _fast_layers.restore(model, nn.modules.batchnorm._BatchNorm)
-    seen: list[torch.Tensor] = []
-    for node in nodes.values():
-        node.module.register_forward_pre_hook(lambda node, inputs: seen.append(inputs[0].detach()))
     logits, calls = forward_with_calls(
         model, nodes, passes.inputs, watch=lambda copies: _EachAlone(nodes, copies, passes.foreign)
     )
-    inputs = seen[-len(calls) :] if calls else []  # a forward that overwrites outputs has been run twice
     loss = F.cross_entropy(logits, passes.labels, reduction="sum")
-    gradients = torch.autograd.grad(loss, [call.output for call in calls], allow_unused=True)
+    weights = {id(node.weight): node.weight for node in nodes.values()}  # of layers that share one, once
+    found = torch.autograd.grad(loss, [*weights.values(), *(call.output for call in calls)], allow_unused=True)
+    sums = {weight: gradient for weight, gradient in zip(weights, found, strict=False) if gradient is not None}
 
-    of_each: dict[str, torch.Tensor] = {}  # only of nodes with calls yet to come: their signs are those of the sum
-    left = {name: sum(call.name == name for call in calls) for name in nodes}
+    of_each: dict[int, torch.Tensor] = {}  # only of weights with calls yet to come: their signs are those of the sum
+    left = Counter(id(nodes[call.name].weight) for call in calls)
     total = 0.0
-    for call, x, gradient in zip(calls, inputs, gradients, strict=True):
-        left[call.name] -= 1
+    for call, gradient in zip(calls, found[len(weights) :], strict=True):
+        weight = id(nodes[call.name].weight)
+        left[weight] -= 1
         if gradient is not None:
-            g = _weight_gradient_of_each(nodes[call.name].module, x, gradient, len(images))
-            of_each[call.name] = of_each[call.name] + g if call.name in of_each else g
-        if left[call.name] == 0 and call.name in of_each:
-            total += float(of_each.pop(call.name).sign().sum(dim=0).abs().sum(dtype=torch.float64))
+            g = _weight_gradient_of_each(nodes[call.name].module, call.read, gradient, len(images))
+            of_each[weight] = of_each[weight] + g if weight in of_each else g
+        if left[weight] == 0 and weight in of_each:
+            g = of_each.pop(weight)
+            if not _is_sum(sums.pop(weight, None), g):
+                raise BadInput(f"{call.name!r} uses its weight in a way of its own; gradsign expects plain layers")
+            total += float(g.sign().sum(dim=0).abs().sum(dtype=torch.float64))
+    if used := [name for name, node in nodes.items() if id(node.weight) in sums and bool(sums[id(node.weight)].any())]:
+        raise BadInput(f"the weight of {used[0]!r} is used by another function; gradsign expects plain layers")
     return total
 
 
@@ -124,6 +129,12 @@ def _square_sum(gradients: Gradients) -> float:
     return sum(float(gradient.double().square().sum()) for gradient in gradients.values() if gradient is not None)
 
 
+def _is_sum(gradient: torch.Tensor | None, of_each: torch.Tensor) -> bool:
+    """Whether a weight's gradient is the sum of those of the images, up to rounding."""
+    difference = of_each.sum(dim=0) if gradient is None else of_each.sum(dim=0) - gradient.flatten()
+    return not float(difference.norm()) > 10 * torch.finfo(of_each.dtype).eps ** 0.5 * float(of_each.norm())
+
+
 class _EachAlone(Watch):
     """A forward pass in which BatchNorm in train mode sees each image as a batch of one."""
 
@@ -152,9 +163,12 @@ def _batch_norm_of_each(
 
 
 def _weight_gradient_of_each(
-    node: Any, x: torch.Tensor, gradient: torch.Tensor, n: int
+    node: Any, x: torch.Tensor | None, gradient: torch.Tensor, n: int
 ) -> torch.Tensor:
     """[N, entries of the weight]: each image's gradient, from a call's input and the gradient of its output."""
+    if x is None:
+        raise BadInput("got a layer that is called by keyword; gradsign expects its input by place")
+    x = x.detach()
     if len(x) != n:
         raise BadInput(
             f"got a layer that sees {len(x)} samples of a batch of {n}; gradsign expects the images in the first axis"

@@ -28,11 +28,16 @@ def score(name: str, network: nn.Module, images: Batch, labels: Any, *, loss: Lo
 
 
 def score_of(name: str, passes: Passes) -> float:
-    """`score` on passes that others share. Raises UnknownName."""
+    """`score` on passes that others share. Raises UnknownName; BadInput for what cannot be computed of such a network."""
     if not _plugins.known(name, REGISTRY):
         raise UnknownName.of("network-level proxy", name, REGISTRY)
     with same_start():
-        return float(REGISTRY[name](passes))
+        try:
+            return float(REGISTRY[name](passes))
+        except (BadInput, MemoryError):
+            raise
+        except Exception as error:
+            raise BadInput(f"{name} cannot be computed of this network: {type(error).__name__}: {error}") from error
 
 
 def network_proxies(
