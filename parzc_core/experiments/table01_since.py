@@ -65,13 +65,15 @@ def collected(profile: str) -> dict[str, Data]:
     return found
 
 
-def scores_of(data: Data, keep: np.ndarray | None = None) -> pd.DataFrame:
+def scores_of(data: Data, keep: np.ndarray | None = None, noise: pd.DataFrame | None = None) -> pd.DataFrame:
     """float64, index architectures, a column a score: those of EARLIER and LABELS that were collected, then the aggregates.
 
-    keep: bool[n], the cells that are ranked; None: all.
+    keep: bool[n], the cells that are ranked; None: all. noise: other values of the scores that see noise.
     """
     earlier = network_scores(data)
     parts = _stored(data).assign(**{name: earlier[name] for name in EARLIER if name in earlier})
+    if noise is not None:
+        parts = parts.assign(**{name: noise[name] for name in (*NOISE, "vkdnw") if name in parts and name in noise})
     parts = parts if keep is None else parts[keep]
     if "vkdnw" in parts:
         parts["vkdnw_single"] = parts["trainable_layers"] + parts["vkdnw"]
@@ -123,14 +125,35 @@ def correlations(data: Data, resamples: int = 200, keep: np.ndarray | None = Non
     return pd.DataFrame(lines, columns=["score", "metric", "value", "ci_low", "ci_high", "n", "not_finite"])
 
 
+def _on_a_path(data: Data) -> np.ndarray:
+    """bool[n]: cells of NAS-Bench-201 without an operation that leads nowhere, those that VKDNW's paper judges."""
+    return np.array([not nb201.leads_nowhere(str(arch)) for arch in data.collection.scores.index])
+
+
 def on_their_cells(data: Mapping[str, Data], resamples: int = 200) -> dict[str, pd.DataFrame]:
     """`correlations` of NAS-Bench-201's columns on the cells that VKDNW's paper judges: no operation leads nowhere."""
     found = {}
     for column, one in data.items():
         if COLUMNS[column][0] == "nb201":
-            keep = np.array([not nb201.leads_nowhere(str(arch)) for arch in one.collection.scores.index])
-            found[column] = correlations(one, resamples, keep)
+            found[column] = correlations(one, resamples, _on_a_path(one))
     return found
+
+
+def by_size_of_noise(data: Mapping[str, Data]) -> pd.DataFrame:
+    """Tau of the aggregates for ImageNet16-120 on VKDNW's cells, a row each: by noise of 16 and of 32 pixels, and as printed.
+
+    Its networks are CIFAR-10's but for the classifier, so that 32 pixels are CIFAR-10's scores. Empty without both columns.
+    """
+    ten, sixteen = (data.get(column) for column in ("NB201-CF10", "NB201-IMG16"))
+    if ten is None or sixteen is None:
+        return pd.DataFrame()
+    keep = _on_a_path(sixteen)
+    tables = {"16 pixels": scores_of(sixteen, keep), "32 pixels": scores_of(sixteen, keep, _stored(ten))}
+    taus = {
+        size: {name: metrics.kendall(table[name].to_numpy(), sixteen.judged[keep]) for name in AGGREGATES if name in table}
+        for size, table in tables.items()
+    }
+    return pd.DataFrame(taus).assign(printed=pd.Series({name: PRINTED[name][2] for name in AGGREGATES}))
 
 
 def rows(

@@ -118,6 +118,21 @@ def test_an_aggregate_is_ranked_among_the_cells_that_are_kept():
     assert kept["AZ-NAS"].tolist() == since.ranks_multiplied(parts[list(since.AGGREGATES["AZ-NAS"])]).tolist()
 
 
+def test_the_noise_of_another_data_set_changes_the_scores_that_see_it_alone():
+    data = since.collected("full")
+    ten, hundred = data["NB201-CF10"], data["NB201-CF100"]
+    other = since._stored(ten) * -1
+    own, changed = since.scores_of(ten), since.scores_of(ten, noise=other)
+    assert (changed["MeCo"] == -own["MeCo"]).all()
+    assert changed["SWAP"].equals(own["SWAP"])
+    assert not changed["AZ-NAS"].equals(own["AZ-NAS"])
+    with_sixteen = {"NB201-CF10": hundred, "NB201-IMG16": hundred}  # the same noise
+    found = since.by_size_of_noise(with_sixteen)
+    assert (found["16 pixels"] == found["32 pixels"]).all()
+    assert found.loc["AZ-NAS", "printed"] == 67.3
+    assert since.by_size_of_noise(data).empty
+
+
 def test_a_sentence_says_how_far_our_values_are_from_the_printed_ones():
     lines = pd.DataFrame(
         [("Params", "kendall", 60.3), ("FLOPs", "kendall", 10.0), ("Jacov", "kendall", 62.6), ("Jacov", "ndcg", 0.0)],
