@@ -96,6 +96,14 @@ def test_a_single_altered_node_is_different() -> None:
     assert verdicts.of_nodes("snip", np.full(3, math.nan), np.full(3, math.nan)).verdict == EQUAL
 
 
+def test_a_sum_of_grasp_is_measured_beside_the_gradient() -> None:
+    """Its terms cancel: on another CPU this sum moved by its own size."""
+    beside = {"grad_norm": 781.1}
+    assert verdicts._of_score("grasp", -1785.8, -3525.7, beside).verdict == WITHIN
+    assert verdicts._of_score("grasp", -1785.8, -9000.0, beside).verdict == DIFFERENT
+    assert verdicts._of_score("grasp", -1785.8, -3525.7, {"grad_norm": 10.0}).verdict == DIFFERENT
+
+
 def test_a_damaged_shard_and_an_edited_line_are_different(statistics: Path, results: Path) -> None:
     shard, file = statistics / "nb201" / "small" / "shard-00000.npz", results / "table03" / "runs.jsonl"
     shard.write_bytes(shard.read_bytes()[:-1])
