@@ -39,7 +39,6 @@ NAMES = PROXY_LABELS | dict(
 NAMES |= vit_data.LABELS | {f"{proxy}, nodes": f"Nodes that share {PROXY_LABELS[proxy]}" for proxy in SPREADS}
 # Kendall's tau (%) that others print for NAS-Bench-201, in the order of its places.
 ELSEWHERE = {name: since.PRINTED[name] for name in ("VKDNW aggregate", "AZ-NAS")}
-THEIRS = ", cells of VKDNW"  # behind a place: tau on the cells that ELSEWHERE is printed for
 NB201 = tuple(name for name, place in PLACES.items() if place.family == "NB201")
 _STYLES = {OURS: ("o", VERMILION), VOTES: ("s", BLUE), TAUGHT: ("^", GREEN), HINDSIGHT: ("x", GREY)}
 
@@ -169,7 +168,7 @@ def on_their_cells(found: Mapping[str, Judged], profile: str) -> pd.DataFrame:
     A line for each place and order: place, order, kendall, low, high (95 % over cells), n, printed (NaN for our orders). The
     single proxies that are printed too show that the cells are the same; their FLOPs leave pooling out, as Params do.
     """
-    same = {PROXY_LABELS["params"]: "FLOPs"} | {PROXY_LABELS[name]: PROXY_LABELS[name] for name in ("jacov", "nwot", "synflow")}
+    same = {since.ORDERED_AS.get(name, name): name for name in ("FLOPs", "Jacov", "NWOT", "Synflow")}
     lines = []
     for place in [name for name in NB201 if name in found]:
         one = found[place]
@@ -187,11 +186,7 @@ def on_their_cells(found: Mapping[str, Judged], profile: str) -> pd.DataFrame:
 
 def beside_theirs(theirs: pd.DataFrame) -> pd.DataFrame:
     """What `on_their_cells` found, and what others print, a row an order: "73.1 [72.4, 73.9]", or "62.1 [61.2, 63.0] (62.3)"."""
-    said = [
-        f"{line['kendall']:.1f} [{line['low']:.1f}, {line['high']:.1f}]"
-        + ("" if np.isnan(line["printed"]) else f" ({line['printed']:.1f})")
-        for line in theirs.to_dict("records")
-    ]
+    said = [since.beside(*line) for line in theirs[["kendall", "low", "high", "printed"]].itertuples(index=False)]
     table = theirs.assign(said=said).pivot(index="order", columns="place", values="said")
     table = table.loc[list(dict.fromkeys(theirs["order"])), list(dict.fromkeys(theirs["place"]))]
     for name, values in ELSEWHERE.items():
@@ -252,7 +247,7 @@ def rows(
             yield made(metric, line[metric], ci_low=line[f"{metric} low"], ci_high=line[f"{metric} high"], note=note)
     for line in theirs.to_dict("records"):
         note = f"n cells without an operation that leads nowhere, interval over them; {found[line['place']].note}"
-        made = partial(Row, TABLE, line["order"], line["place"] + THEIRS, n=line["n"], profile=profile, origin="ours")
+        made = partial(Row, TABLE, line["order"], line["place"] + since.THEIRS, n=line["n"], profile=profile, origin="ours")
         yield made("kendall", line["kendall"], ci_low=line["low"], ci_high=line["high"], note=note)
     for line in alone.to_dict("records"):
         note = f"n networks; {found[line['place']].note}"

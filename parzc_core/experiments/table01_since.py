@@ -13,7 +13,7 @@ from parzc_core import metrics
 from parzc_core.collecting.labelled import Data, judgeable, load
 from parzc_core.drawing.style import BLUE, GREEN, GREY, VERMILION, new_figure
 from parzc_core.paper import PROXY_LABELS
-from parzc_core.paper.since import PRINTED
+from parzc_core.paper.since import ORDERED_AS, PRINTED, THEIRS, beside
 from parzc_core.profiles import profile as profile_named
 from parzc_core.runs.proxies import ndcg, network_scores
 from parzc_core.spaces import nb201
@@ -45,7 +45,6 @@ AGGREGATES = {
     "AZ-NAS": ("az_expressivity", "az_progressivity", "az_trainability", "flops"),
     "VKDNW aggregate": ("vkdnw_single", "jacov", "az_expressivity", "az_trainability", "flops"),
 }
-THEIRS = ", cells of VKDNW"  # behind a column: the rows of `on_their_cells`
 STATISTICS = {"kendall": metrics.kendall, "spearman": metrics.spearman, "ndcg": ndcg}
 
 
@@ -187,9 +186,8 @@ def with_intervals(found: Mapping[str, pd.DataFrame], printed: bool = False) -> 
     cells: dict[str, dict[str, str]] = {}
     for column, lines in found.items():
         for line in lines[lines["metric"] == "kendall"].to_dict("records"):
-            value = known.get(line["score"], {}).get(column)
-            said = f"{line['value']:.1f} [{line['ci_low']:.1f}, {line['ci_high']:.1f}]"
-            cells.setdefault(line["score"], {})[column] = said + ("" if value is None else f" ({value:.1f})")
+            said = beside(line["value"], line["ci_low"], line["ci_high"], known.get(line["score"], {}).get(column, np.nan))
+            cells.setdefault(line["score"], {})[column] = said
     return pd.DataFrame.from_dict(cells, orient="index").reindex(columns=list(found)).fillna("–")
 
 
@@ -215,7 +213,7 @@ def far_from_print(theirs: Mapping[str, pd.DataFrame]) -> str:
     for column, lines in theirs.items():
         ours = lines[lines["metric"] == "kendall"].set_index("score")["value"]
         for name, values in PRINTED.items():
-            here = PROXY_LABELS["params"] if name == PROXY_LABELS["flops"] else name
+            here = ORDERED_AS.get(name, name)
             if here in ours:
                 gaps[column, name] = (float(ours[here]), values[columns.index(column)])
     if not gaps:
