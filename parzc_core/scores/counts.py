@@ -4,6 +4,8 @@ A new score is one decorated function of a `Passes` (a network, a batch, and the
 and shared by all that read it). A score that changes weights takes `passes.changeable()`.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -11,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core import _fast_layers
 from parzc_core._nested import mapped, tensors
+from parzc_core._state import same_start
 from parzc_core._watch import CallsTheOriginal
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes, gradients_of, weight_nodes
@@ -59,11 +62,12 @@ def _flops(passes: Passes, count: int) -> float:
 def jacov(passes: Passes) -> float:
     """Jacobian covariance (Mellor et al., 2020, first version; as in [1]): -sum_i log(v_i + k) + 1/(v_i + k), k = 1e-5.
 
-    v are the eigenvalues of the correlation matrix of the rows J_n = d(sum of logits)/d(image n). NaN where a row is constant.
+    v are the eigenvalues of the correlation matrix of the rows J_n = d(sum of logits)/d(image n). NaN where a row is constant
+    or not finite.
     """
     jacobian = passes.image_gradients
     rows = np.zeros((len(passes.images), 1)) if jacobian is None else jacobian.flatten(1).double().cpu().numpy()
-    if np.any(rows.std(axis=1) == 0):
+    if not np.isfinite(rows).all() or np.any(rows.std(axis=1) == 0):
         return float("nan")
     k = 1e-5
     v = np.linalg.eigvalsh(np.corrcoef(rows))
@@ -76,7 +80,7 @@ def nwot(passes: Passes) -> float:
 
     A unit is on where its output is positive. GELU(x) = x Phi(x) is positive exactly where x is, so GELUs have the code that
     ReLUs in their place would have had on the same inputs; a unit of a Transformer is a hidden unit at one token.
-    NaN for a network without ReLU and GELU modules, -inf where two images switch the same units.
+    NaN for a network without ReLU and GELU modules and where one gives NaN, -inf where two images switch the same units.
     """
     n = len(passes.images)
     kernel = torch.zeros(n, n, dtype=torch.float64, device=passes.device)
@@ -86,6 +90,8 @@ def nwot(passes: Passes) -> float:
         code = (output.detach() > 0).flatten(1).float()  # (N, units); counts stay below 2^24, so float32 is exact
         both, on = (code @ code.T).double(), code.sum(dim=1).double()
         kernel.add_(code.shape[1] - on[:, None] - on[None, :] + 2 * both)  # on in both, or off in both
+        if bool(output.isnan().any()):
+            kernel.fill_(torch.nan)
 
     handles = [module.register_forward_hook(add) for module in relus]
     try:
@@ -102,8 +108,11 @@ def zen(passes: Passes, repeats: int = 1, step: float = 0.01) -> float:
     """Zen-score (Lin et al., ICCV 2021, [30]): log E |f(x) - f(x + step e)| + sum over BatchNorms of log sqrt(mean variance).
 
     Weights, x and e are standard normal; f is the feature map that the last global pooling (or else the last Linear) reads.
-    The images give only their shape. Mean over `repeats` draws.
+    The images give only their shape. Mean over `repeats` draws. What is random in the network is alike in both passes. Raises
+    BadInput for inputs without floats, such as tokens, which no e can be added to.
     """
+    if not any(part.is_floating_point() and part.ndim for part in tensors(passes.inputs)):
+        raise BadInput("got inputs without floats; zen expects images, which it adds noise to")
     with passes.changeable() as network:
         return _zen(passes, network, repeats, step)
 
@@ -135,7 +144,8 @@ def _zen(passes: Passes, network: nn.Module, repeats: int, step: float) -> float
             features = []
             for batch in (x, mapped(x, lambda part: part + step * torch.randn_like(part) if part.is_floating_point() else part)):
                 log_scale.clear()
-                outputs = passes.run(batch, network)
+                with same_start():
+                    outputs = passes.run(batch, network)
                 features.append(found.get("features", tensors(outputs)[0]).clone())
                 if len(features) == 1:
                     scale = sum(float(term) for term in log_scale)
@@ -154,7 +164,7 @@ def zico(passes: Passes) -> float:
     gradients: list[tuple[torch.Tensor | None, ...]] = []
     half = len(passes.images) // 2
     for part in (slice(0, half), slice(half, 2 * half)):
-        loss = passes.loss_of(passes.run(passes.part(part)), passes.labels[part])
+        loss = passes.loss_of(passes.run(passes.part(part)), _rows_of(passes.labels, part, len(passes.images)))
         gradients.append(tuple(gradients_of(loss, passes.weights)))
     total = 0.0
     for first, second in zip(*gradients, strict=True):
@@ -162,7 +172,14 @@ def zico(passes: Passes) -> float:
             continue
         pair = torch.stack([first, second]).double()
         spread, size = pair.std(dim=0, unbiased=False), pair.abs().mean(dim=0)
-        varying = spread > 0
+        varying = spread != 0  # NaN is kept
         if bool(varying.any()):
             total += float(torch.log((size[varying] / spread[varying]).sum()))
     return total
+
+
+def _rows_of(labels: Any, rows: slice, count: int) -> Any:
+    """The labels of some of so many images: a tensor, a list with one entry an image, or tuples and dicts of tensors."""
+    if isinstance(labels, list | tuple) and len(labels) == count and not isinstance(labels[0], torch.Tensor):
+        return labels[rows]
+    return mapped(labels, lambda tensor: tensor[rows] if tensor.ndim and len(tensor) == count else tensor)

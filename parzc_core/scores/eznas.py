@@ -23,8 +23,8 @@ def eznas(passes: Passes) -> float:
     mean are those of the authors' released code (program "darts"), which evaluates a batch of 16 images.
     log det is taken as 0 where the determinant is negative and -inf where it is 0, so a matrix adds (about) 1, 1/4 or 0 to the
     square of a layer's norm. A layer that the output does not depend on counts 0; one whose maps are not square is left out.
-    NaN where no layer is left. Not as in that code: the network keeps its own initial weights (there: Kaiming normal), and
-    singular matrices are told exactly.
+    NaN where no layer is left, or a gradient is NaN. Not as in that code: the network keeps its own initial weights (there:
+    Kaiming normal), and singular matrices are told exactly.
     """
     modules = [module for module in passes.model.modules() if type(module) in _KINDS]
     order = "".join(_KINDS[type(module)] for module in modules)
@@ -56,6 +56,8 @@ def eznas(passes: Passes) -> float:
 
 def _program(gradient: torch.Tensor) -> float:
     """||sigmoid(log det sign(gradient))||_F over the square matrices of the last two axes."""
+    if bool(gradient.isnan().any()):  # its sign would be 0
+        return float("nan")
     lu, pivots, _ = torch.linalg.lu_factor_ex(torch.sign(gradient).double())
     diagonal = lu.diagonal(dim1=-2, dim2=-1)
     swaps = (pivots != torch.arange(1, pivots.shape[-1] + 1)).sum(dim=-1)

@@ -14,7 +14,7 @@ from torch.nn.grad import conv2d_weight
 from parzc_core import _fast_layers
 from parzc_core._watch import Watch, forward_with_calls
 from parzc_core.errors import BadInput
-from parzc_core.passes import Gradients, Passes, weight_nodes
+from parzc_core.passes import Gradients, Passes, gradients_of, weight_nodes
 from parzc_core.scores.registry import network_score
 
 
@@ -59,8 +59,9 @@ def gradsign(passes: Passes) -> float:
     L_n is the cross-entropy of image n alone in train mode, as in the authors' code: BatchNorm sees a batch of that one image.
     Here all images go through one forward and backward, with BatchNorm over each image alone, and the convolution of each
     image's gradient has the image as its group: 1.4 times faster than image by image. Gradients that are zero but for
-    rounding have a random sign (about 0.1 % of the score). Raises BadInput where BatchNorm has one value a channel and image, a
-    layer does not see the images along its first axis, or a weight is used in another way than by a plain layer's call.
+    rounding have a random sign (about 0.1 % of the score). NaN where a gradient is not finite. Raises BadInput where BatchNorm
+    has one value a channel and image, a layer does not see the images along its first axis, or a weight is used in another way
+    than by a plain layer's call.
     """
     with passes.changeable() as model:
         return _gradsign(passes, model)
@@ -76,8 +77,10 @@ def _gradsign(passes: Passes, model: nn.Module) -> float:
     )
     loss = F.cross_entropy(logits, passes.labels, reduction="sum")
     weights = {id(node.weight): node.weight for node in nodes.values()}  # of layers that share one, once
-    found = torch.autograd.grad(loss, [*weights.values(), *(call.output for call in calls)], allow_unused=True)
+    found = gradients_of(loss, [*weights.values(), *(call.output for call in calls)], retain_graph=None)
     sums = {weight: gradient for weight, gradient in zip(weights, found, strict=False) if gradient is not None}
+    if not all(bool(gradient.isfinite().all()) for gradient in sums.values()):
+        return float("nan")
 
     of_each: dict[int, torch.Tensor] = {}  # only of weights with calls yet to come: their signs are those of the sum
     left = Counter(id(nodes[call.name].weight) for call in calls)
@@ -103,7 +106,7 @@ def ntk_condition(passes: Passes, images: int = 8) -> float:
     """TE-NAS (Chen et al., ICLR 2021, [7]): minus the condition number of the NTK, -lambda_max / lambda_min, higher is better.
 
     NTK_nm = <g_n, g_m>, g_n = d(sum of image n's logits)/dw, train mode: BatchNorm couples the images of the batch, as in the
-    authors' code. In (-inf, -1]; -inf for a singular kernel, the zero one included.
+    authors' code. In (-inf, -1]; -inf for a singular kernel, the zero one included; NaN where it is not finite.
     images: the first so many of the batch are the whole batch here; 8 cost a quarter of 16, one backward pass each.
     """
     logits = passes.run(passes.part(slice(0, images)))
@@ -118,6 +121,8 @@ def ntk_condition(passes: Passes, images: int = 8) -> float:
         if live:  # a weight reaches the logits of all images or of none
             g = torch.stack(live).flatten(1).double()
             kernel += g @ g.T
+    if not bool(kernel.isfinite().all()):
+        return float("nan")
     eigenvalues = torch.linalg.eigvalsh(kernel)
     smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
     # Errors of the gradients, squared in the kernel, and of the kernel.

@@ -22,7 +22,7 @@ def swap(passes: Passes) -> float:
     A unit's pattern says for each image whether its ReLU is on (for GELU see `nwot`). There are 2^N patterns over N images, and
     with the paper's 16 nearly all occur (65,400 of 65,536), which tells no networks apart; so up to 32 images [N, C, H, W]
     stand beside their mirror images. Left out: the regularised score, whose mean and width are chosen for each space.
-    NaN for a network without ReLU and GELU modules. Raises BadInput for more than 64 images.
+    NaN for a network without ReLU and GELU modules, and where one gives NaN. Raises BadInput for more than 64 images.
     """
     inputs = passes.inputs
     if isinstance(inputs, torch.Tensor) and inputs.ndim == 4 and len(inputs) <= 32:
@@ -32,14 +32,16 @@ def swap(passes: Passes) -> float:
         raise BadInput(f"got {n} images; swap expects at most 64, as a unit's pattern is one 64-bit number")
     width = next(bits for bits in (8, 16, 32, 64) if n <= bits)
     patterns: list[np.ndarray] = []
+    unknown: list[bool] = []
 
     def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        unknown.append(bool(output.isnan().any()))
         on = (output.detach() > 0).flatten(1).cpu().numpy()  # (N, units)
         padded = np.pad(np.packbits(on, axis=0), ((0, (width - n) // 8), (0, 0)))
         patterns.append(np.unique(np.ascontiguousarray(padded.T).view(f"u{width // 8}")))
 
     _forward(passes, inputs, (nn.ReLU, nn.GELU), add)
-    return float(len(np.unique(np.concatenate(patterns)))) if patterns else float("nan")
+    return float("nan") if any(unknown) or not patterns else float(len(np.unique(np.concatenate(patterns))))
 
 
 @network_score
@@ -48,7 +50,7 @@ def meco(passes: Passes) -> float:
 
     Higher is better. The input is one standard normal image of 64 x 64 pixels, whatever the batch, so that neither images nor
     their number matter. As in the authors' code every module with a map [1, C, ...] counts, blocks beside their layers; a
-    constant channel has correlation 0, with itself too.
+    constant channel has correlation 0, with itself too. NaN where a map is not finite.
     Raises BadInput for inputs other than images [N, C, H, W], and for a network that does not take 64 x 64 pixels.
     """
     if not isinstance(passes.inputs, torch.Tensor) or passes.inputs.ndim != 4:
@@ -60,7 +62,8 @@ def meco(passes: Passes) -> float:
         if isinstance(output, torch.Tensor) and output.ndim == 4:
             channels = output[0].detach().flatten(1).double()
             correlation = _correlation(channels)
-            least.append(float(torch.linalg.eigvalsh(correlation)[0]))
+            finite = bool(correlation.isfinite().all())
+            least.append(float(torch.linalg.eigvalsh(correlation)[0]) if finite else float("nan"))
 
     _forward(passes, image, (nn.Module,), add)
     return sum(least)
@@ -70,7 +73,8 @@ def _correlation(rows: torch.Tensor) -> torch.Tensor:
     """[C, C] of the rows [C, n]; 0 where a row is constant."""
     centred = rows - rows.mean(dim=1, keepdim=True)
     norm = centred.norm(dim=1, keepdim=True)
-    return (centred @ centred.T / (norm * norm.T)).nan_to_num(0.0)
+    norms = norm * norm.T
+    return (centred @ centred.T / norms).masked_fill(norms == 0, 0.0)
 
 
 def _forward(passes: Passes, inputs: Any, kinds: tuple[type[nn.Module], ...], hook: Callable[..., None]) -> None:

@@ -176,3 +176,89 @@ def test_bad_names_and_batches_are_refused(network, batch):
         score("nwot", network, batch[0][:1], batch[1][:1])
     with pytest.raises(UnknownName, match="unknown pass"):
         node_proxy("weights")(lambda node: 0.0)
+
+
+# --- networks that are not finite, that draw random numbers, and labels of other kinds
+
+
+class Deep(nn.Sequential):
+    """conv, BatchNorm, ReLU, conv, BatchNorm, ReLU, pool, linear."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(2)
+        layers = [nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.BatchNorm2d(6), nn.ReLU()]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+
+
+OF_WEIGHTS = ("eznas", "gradsign", "jacov", "knas", "logsynflow", "meco", "nasi", "ntk_condition", "nwot", "swap", "zico")
+
+
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_a_score_of_a_network_with_a_weight_that_is_nan_is_nan(name, batch):
+    network = Deep()
+    assert np.isfinite(score(name, network, *batch))
+    with torch.no_grad():
+        network[3].weight[0, 0, 0, 0] = torch.nan
+    assert np.isnan(score(name, network, *batch))
+
+
+def test_an_image_that_is_nan(batch):
+    batch[0][1, 0, 0, 0] = torch.nan
+    for name in ("gradsign", "jacov", "nwot", "swap", "zico"):
+        assert np.isnan(score(name, Deep(), *batch))
+
+
+def test_zen_sees_the_same_random_numbers_in_both_passes(batch):
+    class Dropped(Deep):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            keep = 1.0 + 0 * torch.rand(len(x), 1, 1, 1)
+            return super().forward(x * keep)
+
+    class Halved(Deep):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x * (torch.rand(len(x), 1, 1, 1) > 0.5))
+
+    plain = score("zen", Deep(), *batch)
+    assert score("zen", Dropped(), *batch) == plain
+    assert score("zen", Halved(), *batch) < plain + 1  # other images in the second pass would make it 4 more
+
+
+def test_zen_of_tokens_is_refused(batch):
+    network = nn.Sequential(nn.Embedding(9, 6), nn.Flatten(), nn.Dropout(0.3), nn.Linear(42, 5))
+    with pytest.raises(BadInput, match="zen expects images"):
+        score("zen", network, (torch.ones(6, 7, dtype=torch.long),), batch[1])
+
+
+@pytest.mark.parametrize(
+    ("of", "loss"),
+    [
+        (lambda y: (y, y + 0), lambda out, y: F.cross_entropy(out, y[1])),
+        (lambda y: {"classes": y}, lambda out, y: F.cross_entropy(out, y["classes"])),
+        (lambda y: y.tolist(), lambda out, y: F.cross_entropy(out, torch.tensor(y))),
+        (lambda y: [{"class": one} for one in y], lambda out, y: F.cross_entropy(out, torch.stack([d["class"] for d in y]))),
+    ],
+)
+def test_zico_halves_labels_of_any_kind(network, batch, of, loss):
+    images, labels = batch
+    assert score("zico", network, images, of(labels), loss=loss) == score("zico", network, images, labels)
+
+
+def test_zico_without_labels(network, batch):
+    assert np.isfinite(score("zico", network, batch[0], None, loss=lambda out, y: out.square().mean()))
+
+
+def test_gradsign_of_a_part_without_gradient_is_that_of_the_rest(network, batch):
+    class Frozen(Small):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                h = self.relu(self.conv(x))
+            return self.linear(h.mean(dim=(2, 3)))
+
+    frozen = Frozen()
+    frozen.load_state_dict(network.state_dict())
+    logits = network(batch[0])
+    rows = [
+        torch.autograd.grad(F.cross_entropy(one[None], label[None]), network.linear.weight, retain_graph=True)[0].sign()
+        for one, label in zip(logits, batch[1], strict=True)
+    ]
+    assert score("gradsign", frozen, *batch) == pytest.approx(float(sum(rows).abs().sum()), rel=0.01)
