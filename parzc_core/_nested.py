@@ -45,6 +45,11 @@ def tensors(values: Any) -> list[torch.Tensor]:
     return [tensor for value in values for tensor in tensors(value)]
 
 
+def has_values(tensor: torch.Tensor) -> bool:
+    """Whether it has numbers: those on the meta device have none, nor have those of FakeTensorMode."""
+    return not (tensor.is_meta or type(tensor).__name__ == "FakeTensor")
+
+
 def total(outputs: Any) -> torch.Tensor:
     """The sum of all logits, or of all numbers that a network gave."""
     if isinstance(outputs, torch.Tensor):
@@ -57,3 +62,16 @@ def clone_of(tensor: torch.Tensor) -> torch.Tensor:
     made = tensor.clone()
     made.__dict__.update(tensor.__dict__)
     return made
+
+
+def positive(parameter: torch.Tensor) -> torch.Tensor:
+    """|parameter| in float64, a copy; integers, which are no weights, as they are."""
+    if parameter.is_complex():
+        return parameter.abs().to(torch.complex128)
+    return parameter.double().abs() if parameter.is_floating_point() else parameter.clone()
+
+
+def shapes_of(inputs: Any) -> str:
+    """The shapes of inputs, in words."""
+    shapes = [str(tuple(tensor.shape)) for tensor in tensors(inputs)]
+    return f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"

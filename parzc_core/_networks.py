@@ -21,6 +21,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from parzc_core._nested import has_values
 from parzc_core._state import _FIXED, restored, same_start
 from parzc_core.errors import BadInput
 
@@ -121,14 +122,16 @@ def check_network(network: object) -> None:
     kind = type(network).__name__
     if not isinstance(network, nn.Module):
         raise BadInput(f"got {_article(kind)} as the network; expected one torch module (for several: rank_networks)")
+    if not has_values(torch.empty(0, device="cpu")):
+        raise BadInput("got a call inside FakeTensorMode, where no tensor has values; make it outside")
     for module in network.modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise BadInput(f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from")
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is not None and nn.parameter.is_lazy(tensor):
                 raise BadInput(f"{kind} has a lazy layer without sizes ({name}); run one batch through it first")
-            if tensor is not None and tensor.is_meta:
-                raise BadInput(f"{kind} has no values yet ({name} is on the meta device); initialise it first")
+            if tensor is not None and not has_values(tensor):
+                raise BadInput(f"{kind} has no values yet ({name} is a fake tensor, or on the meta device); initialise it first")
 
 
 def _article(kind: str) -> str:

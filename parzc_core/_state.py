@@ -105,6 +105,34 @@ def restored(network: Any) -> Iterator[None]:
 
 
 @contextmanager
+def told_apart(network: Any) -> Iterator[None]:
+    """Inside, the network's modules are told apart by identity, where an __eq__ of theirs left them no hash, or equal ones.
+
+    Else torch cannot walk through the network, or skips layers that equal others. The classes are restored after it.
+    """
+    modules: dict[int, Any] = {}
+    stack: list[Any] = [network] if isinstance(network, torch.nn.Module) else []
+    while stack:
+        module = stack.pop()
+        if module is not None and id(module) not in modules:
+            modules[id(module)] = module
+            stack.extend(module._modules.values())
+    of_kind: dict[type, list[Any]] = {}
+    for module in modules.values():
+        if type(module).__hash__ is not object.__hash__:
+            of_kind.setdefault(type(module), []).append(module)
+    odd = [kind for kind, found in of_kind.items() if kind.__hash__ is None or len(set(found)) < len(found)]
+    changed = {c: vars(c)["__hash__"] for kind in odd for c in kind.__mro__ if "__hash__" in vars(c) and _is_of_python(c)}
+    try:
+        for c in changed:
+            setattr(c, "__hash__", object.__hash__)  # noqa: B010
+        yield
+    finally:
+        for c, before in changed.items():
+            setattr(c, "__hash__", before)  # noqa: B010
+
+
+@contextmanager
 def ordinary_mode() -> Iterator[None]:
     """Inside, gradients are on, and numbers are of the types that the network has: no inference mode, no autocast.
 
@@ -165,10 +193,15 @@ def _set_class(thing: Any, kind: type) -> None:
         thing.__class__ = kind
 
 
+def _is_of_python(kind: type) -> bool:
+    """Whether a class is written in Python, not in C."""
+    return bool(kind.__flags__ & 1 << 9)
+
+
 @functools.cache
 def _slots(kind: type) -> tuple[Any, ...]:
     """The descriptors of what objects of that type keep in __slots__."""
-    classes = [c for c in kind.__mro__ if "__slots__" in vars(c) and c.__flags__ & 1 << 9]  # of Python code, not of C
+    classes = [c for c in kind.__mro__ if "__slots__" in vars(c) and _is_of_python(c)]
     return tuple(slot for c in classes for slot in vars(c).values() if isinstance(slot, types.MemberDescriptorType))
 
 

@@ -19,7 +19,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from parzc_core._nested import mapped, tensors
+from parzc_core._nested import mapped, shapes_of, tensors
 from parzc_core._networks import Node, made_layers
 from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
@@ -161,6 +161,7 @@ class Watch(TorchFunctionMode):
         self._used.setdefault(name, getattr(self._nodes[name].module, self._nodes[name].parameter, None))
         if axis == 1 and read is not None and output.ndim == read.ndim == kernel - 1:  # a convolution of one image alone
             axis = 0
+        row = None if output.is_nested else row
         self.calls.append(Call(name, output, version_of(output), output.grad_fn, axis, row, self._tokens, read))
         return output.clone() if self._copies else output
 
@@ -278,6 +279,14 @@ class FlowWatch(Watch):
         self._replaced = dict(replaced)
         # By address and type: memory that was made elsewhere, what it held, and the copy that is read and written in its place.
         self._memories: dict[tuple[int, torch.dtype], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+
+    def check_after(self, model: nn.Module) -> None:
+        """Raises BadInput as well where a parameter is not positive any more: the forward pass wrote into it."""
+        super().check_after(model)
+        for path, module in model.named_modules():
+            for name, p in module._parameters.items():
+                if p is not None and p.is_floating_point() and bool((p < 0).any()):
+                    raise BadInput(f"the forward pass writes negative numbers into {f'{path}.{name}'.lstrip('.')!r}")
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         args = [self._double(value) for value in args]
@@ -405,12 +414,7 @@ def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
         kind = "" if isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: "
         lost = isinstance(error, AttributeError | LookupError) and watch.foreign  # what the copy has not got?
         raised = CallsTheOriginal if lost else BadInput
-        raise raised(f"{type(model).__name__} cannot process {_shapes(inputs)}: {kind}{error}") from error
+        raise raised(f"{type(model).__name__} cannot process {shapes_of(inputs)}: {kind}{error}") from error
     if watch.led_back:  # and the network caught the error
         raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
     return outputs
-
-
-def _shapes(inputs: Any) -> str:
-    shapes = [str(tuple(tensor.shape)) for tensor in tensors(inputs)]
-    return f"images of shape {shapes[0]}" if isinstance(inputs, torch.Tensor) else f"inputs of shapes {', '.join(shapes)}"

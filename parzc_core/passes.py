@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from parzc_core import _fast_layers, _networks, _watch
-from parzc_core._nested import clone_of, mapped, tensors, total
+from parzc_core._nested import clone_of, has_values, mapped, positive, tensors, total
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
-from parzc_core._state import Step, kept, ordinary_mode, restored, same_start
+from parzc_core._state import Step, kept, ordinary_mode, restored, same_start, told_apart
 from parzc_core._watch import Call, CallsTheOriginal, Watch, recorded, run_watched
 from parzc_core.errors import BadInput
 
@@ -239,20 +239,18 @@ class Passes:
         It is made in float64, since sums reach 1e46. A network that takes whole batches only gets one of ones, and R is the
         mean over it. Raises BadInput, which names the pass.
         """
-        try:
-            return self._flow(1)
-        except CallsTheOriginal:
-            raise
-        except BadInput as error:
+        refused: BadInput | None = None
+        for count in (1, len(self.images)):
             try:
-                return self._flow(len(self.images))
+                return self._flow(count)
             except CallsTheOriginal:
                 raise
-            except BadInput:
-                raise BadInput(
-                    f"synflow's pass failed ({error}). It runs the network in eval mode on one image of ones in float64, without "
-                    "BatchNorm. Leave out synflow, and scores made of its pass, or let the network take such an image"
-                ) from error
+            except BadInput as error:
+                refused = refused or error
+        raise BadInput(
+            f"synflow's pass failed ({refused}). It runs the network in eval mode on one image of ones in float64, without "
+            "BatchNorm. Leave out synflow, and scores made of its pass, or let the network take such an image"
+        ) from refused
 
     def _flow(self, count: int, copies: bool = False) -> Flow:
         def ones(tensor: torch.Tensor) -> torch.Tensor:
@@ -260,21 +258,21 @@ class Passes:
             return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
 
         with self._from_the_start():
-            model, replaced = self.model, dict[int, torch.Tensor]()
+            model, replaced = self.model.eval(), dict[int, torch.Tensor]()  # some merge weights there
             for module in model.modules():  # whatever its own `parameters` gives
-                replaced |= {id(p): _positive(p.detach()) for p in module._parameters.values() if p is not None}
+                replaced |= {id(p): positive(p.detach()) for p in module._parameters.values() if p is not None}
                 own = (buffer for buffer in module._buffers.values() if buffer is not None)
                 replaced |= {id(buffer): buffer.double() if buffer.is_floating_point() else buffer.clone() for buffer in own}
-            for node in self.nodes.values():
-                replaced[id(node.weight)].requires_grad_(True)
+            for weight in self.weights:
+                replaced.get(id(weight), weight).requires_grad_(True)
             with _replaced(model, replaced), _fast_layers.without_batch_norm(model), same_start():
                 watch = _watch.FlowWatch(self.nodes, replaced, copies, self.foreign)
                 outputs, calls = recorded(watch, model, mapped(self.inputs, ones), self._classes)
                 if copies or not _watch.overwritten(calls):
                     weights, r = self.weights, total(outputs)
                     gradients = gradients_of(r if count == 1 else r / count, weights, retain_graph=None)
-                    positive = dict(zip(self.nodes, (weight.detach() for weight in weights), strict=True))
-                    return Flow(positive, self._by_node(gradients), calls)
+                    flowing = dict(zip(self.nodes, (weight.detach() for weight in weights), strict=True))
+                    return Flow(flowing, self._by_node(gradients), calls)
         return self._flow(count, copies=True)
 
     def _by_node(self, tensors: Any) -> Gradients:
@@ -287,16 +285,17 @@ def with_passes(network: nn.Module, images: Batch, labels: Any, work: Callable[[
 
     options: of Passes. Raises BadInput as Passes, and what work raises.
     """
-    _networks.check_network(network)
-    check_batch(images, labels, options.get("loss"))
-    copied = _networks.copied(network)
-    if copied is not None:
-        try:
-            return work(Passes(copied, images, labels, consume=True, foreign=_networks.parts_of(network), **options))
-        except CallsTheOriginal:
-            copied = None
-    with _networks.borrowed(network) as own:
-        return work(Passes(own, images, labels, consume=True, copyable=False, **options))
+    with told_apart(network):
+        _networks.check_network(network)
+        check_batch(images, labels, options.get("loss"))
+        copied = _networks.copied(network)
+        if copied is not None:
+            try:
+                return work(Passes(copied, images, labels, consume=True, foreign=_networks.parts_of(network), **options))
+            except CallsTheOriginal:
+                copied = None
+        with _networks.borrowed(network) as own:
+            return work(Passes(own, images, labels, consume=True, copyable=False, **options))
 
 
 def check_batch(images: Any, labels: Any, loss: Loss | None = None) -> None:
@@ -308,7 +307,7 @@ def check_batch(images: Any, labels: Any, loss: Loss | None = None) -> None:
     if not isinstance(images, torch.Tensor | tuple | list | Mapping):
         raise BadInput(f"got images of type {type(images).__name__}; expected a float tensor [N, C, H, W]{hint}")
     found, alone = tensors(images), isinstance(images, torch.Tensor)
-    if any(tensor.is_nested or tensor.is_meta for tensor in found):
+    if any(tensor.is_nested or not has_values(tensor) for tensor in found):
         raise BadInput("got inputs of a nested tensor, or on the meta device; expected ordinary tensors that have values")
     found = [tensor for tensor in found if tensor.ndim]
     if not found:
@@ -395,19 +394,11 @@ def _second_derivatives_missing(loss: torch.Tensor) -> set[str]:
     return missing
 
 
-def _positive(parameter: torch.Tensor) -> torch.Tensor:
-    """|parameter| in float64; integers, which are no weights, as they are."""
-    if parameter.is_complex():
-        return parameter.abs().to(torch.complex128)
-    return parameter.double().abs() if parameter.is_floating_point() else parameter.clone()
-
-
 @contextmanager
 def _replaced(model: nn.Module, replaced: Mapping[int, torch.Tensor]) -> Iterator[None]:
-    """Inside, the modules hold other parameters and buffers, and are in eval mode. replaced: by the id of the tensor."""
+    """Inside, the modules hold other parameters and buffers; train mode after it. replaced: by the id of the tensor."""
     holders: list[Any] = [held for module in model.modules() for held in (module._parameters, module._buffers)]
     before = [dict(held) for held in holders]
-    model.eval()
     for held in holders:
         held.update({name: replaced.get(id(tensor), tensor) for name, tensor in held.items()})
     try:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from network_toys import FIRST, Base, X, Y, state, with_
 from plain_autograd import reference
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from parzc_core import network_proxies
 from parzc_core._state import same_start
@@ -281,6 +282,22 @@ def test_networks_that_cannot_be_judged(network: Callable[[], Any], words: str) 
 def test_batches_that_cannot_be_used(images: Any, labels: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         collect_statistics(Base(), images, labels)
+
+
+def test_tensors_that_have_no_values_are_refused() -> None:
+    with FakeTensorMode() as mode:
+        fake = Base()
+        with pytest.raises(BadInput, match="FakeTensorMode"):
+            collect_statistics(Base(), torch.randn(8, 3, 8, 8), Y)
+    with pytest.raises(BadInput, match=r"no values yet \(weight is a fake tensor"):
+        collect_statistics(fake, X, Y)
+    with pytest.raises(BadInput, match="have values"):
+        collect_statistics(Base(), mode.from_tensor(X), Y)
+    network = Base()
+    before = state(network)
+    with FakeTensorMode(allow_non_fake_inputs=True), pytest.raises(BadInput, match="FakeTensorMode"):
+        network_proxies(network, X, Y, ["params"])
+    assert state(network) == before
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from torch import nn
 from parzc_core import network_proxies
 from parzc_core.collector import NodeStatistics, collect_statistics
 from parzc_core.errors import BadInput
+from parzc_core.own.networks import describe
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.scores.registry import REGISTRY as SCORES
 from parzc_core.scores.registry import network_score
@@ -106,6 +107,138 @@ def test_a_network_that_names_some_of_its_parameters_only_or_refuses_train_mode(
     check(Head(), Base())
     with pytest.raises(BadInput, match=r"Inference refuses train mode.*for inference only"):
         collect_statistics(Inference(), X, Y)
+
+
+# --- weights that a forward pass, or eval mode, writes anew
+
+
+def loads_a_state(network: Any) -> None:
+    network.load_state_dict(network.kept)
+
+
+def copies(network: Any) -> None:
+    with torch.no_grad():
+        network.c2.weight.copy_(network.kept["c2.weight"])
+
+
+def sets_the_data(network: Any) -> None:
+    network.c2.weight.data = network.kept["c2.weight"].clone()
+
+
+def writes_a_bias(network: Any) -> None:
+    network.fc.bias.data[0] = -1
+
+
+@pytest.mark.parametrize("write", [loads_a_state, copies, sets_the_data, writes_a_bias])
+def test_synflow_where_a_forward_pass_writes_signed_weights(write: Callable[[Any], None]) -> None:
+    class Writes(Base):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept = {name: tensor.clone() for name, tensor in self.state_dict().items()}
+            write(self)
+
+        def first(self, x: torch.Tensor) -> torch.Tensor:
+            write(self)
+            return super().first(x)
+
+    with pytest.raises(BadInput, match=r"synflow's pass failed \(the forward pass writes negative numbers into '(c1|c2|fc)\."):
+        collect_statistics(Writes(), X, Y)
+    plain = Base()
+    if write is writes_a_bias:
+        write(plain)
+    others = tuple(proxy for proxy in NODE_PROXIES if proxy != "synflow")
+    found, expected = (collect_statistics(one, X, Y, others).values for one in (Writes(), plain))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+class Merging(nn.Linear):
+    """Adds an update of low rank to its weight in eval mode, and takes it away in train mode."""
+
+    merged = False
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.down, self.up = nn.Parameter(torch.randn(2, inputs)), nn.Parameter(torch.randn(outputs, 2))
+
+    def train(self, mode: bool = True) -> "Merging":
+        super().train(mode)
+        if mode == self.merged:
+            self.weight.data += (-1 if mode else 1) * self.up @ self.down
+            self.merged = not mode
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = super().forward(x)
+        return out if self.merged else out + x @ self.down.T @ self.up.T
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_layer_that_merges_an_update_in_eval_mode(mode: bool) -> None:
+    def network() -> Base:
+        made = Base()
+        made.fc = Merging(6, 4)
+        return made.train(mode)
+
+    check(network(), network())
+    values = [collect_statistics(network(), X, Y, proxies).of("snip") for proxies in (["snip"], ["synflow", "snip"])]
+    np.testing.assert_array_equal(*values)
+
+
+# --- layers that Python cannot hash, or that equal each other
+
+
+class Equal(nn.Conv2d):
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+
+class EqualAndHashed(Equal):
+    def __hash__(self) -> int:
+        return hash(self.in_channels)
+
+
+class Deeper(Base):
+    """Two more layers, which are equal."""
+
+    def __init__(self, kind: type[nn.Conv2d]) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.more: Any = nn.Sequential(kind(6, 6, 1), kind(6, 6, 1))
+
+    def second(self, h: torch.Tensor) -> torch.Tensor:
+        return super().second(self.more(h))
+
+
+@pytest.mark.parametrize("kind", [Equal, EqualAndHashed])
+@pytest.mark.parametrize("copied", [True, False])
+def test_layers_that_equal_each_other(kind: type[nn.Conv2d], copied: bool) -> None:
+    network, hashes = Deeper(kind), {c: c.__hash__ for c in (Equal, EqualAndHashed)}
+    if not copied:
+        network.lock = threading.Lock()  # type: ignore[assignment]
+    found, expected = (collect_statistics(one, X, Y) for one in (network, Deeper(nn.Conv2d)))
+    assert found.nodes == expected.nodes
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-9)
+    names = ["params", "flops", "zen", "zico", "gradsign"]
+    assert network_proxies(network, X, Y, names) == pytest.approx(network_proxies(Deeper(nn.Conv2d), X, Y, names), rel=1e-5)
+    described = describe([network], X, Y, ["snip"])
+    assert described.modules[0][kind.__name__] == 2
+    assert {c: c.__hash__ for c in hashes} == hashes
+    assert "__hash__" in vars(Equal)
+
+
+# --- nested tensors
+
+
+def test_fisher_of_a_layer_on_a_nested_tensor_is_not_seen() -> None:
+    def nested(self: Any, h: torch.Tensor) -> torch.Tensor:
+        pooled = torch.relu(self.c2(h)).mean((2, 3))
+        return self.fc(torch.nested.as_nested_tensor([pooled[:3], pooled[3:]], layout=torch.jagged)).values()
+
+    proxies = ("fisher", "snip", "grad_norm", "plain", "l2_norm")
+    found, expected = (collect_statistics(network, X, Y, proxies) for network in (with_(second=nested), Base()))
+    assert found.left_out == ("fisher of fc",)
+    np.testing.assert_allclose(found.values[1:], expected.values[1:], rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(found.of("fisher")[1:], expected.of("fisher")[1:], rtol=1e-5)
 
 
 # --- copies that lack something

@@ -25,6 +25,7 @@ from torch import nn
 from tqdm import tqdm
 
 from parzc_core._seeding import seeded
+from parzc_core._state import told_apart
 from parzc_core.collector import NodeStatistics, statistics_of
 from parzc_core.errors import BadInput, is_whole, names_of, seed_of, whole
 from parzc_core.passes import Batch, Loss, Passes, with_passes
@@ -297,7 +298,8 @@ def _one(
 
 def kinds_of(network: nn.Module) -> dict[str, int]:
     """How many leaf modules of each class it has."""
-    return dict(Counter(type(module).__name__ for module in network.modules() if next(module.children(), None) is None))
+    with told_apart(network):
+        return dict(Counter(type(module).__name__ for module in network.modules() if next(module.children(), None) is None))
 
 
 def _shard(
