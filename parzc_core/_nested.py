@@ -50,6 +50,11 @@ def has_values(tensor: torch.Tensor) -> bool:
     return not (tensor.is_meta or type(tensor).__name__ == "FakeTensor")
 
 
+def version_of(tensor: torch.Tensor) -> int:
+    """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
 def total(outputs: Any) -> torch.Tensor:
     """The sum of all logits, or of all numbers that a network gave."""
     if isinstance(outputs, torch.Tensor):

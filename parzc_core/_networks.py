@@ -121,7 +121,7 @@ def check_network(network: object) -> None:
     """Raises BadInput, with what to do, for what is no module that can be run and differentiated here."""
     kind = type(network).__name__
     if not isinstance(network, nn.Module):
-        raise BadInput(f"got {_article(kind)} as the network; expected one torch module (for several: rank_networks)")
+        raise BadInput(f"got {kind} as the network; expected one torch module (for several: rank_networks)")
     if not has_values(torch.empty(0, device="cpu")):
         raise BadInput("got a call inside FakeTensorMode, where no tensor has values; make it outside")
     for module in network.modules():
@@ -132,10 +132,6 @@ def check_network(network: object) -> None:
                 raise BadInput(f"{kind} has a lazy layer without sizes ({name}); run one batch through it first")
             if tensor is not None and not has_values(tensor):
                 raise BadInput(f"{kind} has no values yet ({name} is a fake tensor, or on the meta device); initialise it first")
-
-
-def _article(kind: str) -> str:
-    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
 
 
 def uncompiled(network: nn.Module) -> nn.Module:

@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from parzc_core._nested import mapped, shapes_of, tensors
+from parzc_core._nested import mapped, shapes_of, tensors, version_of
 from parzc_core._networks import Node, made_layers
 from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
@@ -34,8 +34,8 @@ class Call:
     """One use of a node: its output, which version of that memory it was, and its place in the autograd graph.
 
     channel_axis: of the output; 0 where it is that of one image, without an axis of images. row: first output channel that it
-    computes, where a part of the weight was read; None where several parts were, one for each head. tokens: (L, N) where the
-    output is [L, N, C] or [L N, C], as inside torch's attention, not [N, ...]. read: what the node was applied to.
+    computes, where a part of the weight was read; None where images or channels of its output cannot be told. tokens: (L, N)
+    where the output is [L, N, C] or [L N, C], as inside torch's attention, not [N, ...]. read: what the node was applied to.
     """
 
     name: str
@@ -58,6 +58,15 @@ class Call:
         elif one:
             tensor, axis = tensor[None], axis + (axis >= 0)
         return tensor if axis % tensor.ndim == channel_axis % tensor.ndim else tensor.movedim(axis, channel_axis)
+
+    def ordered(self, count: int, sequences_first: bool) -> "Call":
+        """The call, told where a network in which sequences come first gives [L, N, C]. row: None where that may be [N, L, C]."""
+        shape = self.output.shape
+        if self.row is None or self.tokens is not None or self.channel_axis != -1 or len(shape) != 3 or shape[1] != count:
+            return self
+        if (shape[0] == count) == sequences_first:
+            return replace(self, row=None)
+        return replace(self, tokens=(shape[0], count)) if sequences_first else self
 
     def images(self, count: int) -> tuple[int | None, bool]:
         """The first image of a batch of so many that the call is of, and whether it is of one without an axis of images.
@@ -255,11 +264,6 @@ class _Reader:
         if part.numel() != tensor.numel():
             return None
         return _Reader(self.name, part, self.row, axis if part.shape == tensor.shape else None)
-
-
-def version_of(tensor: torch.Tensor) -> int:
-    """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
-    return 0 if tensor.is_inference() else tensor._version
 
 
 class FlowWatch(Watch):

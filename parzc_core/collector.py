@@ -148,8 +148,12 @@ def _tensors(passes: Passes, needs: frozenset[str], flow_alone: bool) -> tuple[d
     if "gradient" in needs:
         add("gradient", passes.loss_gradients)
     if "output" in needs:
-        for call, gradient in zip(passes.calls, passes.output_gradients, strict=True):
-            if gradient is not None and call.row is not None:
+        sequences_first = any(getattr(m, "batch_first", True) is False for m in passes.model.modules())
+        ordered = [call.ordered(len(passes.images), sequences_first) for call in passes.calls]
+        seen = [(call, d) for call, d in zip(ordered, passes.output_gradients, strict=True) if d is not None]
+        untold = {call.name for call, _ in seen if call.row is None}
+        for call, gradient in seen:
+            if call.name not in untold:
                 axis, (image, one) = passes.nodes[call.name].channel_axis, call.images(len(passes.images))
                 of_call = {"outputs": call.arranged(call.output.detach(), axis, one), "rows": call.row, "images": image}
                 of_call["output_gradients"] = call.arranged(gradient, axis, one)

@@ -145,6 +145,13 @@ def test_the_fisher_of_a_weight_that_is_applied_head_by_head_has_no_value(by_hea
     np.testing.assert_allclose(found.values[1:], plain.values[1:], rtol=1e-3, atol=1e-6)
 
 
+def test_a_node_has_no_fisher_where_one_of_its_calls_cannot_be_told() -> None:
+    def whole_and_by_heads(layer: Any, h: torch.Tensor) -> torch.Tensor:
+        return layer(h) + torch.matmul(h, layer.weight.view(2, 3, 12).mT).transpose(0, 1).flatten(1)
+
+    assert np.isnan(fisher_of(Headed(whole_and_by_heads), "a"))
+
+
 def test_a_transposed_convolution_with_the_weight_of_a_convolution_is_no_call_of_it() -> None:
     def decoded(self: Any, h: torch.Tensor) -> torch.Tensor:
         self.kept = self.c2(h)
@@ -275,6 +282,49 @@ def test_tokens_of_one_image_or_one_step_at_a_time() -> None:
     vectors = Tokens(lambda layer, h: torch.stack([layer(image) for image in h[:, 0]])[:, None], 3)
     batch = Tokens(lambda layer, h: layer(h[:, :1]), 3)
     assert fisher_of(vectors, "a") == pytest.approx(8 * fisher_of(batch, "a"), rel=1e-4)
+
+
+class Sequences(nn.Module):
+    """Attention or a recurrent layer, and a Linear layer, on sequences [N, L, C] or [L, N, C]."""
+
+    def __init__(self, length: int, batch_first: bool, recurrent: bool):
+        super().__init__()
+        torch.manual_seed(1)
+        self.length, self.batch_first, self.stem = length, batch_first, nn.Linear(192 // length, 6)
+        self.inner: Any = nn.TransformerEncoderLayer(6, 2, 12, 0.0, batch_first=batch_first)
+        if recurrent:
+            self.inner = nn.GRU(6, 6, batch_first=batch_first)
+        self.a, self.fc = nn.Linear(6, 5), nn.Linear(5, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.flatten(1).view(8, self.length, -1)
+        h = self.inner(self.stem(h if self.batch_first else h.transpose(0, 1)))
+        h = torch.relu(self.a(h[0] if isinstance(h, tuple) else h))
+        return self.fc(h.mean(1 if self.batch_first else 0))
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("length", [4, 8, 16])
+def test_sequences_that_come_first(length: int, recurrent: bool) -> None:
+    found, expected = (collect_statistics(Sequences(length, first, recurrent), X, Y) for first in (False, True))
+    assert found.nodes == expected.nodes
+    assert np.isfinite(expected.values).all()
+    values, known = found.of("fisher"), expected.of("fisher")
+    if length == len(X):  # [L, N, C] and [N, L, C] look alike
+        rows = [found.nodes.index(name) for name in ("a", "stem")]
+        assert np.isnan(values[rows]).all()
+        known = np.where(np.isnan(values), np.nan, known)
+    np.testing.assert_allclose(values, known, rtol=1e-3)
+
+
+def test_as_many_columns_as_images_where_nothing_says_that_sequences_come_first() -> None:
+    """[5, N, C] may be N images of 5 tokens, or 5 of the images with N tokens each."""
+
+    def turned(layer: Any, h: torch.Tensor) -> torch.Tensor:
+        return layer(h.transpose(0, 1)).transpose(0, 1)
+
+    assert np.isnan(fisher_of(Tokens(turned, 5), "a"))
+    assert np.isfinite(fisher_of(Tokens(lambda layer, h: layer(h), 5), "a"))
 
 
 # --- layers without outputs
