@@ -50,6 +50,13 @@ def has_values(tensor: torch.Tensor) -> bool:
     return not (tensor.is_meta or type(tensor).__name__ == "FakeTensor")
 
 
+def without_values() -> str:
+    """What the caller is inside of, where torch computes no ordinary numbers; nothing as a rule."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "a transform of torch.func"
+    return "" if has_values(torch.empty(0, device="cpu")) else "FakeTensorMode"
+
+
 def version_of(tensor: torch.Tensor) -> int:
     """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
     return 0 if tensor.is_inference() else tensor._version

@@ -21,7 +21,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from parzc_core._nested import has_values
+from parzc_core._nested import has_values, without_values
 from parzc_core._state import _FIXED, restored, same_start
 from parzc_core.errors import BadInput
 
@@ -122,8 +122,8 @@ def check_network(network: object) -> None:
     kind = type(network).__name__
     if not isinstance(network, nn.Module):
         raise BadInput(f"got {kind} as the network; expected one torch module (for several: rank_networks)")
-    if not has_values(torch.empty(0, device="cpu")):
-        raise BadInput("got a call inside FakeTensorMode, where no tensor has values; make it outside")
+    if inside := without_values():
+        raise BadInput(f"got a call inside {inside}, where tensors are no ordinary ones; make it outside")
     for module in network.modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise BadInput(f"{kind} is compiled by torch.jit, so its layers cannot be seen; give the module it was made from")

@@ -284,6 +284,18 @@ def test_batches_that_cannot_be_used(images: Any, labels: Any, words: str) -> No
         collect_statistics(Base(), images, labels)
 
 
+def test_a_call_inside_a_transform_is_refused() -> None:
+    network = Base()
+
+    def called(x: torch.Tensor) -> torch.Tensor:
+        collect_statistics(network, x, Y)
+        return x.sum()
+
+    for transform in (torch.func.vmap, torch.func.grad, lambda f: lambda x: torch.func.jvp(f, (x,), (x,))):
+        with pytest.raises(BadInput, match=r"inside a transform of torch\.func"):
+            transform(called)(X[None] if transform is torch.func.vmap else X)
+
+
 def test_tensors_that_have_no_values_are_refused() -> None:
     with FakeTensorMode() as mode:
         fake = Base()
