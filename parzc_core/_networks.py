@@ -22,7 +22,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from parzc_core._nested import has_values, without_values
-from parzc_core._state import _FIXED, restored, same_start
+from parzc_core._state import _FIXED, restored, same_start, switch
 from parzc_core.errors import BadInput
 
 NODE_TYPES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -176,10 +176,7 @@ def parts_of(network: nn.Module) -> frozenset[int]:
 
 def prepare(model: nn.Module) -> dict[str, Node]:
     """Ready a model for the passes, and give its nodes: train mode, plain weights, nothing in place, gradients of nodes alone."""
-    try:
-        model.train()  # before all else: some networks freeze layers here
-    except Exception as error:
-        raise BadInput(f"{type(model).__name__} refuses train mode, which the proxies need: {error}") from error
+    switch(model, "train")  # before all else: some networks freeze layers here
     for module in list(model.modules()):
         for name, child in module._modules.items():
             if child is not None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from parzc_core._seeding import seeded
+from parzc_core.errors import BadInput
 
 _TURN = threading.RLock()  # random numbers and flags of torch are of the process
 Step = Callable[[], None]
@@ -102,6 +103,14 @@ def restored(network: Any) -> Iterator[None]:
         yield
     finally:
         undo()
+
+
+def switch(network: torch.nn.Module, mode: str) -> None:
+    """Put a network into "train" or "eval" mode, whatever its method gives back. Raises BadInput where it refuses that."""
+    try:
+        getattr(network, mode)()
+    except Exception as error:
+        raise BadInput(f"{type(network).__name__} refuses {mode} mode, which the proxies need: {error}") from error
 
 
 @contextmanager

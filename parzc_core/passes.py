@@ -17,7 +17,7 @@ from torch import nn
 from parzc_core import _fast_layers, _networks, _watch
 from parzc_core._nested import clone_of, has_values, mapped, positive, tensors, total
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
-from parzc_core._state import Step, kept, ordinary_mode, restored, same_start, told_apart
+from parzc_core._state import Step, kept, ordinary_mode, restored, same_start, switch, told_apart
 from parzc_core._watch import Call, CallsTheOriginal, Watch, recorded, run_watched
 from parzc_core.errors import BadInput
 
@@ -258,7 +258,8 @@ class Passes:
             return torch.ones_like(part, dtype=torch.float64) if part.is_floating_point() else part
 
         with self._from_the_start():
-            model, replaced = self.model.eval(), dict[int, torch.Tensor]()  # some merge weights there
+            model, replaced = self.model, dict[int, torch.Tensor]()
+            switch(model, "eval")  # some merge weights there
             for module in model.modules():  # whatever its own `parameters` gives
                 replaced |= {id(p): positive(p.detach()) for p in module._parameters.values() if p is not None}
                 own = (buffer for buffer in module._buffers.values() if buffer is not None)

@@ -241,6 +241,28 @@ def test_fisher_of_a_layer_on_a_nested_tensor_is_not_seen() -> None:
     np.testing.assert_allclose(found.of("fisher")[1:], expected.of("fisher")[1:], rtol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_network_whose_train_or_eval_gives_nothing_back(mode: str) -> None:
+    def without_result(self: Any, *args: Any) -> None:
+        getattr(nn.Module, mode)(self, *args)
+
+    network = type("Silent", (Base,), {mode: without_result})()
+    check(network, Base())
+    names = ["flops", "zen", "vkdnw"]
+    assert network_proxies(network, X, Y, names) == network_proxies(Base(), X, Y, names)
+
+
+def test_a_network_that_refuses_eval_mode() -> None:
+    class Trains(Base):
+        def train(self) -> "Trains":  # type: ignore[override]
+            return super().train(True)
+
+    check(Trains(), Base(), tuple(proxy for proxy in NODE_PROXIES if proxy != "synflow"))
+    for call in (collect_statistics, lambda *batch: network_proxies(*batch, ["flops"])):
+        with pytest.raises(BadInput, match="Trains refuses eval mode"):
+            call(Trains(), X, Y)
+
+
 # --- copies that lack something
 
 

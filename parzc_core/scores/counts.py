@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core import _fast_layers
 from parzc_core._nested import mapped, tensors
-from parzc_core._state import same_start
+from parzc_core._state import same_start, switch
 from parzc_core._watch import CallsTheOriginal
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes, gradients_of, weight_nodes
@@ -34,7 +34,7 @@ def flops(passes: Passes) -> float:
     as well; they are `spaces.nb201.flops`, and stand in Table 1.
     """
     _fast_layers.restore(passes.model)
-    passes.model.eval()
+    switch(passes.model, "eval")
     try:
         return _flops(passes, 1)
     except CallsTheOriginal:
@@ -42,7 +42,8 @@ def flops(passes: Passes) -> float:
     except BadInput:  # a network that takes whole batches only
         return _flops(passes, len(passes.images)) / len(passes.images)
     finally:
-        _fast_layers.substitute(passes.model.train())
+        switch(passes.model, "train")
+        _fast_layers.substitute(passes.model)
 
 
 def _flops(passes: Passes, count: int) -> float:
