@@ -1,6 +1,7 @@
 """Network-level scores made of weight gradients: LogSynflow, NASI, KNAS, GradSign and TE-NAS's condition number.
 
 All see the weights of Conv2d and Linear layers, no biases and no BatchNorm parameters; a weight without gradient counts as zero.
+A weight that two layers share counts once, but for LogSynflow, which sums over layers.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn.grad import conv2d_weight
 
 from parzc_core import _fast_layers
-from parzc_core._watch import Watch, forward_with_calls
+from parzc_core._watch import Watch, forward_with_calls, run_watched
 from parzc_core.errors import BadInput
 from parzc_core.passes import Gradients, Passes, gradients_of, weight_nodes
 from parzc_core.scores.registry import network_score
@@ -38,7 +39,7 @@ def nasi(passes: Passes) -> float:
     §3.2: L is the mean cross-entropy of the mini-batch; the factor m / gamma of eq. (12) is the same for every architecture.
     Left out: the search's penalty above a constant nu (eq. 13), which the paper tunes. 0 where no weight has a gradient.
     """
-    return _square_sum(passes.loss_gradients)
+    return _square_sum(passes, passes.loss_gradients)
 
 
 @network_score
@@ -49,7 +50,7 @@ def knas(passes: Passes) -> float:
     used; the authors' released code approximates: the first 50 entries of each of the first tensors, gradients of the loss of
     50 mini-batches, centred, one half of them against the other. 0 where no weight has a gradient.
     """
-    return _square_sum(passes.logit_gradients) / len(passes.images) ** 2
+    return _square_sum(passes, passes.logit_gradients) / len(passes.images) ** 2
 
 
 @network_score
@@ -60,8 +61,8 @@ def gradsign(passes: Passes) -> float:
     Here all images go through one forward and backward, with BatchNorm over each image alone, and the convolution of each
     image's gradient has the image as its group: 1.4 times faster than image by image. Gradients that are zero but for
     rounding have a random sign (about 0.1 % of the score). NaN where a gradient is not finite. Raises BadInput where BatchNorm
-    has one value a channel and image, a layer does not see the images along its first axis, or a weight is used in another way
-    than by a plain layer's call.
+    has one value a channel and image, a layer does not see the images along its first axis, a weight is used in another way than
+    by a plain layer's call, or something else than BatchNorm makes an image's logits depend on the others.
     """
     with passes.changeable() as model:
         return _gradsign(passes, model)
@@ -75,6 +76,10 @@ def _gradsign(passes: Passes, model: nn.Module) -> float:
     logits, calls = forward_with_calls(
         model, nodes, passes.inputs, watch=lambda copies: _EachAlone(nodes, copies, passes.foreign)
     )
+    sequences_first = any(getattr(module, "batch_first", True) is False for module in model.modules())
+    if any(call.ordered(len(images), sequences_first) is not call for call in calls):
+        raise BadInput("got a layer that may see sequences along the first axis; gradsign expects the images in the first axis")
+    _check_alone(passes, model, logits)
     loss = F.cross_entropy(logits, passes.labels, reduction="sum")
     weights = {id(node.weight): node.weight for node in nodes.values()}  # of layers that share one, once
     found = gradients_of(loss, [*weights.values(), *(call.output for call in calls)], retain_graph=None)
@@ -112,8 +117,9 @@ def ntk_condition(passes: Passes, images: int = 8) -> float:
     logits = passes.run(passes.part(slice(0, images)))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         raise BadInput("ntk_condition expects a network that gives logits [N, classes]")
+    weights = list({id(weight): weight for weight in passes.weights}.values())
     rows = [
-        torch.autograd.grad(row.sum(), passes.weights, retain_graph=True, allow_unused=True) for row in logits.unbind()
+        torch.autograd.grad(row.sum(), weights, retain_graph=True, allow_unused=True) for row in logits.unbind()
     ]
     kernel = torch.zeros(len(rows), len(rows), dtype=torch.float64)
     for of_weight in zip(*rows, strict=True):
@@ -130,8 +136,22 @@ def ntk_condition(passes: Passes, images: int = 8) -> float:
     return -largest / smallest if smallest > rounding * largest else float("-inf")
 
 
-def _square_sum(gradients: Gradients) -> float:
-    return sum(float(gradient.double().square().sum()) for gradient in gradients.values() if gradient is not None)
+def _square_sum(passes: Passes, gradients: Gradients) -> float:
+    of_weights = {id(node.weight): gradients[name] for name, node in passes.nodes.items()}
+    return sum(float(gradient.double().square().sum()) for gradient in of_weights.values() if gradient is not None)
+
+
+def _check_alone(passes: Passes, model: nn.Module, logits: torch.Tensor) -> None:
+    """Raises BadInput where the first image alone has other logits; not where the network draws or takes no single image."""
+    state = torch.get_rng_state()
+    try:
+        with torch.no_grad():
+            alone = run_watched(_EachAlone({}, foreign=passes.foreign), model, passes.part(slice(0, 1)))
+    except BadInput:
+        return
+    alike = torch.equal(state, torch.get_rng_state()) and alone.shape == logits[:1].shape
+    if alike and float((alone - logits[:1]).norm()) > 0.01 * float(logits.detach().norm()):
+        raise BadInput("an image's logits depend on the other images; gradsign expects that of BatchNorm alone")
 
 
 def _is_sum(gradient: torch.Tensor | None, of_each: torch.Tensor) -> bool:

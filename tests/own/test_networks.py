@@ -15,7 +15,7 @@ from torch import nn
 from parzc_core import _plugins
 from parzc_core.collector import collect_statistics
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.own import NetworkRanker, collect_space, describe
+from parzc_core.own import NetworkRanker, collect_space, describe, rank_networks
 from parzc_core.own.models import summaries
 from parzc_core.own.networks import batch_digest
 from parzc_core.proxies import NODE_REGISTRY, NodeTensors, check_node_proxies, node_proxy
@@ -220,6 +220,13 @@ def test_a_space_that_builds_no_network_is_told_with_the_architecture(build: Any
     space.build = build  # type: ignore[method-assign]
     with pytest.raises(BadInput, match=rf"network '{space.sample(1, 0)[0]}': .*{words}"):
         collect_space(space, IMAGES, LABELS, tmp_path, 4)
+
+
+def test_names_that_are_no_text_are_told_in_one_line() -> None:
+    networks: Any = {1: Depths().build("3"), 2: Depths().build("3")}
+    for call in (lambda: describe(networks, IMAGES, LABELS), lambda: rank_networks(networks, IMAGES, LABELS, {1: 1.0, 2: 2.0})):
+        with pytest.raises(BadInput, match=r"^got \[1, 2\] as names of networks"):
+            call()
 
 
 def test_a_graph_of_the_space_is_read_where_there_is_one(tmp_path: Path) -> None:

@@ -177,6 +177,54 @@ def test_gradsign_refuses_what_has_no_single_image(batch):
         score("gradsign", folded, *batch)
 
 
+class Coupled(nn.Module):
+    """Each image gets the mean of the batch, or its sequence stands along the first axis."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.how, self.stem, self.fc = how, nn.Linear(3, 6), nn.Linear(6, 4)
+        self.gru = nn.GRU(6, 6, batch_first=how != "sequences")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.tanh(self.stem(x.flatten(2).transpose(1, 2)[:, :4]))  # [N, 4, C]
+        if self.how == "sequences":
+            h = torch.tanh(self.gru(h.transpose(0, 1))[0]).transpose(0, 1)
+        elif self.how == "mean of the batch":
+            h = h + h.mean(0, keepdim=True)
+        elif self.how == "drawn":
+            h = h * torch.rand(len(h), 1, 1)
+        return self.fc(h.mean(1))
+
+
+@pytest.mark.parametrize("how", ["mean of the batch", "", "drawn", "sequences"])
+def test_gradsign_refuses_what_couples_images(how):
+    images, labels = torch.randn(4, 3, 4, 4), torch.tensor([0, 1, 2, 3])
+    words = {"mean of the batch": "logits depend on the other images", "sequences": "expects the images in the first axis"}
+    if how in words:
+        with pytest.raises(BadInput, match=words[how]):
+            score("gradsign", Coupled(how), images, labels)
+    else:
+        assert np.isfinite(score("gradsign", Coupled(how), images, labels))
+
+
+@pytest.mark.parametrize("name", ["nasi", "knas", "ntk_condition"])
+def test_a_weight_that_two_layers_share_counts_once(name):
+    class Tied(nn.Module):
+        def __init__(self, layers: int) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.stem, self.a, self.fc = nn.Linear(48, 6), nn.Linear(6, 6, bias=False), nn.Linear(6, 4)
+            self.b = self.a if layers == 1 else nn.Linear(6, 6, bias=False)
+            self.b.weight = self.a.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(torch.tanh(self.b(torch.tanh(self.a(torch.tanh(self.stem(x.flatten(1))))))))
+
+    images, labels = torch.randn(4, 3, 4, 4), torch.tensor([0, 1, 2, 3])
+    assert score(name, Tied(2), images, labels) == score(name, Tied(1), images, labels)
+
+
 def test_ntk_condition_is_that_of_the_coupled_batch(network, batch):
     rows = logit_rows(network, batch[0])
     values = np.linalg.eigvalsh(rows @ rows.T)
