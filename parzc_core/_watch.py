@@ -290,7 +290,9 @@ class FlowWatch(Watch):
         for path, module in model.named_modules():
             for name, p in module._parameters.items():
                 if p is not None and p.is_floating_point() and bool((p < 0).any()):
-                    raise BadInput(f"the forward pass writes negative numbers into {f'{path}.{name}'.lstrip('.')!r}")
+                    where = f"{path}.{name}".lstrip(".")
+                    hint = "run one batch through it first, if it starts from data"
+                    raise BadInput(f"the forward pass writes negative numbers into {where!r}; {hint}")
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         args = [self._double(value) for value in args]

@@ -141,7 +141,7 @@ def test_synflow_where_a_forward_pass_writes_signed_weights(write: Callable[[Any
             write(self)
             return super().first(x)
 
-    with pytest.raises(BadInput, match=r"synflow's pass failed \(the forward pass writes negative numbers into '(c1|c2|fc)\."):
+    with pytest.raises(BadInput, match=r"synflow's pass failed \(the forward pass writes negative numbers into .(c1|c2|fc)\."):
         collect_statistics(Writes(), X, Y)
     plain = Base()
     if write is writes_a_bias:

@@ -149,9 +149,9 @@ def _check_alone(passes: Passes, model: nn.Module, logits: torch.Tensor) -> None
             alone = run_watched(_EachAlone({}, foreign=passes.foreign), model, passes.part(slice(0, 1)))
     except BadInput:
         return
-    alike = torch.equal(state, torch.get_rng_state()) and alone.shape == logits[:1].shape
-    if alike and float((alone - logits[:1]).norm()) > 0.01 * float(logits.detach().norm()):
-        raise BadInput("an image's logits depend on the other images; gradsign expects that of BatchNorm alone")
+    first, drawn = logits.detach()[:1], not torch.equal(state, torch.get_rng_state())
+    if not drawn and alone.shape == first.shape and float((alone - first).norm()) > 0.01 * float(logits.detach().norm()):
+        raise BadInput("an image alone has other logits; gradsign expects that images and passes do not depend on others")
 
 
 def _is_sum(gradient: torch.Tensor | None, of_each: torch.Tensor) -> bool:

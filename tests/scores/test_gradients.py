@@ -200,7 +200,7 @@ class Coupled(nn.Module):
 @pytest.mark.parametrize("how", ["mean of the batch", "", "drawn", "sequences"])
 def test_gradsign_refuses_what_couples_images(how):
     images, labels = torch.randn(4, 3, 4, 4), torch.tensor([0, 1, 2, 3])
-    words = {"mean of the batch": "logits depend on the other images", "sequences": "expects the images in the first axis"}
+    words = {"mean of the batch": "an image alone has other logits", "sequences": "expects the images in the first axis"}
     if how in words:
         with pytest.raises(BadInput, match=words[how]):
             score("gradsign", Coupled(how), images, labels)
