@@ -86,7 +86,7 @@ def collect_statistics(
         weights after the forward pass where it changes them, and computed where the network is. A node is a convolution
         (transposed ones too), a Linear layer or an input projection of `nn.MultiheadAttention` ("path.in_proj"), whether its
         module is called or its weight is read. Weights that are derived from others (weight or spectral norm, pruning) count
-        as they stand, as in the same network with plain weights.
+        as they stand, as in the same network with plain weights. No other thread may draw torch's random numbers meanwhile.
     images: float32[N, channels, height, width], N >= 2; several inputs are a tuple or a dict of tensors. labels: int64[N],
         class indices.
     proxies: names in `proxies.NODE_REGISTRY`. The value of one does not depend on the others.
