@@ -160,7 +160,7 @@ def ordinary_mode() -> Iterator[None]:
 def same_start() -> Iterator[None]:
     """Inside, random numbers of torch, numpy and Python start from one seed, in torch's ordinary mode.
 
-    The caller's generators are restored after it. They are of the process: what another thread draws meanwhile is drawn from here.
+    The caller's generators are restored after it. They are of the process: another thread that draws meanwhile draws from here.
     """
     state, state_of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with ordinary_mode(), seeded(0):
