@@ -7,7 +7,7 @@ two products with a band matrix, 5 to 10 times faster. GELU's second derivative 
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,18 +54,24 @@ def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> None:
 @contextmanager
 def without_batch_norm(model: nn.Module) -> Iterator[None]:
     """Inside, the BatchNorms that have a faster form give what they get."""
-    before = {
-        norm: norm.__dict__["forward"]
-        for norm in model.modules()
-        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and isinstance(norm.__dict__.get("forward"), _Faster)
-    }
-    for norm in before:
-        norm.__dict__["forward"] = _identity
-    try:
+    with torchs_own(model, nn.modules.batchnorm._BatchNorm) as norms:
+        for norm in norms:
+            norm.__dict__["forward"] = _identity
         yield
+
+
+@contextmanager
+def torchs_own(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[Iterable[nn.Module]]:
+    """Inside, the layers of that kind that have a faster form run what torch wrote. Gives them."""
+    layers = [module for module in model.modules() if isinstance(module, kind)]
+    before = {each: each.__dict__["forward"] for each in layers if isinstance(each.__dict__.get("forward"), _Faster)}
+    for each in before:
+        del each.__dict__["forward"]
+    try:
+        yield before
     finally:
-        for norm, forward in before.items():
-            norm.__dict__["forward"] = forward
+        for each, forward in before.items():
+            each.__dict__["forward"] = forward
 
 
 def _identity(input: torch.Tensor) -> torch.Tensor:
@@ -86,7 +92,7 @@ def _is_torchs_own(module: nn.Module) -> bool:
     if any(module.__dict__.get(hooks) for hooks in _HOOKS):
         return False
     tensors = (*module._parameters.values(), *module._buffers.values())
-    return all(tensor is None or tensor.device.type == "cpu" for tensor in tensors)
+    return all(tensor is None or tensor.is_cpu for tensor in tensors)
 
 
 def _is_pointwise(conv: nn.Conv2d) -> bool:
@@ -152,7 +158,7 @@ class _BatchNormBackward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, g: torch.Tensor, x: torch.Tensor, weight: Any, mean: Any, r: Any, eps: float) -> torch.Tensor:
-        dx, sum_gz, sum_g = _native_backward(g, x, weight, mean, r, eps)
+        dx, sum_gz, sum_g = batch_norm_backward(g, x, weight, mean, r, eps)
         ctx.save_for_backward(g, x, weight, mean, r, sum_gz, sum_g)
         ctx.eps = eps
         return dx
@@ -160,27 +166,37 @@ class _BatchNormBackward(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        """With v the gradient of dx, S = <v, dx>, means over the m values of a channel and a = mean(v z), b = mean(g z):
-
-        dS/dg = weight r (v - mean(v) - z a),
-        dS/dx = -weight r^2 ((mean(v g) - mean(v) mean(g) - 3 a b) z + b (v - mean(v)) + a (g - mean(g))).
-        """
-        (v,) = gradients
-        g, x, weight, mean, r, sum_gz, sum_g = ctx.saved_tensors
-        dg, sum_vz, sum_v = _native_backward(v, x, weight, mean, r, ctx.eps)
-        m = x.numel() // x.shape[1]
-        shape = [1, -1] + [1] * (x.ndim - 2)
-        a, b, mean_v, mean_g = sum_vz / m, sum_gz / m, sum_v / m, sum_g / m
-        mean_vg = (v * g).sum(dim=[axis for axis in range(x.ndim) if axis != 1]) / m
-        scale = -r.square() if weight is None else -weight * r.square()
-        of_x = scale * (mean_vg - mean_v * mean_g - 3 * a * b) * r
-        constant = -of_x * mean - scale * (b * mean_v + a * mean_g)
-        dx = (x * of_x.view(shape)).add_(constant.view(shape))
-        dx.addcmul_(v, (scale * b).view(shape)).addcmul_(g, (scale * a).view(shape))
-        return dg, dx, None, None, None, None
+        g, x, weight, mean, r, *sums = ctx.saved_tensors
+        dg, *sums_v = batch_norm_backward(gradients[0], x, weight, mean, r, ctx.eps)
+        second = batch_norm_second(g, gradients[0], x, weight, mean, r, sums, sums_v, channel_sums(g, gradients[0]))
+        return dg, second, None, None, None, None
 
 
-def _native_backward(
+def channel_sums(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """sum(a b) of each channel."""
+    return (a * b).sum(dim=[axis for axis in range(a.ndim) if axis != 1])
+
+
+def batch_norm_second(
+    g: torch.Tensor, v: torch.Tensor, x: torch.Tensor, weight: Any, mean: Any, r: Any, of_g: Any, of_v: Any, sum_vg: torch.Tensor
+) -> torch.Tensor:
+    """With S = <v, dx>, means over the m values of a channel and a = mean(v z), b = mean(g z), dS/dx =
+
+    -weight r^2 ((mean(v g) - mean(v) mean(g) - 3 a b) z + b (v - mean(v)) + a (g - mean(g))).
+
+    of_g, of_v: sum(g z) and sum(g) of each channel, and v's. sum_vg: sum(v g). dS/dg is `batch_norm_backward` of v.
+    """
+    m = x.numel() // x.shape[1]
+    shape = [1, -1] + [1] * (x.ndim - 2)
+    (b, mean_g), (a, mean_v) = ([each / m for each in sums] for sums in (of_g, of_v))
+    scale = -r.square() if weight is None else -weight * r.square()
+    of_x = scale * (sum_vg / m - mean_v * mean_g - 3 * a * b) * r
+    constant = -of_x * mean - scale * (b * mean_v + a * mean_g)
+    dx = (x * of_x.view(shape)).add_(constant.view(shape))
+    return dx.addcmul_(v, (scale * b).view(shape)).addcmul_(g, (scale * a).view(shape))
+
+
+def batch_norm_backward(
     g: torch.Tensor, x: torch.Tensor, weight: Any, mean: torch.Tensor, r: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """dx, sum(g z) and sum(g) of each channel."""

@@ -103,7 +103,8 @@ def collect_statistics(
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
     """`collect_statistics` from passes that other scores use too, so that none is made twice."""
     names = check_node_proxies(proxies)
-    records, calls = _tensors(passes, passes_read(names), all(passes_read([name]) == {"flow"} for name in names))
+    products = passes.hessian_products if [name for name in names if "hessian" in passes_read([name])] == ["grasp"] else None
+    records, calls = _tensors(passes, passes_read(names), all(passes_read([name]) == {"flow"} for name in names), products)
     unseen = [f"fisher of {name}" for name, node in records.items() if "fisher" in names and is_unseen(node)]
     nodes, execution_order = node_order(calls, list(passes.nodes))
     values = np.array([[NODE_REGISTRY[k].value(records[node]) for node in nodes] for k in names], dtype=np.float64)
@@ -130,7 +131,9 @@ def node_order(calls: Sequence[Call], modules: Sequence[str]) -> tuple[tuple[str
     return tuple(nodes), tuple(position[name] for name in [*executed, *never])
 
 
-def _tensors(passes: Passes, needs: frozenset[str], flow_alone: bool) -> tuple[dict[str, NodeTensors], list[Call]]:
+def _tensors(
+    passes: Passes, needs: frozenset[str], flow_alone: bool, products: Any = None
+) -> tuple[dict[str, NodeTensors], list[Call]]:
     """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes.
 
     Weights are those after the forward pass, which may bound their norm, say. flow_alone: no formula needs that pass.
@@ -159,7 +162,9 @@ def _tensors(passes: Passes, needs: frozenset[str], flow_alone: bool) -> tuple[d
                 of_call["output_gradients"] = call.arranged(gradient, axis, one)
                 for key, value in of_call.items():
                     tensors[call.name][key] = (*tensors[call.name].get(key, ()), value)
-    if "hessian" in needs:
+    if "hessian" in needs and products is not None:
+        add("hessian_product", products)
+    elif "hessian" in needs:
         add("hessian_gradient", passes.hessian_gradients)
     if "flow" in needs:
         add("flow_weight", passes.flow.weights)

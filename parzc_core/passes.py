@@ -83,6 +83,8 @@ class Passes:
         self._classes = loss is None
         self.foreign, self._second_order, self._copyable = foreign, second_order, copyable
 
+    hessian_products: dict[str, float] | None = None  # <W, H g> by node, where passes give it without H g
+
     @property
     def weights(self) -> list[torch.Tensor]:
         """Of the nodes, as they are now: a forward pass may have changed or replaced them."""

@@ -27,7 +27,7 @@ class NodeTensors:
     What comes from a pass is there for the proxies that name it. A formula gets zeros where a node does not reach the loss.
 
     weight: W. gradient: dL/dW, L being the mean cross-entropy in train mode.
-    hessian_gradient: H g, the derivative of sum_nodes <g, stop(g)> by W.
+    hessian_gradient: H g, the derivative of sum_nodes <g, stop(g)> by W. hessian_product: <W, H g>, where it is known without.
     outputs, output_gradients: the node's output before BatchNorm, and dL/doutput; one entry for each call of the node, with the
         images along the first axis.
     flow_weight, flow_gradient: |W| and dR/d|W| of Synflow's linearised network, float64.
@@ -40,6 +40,7 @@ class NodeTensors:
     weight: torch.Tensor
     gradient: torch.Tensor | None = None
     hessian_gradient: torch.Tensor | None = None
+    hessian_product: float | None = None
     outputs: tuple[torch.Tensor, ...] = ()
     output_gradients: tuple[torch.Tensor, ...] = ()
     flow_weight: torch.Tensor | None = None
@@ -153,7 +154,8 @@ def grasp(node: NodeTensors) -> float:
 
     Before a BatchNorm this is the square of `grad_norm`, up to the BatchNorm's eps; `plain` has the proof.
     """
-    return -float(_dot(node.weight, node.hessian_gradient).sum()) + 0.0  # + 0.0 turns a dead node's -0 into 0
+    known = node.hessian_product
+    return -(float(_dot(node.weight, node.hessian_gradient).sum()) if known is None else known) + 0.0  # a dead node's -0 is 0
 
 
 @node_proxy()

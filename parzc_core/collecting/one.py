@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from parzc_core import labels
+from parzc_core.collecting.fast import passes_of
 from parzc_core.collector import NodeStatistics, node_order, statistics_of
 from parzc_core.errors import BadInput, UnknownName, names_of, whole
 from parzc_core.images.batch import MiniBatch, minibatch
@@ -121,10 +122,10 @@ def record(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
 
 def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
     """Computed on the architecture's own network."""
-    live = _passes(config, arch, batch)
+    live = passes_of(_network(config, arch, batch, True), batch.images, batch.labels, "hessian" in passes_read(config.proxies))
     statistics = statistics_of(live, config.proxies)
     counting = space_named(config.space).DEAD_OPERATIONS and any(name in COUNTING_SCORES for name in config.scores)
-    whole = _passes(config, arch, batch, skip_dead=False) if counting else live
+    whole = Passes(_network(config, arch, batch, False), batch.images, batch.labels, consume=True) if counting else live
     scores = {name: registry.score_of(name, whole if name in COUNTING_SCORES else live) for name in config.scores}
     return Record(arch, statistics, scores)
 
@@ -191,9 +192,3 @@ def _network(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: b
     if config.variant is not None:
         options |= _variants(config.space)[config.variant]
     return space.build(arch, classes=batch.classes, skip_dead=skip_dead, **options)
-
-
-def _passes(config: CollectionConfig, arch: str, batch: MiniBatch, skip_dead: bool = True) -> Passes:
-    second_order = "hessian" in passes_read(config.proxies)
-    network = _network(config, arch, batch, skip_dead)
-    return Passes(network, batch.images, batch.labels, consume=True, second_order=second_order)

@@ -26,10 +26,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from parzc_core import metrics
+from parzc_core.collecting.fast import passes_of
 from parzc_core.collector import collect_statistics, statistics_of
 from parzc_core.errors import BadInput
 from parzc_core.images.batch import MiniBatch
-from parzc_core.passes import Passes, nodes_of
+from parzc_core.passes import nodes_of
 from parzc_core.scores import registry
 from parzc_core.spaces import nb201
 
@@ -56,7 +57,7 @@ class Ours:
 
     def seven(self, network: nn.Module, batch: MiniBatch) -> Values:
         """All seven from shared passes."""
-        passes = Passes(network, batch.images, batch.labels, consume=True, second_order=True)
+        passes = passes_of(network, batch.images, batch.labels, second_order=True)
         values: Values = {**statistics_of(passes, [name for name in PROXIES if name != "jacob_cov"]).sums()}
         values["jacob_cov"] = registry.score_of("jacov", passes)
         return values

@@ -1,0 +1,479 @@
+"""What a network computes on one batch, written down operation by operation, and passes over it without autograd's graph.
+
+A `Tape` sees every torch function of one forward pass. Passes over its operations give gradients (`backward`), their derivative
+along a direction of the weights (`along`), and Synflow's gradients in the network's own precision (`flow`). R{a} is the
+derivative of a along that direction (Pearlmutter, "Fast exact multiplication by the Hessian", 1994). A function without a rule
+here raises NoRule; the plain passes, which define the values, take over.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from parzc_core._fast_layers import batch_norm_backward, batch_norm_second, channel_sums
+from parzc_core._nested import mapped, tensors
+
+Tensors: TypeAlias = tuple[torch.Tensor, ...]
+_convolution, _convolution_backward = torch.ops.aten.convolution, torch.ops.aten.convolution_backward
+
+
+class NoRule(Exception):
+    """The network calls a function that a tape cannot write down."""
+
+
+@dataclass(eq=False)
+class Sweep:
+    """What one backward pass gives: dL/dvalue, dL/dW of layers, and the sums that BatchNorms take. wanted: more than dL/dx."""
+
+    wanted: bool = True
+    outputs: dict["Operation", torch.Tensor] = field(default_factory=dict)
+    weights: dict["Layer", torch.Tensor] = field(default_factory=dict)
+    sums: dict["BatchNorm", Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Along:
+    """How a sweep changes as weights move along a direction, given by name of node: R{value}, and R{<W, dL/dW>} of layers.
+
+    readers: how many operations read each. sums: that BatchNorms take of R{x}.
+    """
+
+    direction: Mapping[str, torch.Tensor]
+    readers: Mapping["Operation", int]
+    values: dict["Operation", torch.Tensor] = field(default_factory=dict)
+    products: dict["Layer", float] = field(default_factory=dict)
+    sums: dict["BatchNorm", Any] = field(default_factory=dict)
+
+
+class Operation:
+    """One call of a function, or a constant. inputs: the operations whose values it read. value: what it gave."""
+
+    def __init__(self, inputs: "tuple[Operation, ...]" = (), value: torch.Tensor | None = None):
+        self.inputs, self.exponent = inputs, 0  # in Synflow's pass, value is divided by 2^exponent
+        self.value = torch.empty(0) if value is None else value
+
+    @property
+    def next_functions(self) -> "tuple[tuple[Operation, int], ...]":
+        """As of a node in autograd's graph: the order of a network's nodes is read from it."""
+        return tuple((one, 0) for one in self.inputs)
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        """The value."""
+        raise NotImplementedError
+
+    def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
+        """dL/dx of each input, from g = dL/dvalue."""
+        raise NotImplementedError
+
+    def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        """R{value}, from t = R{x}."""
+        raise NotImplementedError
+
+    def backward_along(self, rg: torch.Tensor, sweep: Sweep, along: Along) -> Tensors:
+        """R{dL/dx}, from rg = R{g}; what is linear in x, or in its pieces, maps rg as it maps g. sweep: the pass that gave g."""
+        return self.backward(rg, Sweep(wanted=False))
+
+    def positive(self, inputs: "tuple[Operation, ...]") -> "Operation":
+        """The same in Synflow's pass, yet to be computed."""
+        raise NotImplementedError
+
+
+class Linear(Operation):
+    """A linear function, whose transpose autograd knows."""
+
+    def __init__(self, inputs: tuple[Operation, ...], function: Callable[..., Any]):
+        super().__init__(inputs)
+        self.function = function
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            self.read = [each.detach().requires_grad_() for each in x]
+            self.given = self.function(*self.read)
+        return self.given.detach()
+
+    def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
+        return torch.autograd.grad(self.given, self.read, g, retain_graph=True)
+
+    def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        return self.function(*t)
+
+    def positive(self, inputs: tuple[Operation, ...]) -> Operation:
+        return type(self)(inputs, self.function)
+
+
+class Relu(Operation):
+    """max(x, 0)."""
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x[0])
+
+    def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
+        return (torch.ops.aten.threshold_backward(g, self.value, 0),)
+
+    def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        return torch.ops.aten.threshold_backward(t[0], self.value, 0)
+
+
+class MaxPool(Linear):
+    """The greatest of each window. function: gives it, and where it is."""
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            self.read = [x[0].detach().requires_grad_()]
+            self.given, self.where = self.function(*self.read)
+        return self.given.detach()
+
+    def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        return t[0].flatten(2).gather(2, self.where.flatten(2)).view_as(self.where)
+
+
+class Layer(Operation):
+    """value = W x + bias. name: of its node. form: stride, padding and so on of a convolution; None: a product of matrices."""
+
+    def __init__(self, x: Operation, name: str, weight: torch.Tensor, bias: torch.Tensor | None, form: Any = None):
+        super().__init__((x,))
+        self.name, self.weight, self.bias, self.form = name, weight, bias, form
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        return self._apply(x[0], self.weight, self.bias)
+
+    def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
+        dx, dw = self._transposed(g, self.inputs[0].value, self.weight, sweep.wanted)
+        if sweep.wanted:
+            sweep.weights[self] = dw
+        return (dx,)
+
+    def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        moved, v = self._apply(t[0], self.weight), along.direction.get(self.name)
+        return moved if v is None else moved.add_(self._apply(self.inputs[0].value, v))
+
+    def backward_along(self, rg: torch.Tensor, sweep: Sweep, along: Along) -> Tensors:
+        """Since y = W x is linear in W, <W, dL/dW> = <y, dL/dy>, whose derivative needs no other derivative by W."""
+        (x,), v, g, y = self.inputs, along.direction.get(self.name), sweep.outputs[self], self.value
+        if self not in along.products:  # which a BatchNorm knows better
+            y = y if self.bias is None else y - self.of_channels(self.bias)
+            along.products[self] = _product(along.values[self], g) + _product(y, rg)
+        rdx = self._transposed(rg, x.value, self.weight, False)[0]
+        return (rdx if v is None else rdx.add_(self._transposed(g, x.value, v, False)[0]),)
+
+    def positive(self, inputs: tuple[Operation, ...]) -> Operation:
+        return Layer(inputs[0], self.name, self.weight.abs(), None, self.form)
+
+    def of_channels(self, bias: torch.Tensor) -> torch.Tensor:
+        """The bias, as it is added to the value."""
+        return bias.view(-1, *[1] * (self.weight.ndim - 2))
+
+    def _apply(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        return F.linear(x, weight, bias) if self.form is None else _convolution(x, weight, bias, *self.form)
+
+    def _transposed(self, g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, of_weight: bool = True) -> Any:
+        """W^T g, and the derivative of <g, W x> by W."""
+        if self.form is None:
+            return g @ weight, g.T @ x if of_weight else None
+        return _convolution_backward(g, x, weight, None, *self.form, [True, of_weight, False])[:2]
+
+
+class BatchNorm(Operation):
+    """By the statistics of the batch; running ones are left alone."""
+
+    def __init__(self, x: Operation, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float):
+        super().__init__((x,))
+        self.weight, self.bias, self.eps = weight, bias, eps
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        y, self.mean, self.r = torch.native_batch_norm(x[0], self.weight, self.bias, None, None, True, 0.0, self.eps)
+        return y
+
+    def _jacobian(self, g: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """A symmetric linear map; and the sums that it takes of g."""
+        return batch_norm_backward(g, self.inputs[0].value, self.weight, self.mean, self.r, self.eps)
+
+    def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
+        dx, *sums = self._jacobian(g)
+        if sweep.wanted:
+            sweep.sums[self] = sums
+        return (dx,)
+
+    def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        moved, *along.sums[self] = self._jacobian(t[0])
+        return moved
+
+    def backward_along(self, rg: torch.Tensor, sweep: Sweep, along: Along) -> Tensors:
+        (x,), g = self.inputs, sweep.outputs[self]
+        t, sums = along.values[x], sweep.sums[self]
+        rdx, sum_rgz, _ = self._jacobian(rg)
+        sum_tg = channel_sums(t, g)
+        if isinstance(x, Layer) and x.bias is None and along.readers[x] == 1:
+            self._of_layer(x, along, sums, sum_rgz, sum_tg)
+        second = batch_norm_second(g, t, x.value, self.weight, self.mean, self.r, sums, along.sums[self], sum_tg)
+        return (second.add_(rdx),)
+
+    def _of_layer(self, layer: Layer, along: Along, sums: Any, sum_rgz: torch.Tensor, sum_tg: torch.Tensor) -> None:
+        """R{<W, dL/dW>} of a layer that only this reads. The scale of W is taken away but for eps, so there
+
+        <W, dL/dW> = <y, dL/dy> = eps sum_channels weight r^2 S, S = sum(g z): no large terms that cancel.
+        """
+        sum_gz, sum_g = sums
+        mean_tz, mean_t = (each * layer.value.shape[1] / layer.value.numel() for each in along.sums[self])
+        along_s = sum_rgz + self.r * (sum_tg - mean_t * sum_g - mean_tz * sum_gz)
+        of_channels = self.r**2 * (along_s - 2 * sum_gz * self.r * mean_tz)
+        of_channels = of_channels if self.weight is None else of_channels * self.weight
+        along.products[layer] = self.eps * float(of_channels.sum(dtype=torch.float64))
+
+
+class Sum(Operation):
+    """x + y."""
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:
+        return x[0] + x[1]
+
+    def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
+        return g, g
+
+    def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        return t[0] + t[1]
+
+    def positive(self, inputs: tuple[Operation, ...]) -> Operation:
+        return Sum(inputs)
+
+
+def _product(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a * b).sum(dtype=torch.float64))
+
+
+_CURVED = (Layer, BatchNorm)  # not linear in what they read and their weights
+
+
+class Tape(TorchFunctionMode):
+    """The operations of a forward pass.
+
+        tape = Tape(network, {id(node.weight): path for path, node in nodes.items()}, images)
+        sweep = tape.backward(gradient_of_the_loss_by(tape.output))
+
+    names: of the nodes, by the id of their weights. Raises NoRule.
+    """
+
+    def __init__(self, network: nn.Module, names: Mapping[int, str], images: torch.Tensor):
+        super().__init__()
+        self._names = names
+        self._known: dict[int, tuple[Operation, torch.Tensor]] = {}  # by the id of what stands for its value, which is kept
+        self.operations: list[Operation] = []
+        given = _channels_last(images)
+        self.images = self._constant(given)
+        try:
+            with torch.no_grad(), self:
+                output = network(given)
+        except NoRule:
+            raise
+        except Exception as error:  # the plain passes say what is wrong
+            raise NoRule(str(error)) from error
+        if not isinstance(output, torch.Tensor) or id(output) not in self._known or output.ndim != 2:
+            raise NoRule("what the network gives")
+        self.output = self._known[id(output)][0]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The calls of nodes, in execution order."""
+        return [one for one in self.operations if isinstance(one, Layer)]
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        rule = _RULES.get(func.__name__)
+        if rule is not None:
+            return rule(self, func, *args, **kwargs)
+        if func not in _LOOKS and any(id(each) in self._known for each in tensors((args, kwargs))):
+            raise NoRule(func.__name__)
+        return func(*args, **kwargs)
+
+    def _constant(self, value: torch.Tensor) -> Operation:
+        if not value.is_floating_point():
+            raise NoRule(f"a tensor of {value.dtype}")
+        made = Operation(value=value)
+        self._known[id(value)] = made, value
+        return made
+
+    def _of(self, value: torch.Tensor) -> Operation:
+        """What gave this tensor. It is a constant where none of our operations did."""
+        return self._known[id(value)][0] if id(value) in self._known else self._constant(value)
+
+    def _add(self, operation: Operation, stands_for: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute and keep. stands_for: the tensor that the network knows it by, its value if None."""
+        operation.value = operation.forward(*(one.value for one in operation.inputs))
+        self.operations.append(operation)
+        known = operation.value if stands_for is None else stands_for
+        self._known[id(known)] = operation, known
+        return known
+
+    def backward(self, g: torch.Tensor, wanted: bool = True) -> tuple[Sweep, torch.Tensor | None]:
+        """From g = dL/doutput: the sweep, and dL/dimages, None if they do not reach the output. wanted: fill the sweep."""
+        sweep = Sweep(wanted)
+
+        def back(one: Operation, given: torch.Tensor) -> Tensors:
+            if wanted and isinstance(one, _CURVED):
+                sweep.outputs[one] = given
+            return one.backward(given, sweep)
+
+        return sweep, self._swept(g, back)
+
+    def along(self, sweep: Sweep, direction: Mapping[str, torch.Tensor], rg: Callable[[torch.Tensor], torch.Tensor]) -> Along:
+        """How a sweep changes as the weights move along a direction, by name of node. rg: R{g} from R{output}."""
+        along = Along(direction, Counter(read for one in self.operations for read in one.inputs))
+        last = {read: one for one in self.operations for read in one.inputs}
+        needed = {*self.layers, *(read for one in self.operations if isinstance(one, BatchNorm) for read in one.inputs)}
+        for one in self.operations:
+            for read in one.inputs:
+                if read not in along.values:
+                    along.values[read] = torch.zeros_like(read.value)
+            along.values[one] = one.forward_along(along, *(along.values[read] for read in one.inputs))
+            for read in one.inputs:
+                if last[read] is one and read not in needed:
+                    along.values.pop(read, None)
+        self._swept(rg(along.values[self.output]), lambda one, given: one.backward_along(given, sweep, along))
+        return along
+
+    def _swept(self, g: torch.Tensor, back: Callable[[Operation, torch.Tensor], Tensors]) -> torch.Tensor | None:
+        waiting = {self.output: g}
+        for one in reversed(self.operations):
+            if one in waiting:
+                for read, part in zip(one.inputs, back(one, waiting.pop(one)), strict=True):
+                    waiting[read] = waiting[read] + part if read in waiting else part
+        return waiting.get(self.images)
+
+    def flow(self) -> tuple[dict[str, torch.Tensor], list[Layer]]:
+        """Synflow: dR/d|W| by node, float64, where R is the sum of the outputs for one image of ones; and the calls of nodes.
+
+        Weights and biases are positive and nothing is normalised, so a ReLU gives what it gets, and sums reach 1e46: values and
+        gradients are kept as numbers near one and powers of two.
+        """
+        of: dict[Operation, Operation] = {self.images: Operation(value=torch.ones_like(self.images.value[:1]))}
+        made: list[Operation] = []
+        for one in self.operations:
+            x = [of.setdefault(read, Operation(value=read.value[:1])) for read in one.inputs]
+            if isinstance(one, BatchNorm | Relu):
+                of[one] = x[0]
+                continue
+            of[one] = new = one.positive(tuple(x))
+            most = max(each.exponent for each in x)
+            value = new.forward(*(_times(each.value, each.exponent - most) for each in x))
+            new.value, new.exponent = _near_one(value, most)
+            if isinstance(one, Layer) and one.bias is not None:
+                most = max(new.exponent, 0)
+                new.value = _times(new.value, new.exponent - most) + _times(one.of_channels(one.bias).abs(), -most)
+                new.exponent = most
+            made.append(new)
+        return _flow_gradients(made, of[self.output]), [one for one in made if isinstance(one, Layer)]
+
+
+def _flow_gradients(operations: list[Operation], output: Operation) -> dict[str, torch.Tensor]:
+    sweep, found = Sweep(), dict[str, torch.Tensor]()
+    waiting = {output: (torch.ones_like(output.value), 0)}
+    for one in reversed(operations):
+        if one not in waiting:
+            continue
+        g, exponent = _near_one(*waiting.pop(one))
+        for read, part in zip(one.inputs, one.backward(g, sweep), strict=True):
+            other, its = waiting.get(read, (None, exponent))
+            most = max(exponent, its)
+            part = _times(part, exponent - most)
+            waiting[read] = part if other is None else part + _times(other, its - most), most
+        if isinstance(one, Layer):
+            of_call = sweep.weights.pop(one).double() * 2.0 ** (exponent + one.inputs[0].exponent)
+            found[one.name] = found[one.name] + of_call if one.name in found else of_call
+    return found
+
+
+def _times(value: torch.Tensor, exponent: int) -> torch.Tensor:
+    return value if exponent == 0 else value * 2.0**exponent
+
+
+def _near_one(value: torch.Tensor, exponent: int) -> tuple[torch.Tensor, int]:
+    """value / 2^k, whose greatest entry lies near one, and exponent + k. Nothing in it is negative."""
+    greatest = float(value.amax()) if value.numel() else 0.0
+    k = math.frexp(greatest)[1] if math.isfinite(greatest) else 0
+    return (value, exponent) if abs(k) < 20 else (_times(value, -k), exponent + k)
+
+
+def _channels_last(value: torch.Tensor) -> torch.Tensor:
+    """In the order of memory in which convolutions of few channels, pooling and BatchNorm are faster on a CPU."""
+    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+
+
+def _linear_rule(tape: Tape, func: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+    read = tuple(map(tape._of, tensors((args, kwargs))))
+
+    def function(*x: torch.Tensor) -> Any:
+        given = iter(x)
+        return func(*mapped(args, lambda _: next(given)), **mapped(kwargs, lambda _: next(given)))
+
+    return tape._add(Linear(read, function))
+
+
+def _pad_rule(tape: Tape, func: Any, x: torch.Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
+    if value:
+        raise NoRule("padding with a number")
+    return _linear_rule(tape, func, x, pad, mode)
+
+
+def _sum_rule(tape: Tape, func: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+    if not any(id(value) in tape._known for value in tensors((args, kwargs))):
+        return func(*args, **kwargs)
+    if kwargs or not all(isinstance(each, torch.Tensor) for each in args) or args[0].shape != args[1].shape:
+        raise NoRule(f"{func.__name__} of other than two tensors of one shape")
+    return tape._add(Sum(tuple(map(tape._of, args))))
+
+
+def _layer_rule(tape: Tape, func: Any, x: torch.Tensor, weight: torch.Tensor, bias: Any = None, *form: Any, **named: Any) -> Any:
+    if named or id(weight) not in tape._names or x.ndim != weight.ndim or (form and isinstance(form[1], str)):
+        raise NoRule(func.__name__)
+    stated = None
+    if func is F.conv2d:
+        stride, padding, dilation, groups = form
+        stated = stride, padding, dilation, False, [0, 0], groups
+    w, b = _channels_last(weight.detach()), None if bias is None else bias.detach()
+    return tape._add(Layer(tape._of(x), tape._names[id(weight)], w, b, stated))
+
+
+def _norm_rule(
+    tape: Tape, func: Any, x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> torch.Tensor:  # fmt: skip
+    if not training:
+        raise NoRule("batch_norm by running statistics")
+    w, b = (None if each is None else each.detach() for each in (weight, bias))
+    return tape._add(BatchNorm(tape._of(x), w, b, eps))
+
+
+def _relu_rule(tape: Tape, func: Any, x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    return tape._add(Relu((tape._of(x),)), stands_for=x if inplace else None)
+
+
+def _max_pool_rule(tape: Tape, func: Any, x: torch.Tensor, *args: Any, return_indices: bool = False, **kwargs: Any) -> Any:
+    if return_indices:
+        raise NoRule("max_pool2d that also gives places")
+
+    def with_places(value: torch.Tensor) -> Any:
+        return F.max_pool2d(value, *args, **kwargs, return_indices=True)
+
+    return tape._add(MaxPool((tape._of(x),), with_places))
+
+
+_RULES: dict[str, Callable[..., torch.Tensor]] = {
+    **dict.fromkeys(("cat", "mean", "flatten", "__getitem__", "avg_pool2d", "adaptive_avg_pool2d"), _linear_rule),
+    **dict.fromkeys(("add", "__add__"), _sum_rule),
+    **dict.fromkeys(("conv2d", "linear"), _layer_rule),
+    "batch_norm": _norm_rule,
+    "max_pool2d": _max_pool_rule,
+    "pad": _pad_rule,
+    "relu": _relu_rule,
+}
+_LOOKS = {  # functions that read a tensor's shape alone
+    *(torch.Tensor.shape.__get__, torch.Tensor.ndim.__get__, torch.Tensor.size, torch.Tensor.dim),  # type: ignore[attr-defined]
+    *(torch.Tensor.new_zeros, torch.zeros_like),
+}
