@@ -231,8 +231,8 @@ def _search(options: argparse.Namespace) -> int:
     chosen = method(options.method, **_settings(options.set, method(options.method)))
     stem = f"{options.method}-{options.space}-{options.dataset}-seed{options.seed}"
     folder = options.out or paths.RESULTS / "searches"
+    benchmark = TabularBenchmark(options.space, options.dataset)  # first, as a folder is made of its names
     paths.check_writable(folder / f"{stem}.csv")
-    benchmark = TabularBenchmark(options.space, options.dataset)
     with tqdm(total=options.trainings, unit="training", disable=None) as bar:
         found = chosen.run(benchmark, Budget(evaluations=options.trainings), options.seed, lambda step: bar.update())
     steps = found.table()

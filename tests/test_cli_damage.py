@@ -95,3 +95,12 @@ def test_what_a_terminal_cannot_show_is_printed_as_an_escape(encoding: str) -> N
     ]
     assert told[0] == told[1].decode().encode(encoding, "backslashreplace")
     assert told[0] != told[1]
+
+
+@pytest.mark.parametrize("names", [["--space", "../../elsewhere"], ["--dataset", "a/b"]])
+def test_a_search_of_what_there_is_not_makes_no_folder(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["search", "--method", "random", *names, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("parzc: unknown ")
+    assert not list(tmp_path.iterdir())

@@ -91,7 +91,7 @@ def test_a_user_without_a_home_is_asked_for_a_cache(monkeypatch: pytest.MonkeyPa
     for name in ("PARZC_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does where there is none
-    with pytest.raises(BadInput, match="no home folder is known.*set PARZC_CACHE"):
+    with pytest.raises(BadInput, match=r"no home folder is known.*set PARZC_CACHE"):
         paths.cache_folder()
 
 

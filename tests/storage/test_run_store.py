@@ -306,6 +306,6 @@ def test_what_is_stored_is_read_without_waiting(tmp_path: Path) -> None:
 )
 def test_what_is_no_result_is_refused_and_nothing_is_written(tmp_path: Path, result) -> None:
     store = RunStore(tmp_path / "runs.jsonl")
-    with pytest.raises(BadInput, match="expected|cannot be stored"):
+    with pytest.raises(BadInput, match=r"expected|cannot be stored"):
         store.put({"a": 1}, result)
     assert not store.path.exists()
