@@ -13,13 +13,16 @@ from typing import Any
 from parzc_core import __version__, cli_data, cli_own, cli_verify, paths
 from parzc_core.cli_checks import (
     Terminated,
-    check_none_empty,
+    check_arguments,
     interrupt_behind,
     line_of,
+    number,
     one_line_warnings,
     positive,
+    print_anything,
     seed,
     sigterm_as_interrupt,
+    whole_number,
 )
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.profiles import PROFILES, profile
@@ -30,11 +33,12 @@ Command = Callable[..., argparse.ArgumentParser]  # (name, function, help) to th
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Exit code 0: done; 1: not all succeeded; 2: bad input, or something that cannot be read or written;
     130: interrupted; 143: terminated."""
+    print_anything()
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     with one_line_warnings(), sigterm_as_interrupt():
         try:
-            check_none_empty(given)
+            check_arguments(given)
             paths.data_folder()  # says where PARZC_DATA is no folder
             return options.command(options)
         except (Exception, KeyboardInterrupt) as error:
@@ -202,17 +206,16 @@ def _notebooks(options: argparse.Namespace) -> int:
 def _settings(texts: Sequence[str], kind: Any) -> dict[str, Any]:
     """Settings of a search method from texts such as "start=10", each of the type of its default. Raises BadInput."""
     defaults = {field.name: field.default for field in dataclasses.fields(kind) if field.repr}
-    types: dict[str, Callable[[str], Any]] = {
-        name: {"true": True, "false": False}.__getitem__ if isinstance(value, bool) else type(value)
-        for name, value in defaults.items()
-        if isinstance(value, int | float | str)
-    }
+    read: dict[type, Callable[[str], Any]] = {
+        bool: {"true": True, "false": False}.__getitem__, int: whole_number, float: number, str: str
+    }  # fmt: skip
+    types = {name: read[type(value)] for name, value in defaults.items() if type(value) in read}
     found: dict[str, Any] = {}
     for text in texts:
         name, _, value = text.partition("=")
         try:
             found[name] = types[name](value)
-        except (KeyError, ValueError):
+        except (KeyError, argparse.ArgumentTypeError):
             known = ", ".join(f"{name}={defaults[name]}" for name in types) or "none"
             raise BadInput(f"got --set {text[:60]!r}; {kind.name} has the settings {known}") from None
     return found
@@ -228,8 +231,8 @@ def _search(options: argparse.Namespace) -> int:
     chosen = method(options.method, **_settings(options.set, method(options.method)))
     stem = f"{options.method}-{options.space}-{options.dataset}-seed{options.seed}"
     folder = options.out or paths.RESULTS / "searches"
+    benchmark = TabularBenchmark(options.space, options.dataset)  # first, as a folder is made of its names
     paths.check_writable(folder / f"{stem}.csv")
-    benchmark = TabularBenchmark(options.space, options.dataset)
     with tqdm(total=options.trainings, unit="training", disable=None) as bar:
         found = chosen.run(benchmark, Budget(evaluations=options.trainings), options.seed, lambda step: bar.update())
     steps = found.table()

@@ -1,6 +1,7 @@
 """How the command line reads numbers, and what it makes of errors, warnings and signals."""
 
 import argparse
+import io
 import math
 import os
 import re
@@ -40,6 +41,13 @@ def _shortened(text: object) -> str:
     return said if len(said) <= 160 else f"{said[:60]}…{said[-60:]}"
 
 
+def print_anything() -> None:
+    """What the terminal's encoding lacks is from now on printed as an escape, such as \\xa7, and does not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
     """Inside, a warning is one line on stderr, without the place in the code."""
@@ -73,9 +81,15 @@ def interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
     return behind
 
 
-def check_none_empty(arguments: Sequence[str]) -> None:
-    """Raises BadInput for an argument without text, such as that of an unset variable: as a path it would be this folder."""
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raises BadInput for an argument without text, such as that of an unset variable: as a path it would be this folder; and for
+    a ~ that the shell left as it is: a folder of that name would be made here."""
     for before, text in zip(("", *arguments), arguments, strict=False):
+        if re.match(r"(--[a-z-]+=)?~", text):
+            raise BadInput(
+                f"got {_shortened(text)!r}, whose ~ no shell has replaced by a folder; expected the folder's path, or the ~ "
+                "neither in quotes nor behind ="
+            )
         if not text.strip() or re.fullmatch(r"--[a-z-]+=\s*", text):
             named = text.strip().rstrip("=") or before
             after = f" after {_shortened(named)!r}" if named else ""
@@ -94,6 +108,10 @@ def seed(text: str) -> int:
     return _whole(text, 0, MOST_SEED)
 
 
+def whole_number(text: str) -> int:
+    return _whole(text, -_MOST, _MOST)
+
+
 def _whole(text: str, least: int, most: int) -> int:
     number = int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else least - 1
     if not least <= number <= most:
@@ -102,13 +120,18 @@ def _whole(text: str, least: int, most: int) -> int:
     return number
 
 
+def number(text: str) -> float:
+    """A finite number in plain digits; Python's float() also takes 9_0 and the digits of other scripts."""
+    plain = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+    found = float(text) if plain else math.nan
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a number")
+    return found
+
+
 def parameters(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
+    if (found := number(text)) <= 0:
         raise argparse.ArgumentTypeError(f"got {_shortened(text)!r}; expected a number above 0")
-    return number
+    return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parzc_core import paths
-from parzc_core.cli_checks import positive, seed
+from parzc_core.cli_checks import number, positive, seed
 from parzc_core.errors import BadInput
 
 
@@ -20,7 +20,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     rank.add_argument(
         "--ranker", nargs="+", metavar="NAME", help="parzc+, mabn, params, flops; of several, the best on the accuracies"
     )
-    rank.add_argument("--level", type=float, default=90.0, metavar="PERCENT", help="of the intervals (90)")
+    rank.add_argument("--level", type=number, default=90.0, metavar="PERCENT", help="of the intervals (90)")
     rank.add_argument("--seed", type=seed, default=0, help="of everything random (0)")
     rank.add_argument("--top", type=positive, default=20, metavar="N", help="networks that are listed (20)")
     rank.add_argument("--out", type=Path, metavar="FILE", help="the whole ranking as CSV")
@@ -40,7 +40,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     ranker.add_argument("--space", default="nb201", help="nb201 or nb101 (nb201)")
     ranker.add_argument("--dataset", default="cifar10", help="of nb201 also cifar100 and imagenet16-120 (cifar10)")
     ranker.add_argument("--train", type=positive, default=600, metavar="N", help="training cells (600)")
-    ranker.add_argument("--split", type=int, default=0, help="seed of their choice and of the training (0)")
+    ranker.add_argument("--split", type=seed, default=0, help="seed of their choice and of the training (0)")
     ranker.add_argument("--epochs", type=positive, metavar="N", help="passes over them (nb201: 200, nb101: 150)")
     ranker.add_argument("--out", type=Path, metavar="FILE", help="output file (results/rankers/SPACE_DATASET.npz)")
 

@@ -57,7 +57,7 @@ def parted(arrays: Mapping[str, np.ndarray], where: str | Path, *forms: Format) 
     rest, known = dict(arrays), {form.name: form for form in forms}
     try:
         about = json.loads(str(rest.pop("about", "null")))
-    except ValueError:
+    except (ValueError, RecursionError):  # the second where it is nested without end
         about = None
     form = known.get(str(about.get("format"))) if isinstance(about, dict) else None
     if about is None or form is None:

@@ -22,14 +22,21 @@ def is_checkout(folder: Path) -> bool:
     return (folder / "notebooks").is_dir() and (folder / "results").is_dir()
 
 
-_chosen = os.environ.get("PARZC_HOME")
+
+
+def _chosen_folder(variable: str) -> str:
+    """What an environment variable names, "" where it is not set; a ~ in it, as files of settings leave it, is replaced."""
+    return os.path.expanduser(os.environ.get(variable, ""))
+
+
+_chosen = _chosen_folder("PARZC_HOME")
 HOME = Path(_chosen).resolve() if _chosen else PACKAGE.parent if is_checkout(PACKAGE.parent) else None
 ROOT = HOME or Path.cwd()
 NOTEBOOKS = ROOT / "notebooks"
-RESULTS = Path(os.environ.get("PARZC_RESULTS") or ROOT / "results")
+RESULTS = Path(_chosen_folder("PARZC_RESULTS") or ROOT / "results")
 STATISTICS = ROOT / "results" / "statistics"
-FIGURES = Path(os.environ.get("PARZC_FIGURES") or ROOT / "figures")
-REPORT = Path(os.environ.get("PARZC_REPORT") or ROOT / "report")
+FIGURES = Path(_chosen_folder("PARZC_FIGURES") or ROOT / "figures")
+REPORT = Path(_chosen_folder("PARZC_REPORT") or ROOT / "report")
 
 
 def checkout(wanted: str) -> Path:
@@ -46,9 +53,12 @@ def checkout(wanted: str) -> Path:
 
 def cache_folder() -> Path:
     """Where downloads are kept: PARZC_CACHE, else XDG_CACHE_HOME/parzc, else ~/.cache/parzc."""
-    if chosen := os.environ.get("PARZC_CACHE"):
+    if chosen := _chosen_folder("PARZC_CACHE"):
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "parzc"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if base.startswith("~"):  # a user without a home, as in a container
+        raise BadInput("no home folder is known, in which downloads are kept; set PARZC_CACHE to a folder for them")
+    return Path(base) / "parzc"
 
 
 def data_folder() -> Path | None:
@@ -56,7 +66,7 @@ def data_folder() -> Path | None:
 
     That it is not there is said once a process.
     """
-    chosen = os.environ.get("PARZC_DATA")
+    chosen = _chosen_folder("PARZC_DATA")
     if not chosen:
         return None
     folder = Path(chosen)

@@ -1,5 +1,9 @@
-"""The command line on files that a disk or a hand damaged: one line or one word, never a traceback."""
+"""The command line on files that a disk or a hand damaged, and on odd words: one line or one word, never a traceback."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +51,56 @@ def test_a_claim_that_is_asked_for_twice_is_told_once(monkeypatch: pytest.Monkey
     monkeypatch.setattr("parzc_core.report.claims.table", lambda judged: "")
     assert cli.main(["claims", "mixer", "mixer"]) == 0
     assert asked == [1]
+
+
+@pytest.mark.parametrize("arguments", [["rank", "nets.py", "--out", "~/order.csv"], ["rank", "nets.py", "--out=~/order.csv"],
+                                       ["search", "--method", "random", "--trainings", "1", "--out", "~user"]])  # fmt: skip
+def test_a_tilde_that_no_shell_has_replaced_makes_no_folder_of_that_name(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    assert re.fullmatch(r"parzc: got '.*~.*', whose ~ no shell has replaced by a folder; expected .*\n", capsys.readouterr().err)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", [["rank", "nets.py", "--level"], ["ranker", "--split"], ["collect", "--most-parameters"]])
+@pytest.mark.parametrize("text", ["1_0", "１", "nan", "inf", "1e999", "0x9", " 9"])
+def test_only_plain_digits_are_a_number(option: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli._parser().parse_args([*option, text])
+    assert ended.value.code == 2
+    assert f"got {text!r}; expected a" in capsys.readouterr().err
+
+
+def test_a_split_below_0_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli._parser().parse_args(["ranker", "--split", "-1"])
+    assert ended.value.code == 2
+    assert "got '-1'; expected a whole number from 0 to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["start=1_0", "start=１０"])
+def test_only_plain_digits_are_a_setting(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["search", "--method", "parzc_plus", "--set", text]) == 2
+    assert "has the settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_cannot_show_is_printed_as_an_escape(encoding: str) -> None:
+    command = [sys.executable, "-m", "parzc_core", "data", "labels"]
+    told = [
+        subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": each}, capture_output=True, check=True).stdout
+        for each in (encoding, "utf-8")
+    ]
+    assert told[0] == told[1].decode().encode(encoding, "backslashreplace")
+    assert told[0] != told[1]
+
+
+@pytest.mark.parametrize("names", [["--space", "../../elsewhere"], ["--dataset", "a/b"]])
+def test_a_search_of_what_there_is_not_makes_no_folder(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["search", "--method", "random", *names, "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("parzc: unknown ")
+    assert not list(tmp_path.iterdir())

@@ -31,7 +31,7 @@ def test_another_format_or_version_and_what_is_no_such_file_are_refused(tmp_path
         read_arrays(path, PLAIN)
     with pytest.raises(BadInput, match=r"inside has version 3 of the format; this parzc reads version 4"):
         parted(joined(OTHER, {}, ARRAYS), "inside", Format("other", 4, "arrays", "make them"))
-    for about in ("no JSON", "[]", '{"format": ["other"]}'):
+    for about in ("no JSON", "[]", '{"format": ["other"]}', "[" * 200_000):
         with pytest.raises(BadInput, match="holds no other arrays"):
             parted({"about": np.array(about)}, "inside", OTHER)
     with pytest.raises(BadInput, match="got 3 as a file; expected a path"):

@@ -1,6 +1,9 @@
 """Files appear whole, and with the permissions that the user wants of new files."""
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,29 @@ def test_an_output_that_is_an_input_is_refused(tmp_path: Path, how: str) -> None
     with pytest.raises(BadInput, match=r"which is the input .*labels\.csv; expected a file of its own"):
         paths.check_writable(out, None, file)
     assert paths.check_writable(tmp_path / "free.csv", None, file, tmp_path / "not there")
+
+
+def test_a_tilde_in_an_environment_variable_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "labels").mkdir()
+    for name in ("DATA", "CACHE", "RESULTS", "FIGURES", "REPORT"):
+        monkeypatch.setenv(f"PARZC_{name}", "~/labels")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code = "from parzc_core.paths import *; print(RESULTS, FIGURES, REPORT, data_folder(), cache_folder())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [str(tmp_path / "labels")] * 5
+
+
+def test_a_user_without_a_home_is_asked_for_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PARZC_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does where there is none
+    with pytest.raises(BadInput, match=r"no home folder is known.*set PARZC_CACHE"):
+        paths.cache_folder()
+
+
+def test_files_are_read_and_written_as_utf_8_whatever_the_locale() -> None:
+    unsaid = re.compile(r"\.(read_text\(\)|write_text\((?!.*encoding)|open\(\)|open\(\"[rwa]\"\))")
+    system = ("/proc/", "status.", "info.")  # what Linux says in plain letters
+    for file in paths.PACKAGE.rglob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not unsaid.search(line) or any(name in line for name in system), f"{file}: {line}"

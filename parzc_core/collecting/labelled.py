@@ -11,7 +11,7 @@ import numpy as np
 
 from parzc_core import labels, paths
 from parzc_core.collector import NodeStatistics
-from parzc_core.errors import BadInput, LabelsMissing
+from parzc_core.errors import BadInput, LabelsMissing, whole
 from parzc_core.spaces import stacked_graphs
 from parzc_core.storage.statistics import Collection, StatisticsStore, gc_paused
 
@@ -85,6 +85,12 @@ def load(
 
     width, seeds: as in RankerRun. The statistics are those of `unlabelled`.
     """
+    for name, got in (("space", space), ("dataset", dataset), ("seeds", seeds)):
+        if not isinstance(got, str):
+            raise BadInput(f"got {name}={got!r:.80}; expected a name")
+    for name, count in (("cells", cells), ("width", width)):
+        if count is not None:
+            whole(name, count, 1)
     there = unlabelled(space, dataset, cells, width)
     collection = there.collection
     truth, judged_on, provenance = labels.judged(space, dataset, seeds)

@@ -12,7 +12,7 @@ import torch
 from parzc_core import paths
 from parzc_core.collecting.labelled import folder_name
 from parzc_core.collecting.one import CollectionConfig, architectures, batch_of, records
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, whole
 from parzc_core.spaces import space as space_named
 from parzc_core.storage import workers
 from parzc_core.storage.filling import Made, fill
@@ -43,7 +43,7 @@ def collect(
     """
     store = StatisticsStore(folder)
     groups = grouped(config, architectures(config))
-    size = shard_size or SHARD_SIZE
+    size = SHARD_SIZE if shard_size is None else whole("shard_size", shard_size, 1)
     computed = [groups[start : start + size] for start in range(0, len(groups), size)]
     batch = batch_of(config).manifest
     description = {"config": config.plain(), "command": command(config), "image_batch": batch, "computed": len(groups)}

@@ -9,6 +9,8 @@
     small,91.2
 """
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +20,7 @@ import pandas as pd
 
 from parzc_core import _plugins
 from parzc_core.errors import BadInput, real
+from parzc_core.files.json_files import brief
 from parzc_core.own.networks import describe
 from parzc_core.own.ordering import order_networks
 from parzc_core.own.ranking import COMPARED, LEVEL, NetworkRanker, load_ranker
@@ -58,35 +61,57 @@ def rank_file(
 
 
 def read_accuracies(file: Path) -> pd.Series:
-    """The column "accuracy" of a CSV file with a heading, else its second one, by the first, the names.
+    """The column "accuracy" of a CSV file with a heading, or the second of two, by the first, the names.
 
-    An empty cell, and "nan", is an accuracy that is not known. Raises BadInput.
+    An empty cell, and "nan", is an accuracy that is not known. A line may end in commas. Raises BadInput.
     """
-    try:  # as text: a network may be called NA, and a line may end in a comma
-        frame = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
-    except (OSError, ValueError) as error:
+    try:
+        text = Path(file).read_bytes().decode("utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (OSError, ValueError, csv.Error) as error:
         raise BadInput(f"cannot read the accuracies {file}: {error}") from error
-    if frame.shape[1] < 2:
-        raise BadInput(f"got {file} with the columns {', '.join(map(str, frame.columns))}; expected a name and an accuracy")
-    text = frame["accuracy"] if "accuracy" in frame.columns[1:] else frame.iloc[:, 1]
-    if _number(str(text.name)) is not None:
-        raise BadInput(f"got {file} with {text.name!r} as the heading of the accuracies; expected a line such as name,accuracy")
-    values = [_number(value or "nan") for value in text]
-    if None in values:
-        wrong = text.iloc[values.index(None)]
-        raise BadInput(f"got accuracies in {file} that are no numbers, such as {wrong!r}; expected numbers or nothing")
-    return pd.Series(values, index=frame.iloc[:, 0].astype(str), dtype=float)
+    heading = [name.strip() for name in lines[0]] if lines else []
+    while heading and not heading[-1]:
+        heading.pop()
+    at = _column(file, heading)
+    values: list[tuple[str, float]] = []
+    for number, line in enumerate(lines[1:], start=2):
+        if any(cell.strip() for cell in line[len(heading) :]):
+            raise BadInput(
+                f"got {file} with {len(line)} fields in line {number}; expected {len(heading)}, as in its heading: a comma "
+                "within a name stands in quotes, and a decimal one is written as a point"
+            )
+        if any(cell.strip() for cell in line):
+            cell = line[at] if at < len(line) else ""
+            if (value := _number(cell or "nan")) is None:
+                raise BadInput(f"got accuracies in {file} that are no numbers, such as {cell!r}; expected numbers or nothing")
+            values.append((line[0], value))
+    return pd.Series([value for _, value in values], index=[name for name, _ in values], dtype=float)
+
+
+def _column(file: Path, heading: Sequence[str]) -> int:
+    """Position of the accuracies. Raises BadInput where it cannot be told."""
+    called = [at for at, name in enumerate(heading) if at and name.casefold() == "accuracy"]
+    if len(called) > 1 or len(heading) < 2 or (not called and len(heading) > 2):
+        raise BadInput(
+            f"got {file} with the columns {brief(', '.join(heading)) or 'none'}; expected a name and an accuracy, and of more "
+            "columns one that is called accuracy"
+        )
+    at = called[0] if called else 1
+    if _number(heading[at]) is not None:
+        raise BadInput(f"got {file} with {heading[at]!r} as the heading of the accuracies; expected a line such as name,accuracy")
+    return at
 
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        return float(text) if "_" not in text else None  # Python alone reads 9_1 as a number
     except ValueError:
         return None
 
 
 def _place(name: str) -> Any:
-    return int(name) if name.isdecimal() else name
+    return int(name) if name.isdecimal() and name.isascii() else name
 
 
 def _given(module: ModuleType, name: str) -> Any:

@@ -146,7 +146,7 @@ def build(profile: str) -> Path:
         panels=headline.panels(),
         banner=BANNERS.get(profile, ""),
         number=number,
-        script=Markup((Path(__file__).parent / "page.js").read_text()),
+        script=Markup((Path(__file__).parent / "page.js").read_text(encoding="utf-8")),
         own=own,
         sources=_sources(notebooks),
         tables=tables,
@@ -318,5 +318,6 @@ def _markdown(file: Path) -> Markup:
     """A Markdown file of the project as HTML, its headings two levels down; raw HTML in it is shown, not obeyed."""
     if not file.is_file():
         return Markup("<p>The list is not there.</p>")
-    text = "".join(f"##{line}" if line.startswith("#") else line for line in file.read_text().splitlines(keepends=True))
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    text = "".join(f"##{line}" if line.startswith("#") else line for line in lines)
     return Markup(mistune.create_markdown(escape=True, plugins=["table"])(text))

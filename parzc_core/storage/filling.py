@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from parzc_core import __version__
-from parzc_core.errors import CorruptShard
+from parzc_core.errors import CorruptShard, whole
 from parzc_core.storage import workers
 from parzc_core.storage.statistics import StatisticsStore
 
@@ -43,6 +43,7 @@ def fill(
     BadInput where the folder holds another collection, its shards are of other versions or another process is collecting into it,
     WorkerDied where a process was killed.
     """
+    whole("jobs", jobs, 1)
     archs = [arch for _, arch in sorted(member for shard in shards for member in shard)]
     here = versions()
     with store.lock():

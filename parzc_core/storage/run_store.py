@@ -65,7 +65,7 @@ class RunStore:
         try:
             text = json.dumps(dict(config), sort_keys=True, separators=(",", ":"), allow_nan=False, default=plain)
         except (TypeError, ValueError, RecursionError) as error:
-            raise BadInput(f"the configuration {config!r:.300} has no canonical JSON: {error}") from None
+            raise BadInput(f"the configuration {json_files.shown(config, 300)} has no canonical JSON: {error}") from None
         return hashlib.sha256(text.encode()).hexdigest()
 
     def get(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -76,11 +76,17 @@ class RunStore:
 
     def put(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
         """Appends a result, on disk before this returns; returns it as `get` will. Raises BadInput as `key` does."""
+        if not isinstance(result, Mapping):
+            raise BadInput(f"got the result {json_files.shown(result)}; expected a dict")
         record = {"key": self.key(config), "config": dict(config), "result": dict(result)}
         try:
             record = json_files.loads(json.dumps(record, default=plain), f"a run of {self.path}")  # as it will be read
         except RecursionError:
             raise BadInput(f"a run of {self.path} is nested too deeply to be stored") from None
+        except BadInput:
+            raise
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"a run of {self.path} cannot be stored: {error}") from None
         line = json.dumps({**record, "sha256": _checksum(record)}) + "\n"
         with locked(beside(self.path)), open(self.path, "ab+") as file:
             end = file.seek(0, os.SEEK_END)

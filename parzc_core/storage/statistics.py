@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.errors import BadInput, CorruptShard, is_whole
+from parzc_core.errors import BadInput, CorruptShard, is_whole, whole
 from parzc_core.files import json_files
 from parzc_core.files.json_files import brief
 from parzc_core.npz import DAMAGED_NPZ
@@ -35,6 +35,7 @@ from parzc_core.storage.lock import Locked, locked
 KEPT_BITS = 20
 MADE_FROM = "made_from"  # entry of a shard
 _DECIDING_VERSIONS = ("torch", "parzc")  # those that compute values; python's and numpy's are recorded
+_REPLACED = "its shards or its manifest were replaced: bring them back, or remove the folder and run `parzc collect` again"
 _IDENTITY = ("config", "image_batch", "archs_sha256", "starts", "kept_mantissa_bits")  # what tells collections apart
 
 
@@ -130,6 +131,7 @@ class StatisticsStore:
         """
         identity = {"config": description["config"], "image_batch": description.get("image_batch", {})}
         identity |= {"archs_sha256": archs_sha256(archs), "starts": list(starts), "kept_mantissa_bits": KEPT_BITS}
+        identity |= {"architectures": len(archs)}
         if (self.folder / "manifest.json").is_file() and (next(self.folder.glob("shard-*.npz"), None) is not None):
             there = self.manifest
             identity = json.loads(json.dumps(identity))  # as a manifest has it
@@ -140,8 +142,7 @@ class StatisticsStore:
                     "choose another folder (--out FOLDER), or remove that one"
                 )
             return
-        extra = {"architectures": len(archs), "shards": {}}
-        self._write_manifest({**description, **identity, **extra})
+        self._write_manifest({**description, **identity, "shards": {}})
 
     def check_versions(self, here: dict[str, str], mix: bool = False) -> None:
         """Before shards are added: raises BadInput where those there were computed by another torch or parzc.
@@ -207,7 +208,7 @@ class StatisticsStore:
         self._write_manifest(manifest)
 
     def read_shard(self, number: int) -> list[Record]:
-        """The records of a shard. Raises CorruptShard if it is truncated, altered, or unknown and of another collection."""
+        """The records of a shard. Raises CorruptShard if it is truncated, altered or of another collection."""
         return self._read_shard(number, self.manifest)
 
     def _read_shard(self, number: int, manifest: dict[str, Any]) -> list[Record]:
@@ -228,12 +229,13 @@ class StatisticsStore:
             arrays = _unpacked(content)
         except DAMAGED_NPZ as error:
             raise CorruptShard(f"{path} is damaged ({brief(error)}); {again}") from error
-        if expected is None:
-            known = [manifest.get("versions", {}), *manifest.get("other_versions", [])]
-            origin = None if MADE_FROM not in arrays else str(arrays[MADE_FROM])
-            if origin not in [_made_from(manifest, versions) for versions in known]:
-                other = "does not say what it was computed from" if origin is None else "is of another collection or version"
-                raise CorruptShard(f"{path} {other}, and the manifest does not know it; {again}")
+        known = [manifest.get("versions", {}), *manifest.get("other_versions", [])]
+        origin = None if MADE_FROM not in arrays else str(arrays[MADE_FROM])
+        if origin is None and expected is None:
+            raise CorruptShard(f"{path} does not say what it was computed from, and the manifest does not know it; {again}")
+        sure = expected is None or "versions" in manifest  # what a manifest does not say is taken for alike
+        if sure and origin is not None and origin not in [_made_from(manifest, versions) for versions in known]:
+            raise CorruptShard(f"{path} is of another collection or version than the manifest says; {again}")
         return arrays
 
     def sums(self) -> pd.DataFrame:
@@ -257,7 +259,10 @@ class StatisticsStore:
             parts.append(pd.DataFrame(table, index=data["archs"]))
         if not parts:
             return pd.DataFrame({"shard": []}, dtype=int)
-        return pd.concat(parts).sort_values("position").drop(columns="position")
+        found = pd.concat(parts).sort_values("position")
+        if found["position"].duplicated().any():
+            raise BadInput(f"{self.folder} holds an architecture of the sample twice; {_REPLACED}")
+        return found.drop(columns="position")
 
     def damaged(self) -> dict[int, str]:
         """{number: what is wrong with it} of every shard that is there and is not what was written."""
@@ -288,6 +293,7 @@ class StatisticsStore:
         """The first `count` architectures (None: all that are complete from the front). Raises BadInput, CorruptShard."""
         manifest = self.manifest
         there = self.complete()
+        count = None if count is None else whole("count", count, 0)
         wanted = there if count is None else count
         if wanted > there:
             raise BadInput(
@@ -298,6 +304,11 @@ class StatisticsStore:
             record for number in shards for record in self._read_shard(number, manifest) if record.position < wanted
         ]
         records.sort(key=lambda record: record.position)
+        if [record.position for record in records] != list(range(wanted)):
+            raise BadInput(
+                f"{self.folder} holds {len(records)} of the first {wanted} architectures that its manifest tells of, or other "
+                f"ones; {_REPLACED}"
+            )
         scores = pd.DataFrame(
             [record.scores for record in records], index=[record.arch for record in records], dtype=float
         )

@@ -158,11 +158,11 @@ def test_other_photographs_another_precision_or_configuration_is_refused_by_the_
 
 
 @pytest.mark.parametrize("library", ["torch", "parzc"])
-def test_shards_of_other_versions_are_read_and_added_to_only_if_asked(tiny, tmp_path, library):
-    store = collect(CONFIG, tmp_path, progress=False)
-    older = store.manifest["versions"] | {library: "0.0.1", "python": "3.9.0"}
-    store._write_manifest(store.manifest | {"versions": older})
-    before = (tmp_path / "manifest.json").read_bytes()
+def test_shards_of_other_versions_are_read_and_added_to_only_if_asked(tiny, tmp_path, library, monkeypatch):
+    older = versions() | {library: "0.0.1", "python": "3.9.0"}
+    with monkeypatch.context() as there:
+        there.setattr("parzc_core.storage.filling.versions", lambda: older)
+        store = collect(CONFIG, tmp_path, progress=False)
     assert collect(CONFIG, tmp_path, progress=False).read().archs  # complete: nothing is added
     altered(store)
     before = (tmp_path / "manifest.json").read_bytes()
@@ -200,7 +200,7 @@ def test_an_unknown_shard_of_another_collection_is_computed_anew(tiny, tmp_path,
     assert "shard-00001.npz is of another collection" in "".join(capsys.readouterr())
     store._write_manifest(store.manifest | {"shards": {}})
     store.path(1).write_bytes(stranger.path(1).read_bytes())
-    with pytest.raises(CorruptShard, match=r"shard-00001\.npz is of another collection or version, and the manifest does not"):
+    with pytest.raises(CorruptShard, match=r"shard-00001\.npz is of another collection or version than the manifest says"):
         store.read()
 
 
@@ -380,3 +380,10 @@ def test_sums_are_those_of_the_nodes_and_no_node_is_kept(tiny, tmp_path):
         off = sums.scores[proxy] - [v.sum() for v in values]
         assert (off.abs() <= [2e-6 * np.abs(v).sum() for v in values]).all()
     pd.testing.assert_frame_equal(sums.scores[list(shared.scores)], nodes.scores)
+
+
+@pytest.mark.parametrize("given", [{"shard_size": 0}, {"shard_size": -1}, {"shard_size": 1.5}, {"jobs": 0}, {"jobs": "2"}])
+def test_a_number_of_processes_or_a_size_that_is_none_is_refused_before_anything_is_made(tiny, tmp_path, given):
+    with pytest.raises(BadInput, match="expected a whole number of at least 1"):
+        collect(CONFIG, tmp_path / "store", progress=False, **given)
+    assert not (tmp_path / "store").exists()

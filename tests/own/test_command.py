@@ -61,6 +61,11 @@ def test_networks_of_a_file_are_ranked_kept_and_ranked_again(
         (NETWORKS + "networks = list(networks.values())", "name,accuracy\n²,1\n1,2\n", "'²', which is no network"),
         (NETWORKS + "networks['bad'] = lambda: 1 / 0", None, "network 'bad': the function that builds it failed: ZeroDivision"),
         (NETWORKS, "name\nnet1\n", "expected a name and an accuracy"),
+        (NETWORKS, "name,accuracy\nnet1,90,5\nnet2,80,1\n", "3 fields in line 2; expected 2, .* decimal one .* as a point"),
+        (NETWORKS, "name;accuracy\nnet1;90,5\nnet2;80,1\n", "columns name;accuracy; expected a name and an accuracy"),
+        (NETWORKS, "name,accuracy,Accuracy\nnet1,90,10\nnet2,80,20\n", "of more columns one that is called accuracy"),
+        (NETWORKS, "name,epochs,top1\nnet1,10,90\nnet2,20,80\n", "columns name, epochs, top1; .* one that is called accuracy"),
+        (NETWORKS, "name,accuracy\nnet1,9_0\nnet2,80\n", "no numbers, such as '9_0'"),
         (NETWORKS, "name,accuracy\nnet1,good\nnet2,bad\n", "no numbers, such as 'good'"),
         (NETWORKS.replace("torch.arange(6) % 3", "1 / 0"), "name,accuracy\na,1\n", r"batch\(\) of .* failed: ZeroDivisionError"),
     ],
@@ -80,11 +85,13 @@ def test_what_is_wrong_is_one_line(
 @pytest.mark.parametrize(
     "lines",
     ["name,accuracy\nNA,90\n1,80\nnull,60\nnone,\nnan,nan\n", "name,accuracy\nNA,90,\n1,80,\nnull,60,\nnone,,\n",
-     "name,seed,accuracy\nNA,3,90\n1,4,80\nnull,5,60\n"],
-    ids=["names that pandas takes for missing", "commas at the ends of lines", "a column between"],
+     "name,seed,accuracy\nNA,3,90\n1,4,80\nnull,5,60\n", "name, seed, Accuracy\nNA,3,90\n1,4,80\nnull,5,60\n",
+     "\ufeffnetwork,top1,\r\nNA,90\r\n1,80,\r\n,,\r\n\r\nnull,60,,\r\nnone\r\n"],
+    ids=["names that pandas takes for missing", "commas at the ends of lines", "a column between", "blanks and capitals",
+         "as a spreadsheet writes it"],
 )  # fmt: skip
 def test_accuracies_are_read_as_they_are_written(lines: str, tmp_path: Path) -> None:
-    (tmp_path / "accuracies.csv").write_text(lines)
+    (tmp_path / "accuracies.csv").write_bytes(lines.encode())
     assert read_accuracies(tmp_path / "accuracies.csv").dropna().to_dict() == {"NA": 90, "1": 80, "null": 60}
 
 

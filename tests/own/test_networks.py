@@ -1,5 +1,6 @@
 """Describing networks and spaces of one's own; comparing proxies on them; plugins of other packages."""
 
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -178,8 +179,14 @@ class TestWhatIsThereAlready:
         collect_space(Depths(), IMAGES, LABELS, tmp_path, 4, shard_size=4, loss=first)
 
     @pytest.mark.parametrize("library", ["torch", "parzc"])
-    def test_of_another_version_is_added_to_only_if_asked(self, store: StatisticsStore, library: str) -> None:
-        store._write_manifest(store.manifest | {"versions": versions() | {library: "0.0.1", "python": "3.9.0"}})
+    def test_of_another_version_is_added_to_only_if_asked(
+        self, store: StatisticsStore, library: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.rmtree(store.folder)
+        with monkeypatch.context() as there:
+            older = versions() | {library: "0.0.1", "python": "3.9.0"}
+            there.setattr("parzc_core.storage.filling.versions", lambda: older)
+            self.again(store)
         assert self.again(store) == []  # complete: nothing is added
         store.path(1).unlink()
         with pytest.raises(BadInput, match=rf"computed with {library} 0\.0\.1, here is .*mix_versions=True"):

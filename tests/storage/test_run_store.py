@@ -35,7 +35,9 @@ def test_key_does_not_depend_on_order(config: dict) -> None:
     assert RunStore.key(config) == RunStore.key(dict(reversed(config.items())))
 
 
-@pytest.mark.parametrize("config", [[1], {1: 2}, {"a": math.nan}, {"a": object()}, {"a": {("b",): 1}}])
+@pytest.mark.parametrize(
+    "config", [[1], {1: 2}, {"a": math.nan}, {"a": object()}, {"a": {("b",): 1}}, pytest.param({"a": 10**5000}, id="long")]
+)
 def test_configurations_without_a_key(tmp_path: Path, config) -> None:
     store = RunStore(tmp_path / "runs.jsonl")
     with pytest.raises(BadInput):
@@ -297,3 +299,13 @@ def test_what_is_stored_is_read_without_waiting(tmp_path: Path) -> None:
     store.put({"seed": 0}, {"tau": 1.0})
     with store.alone(), lacking(store, {run: {"seed": 0}}) as missing:
         assert missing == []
+
+
+@pytest.mark.parametrize(
+    "result", [None, [1], {"v": {1}}, {"v": {("b",): 1}}, {1: 2, "1": 3}, pytest.param({"v": 10**5000}, id="long")]
+)
+def test_what_is_no_result_is_refused_and_nothing_is_written(tmp_path: Path, result) -> None:
+    store = RunStore(tmp_path / "runs.jsonl")
+    with pytest.raises(BadInput, match=r"expected|cannot be stored"):
+        store.put({"a": 1}, result)
+    assert not store.path.exists()

@@ -187,3 +187,57 @@ def test_a_second_collector_on_the_same_store_is_refused(tmp_path):
     store = StatisticsStore(tmp_path)
     with store.lock(), pytest.raises(BadInput, match="another process"), StatisticsStore(tmp_path).lock():
         pass
+
+
+def twice(folder: Path, manifest: dict) -> None:
+    """The first shard's content in place of the second."""
+    (folder / "shard-00001.npz").write_bytes((folder / "shard-00000.npz").read_bytes())
+    manifest["shards"]["shard-00001.npz"] = manifest["shards"]["shard-00000.npz"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [twice, lambda _, m: m.update(architectures=50), lambda _, m: m.update(starts=[0, 2]), lambda _, m: m.update(starts=[])],
+    ids=["a shard twice", "more architectures", "fewer shards", "no shards"],
+)
+def test_shards_that_do_not_make_up_what_the_manifest_tells_of_are_not_read(tmp_path, edit):
+    store, _ = filled(tmp_path)
+    manifest = store.manifest
+    edit(tmp_path, manifest)
+    store._write_manifest(manifest)
+    with pytest.raises(BadInput, match=r"holds \d of the first \d+ architectures .*, or other ones; its shards .* were replaced"):
+        store.read()
+    if edit is twice:
+        with pytest.raises(BadInput, match="holds an architecture of the sample twice"):
+            store.sums()
+
+
+def test_a_store_is_opened_for_as_many_architectures_as_it_tells_of(tmp_path):
+    store, _ = filled(tmp_path)
+    store._write_manifest(store.manifest | {"architectures": 3})
+    with pytest.raises(BadInput, match="its architectures is 3, got 5"):
+        store.open({"config": {"seed": 0}}, [f"arch{i}" for i in range(5)], [0, 2, 4])
+
+
+def test_a_shard_that_says_it_is_of_another_collection_is_refused_though_the_manifest_knows_it(tmp_path):
+    store, records = filled(tmp_path)
+    versions = {"torch": "2", "parzc": "0.1.0"}
+    store._write_manifest(store.manifest | {"versions": versions})
+    store.add(2, store.stamped(pack(records[4:]), versions))
+    assert len(store.read().archs) == 5
+    for edit in ({"config": {"seed": 1}}, {"versions": {"torch": "1", "parzc": "0.1.0"}}, {"kept_mantissa_bits": 10}):
+        manifest = store.manifest
+        store._write_manifest(manifest | edit)
+        with pytest.raises(CorruptShard, match=r"shard-00002\.npz is of another collection or version than the manifest says"):
+            store.read()
+        assert list(store.damaged()) == [2]
+        store._write_manifest(manifest)
+    store._write_manifest({key: value for key, value in store.manifest.items() if key != "versions"})
+    assert len(store.read().archs) == 5
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, True, "3", float("nan")])
+def test_a_count_that_is_none_is_refused(tmp_path, count):
+    store, _ = filled(tmp_path)
+    with pytest.raises(BadInput, match="expected a whole number"):
+        store.read(count)
