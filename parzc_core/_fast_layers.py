@@ -7,7 +7,7 @@ two products with a band matrix, 5 to 10 times faster. GELU's second derivative 
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,34 +44,33 @@ def substitute(model: nn.Module) -> None:
             module.__dict__["forward"] = _Faster(_batch_norm, module)
 
 
-def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> None:
-    """Undo `substitute`, for layers of that kind."""
-    for module in model.modules():
-        if isinstance(module, kind) and isinstance(module.__dict__.get("forward"), _Faster):
-            del module.__dict__["forward"]
+def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> list[tuple[nn.Module, Any]]:
+    """Undo `substitute`, for layers of that kind. Gives them, and the forms that they had."""
+    layers = [(each, each.__dict__.get("forward")) for each in model.modules() if isinstance(each, kind)]
+    found = [(each, forward) for each, forward in layers if isinstance(forward, _Faster)]
+    for each, _ in found:
+        del each.__dict__["forward"]
+    return found
+
+
+@contextmanager
+def restored(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[list[tuple[nn.Module, Any]]]:
+    """Inside, the layers are as `restore` leaves them."""
+    found = restore(model, kind)
+    try:
+        yield found
+    finally:
+        for each, forward in found:
+            each.__dict__["forward"] = forward
 
 
 @contextmanager
 def without_batch_norm(model: nn.Module) -> Iterator[None]:
     """Inside, the BatchNorms that have a faster form give what they get."""
-    with torchs_own(model, nn.modules.batchnorm._BatchNorm) as norms:
-        for norm in norms:
+    with restored(model, nn.modules.batchnorm._BatchNorm) as norms:
+        for norm, _ in norms:
             norm.__dict__["forward"] = _identity
         yield
-
-
-@contextmanager
-def torchs_own(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[Iterable[nn.Module]]:
-    """Inside, the layers of that kind that have a faster form run what torch wrote. Gives them."""
-    layers = [module for module in model.modules() if isinstance(module, kind)]
-    before = {each: each.__dict__["forward"] for each in layers if isinstance(each.__dict__.get("forward"), _Faster)}
-    for each in before:
-        del each.__dict__["forward"]
-    try:
-        yield before
-    finally:
-        for each, forward in before.items():
-            each.__dict__["forward"] = forward
 
 
 def _identity(input: torch.Tensor) -> torch.Tensor:
@@ -177,9 +176,7 @@ def channel_sums(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a * b).sum(dim=[axis for axis in range(a.ndim) if axis != 1])
 
 
-def batch_norm_second(
-    g: torch.Tensor, v: torch.Tensor, x: torch.Tensor, weight: Any, mean: Any, r: Any, of_g: Any, of_v: Any, sum_vg: torch.Tensor
-) -> torch.Tensor:
+def batch_norm_second(g: Any, v: Any, x: torch.Tensor, weight: Any, mean: Any, r: Any, of_g: Any, of_v: Any, sum_vg: Any) -> Any:
     """With S = <v, dx>, means over the m values of a channel and a = mean(v z), b = mean(g z), dS/dx =
 
     -weight r^2 ((mean(v g) - mean(v) mean(g) - 3 a b) z + b (v - mean(v)) + a (g - mean(g))).
@@ -196,9 +193,7 @@ def batch_norm_second(
     return dx.addcmul_(v, (scale * b).view(shape)).addcmul_(g, (scale * a).view(shape))
 
 
-def batch_norm_backward(
-    g: torch.Tensor, x: torch.Tensor, weight: Any, mean: torch.Tensor, r: torch.Tensor, eps: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def batch_norm_backward(g: torch.Tensor, x: torch.Tensor, weight: Any, mean: Any, r: Any, eps: float) -> tuple[torch.Tensor, ...]:
     """dx, sum(g z) and sum(g) of each channel."""
     return torch.ops.aten.native_batch_norm_backward(g, x, weight, None, None, mean, r, True, eps, [True, True, True])
 

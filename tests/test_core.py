@@ -45,7 +45,7 @@ def test_the_core_is_fourteen_files_that_can_be_read_in_an_hour_and_a_half():
     assert {path.stem for path in FOLDER.glob("*.py")} - BESIDE == set(CORE)
     lines = [len((FOLDER / f"{name}.py").read_text().splitlines()) for name in CORE]
     assert max(lines) <= 480
-    assert sum(lines) <= 3_250  # a third of it is for networks of other kinds than the paper's: _networks, _watch, errors
+    assert sum(lines) <= 3_270  # a third of it is for networks of other kinds than the paper's: _networks, _watch, errors
 
 
 @pytest.mark.parametrize("name", CORE)

@@ -38,7 +38,7 @@ class TapePasses(Passes):
         super().__init__(network, images, labels, consume=True)
         if not isinstance(self.inputs, torch.Tensor) or any(node.parameter != "weight" for node in self.nodes.values()):
             raise NoRule("several inputs, or torch's attention")
-        with _fast_layers.torchs_own(self.model):
+        with _fast_layers.restored(self.model):
             self.tape = Tape(self.model, {id(node.weight): name for name, node in self.nodes.items()}, self.images)
 
     @property

@@ -33,17 +33,16 @@ def flops(passes: Passes) -> float:
     Convolutions and linear layers alone are counted. The numbers published for NAS-Bench-201 count pooling, BatchNorm and ReLU
     as well; they are `spaces.nb201.flops`, and stand in Table 1.
     """
-    _fast_layers.restore(passes.model)
-    switch(passes.model, "eval")
-    try:
-        return _flops(passes, 1)
-    except CallsTheOriginal:
-        raise
-    except BadInput:  # a network that takes whole batches only
-        return _flops(passes, len(passes.images)) / len(passes.images)
-    finally:
-        switch(passes.model, "train")
-        _fast_layers.substitute(passes.model)
+    with _fast_layers.restored(passes.model):
+        switch(passes.model, "eval")
+        try:
+            return _flops(passes, 1)
+        except CallsTheOriginal:
+            raise
+        except BadInput:  # a network that takes whole batches only
+            return _flops(passes, len(passes.images)) / len(passes.images)
+        finally:
+            switch(passes.model, "train")
 
 
 def _flops(passes: Passes, count: int) -> float:
