@@ -145,6 +145,12 @@ def test_trainings_of_one_run_keep_a_file_each(often, killed_at, tmp_path, monke
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_a_training_without_a_checkpoint_has_all_its_epochs_to_go(often, tmp_path):
+    with kept_as(tmp_path / "key") as kept:
+        trained("MABN")
+    assert kept.earlier == 0.0
+
+
 def test_a_short_training_writes_nothing(tmp_path):
     with kept_as(tmp_path / "checkpoints" / "key"):
         trained("MABN")

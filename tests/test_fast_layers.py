@@ -99,6 +99,12 @@ def test_layers_without_a_faster_form_are_left_alone(layer):
     assert "forward" not in layer.__dict__
 
 
+def test_layers_after_one_without_a_faster_form_have_theirs():
+    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.GELU())
+    substitute(network)
+    assert ["forward" in layer.__dict__ for layer in network] == [False, True, False, True]
+
+
 def test_eval_mode_and_unbatched_images_are_torchs_own():
     torch.manual_seed(0)
     norm, conv, pool = nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1, bias=False), nn.AvgPool2d(3, 1, 1, count_include_pad=False)

@@ -59,6 +59,12 @@ def test_fusion_adds_the_two_embeddings(graph):
     assert torch.equal(model(x, a, o), expected)
 
 
+@pytest.mark.parametrize("shape", [(12,), (12, 0), (12, 2, 2)])
+def test_encoded_inputs_are_a_row_an_architecture(shape):
+    with pytest.raises(BadInput, match=r"expected float32\[n, D\]"):
+        fit(np.ones(shape, dtype=np.float32), np.arange(12.0), small(("Mixer", "BN"), epochs=1))
+
+
 def test_a_part_that_a_component_reads_must_be_there():
     inputs, accuracy = toy()
     ranker = fit(inputs, accuracy, small(("NP", "Mixer", "BN"), epochs=1))

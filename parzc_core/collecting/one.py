@@ -156,7 +156,7 @@ def _of_member(config: CollectionConfig, known: Record, position: int, arch: str
         return Record(arch, known.statistics, known.scores, position)
     isomorphism = space_named(config.space).isomorphism(arch)
     network = _network(config, arch, batch, skip_dead=False)
-    order = Passes(network, batch.images[:2], batch.labels[:2], consume=True)
+    order = passes_of(network, batch.images[:2], batch.labels[:2])
     statistics = _carried_over(known.statistics, isomorphism, order, config.proxies)
     scores = dict(known.scores)
     own = [name for name in config.scores if name in COUNTING_SCORES]

@@ -7,6 +7,7 @@ here raises NoRule; the plain passes, which define the values, take over.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,49 +47,55 @@ class Along:
     """
 
     direction: Mapping[str, torch.Tensor]
-    readers: Mapping["Operation", int]
-    values: dict["Operation", torch.Tensor] = field(default_factory=dict)
+    readers: Mapping["Value", int]
+    values: dict["Value", torch.Tensor] = field(default_factory=dict)
     products: dict["Layer", float] = field(default_factory=dict)
     sums: dict["BatchNorm", Any] = field(default_factory=dict)
 
 
-class Operation:
-    """One call of a function, or a constant. inputs: the operations whose values it read. value: what it gave."""
+class Value:
+    """The images, or a constant. inputs: what an operation read to compute it."""
 
-    def __init__(self, inputs: "tuple[Operation, ...]" = (), value: torch.Tensor | None = None):
-        self.inputs, self.exponent = inputs, 0  # in Synflow's pass, value is divided by 2^exponent
-        self.value = torch.empty(0) if value is None else value
+    def __init__(self, value: torch.Tensor, inputs: "tuple[Value, ...]" = ()):
+        self.value, self.inputs, self.exponent = value, inputs, 0  # in Synflow's pass, value is divided by 2^exponent
 
     @property
-    def next_functions(self) -> "tuple[tuple[Operation, int], ...]":
+    def next_functions(self) -> "tuple[tuple[Value, int], ...]":
         """As of a node in autograd's graph: the order of a network's nodes is read from it."""
         return tuple((one, 0) for one in self.inputs)
 
+
+class Operation(Value, ABC):
+    """One call of a function. Its value is empty until it is computed."""
+
+    def __init__(self, inputs: tuple[Value, ...]):
+        super().__init__(torch.empty(0), inputs)
+
+    @abstractmethod
     def forward(self, *x: torch.Tensor) -> torch.Tensor:
         """The value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
         """dL/dx of each input, from g = dL/dvalue."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
         """R{value}, from t = R{x}."""
-        raise NotImplementedError
 
     def backward_along(self, rg: torch.Tensor, sweep: Sweep, along: Along) -> Tensors:
         """R{dL/dx}, from rg = R{g}; what is linear in x, or in its pieces, maps rg as it maps g. sweep: the pass that gave g."""
         return self.backward(rg, Sweep(wanted=False))
 
-    def positive(self, inputs: "tuple[Operation, ...]") -> "Operation":
-        """The same in Synflow's pass, yet to be computed."""
-        raise NotImplementedError
+    def positive(self, inputs: tuple[Value, ...]) -> "Operation | None":
+        """The same in Synflow's pass, yet to be computed; None where it gives what it gets."""
+        return None
 
 
 class Linear(Operation):
     """A linear function, whose transpose autograd knows."""
 
-    def __init__(self, inputs: tuple[Operation, ...], function: Callable[..., Any]):
+    def __init__(self, inputs: tuple[Value, ...], function: Callable[..., Any]):
         super().__init__(inputs)
         self.function = function
 
@@ -104,7 +111,7 @@ class Linear(Operation):
     def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
         return self.function(*t)
 
-    def positive(self, inputs: tuple[Operation, ...]) -> Operation:
+    def positive(self, inputs: tuple[Value, ...]) -> Operation:
         return type(self)(inputs, self.function)
 
 
@@ -137,7 +144,7 @@ class MaxPool(Linear):
 class Layer(Operation):
     """value = W x + bias. name: of its node. form: stride, padding and so on of a convolution; None: a product of matrices."""
 
-    def __init__(self, x: Operation, name: str, weight: torch.Tensor, bias: torch.Tensor | None, form: Any = None):
+    def __init__(self, x: Value, name: str, weight: torch.Tensor, bias: torch.Tensor | None, form: Any = None):
         super().__init__((x,))
         self.name, self.weight, self.bias, self.form = name, weight, bias, form
 
@@ -163,7 +170,7 @@ class Layer(Operation):
         rdx = self._transposed(rg, x.value, self.weight, False)[0]
         return (rdx if v is None else rdx.add_(self._transposed(g, x.value, v, False)[0]),)
 
-    def positive(self, inputs: tuple[Operation, ...]) -> Operation:
+    def positive(self, inputs: tuple[Value, ...]) -> Operation:
         return Layer(inputs[0], self.name, self.weight.abs(), None, self.form)
 
     def of_channels(self, bias: torch.Tensor) -> torch.Tensor:
@@ -183,7 +190,7 @@ class Layer(Operation):
 class BatchNorm(Operation):
     """By the statistics of the batch; running ones are left alone."""
 
-    def __init__(self, x: Operation, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float):
+    def __init__(self, x: Value, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float):
         super().__init__((x,))
         self.weight, self.bias, self.eps = weight, bias, eps
 
@@ -240,7 +247,7 @@ class Sum(Operation):
     def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
         return t[0] + t[1]
 
-    def positive(self, inputs: tuple[Operation, ...]) -> Operation:
+    def positive(self, inputs: tuple[Value, ...]) -> Operation:
         return Sum(inputs)
 
 
@@ -263,7 +270,7 @@ class Tape(TorchFunctionMode):
     def __init__(self, network: nn.Module, names: Mapping[int, str], images: torch.Tensor):
         super().__init__()
         self._names = names
-        self._known: dict[int, tuple[Operation, torch.Tensor]] = {}  # by the id of what stands for its value, which is kept
+        self._known: dict[int, tuple[Value, torch.Tensor]] = {}  # by the id of what stands for its value, which is kept
         self.operations: list[Operation] = []
         given = _channels_last(images)
         self.images = self._constant(given)
@@ -292,14 +299,14 @@ class Tape(TorchFunctionMode):
             raise NoRule(func.__name__)
         return func(*args, **kwargs)
 
-    def _constant(self, value: torch.Tensor) -> Operation:
+    def _constant(self, value: torch.Tensor) -> Value:
         if not value.is_floating_point():
             raise NoRule(f"a tensor of {value.dtype}")
-        made = Operation(value=value)
+        made = Value(value)
         self._known[id(value)] = made, value
         return made
 
-    def _of(self, value: torch.Tensor) -> Operation:
+    def _of(self, value: torch.Tensor) -> Value:
         """What gave this tensor. It is a constant where none of our operations did."""
         return self._known[id(value)][0] if id(value) in self._known else self._constant(value)
 
@@ -326,7 +333,8 @@ class Tape(TorchFunctionMode):
         """How a sweep changes as the weights move along a direction, by name of node. rg: R{g} from R{output}."""
         along = Along(direction, Counter(read for one in self.operations for read in one.inputs))
         last = {read: one for one in self.operations for read in one.inputs}
-        needed = {*self.layers, *(read for one in self.operations if isinstance(one, BatchNorm) for read in one.inputs)}
+        norms = [one for one in self.operations if isinstance(one, BatchNorm)]
+        needed: set[Value] = {*self.layers, *(read for norm in norms for read in norm.inputs)}
         for one in self.operations:
             for read in one.inputs:
                 if read not in along.values:
@@ -339,7 +347,7 @@ class Tape(TorchFunctionMode):
         return along
 
     def _swept(self, g: torch.Tensor, back: Callable[[Operation, torch.Tensor], Tensors]) -> torch.Tensor | None:
-        waiting = {self.output: g}
+        waiting: dict[Value, torch.Tensor] = {self.output: g}
         for one in reversed(self.operations):
             if one in waiting:
                 for read, part in zip(one.inputs, back(one, waiting.pop(one)), strict=True):
@@ -352,14 +360,14 @@ class Tape(TorchFunctionMode):
         Weights and biases are positive and nothing is normalised, so a ReLU gives what it gets, and sums reach 1e46: values and
         gradients are kept as numbers near one and powers of two.
         """
-        of: dict[Operation, Operation] = {self.images: Operation(value=torch.ones_like(self.images.value[:1]))}
+        of: dict[Value, Value] = {self.images: Value(torch.ones_like(self.images.value[:1]))}
         made: list[Operation] = []
         for one in self.operations:
-            x = [of.setdefault(read, Operation(value=read.value[:1])) for read in one.inputs]
-            if isinstance(one, BatchNorm | Relu):
-                of[one] = x[0]
+            x = tuple(of.setdefault(read, Value(read.value[:1])) for read in one.inputs)
+            new = one.positive(x)
+            of[one] = x[0] if new is None else new
+            if new is None:
                 continue
-            of[one] = new = one.positive(tuple(x))
             most = max(each.exponent for each in x)
             value = new.forward(*(_times(each.value, each.exponent - most) for each in x))
             new.value, new.exponent = _near_one(value, most)
@@ -371,9 +379,9 @@ class Tape(TorchFunctionMode):
         return _flow_gradients(made, of[self.output]), [one for one in made if isinstance(one, Layer)]
 
 
-def _flow_gradients(operations: list[Operation], output: Operation) -> dict[str, torch.Tensor]:
+def _flow_gradients(operations: list[Operation], output: Value) -> dict[str, torch.Tensor]:
     sweep, found = Sweep(), dict[str, torch.Tensor]()
-    waiting = {output: (torch.ones_like(output.value), 0)}
+    waiting: dict[Value, tuple[torch.Tensor, int]] = {output: (torch.ones_like(output.value), 0)}
     for one in reversed(operations):
         if one not in waiting:
             continue

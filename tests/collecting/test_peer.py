@@ -163,7 +163,10 @@ class TestPeer:
 
 
 class TestSides:
-    def test_seven_are_those_of_the_collection_and_those_of_one_at_a_time(self, batch: MiniBatch) -> None:
+    def test_seven_are_those_of_the_collection_and_those_of_one_at_a_time(
+        self, batch: MiniBatch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PARZC_PLAIN", "1")  # a tape rounds otherwise
         ours = Ours(2, 1)
         network = ours.build(CELL)
         expected: dict[str, Any] = collect_statistics(network, batch.images, batch.labels, NODE_WISE).sums()

@@ -1,6 +1,7 @@
 """Processes of this machine: results as they come or in order, and none outlives the process that started it."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -65,6 +66,19 @@ def test_after_kill_9_workers_that_are_still_starting_end_by_themselves():
         run.kill()
     assert len(children) >= 2
     assert psutil.wait_procs(children, timeout=200)[1] == []
+
+
+def test_peak_memory_is_in_megabytes():
+    """Without /proc too: what getrusage counts in is another unit on each system."""
+    pages = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    assert 20 < workers.peak_memory_mb() <= pages + 1
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("darwin", 2**20), ("linux", 2**10)])
+def test_peak_memory_without_proc(monkeypatch, platform, unit):
+    monkeypatch.setattr(workers.Path, "is_file", lambda path: False)
+    monkeypatch.setattr(workers.sys, "platform", platform)
+    assert workers.peak_memory_mb() == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, rel=0.2)
 
 
 def test_one_job_runs_in_this_process_which_follows_nobody():
