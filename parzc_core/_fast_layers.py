@@ -46,15 +46,12 @@ def substitute(model: nn.Module) -> None:
 
 def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> list[tuple[nn.Module, Any]]:
     """Undo `substitute`, for layers of that kind. Gives them, and the forms that they had."""
-    layers = [(each, each.__dict__.get("forward")) for each in model.modules() if isinstance(each, kind)]
-    found = [(each, forward) for each, forward in layers if isinstance(forward, _Faster)]
-    for each, _ in found:
-        del each.__dict__["forward"]
-    return found
+    found = [each for each in model.modules() if isinstance(each, kind) and isinstance(each.__dict__.get("forward"), _Faster)]
+    return [(each, each.__dict__.pop("forward")) for each in found]
 
 
 @contextmanager
-def restored(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[list[tuple[nn.Module, Any]]]:
+def without_faster_forms(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[list[tuple[nn.Module, Any]]]:
     """Inside, the layers are as `restore` leaves them."""
     found = restore(model, kind)
     try:
@@ -67,7 +64,7 @@ def restored(model: nn.Module, kind: type[nn.Module] = nn.Module) -> Iterator[li
 @contextmanager
 def without_batch_norm(model: nn.Module) -> Iterator[None]:
     """Inside, the BatchNorms that have a faster form give what they get."""
-    with restored(model, nn.modules.batchnorm._BatchNorm) as norms:
+    with without_faster_forms(model, nn.modules.batchnorm._BatchNorm) as norms:
         for norm, _ in norms:
             norm.__dict__["forward"] = _identity
         yield

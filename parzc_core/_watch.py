@@ -241,6 +241,12 @@ class Watch(TorchFunctionMode):
         return result
 
 
+def ordered_calls(calls: list[Call], model: nn.Module, count: int) -> list[Call]:
+    """Each as `Call.ordered` tells it; sequences come first where a module of torch's says so."""
+    sequences_first = any(getattr(module, "batch_first", True) is False for module in model.modules())
+    return [call.ordered(count, sequences_first) for call in calls]
+
+
 @dataclass(frozen=True, eq=False)
 class _Reader:
     """The weight of a node, or what is made of it: a tensor, and what of the weight it holds.
@@ -287,12 +293,10 @@ class FlowWatch(Watch):
     def check_after(self, model: nn.Module) -> None:
         """Raises BadInput as well where a parameter is not positive any more: the forward pass wrote into it."""
         super().check_after(model)
-        for path, module in model.named_modules():
-            for name, p in module._parameters.items():
-                if p is not None and p.is_floating_point() and bool((p < 0).any()):
-                    where = f"{path}.{name}".lstrip(".")
-                    hint = "run one batch through it first, if it starts from data"
-                    raise BadInput(f"the forward pass writes negative numbers into {where!r}; {hint}")
+        for name, p in nn.Module.named_parameters(model):  # whatever its own method gives
+            if p.is_floating_point() and bool((p < 0).any()):
+                hint = "run one batch through it first, if it starts from data"
+                raise BadInput(f"the forward pass writes negative numbers into {name!r}; {hint}")
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         args = [self._double(value) for value in args]

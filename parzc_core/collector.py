@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from parzc_core._networks import left_out
+from parzc_core._watch import ordered_calls
 from parzc_core.errors import BadInput
 from parzc_core.passes import Batch, Call, Loss, Passes, with_passes
 from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors, check_node_proxies, is_unseen, passes_read
@@ -103,8 +104,7 @@ def collect_statistics(
 def statistics_of(passes: Passes, proxies: Iterable[str] = NODE_PROXIES) -> NodeStatistics:
     """`collect_statistics` from passes that other scores use too, so that none is made twice."""
     names = check_node_proxies(proxies)
-    products = passes.hessian_products if [name for name in names if "hessian" in passes_read([name])] == ["grasp"] else None
-    records, calls = _tensors(passes, passes_read(names), all(passes_read([name]) == {"flow"} for name in names), products)
+    records, calls = _tensors(passes, names)
     unseen = [f"fisher of {name}" for name, node in records.items() if "fisher" in names and is_unseen(node)]
     nodes, execution_order = node_order(calls, list(passes.nodes))
     values = np.array([[NODE_REGISTRY[k].value(records[node]) for node in nodes] for k in names], dtype=np.float64)
@@ -131,28 +131,26 @@ def node_order(calls: Sequence[Call], modules: Sequence[str]) -> tuple[tuple[str
     return tuple(nodes), tuple(position[name] for name in [*executed, *never])
 
 
-def _tensors(
-    passes: Passes, needs: frozenset[str], flow_alone: bool, products: Any = None
-) -> tuple[dict[str, NodeTensors], list[Call]]:
+def _tensors(passes: Passes, names: tuple[str, ...]) -> tuple[dict[str, NodeTensors], list[Call]]:
     """What the formulas read of each node, and the calls of the forward pass that gives the order of the nodes.
 
-    Weights are those after the forward pass, which may bound their norm, say. flow_alone: no formula needs that pass.
+    Weights are those after the forward pass, which may bound their norm, say. Synflow alone needs no such pass.
     """
-    calls = passes.flow.calls if flow_alone else passes.calls
+    needs = passes_read(names)
+    calls = passes.flow.calls if all(passes_read([name]) == {"flow"} for name in names) else passes.calls
     tensors: dict[str, dict[str, Any]] = {
         name: {"weight": node.weight.detach(), "channel_axis": node.channel_axis, "channels": node.channels}
         for name, node in passes.nodes.items()
     }
 
-    def add(key: str, values: Mapping[str, torch.Tensor | None]) -> None:
+    def add(key: str, values: Mapping[str, torch.Tensor | float | None]) -> None:
         for name, value in values.items():
             tensors[name][key] = value
 
     if "gradient" in needs:
         add("gradient", passes.loss_gradients)
     if "output" in needs:
-        sequences_first = any(getattr(m, "batch_first", True) is False for m in passes.model.modules())
-        ordered = [call.ordered(len(passes.images), sequences_first) for call in passes.calls]
+        ordered = ordered_calls(passes.calls, passes.model, len(passes.images))
         seen = [(call, d) for call, d in zip(ordered, passes.output_gradients, strict=True) if d is not None]
         untold = {call.name for call, _ in seen if call.row is None}
         for call, gradient in seen:
@@ -162,8 +160,9 @@ def _tensors(
                 of_call["output_gradients"] = call.arranged(gradient, axis, one)
                 for key, value in of_call.items():
                     tensors[call.name][key] = (*tensors[call.name].get(key, ()), value)
-    if "hessian" in needs and products is not None:
-        add("hessian_product", products)
+    alone = [name for name in names if "hessian" in passes_read([name])] == ["grasp"]  # which reads products alone
+    if alone and passes.hessian_products is not None:
+        add("hessian_product", passes.hessian_products)
     elif "hessian" in needs:
         add("hessian_gradient", passes.hessian_gradients)
     if "flow" in needs:

@@ -3,7 +3,7 @@
 import math
 import numbers
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -138,5 +138,5 @@ def names_of(kind: str, got: Any) -> tuple[str, ...]:
     except TypeError:
         found = (None,)
     if not all(isinstance(name, str) for name in found):
-        raise BadInput(f"got {got!r} as {kind}; expected a list of names")
+        raise BadInput(f"got {list(found) if isinstance(got, Mapping) else got!r} as {kind}; expected a list of names")
     return found

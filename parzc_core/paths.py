@@ -22,8 +22,6 @@ def is_checkout(folder: Path) -> bool:
     return (folder / "notebooks").is_dir() and (folder / "results").is_dir()
 
 
-
-
 def _chosen_folder(variable: str) -> str:
     """What an environment variable names, "" where it is not set; a ~ in it, as files of settings leave it, is replaced."""
     return os.path.expanduser(os.environ.get(variable, ""))

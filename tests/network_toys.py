@@ -75,3 +75,20 @@ def check(
         values = dict(zip(statistics.nodes, statistics.of(proxy), strict=True))
         for node, value in expected[proxy].items():
             assert values[node] == pytest.approx(value, rel=2e-3, abs=1e-6), (proxy, node)
+
+
+class Shared(nn.Module):
+    """Two layers with one weight, or one layer called twice. values: of an image."""
+
+    def __init__(self, layers: int, values: int = 192, activation: Callable[..., torch.Tensor] = torch.relu):
+        super().__init__()
+        torch.manual_seed(1)
+        self.activation = activation
+        self.stem, self.a, self.out = nn.Linear(values, 6), nn.Linear(6, 6, bias=False), nn.Linear(6, 4)
+        self.b = self.a if layers == 1 else nn.Linear(6, 6, bias=False)
+        self.b.weight = self.a.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in (self.stem, self.a, self.b):
+            x = self.activation(layer(x.flatten(1)))
+        return self.out(x)

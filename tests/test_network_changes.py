@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
-from network_toys import Base, X, Y, check, state, with_
+from network_toys import Base, Shared, X, Y, check, state, with_
 from torch import nn
 
 from parzc_core import network_proxies
@@ -419,20 +419,6 @@ def test_threads_take_turns() -> None:
 class Centred(nn.Conv2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.conv2d(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), self.bias)
-
-
-class Shared(nn.Module):
-    """Two layers with one weight, as one layer called twice."""
-
-    def __init__(self, layers: int):
-        super().__init__()
-        torch.manual_seed(1)
-        self.stem, self.a, self.out = nn.Linear(192, 6), nn.Linear(6, 6, bias=False), nn.Linear(6, 4)
-        self.b = self.a if layers == 1 else nn.Linear(6, 6, bias=False)
-        self.b.weight = self.a.weight
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.out(torch.relu(self.b(torch.relu(self.a(torch.relu(self.stem(x.flatten(1))))))))
 
 
 @pytest.mark.parametrize(

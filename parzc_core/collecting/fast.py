@@ -38,7 +38,7 @@ class TapePasses(Passes):
         super().__init__(network, images, labels, consume=True)
         if not isinstance(self.inputs, torch.Tensor) or any(node.parameter != "weight" for node in self.nodes.values()):
             raise NoRule("several inputs, or torch's attention")
-        with _fast_layers.restored(self.model):
+        with _fast_layers.without_faster_forms(self.model):
             self.tape = Tape(self.model, {id(node.weight): name for name, node in self.nodes.items()}, self.images)
 
     @property
@@ -93,7 +93,8 @@ class TapePasses(Passes):
 
     @functools.cached_property
     def flow(self) -> Flow:
-        found, layers = self.tape.flow()
+        of_layers, layers = self.tape.flow()
+        found = _of_nodes(of_layers)
         weights = {name: node.weight.detach().double().abs() for name, node in self.nodes.items()}
         return Flow(weights, {name: found.get(name) for name in self.nodes}, _calls(layers))
 

@@ -354,8 +354,8 @@ class Tape(TorchFunctionMode):
                     waiting[read] = waiting[read] + part if read in waiting else part
         return waiting.get(self.images)
 
-    def flow(self) -> tuple[dict[str, torch.Tensor], list[Layer]]:
-        """Synflow: dR/d|W| by node, float64, where R is the sum of the outputs for one image of ones; and the calls of nodes.
+    def flow(self) -> tuple[dict[Layer, torch.Tensor], list[Layer]]:
+        """Synflow: dR/d|W|, float64, where R is the sum of the outputs for one image of ones; and all calls of nodes.
 
         Weights and biases are positive and nothing is normalised, so a ReLU gives what it gets, and sums reach 1e46: values and
         gradients are kept as numbers near one and powers of two.
@@ -379,8 +379,8 @@ class Tape(TorchFunctionMode):
         return _flow_gradients(made, of[self.output]), [one for one in made if isinstance(one, Layer)]
 
 
-def _flow_gradients(operations: list[Operation], output: Value) -> dict[str, torch.Tensor]:
-    sweep, found = Sweep(), dict[str, torch.Tensor]()
+def _flow_gradients(operations: list[Operation], output: Value) -> dict[Layer, torch.Tensor]:
+    sweep, found = Sweep(), dict[Layer, torch.Tensor]()
     waiting: dict[Value, tuple[torch.Tensor, int]] = {output: (torch.ones_like(output.value), 0)}
     for one in reversed(operations):
         if one not in waiting:
@@ -392,8 +392,7 @@ def _flow_gradients(operations: list[Operation], output: Value) -> dict[str, tor
             part = _times(part, exponent - most)
             waiting[read] = part if other is None else part + _times(other, its - most), most
         if isinstance(one, Layer):
-            of_call = sweep.weights.pop(one).double() * 2.0 ** (exponent + one.inputs[0].exponent)
-            found[one.name] = found[one.name] + of_call if one.name in found else of_call
+            found[one] = sweep.weights.pop(one).double() * 2.0 ** (exponent + one.inputs[0].exponent)
     return found
 
 

@@ -258,7 +258,7 @@ def named(networks: Any, names: Sequence[str] | None = None) -> tuple[tuple[Name
     if isinstance(networks, Mapping):
         if names is not None:
             raise BadInput("got a dict of networks and names as well; the keys of the dict are the names")
-        names, networks = names_of("names of networks", list(networks)), list(networks.values())
+        names, networks = names_of("names of networks", networks), list(networks.values())
     if isinstance(networks, nn.Module) or not isinstance(networks, Sequence) or isinstance(networks, str):
         raise BadInput(f"got {type(networks).__name__} as networks; expected a list of modules, or a dict of them by name")
     if not len(networks):

@@ -344,7 +344,7 @@ def known_labels(accuracies: Accuracies, names: Sequence[Name]) -> np.ndarray:
 def _check_early(networks: Any, names: Sequence[str] | None, accuracies: Accuracies) -> None:
     """Raises BadInput for accuracies that do not fit, before anything is collected."""
     if isinstance(networks, Mapping):
-        known_labels(accuracies, names_of("names of networks", list(networks)))
+        known_labels(accuracies, names_of("names of networks", networks))
     elif isinstance(networks, Sequence) and not isinstance(networks, nn.Module | str):
         known_labels(accuracies, tuple(range(len(networks))) if names is None else names_of("names of networks", names))
 

@@ -33,7 +33,7 @@ def flops(passes: Passes) -> float:
     Convolutions and linear layers alone are counted. The numbers published for NAS-Bench-201 count pooling, BatchNorm and ReLU
     as well; they are `spaces.nb201.flops`, and stand in Table 1.
     """
-    with _fast_layers.restored(passes.model):
+    with _fast_layers.without_faster_forms(passes.model):
         switch(passes.model, "eval")
         try:
             return _flops(passes, 1)

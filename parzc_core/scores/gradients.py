@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.grad import conv2d_weight
 
 from parzc_core import _fast_layers
-from parzc_core._watch import Watch, forward_with_calls, run_watched
+from parzc_core._watch import Watch, forward_with_calls, ordered_calls, run_watched
 from parzc_core.errors import BadInput
 from parzc_core.passes import Gradients, Passes, gradients_of, weight_nodes
 from parzc_core.scores.registry import network_score
@@ -76,8 +76,7 @@ def _gradsign(passes: Passes, model: nn.Module) -> float:
     logits, calls = forward_with_calls(
         model, nodes, passes.inputs, watch=lambda copies: _EachAlone(nodes, copies, passes.foreign)
     )
-    sequences_first = any(getattr(module, "batch_first", True) is False for module in model.modules())
-    if any(call.ordered(len(images), sequences_first) is not call for call in calls):
+    if any(told is not call for told, call in zip(ordered_calls(calls, model, len(images)), calls, strict=True)):
         raise BadInput("got a layer that may see sequences along the first axis; gradsign expects the images in the first axis")
     _check_alone(passes, model, logits)
     loss = F.cross_entropy(logits, passes.labels, reduction="sum")

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from network_toys import Shared
 from torch import nn
 
 from parzc_core.errors import BadInput
@@ -210,19 +211,9 @@ def test_gradsign_refuses_what_couples_images(how):
 
 @pytest.mark.parametrize("name", ["nasi", "knas", "ntk_condition"])
 def test_a_weight_that_two_layers_share_counts_once(name):
-    class Tied(nn.Module):
-        def __init__(self, layers: int) -> None:
-            super().__init__()
-            torch.manual_seed(1)
-            self.stem, self.a, self.fc = nn.Linear(48, 6), nn.Linear(6, 6, bias=False), nn.Linear(6, 4)
-            self.b = self.a if layers == 1 else nn.Linear(6, 6, bias=False)
-            self.b.weight = self.a.weight
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.fc(torch.tanh(self.b(torch.tanh(self.a(torch.tanh(self.stem(x.flatten(1))))))))
-
     images, labels = torch.randn(4, 3, 4, 4), torch.tensor([0, 1, 2, 3])
-    assert score(name, Tied(2), images, labels) == score(name, Tied(1), images, labels)
+    two, one = (score(name, Shared(layers, 48, torch.tanh), images, labels) for layers in (2, 1))
+    assert two == one
 
 
 def test_ntk_condition_is_that_of_the_coupled_batch(network, batch):
