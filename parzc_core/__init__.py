@@ -47,8 +47,8 @@
     pipeline       runs the notebooks
 
 Beside the core: `_state` (a network and generators as they were), `_nested` (tensors in tuples and dicts), `_seeding`,
-`_resampling` (bootstrap draws of rank correlations), `paths` (folders), `checkpoints` (of long trainings), `npz` (kept arrays),
-`profiles` (sizes of a run), `artifact` (the list of notebooks), `cli` (the command).
+`_denormals` (tiny numbers as zeros), `_resampling` (bootstrap draws of rank correlations), `paths` (folders), `checkpoints`
+(of long trainings), `npz` (kept arrays), `profiles` (sizes of a run), `artifact` (the list of notebooks), `cli` (the command).
 The names below are imported at first use, so `import parzc_core` alone is fast.
 """
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core._denormals import flushed
 from parzc_core._seeding import seeded
 from parzc_core.checkpoints import epochs
 from parzc_core.encoding import Encoder
@@ -300,7 +301,7 @@ def fit_many(
         check_graphs(item, model_config)
     config = replace(config, model=model_config)
     where = device_for(model_config, device)
-    with seeded(0), torch.enable_grad():
+    with seeded(0), torch.enable_grad(), flushed():
         models = []
         for seed in seeds:
             torch.manual_seed(seed)
@@ -359,10 +360,8 @@ def _train(
     stacked_state = torch.func.stack_module_state(list[nn.Module](models))[0]  # {name: [members, ...]}
     state = {name: value.detach().to(y.device).requires_grad_(True) for name, value in stacked_state.items()}
     skeleton = copy.deepcopy(models[0]).to("meta").train()
-    stacked = [
-        None if parts[0] is None else torch.stack([part for part in parts if part is not None])
-        for parts in zip(*tensors, strict=True)
-    ]
+    by_part = zip(*tensors, strict=True)
+    stacked = [None if parts[0] is None else torch.stack([part for part in parts if part is not None]) for parts in by_part]
 
     def objective(weights: dict[str, torch.Tensor], target: torch.Tensor, *batch: torch.Tensor | None) -> torch.Tensor:
         prediction = torch.func.functional_call(skeleton, weights, batch)

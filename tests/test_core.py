@@ -29,9 +29,9 @@ CORE = (
     "training",
 )
 BESIDE = {"__init__", "__main__", "_nested", "_optional", "_plugins", "_resampling", "_seeding", "_state", "artifact"}
-BESIDE |= {"checkpoints", "npz", "paths", "profiles", "cli", "cli_checks", "cli_data", "cli_own", "cli_verify"}
+BESIDE |= {"_denormals", "checkpoints", "npz", "paths", "profiles", "cli", "cli_checks", "cli_data", "cli_own", "cli_verify"}
 # What the core may import beside itself.
-READ = ("_nested", "_plugins", "_resampling", "_seeding", "_state", "checkpoints", "npz", "paths")
+READ = ("_denormals", "_nested", "_plugins", "_resampling", "_seeding", "_state", "checkpoints", "npz", "paths")
 FOLDER = ROOT / "parzc_core"
 
 
@@ -102,7 +102,7 @@ def test_the_package_names_every_file_of_the_core_and_every_folder():
     assert named >= {*CORE, *folders}
 
 
-@pytest.mark.parametrize("name", [*CORE, "_seeding"])
+@pytest.mark.parametrize("name", [*CORE, "_denormals", "_seeding"])
 def test_the_examples_of_the_docstrings_run(name):
     result = doctest.testmod(import_module(f"parzc_core.{name}"))
     assert result.failed == 0

@@ -12,7 +12,7 @@ PACKAGE = "parzc_core"
 CORE = (
     *("collector", "passes", "proxies", "encoding", "gcn", "mabn", "losses", "ranker", "training", "metrics", "errors"),
     *("_networks", "_watch", "_nested", "_fast_layers", "_state", "_resampling", "_seeding", "_optional", "_plugins"),
-    *("artifact", "checkpoints", "npz", "paths", "profiles"),
+    *("_denormals", "artifact", "checkpoints", "npz", "paths", "profiles"),
 )
 # From top to bottom. A layer may import those below it. Modules of one line do not import each other.
 LAYERS = (

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from parzc_core._denormals import flushed
 from parzc_core.checkpoints import epochs
 from parzc_core.errors import BadInput
 from parzc_core.predictors.base import Kinds
@@ -261,6 +262,7 @@ class NNFormer(NetworkPredictor):
         return averaged(network, objective, self._sizes, self.config.schedule)
 
 
+@flushed()
 def averaged(network: nn.Module, objective: Objective, sizes: torch.Tensor, schedule: WarmSchedule) -> nn.Module:
     """Train in place by a WarmSchedule, over batches of equal sizes; returns the network of averaged weights, in eval mode.
 

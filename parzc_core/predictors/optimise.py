@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from parzc_core._denormals import flushed
 from parzc_core.checkpoints import epochs
 from parzc_core.errors import BadInput
 from parzc_core.training import batches
@@ -53,6 +54,7 @@ class Schedule:
         return batches(order, self.batch_size)
 
 
+@flushed()
 def minimise(
     network: nn.Module,
     objective: Objective,

@@ -135,12 +135,6 @@ def _evaluate(group: tuple[tuple[Any, Path | None], ...]) -> list[Mapping[str, A
     One thread each: on few cores, processes with one thread beat threads.
     """
     torch.set_num_threads(1)
-    # Denormal numbers are left alone (torch.set_flush_denormal): flushing them changed neither time nor result as far as it was
-    # measured, on NAS-Bench-101 with 4,236 cells, both ways in turns. TNASP, 16,000 steps: no denormal weight; 6.8 CPU-seconds
-    # per 1,000 steps (median) either way, 7.5 at the start and 5.8 at the end without flushing, 7.0 and 6.0 with it; tau equal
-    # after 10,000 steps. ParZC, 7,000 of 63,600 steps: 0.09 % of the weights denormal at the end; medians 9.5 without, 10.0 with;
-    # tau equal after 2,000, 4,000 and 6,000 steps (78.0). The share grew, and a product with a matrix that is wholly denormal
-    # takes 200 times as long (24 ms for 0.12 ms), Adam's step on it 15 times. So this is open for whole trainings.
     first, stem = group[0]
     if hasattr(first, "group"):
         with kept_as(stem) as kept:

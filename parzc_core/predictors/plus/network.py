@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core._denormals import flushed
 from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.losses import loss
@@ -80,7 +81,7 @@ def descend(
     adam = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=steps)
     model.train()
-    with torch.enable_grad():
+    with torch.enable_grad(), flushed():
         for rows, _ in zip(_batches(len(y), batch, generator), range(steps), strict=False):
             value = loss(model(x[rows]), y[rows], {"diff_kendall": 1.0}, 0.5)
             if kl:
