@@ -406,7 +406,7 @@ def _copy_weights(state: dict[str, torch.Tensor], models: list[Model]) -> None:
 
 def _tensors(inputs: Inputs, device: torch.device | str = "cpu") -> tuple[torch.Tensor | None, ...]:
     parts = (inputs.statistics, inputs.adjacency, inputs.operations)
-    return tuple(None if part is None else torch.as_tensor(part).to(device) for part in parts)
+    return tuple(None if part is None else torch.tensor(part, device=device) for part in parts)
 
 
 def _default_model(inputs: Inputs) -> ModelConfig:

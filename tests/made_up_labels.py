@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from parzc_core import labels, paths
-from parzc_core.collecting.labelled import load
+from parzc_core.collecting.labelled import _labelled
 
 
 @contextmanager
@@ -17,6 +17,6 @@ def judged_by(truth: pd.Series, statistics: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(paths, "STATISTICS", statistics)
     monkeypatch.setattr(labels, "judged", lambda *_: (truth, "test", {"note": "judged on made-up accuracy"}))
     monkeypatch.setattr(labels, "learned", lambda *_: (truth, "test", {"note": "learns from made-up accuracy"}))
-    load.cache_clear()
+    _labelled.cache_clear()
     yield
-    load.cache_clear()
+    _labelled.cache_clear()

@@ -46,7 +46,7 @@ def write(variant: Variant, values: np.ndarray | None = None, archs: list[str] |
 
 
 def clear() -> None:
-    labelled.load.cache_clear()
+    labelled._labelled.cache_clear()
     variants.read.cache_clear()
 
 

@@ -477,8 +477,10 @@ def test_collect_passes_every_option(
     running = {"jobs": 2, "scheduler": "tcp://a:1", "shard_size": 9}
     assert asked == [(config, tmp_path, {**running, "progress": True, "mix_versions": False})]
     assert "7 cells of nb201 (5 computed, 12 CPU-seconds)" in capsys.readouterr().out
-    assert main(["collect", "--proxies", "--scores", "--out", str(tmp_path)]) == 0
-    assert asked[-1][0] == CollectionConfig(proxies=(), scores=())
+    assert main(["collect", "--proxies", "--scores", "jacov", "--out", str(tmp_path)]) == 0
+    assert asked[-1][0] == CollectionConfig(proxies=(), scores=("jacov",))
+    assert main(["collect", "--proxies", "--scores", "--out", str(tmp_path)]) == 2
+    assert "got neither proxies nor scores" in capsys.readouterr().err
     assert main([*sample.command(CollectionConfig(sums=True)).split()[1:], "--out", str(tmp_path)]) == 0
     assert asked[-1][0] == CollectionConfig(sums=True)
 

@@ -72,8 +72,6 @@ class Data:
         return self.collection.statistics
 
 
-@lru_cache(maxsize=8)
-@gc_paused()
 def load(
     space: str = "nb201",
     dataset: str = "cifar10",
@@ -83,7 +81,8 @@ def load(
 ) -> Data:
     """Committed statistics of `cells` architectures with their labels. Raises BadInput, LabelsMissing, CorruptShard.
 
-    width, seeds: as in RankerRun. The statistics are those of `unlabelled`.
+    width, seeds: as in RankerRun. The statistics are those of `unlabelled`. The arrays are shared and
+    read-only: copy one to change it.
     """
     for name, got in (("space", space), ("dataset", dataset), ("seeds", seeds)):
         if not isinstance(got, str):
@@ -91,14 +90,22 @@ def load(
     for name, count in (("cells", cells), ("width", width)):
         if count is not None:
             whole(name, count, 1)
+    return _labelled(space, dataset, cells, width, seeds)
+
+
+@lru_cache(maxsize=8)
+@gc_paused()
+def _labelled(
+    space: str, dataset: str, cells: int | None, width: int | None, seeds: Literal["mean", "trained"]
+) -> Data:
     there = unlabelled(space, dataset, cells, width)
     collection = there.collection
     truth, judged_on, provenance = labels.judged(space, dataset, seeds)
     known, learned_from, source = labels.learned(space, dataset, seeds)
     return Data(
         collection,
-        known.loc[collection.archs].to_numpy(),
-        truth.loc[collection.archs].to_numpy(),
+        _shared(known.loc[collection.archs].to_numpy()),
+        _shared(truth.loc[collection.archs].to_numpy()),
         judged_on,
         provenance["note"] if learned_from == "val" else f"{source['note']}; {provenance['note']}",
         there.adjacency,
@@ -125,7 +132,14 @@ def _cells(statistics: Path, space: str, name: str, cells: int | None) -> Cells:
     collection = StatisticsStore(statistics / space / name).read(cells)
     for manifest in sorted((statistics / space / "scores" / name).glob("*/manifest.json")):
         collection = collection.with_scores(StatisticsStore(manifest.parent).read())
-    return Cells(collection, *stacked_graphs(space, collection.archs))
+    adjacency, operations = stacked_graphs(space, collection.archs)
+    return Cells(collection, _shared(adjacency), _shared(operations))
+
+
+def _shared(array: np.ndarray) -> np.ndarray:
+    """The array, read-only: the next caller is given the same."""
+    array.setflags(write=False)
+    return array
 
 
 def folder_name(dataset: str, width: int | None = None) -> str:

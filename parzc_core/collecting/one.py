@@ -63,6 +63,8 @@ class CollectionConfig:
         for name in ("proxies", "scores"):
             object.__setattr__(self, name, names_of(name, getattr(self, name)))
         check_node_proxies(self.proxies)
+        if not self.proxies and not self.scores:
+            raise BadInput("got neither proxies nor scores; expected a name of either: there is nothing to collect")
         for name in self.scores:
             if name not in registry.REGISTRY:
                 raise UnknownName.of("network-level proxy", name, registry.REGISTRY)

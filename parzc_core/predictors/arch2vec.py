@@ -155,7 +155,7 @@ class Arch2Vec:
     def _embedded(self, adjacency: np.ndarray, operations: np.ndarray) -> np.ndarray:
         """float64[n, latent]."""
         with torch.no_grad():
-            return self.autoencoder.embed(torch.from_numpy(adjacency), torch.from_numpy(operations)).double().numpy()
+            return self.autoencoder.embed(torch.tensor(adjacency), torch.tensor(operations)).double().numpy()
 
 
 _PRETRAINED: dict[tuple[Arch2VecConfig, str], Autoencoder] = {}
@@ -167,7 +167,7 @@ def pretrained(config: Arch2VecConfig, adjacency: np.ndarray, operations: np.nda
         raise BadInput(f"got {len(operations)} unlabelled architectures; expected at least 2")
     key = config, hashlib.sha256(adjacency.tobytes() + operations.tobytes()).hexdigest()
     if key not in _PRETRAINED:
-        a, o = torch.from_numpy(adjacency), torch.from_numpy(operations)
+        a, o = torch.tensor(adjacency), torch.tensor(operations)
         with seeded(config.pretraining_seed), torch.enable_grad():
             autoencoder = Autoencoder(config)
             minimise(autoencoder, lambda rows: autoencoder.loss(a[rows], o[rows]), len(o), config.pretraining)

@@ -102,7 +102,7 @@ class CTNAS(NetworkPredictor):
             raise BadInput("CTNAS was asked to compare before it was fitted; call fit first")
         with torch.no_grad():
             left, right = (
-                network.embed(*map(torch.from_numpy, self.config.kinds.check(side, self._nodes))) for side in (a, b)
+                network.embed(*map(torch.tensor, self.config.kinds.check(side, self._nodes))) for side in (a, b)
             )
             strengths = [network.strength(side).squeeze(1).double() for side in (left, right)]
         return torch.sigmoid(strengths[0][:, None] - strengths[1][None]).numpy()

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 
 from parzc_core import metrics
 from parzc_core._seeding import seeded
-from parzc_core.errors import ParzcError
+from parzc_core.errors import ParzcError, whole
 from parzc_core.images.fashion_mnist import Images, accuracy, digits, fashion_mnist
 from parzc_core.labels.nds import RECREATED_DATASET, RECREATED_FOLDER, RECREATED_SPACES, RECREATED_SPLITS, recreated
 from parzc_core.paths import write_whole
@@ -172,9 +172,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RECREATED_FOLDER, help="output folder (results/truth/nds)", metavar="FOLDER")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes (1)", metavar="N")
     options = parser.parse_args(arguments)
-    recipe = dataclasses.replace(Recipe(), epochs=options.epochs)
-    todo = trainings(options.architectures, options.seeds, recipe, options.images)
     try:
+        for name in ("architectures", "seeds", "epochs", "jobs"):
+            whole(f"--{name}", getattr(options, name), 1)
+        recipe = dataclasses.replace(Recipe(), epochs=options.epochs)
+        todo = trainings(options.architectures, options.seeds, recipe, options.images)
         trained = make(todo, options.out, options.jobs)
     except ParzcError as error:
         print(f"parzc: {error}", file=sys.stderr)

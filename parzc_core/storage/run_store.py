@@ -19,6 +19,8 @@ from parzc_core.errors import BadInput
 from parzc_core.files import json_files
 from parzc_core.storage.lock import beside, locked
 
+_COMPARED = 200  # bytes before those not read yet, a line's checksum among them
+
 
 def plain(value: Any) -> Any:
     """What json does not know, in its own terms: numpy numbers and arrays, paths, dataclasses. Raises BadInput."""
@@ -51,6 +53,7 @@ class RunStore:
         self.path = Path(path)
         self._records: dict[str, dict[str, Any]] = {}
         self._offset = self._lines = 0  # bytes and number of whole lines read so far
+        self._last = b""  # their end
         self._checksums = False  # whether a line that was read has one
         self.faults: dict[int, str] = {}  # {number of a line, from 1: why it is not used}
 
@@ -117,7 +120,8 @@ class RunStore:
         """Reads the whole lines that were appended since the last time."""
         try:
             with open(self.path, "rb") as file:
-                if file.seek(0, os.SEEK_END) < self._offset:  # another file by now: start over
+                file.seek(max(0, self._offset - _COMPARED))
+                if file.read(min(self._offset, _COMPARED)) != self._last:  # another file by now: start over
                     self._start_over()
                 file.seek(self._offset)
                 data = file.read()
@@ -126,6 +130,7 @@ class RunStore:
             return
         end = data.rfind(b"\n") + 1
         self._offset += end
+        self._last = (self._last + data[:end])[-_COMPARED:]
         found: dict[int, str] = {}
         for line in data[:end].split(b"\n")[:-1]:
             self._lines += 1
@@ -141,7 +146,7 @@ class RunStore:
             warnings.warn(f"{self.path}: not used, so that it is computed anew: {named}{more}", stacklevel=3)
 
     def _start_over(self) -> None:
-        self._records, self._offset, self._lines, self._checksums, self.faults = {}, 0, 0, False, {}
+        self._records, self._offset, self._last, self._lines, self._checksums, self.faults = {}, 0, b"", 0, False, {}
 
     def _take(self, record: dict[str, Any]) -> None:
         """Keep the record of a line. Raises BadInput, KeyError, TypeError for what is none."""

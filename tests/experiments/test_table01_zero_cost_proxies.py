@@ -8,7 +8,7 @@ import pytest
 
 from parzc_core import paths
 from parzc_core.collecting import labelled
-from parzc_core.collecting.labelled import load
+from parzc_core.collecting.labelled import _labelled
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect
 from parzc_core.experiments import table01_zero_cost_proxies as table01
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PARZC_DATA", str(tmp_path))
     for module in (paths, labelled, table01):
         monkeypatch.setattr(module, "STATISTICS", tmp_path / "statistics", raising=False)
-    load.cache_clear()
+    _labelled.cache_clear()
     return tmp_path
 
 

@@ -79,6 +79,12 @@ def test_without_torchvision_or_statistics_one_line_says_what_to_do(tmp_path, mo
         zoo.family("lenet")
 
 
+def test_no_worker_at_all_is_one_line(tmp_path, capsys):
+    assert zoo.main(["--jobs", "0", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "parzc: got --jobs=0; expected a whole number of at least 1\n"
+    assert not (tmp_path / "out").exists()
+
+
 def test_stored_gives_back_what_collect_space_gave(tmp_path):
     class Space:
         def sample(self, count, seed):

@@ -108,6 +108,13 @@ def test_images_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--architectures", "--seeds", "--epochs", "--jobs"])
+def test_none_at_all_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    assert nds_networks.main([option, "0", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"parzc: got {option}=0; expected a whole number of at least 1\n"
+    assert not (tmp_path / "out").exists()
+
+
 def test_statistics_are_of_real_images() -> None:
     batch = minibatch("fashion-mnist")
     assert batch.images.shape == (16, 3, 32, 32)

@@ -7,7 +7,7 @@ import pytest
 
 from parzc_core import labels, metrics, paper, paths
 from parzc_core.collecting import labelled as labelled_
-from parzc_core.collecting.labelled import load, training_cells
+from parzc_core.collecting.labelled import _labelled, load, training_cells
 from parzc_core.collecting.one import CollectionConfig
 from parzc_core.collecting.sample import collect
 from parzc_core.errors import BadInput, LabelsMissing, UnknownName
@@ -44,9 +44,9 @@ def statistics(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _use(statistics, monkeypatch):
     monkeypatch.setattr(paths, "STATISTICS", statistics)
-    load.cache_clear()
+    _labelled.cache_clear()
     yield
-    load.cache_clear()
+    _labelled.cache_clear()
 
 
 def test_labels_belong_to_the_cells():
@@ -230,7 +230,7 @@ def test_a_column_without_labels_or_statistics_is_left_out_and_says_why(statisti
         raise LabelsMissing("no labels; run parzc data fetch")
 
     monkeypatch.setattr(labels, "judged", none)
-    load.cache_clear()
+    _labelled.cache_clear()
     assert table01.collected(["NB201-CF10"])[1] == {"NB201-CF10": {"judged on": "no labels; run parzc data fetch"}}
     with pytest.raises(UnknownName, match="column of Table 1"):
         table01.collected(["NB301"])

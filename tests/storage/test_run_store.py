@@ -62,6 +62,20 @@ def test_put_and_get(tmp_path: Path) -> None:
     assert (len(store), store.get({"seed": 0})) == (0, None)
 
 
+@pytest.mark.parametrize("lines", [1, 2, 3, 9])
+def test_a_file_in_the_place_of_another_is_read_from_its_start(tmp_path: Path, lines: int) -> None:
+    """Shorter, as long or longer: what was read of the one before counts no more."""
+    store, other = RunStore(tmp_path / "runs.jsonl"), RunStore(tmp_path / "other.jsonl")
+    for seed in range(2):
+        store.put({"seed": seed}, {"tau": 0.1})
+    for seed in range(lines):
+        other.put({"other": seed}, {"tau": 0.2})
+    assert len(store) == 2
+    other.path.replace(store.path)
+    assert [store.get({"other": seed}) for seed in range(lines)] == [{"tau": 0.2}] * lines
+    assert (len(store), store.get({"seed": 0}), store.faults) == (lines, None, {})
+
+
 def test_torn_last_line_at_every_byte(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     for seed in range(3):
