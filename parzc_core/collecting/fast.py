@@ -13,6 +13,7 @@ from torch import nn
 
 from parzc_core import _fast_layers
 from parzc_core.collecting.tape import Layer, NoRule, Sweep, Tape
+from parzc_core.collecting.tape_flow import flow_of
 from parzc_core.passes import Call, Flow, Gradients, Passes, cross_entropy
 
 T = TypeVar("T", torch.Tensor, float)
@@ -89,11 +90,11 @@ class TapePasses(Passes):
 
     @functools.cached_property
     def image_gradients(self) -> torch.Tensor | None:
-        return self.tape.backward(torch.ones_like(self.logits), wanted=False)[1]
+        return self.tape.backward(torch.ones_like(self.logits), keep=False)[1]
 
     @functools.cached_property
     def flow(self) -> Flow:
-        of_layers, layers = self.tape.flow()
+        of_layers, layers = flow_of(self.tape)
         found = _of_nodes(of_layers)
         weights = {name: node.weight.detach().double().abs() for name, node in self.nodes.items()}
         return Flow(weights, {name: found.get(name) for name in self.nodes}, _calls(layers))

@@ -1,12 +1,16 @@
 """What a network computes on one batch, written down operation by operation, and passes over it without autograd's graph.
 
-A `Tape` sees every torch function of one forward pass. Passes over its operations give gradients (`backward`), their derivative
-along a direction of the weights (`along`), and Synflow's gradients in the network's own precision (`flow`). R{a} is the
-derivative of a along that direction (Pearlmutter, "Fast exact multiplication by the Hessian", 1994). A function without a rule
-here raises NoRule; the plain passes, which define the values, take over.
+A `Tape` sees every torch function of one forward pass. Its passes:
+
+    backward    gradients of the loss L by the images, the weights and the layers' outputs
+    along       how these change as the weights move along a direction: Hessian-vector products
+
+In the code, x is what an operation reads, g = dL/dvalue, dx = dL/dx, dw = dL/dW, and v is a layer's part of the direction. R{a}
+is the derivative of a along the direction (Pearlmutter, "Fast exact multiplication by the Hessian", 1994); t = R{x}, rg = R{g},
+rdx = R{dx}. Operations come first, then the tape, then a rule for each torch function. A function without a rule raises NoRule;
+the plain passes, which define the values, take over. Synflow's pass is in `tape_flow`.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -31,37 +35,41 @@ class NoRule(Exception):
 
 @dataclass(eq=False)
 class Sweep:
-    """What one backward pass gives: dL/dvalue, dL/dW of layers, and the sums that BatchNorms take. wanted: more than dL/dx."""
+    """What one backward pass keeps: g of layers and BatchNorms, dw of layers, and sum(g z), sum(g) of a BatchNorm's channels.
 
-    wanted: bool = True
+    keep: False keeps nothing, where only the images' gradient is asked for.
+    """
+
+    keep: bool = True
     outputs: dict["Operation", torch.Tensor] = field(default_factory=dict)
     weights: dict["Layer", torch.Tensor] = field(default_factory=dict)
-    sums: dict["BatchNorm", Any] = field(default_factory=dict)
+    sums: dict["BatchNorm", list[torch.Tensor]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
 class Along:
-    """How a sweep changes as weights move along a direction, given by name of node: R{value}, and R{<W, dL/dW>} of layers.
+    """How a sweep changes as weights move along a direction, given by name of node.
 
-    readers: how many operations read each. sums: that BatchNorms take of R{x}.
+    readers: how many operations read a value. values: R{value}. products: R{<W, dL/dW>} of layers. sums: sum(t z), sum(t) of a
+    BatchNorm's channels.
     """
 
     direction: Mapping[str, torch.Tensor]
     readers: Mapping["Value", int]
     values: dict["Value", torch.Tensor] = field(default_factory=dict)
     products: dict["Layer", float] = field(default_factory=dict)
-    sums: dict["BatchNorm", Any] = field(default_factory=dict)
+    sums: dict["BatchNorm", list[torch.Tensor]] = field(default_factory=dict)
 
 
 class Value:
     """The images, or a constant. inputs: what an operation read to compute it."""
 
     def __init__(self, value: torch.Tensor, inputs: "tuple[Value, ...]" = ()):
-        self.value, self.inputs, self.exponent = value, inputs, 0  # in Synflow's pass, value is divided by 2^exponent
+        self.value, self.inputs = value, inputs
 
     @property
     def next_functions(self) -> "tuple[tuple[Value, int], ...]":
-        """As of a node in autograd's graph: the order of a network's nodes is read from it."""
+        """Named as in autograd's graph, from which the collector reads the order of a network's nodes."""
         return tuple((one, 0) for one in self.inputs)
 
 
@@ -77,18 +85,21 @@ class Operation(Value, ABC):
 
     @abstractmethod
     def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
-        """dL/dx of each input, from g = dL/dvalue."""
+        """dx of each input, from g."""
 
     @abstractmethod
     def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
-        """R{value}, from t = R{x}."""
+        """R{value}, from t."""
 
     def backward_along(self, rg: torch.Tensor, sweep: Sweep, along: Along) -> Tensors:
-        """R{dL/dx}, from rg = R{g}; what is linear in x, or in its pieces, maps rg as it maps g. sweep: the pass that gave g."""
-        return self.backward(rg, Sweep(wanted=False))
+        """rdx of each input, from rg. sweep: the pass that gave g.
+
+        An operation that is linear, or linear in pieces as ReLU is, maps rg to rdx as it maps g to dx.
+        """
+        return self.backward(rg, Sweep(keep=False))
 
     def positive(self, inputs: tuple[Value, ...]) -> "Operation | None":
-        """The same in Synflow's pass, yet to be computed; None where it gives what it gets."""
+        """The operation in Synflow's pass (`tape_flow`), not computed yet; None where its value is its input there."""
         return None
 
 
@@ -129,20 +140,20 @@ class Relu(Operation):
 
 
 class MaxPool(Linear):
-    """The greatest of each window. function: gives it, and where it is."""
+    """The greatest of each window. function: gives it, and its place."""
 
     def forward(self, *x: torch.Tensor) -> torch.Tensor:
         with torch.enable_grad():
             self.read = [x[0].detach().requires_grad_()]
-            self.given, self.where = self.function(*self.read)
+            self.given, self.places = self.function(*self.read)
         return self.given.detach()
 
     def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
-        return t[0].flatten(2).gather(2, self.where.flatten(2)).view_as(self.where)
+        return t[0].flatten(2).gather(2, self.places.flatten(2)).view_as(self.places)
 
 
 class Layer(Operation):
-    """value = W x + bias. name: of its node. form: stride, padding and so on of a convolution; None: a product of matrices."""
+    """value = W x + bias. name: of its node. form: what follows the bias in aten.convolution; None: a product of matrices."""
 
     def __init__(self, x: Value, name: str, weight: torch.Tensor, bias: torch.Tensor | None, form: Any = None):
         super().__init__((x,))
@@ -152,19 +163,20 @@ class Layer(Operation):
         return self._apply(x[0], self.weight, self.bias)
 
     def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
-        dx, dw = self._transposed(g, self.inputs[0].value, self.weight, sweep.wanted)
-        if sweep.wanted:
-            sweep.weights[self] = dw
+        dx, dw = self._transposed(g, self.inputs[0].value, self.weight, sweep.keep)
+        if sweep.keep:
+            sweep.outputs[self], sweep.weights[self] = g, dw
         return (dx,)
 
     def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
+        """W t + v x."""
         moved, v = self._apply(t[0], self.weight), along.direction.get(self.name)
         return moved if v is None else moved.add_(self._apply(self.inputs[0].value, v))
 
     def backward_along(self, rg: torch.Tensor, sweep: Sweep, along: Along) -> Tensors:
-        """Since y = W x is linear in W, <W, dL/dW> = <y, dL/dy>, whose derivative needs no other derivative by W."""
+        """W^T rg + v^T g; and the product: with y = W x, <W, dL/dW> = <y, g>, whose derivative is <R{y}, g> + <y, rg>."""
         (x,), v, g, y = self.inputs, along.direction.get(self.name), sweep.outputs[self], self.value
-        if self not in along.products:  # which a BatchNorm knows better
+        if self not in along.products:  # a BatchNorm that reads this layer has a more exact one
             y = y if self.bias is None else y - self.of_channels(self.bias)
             along.products[self] = _product(along.values[self], g) + _product(y, rg)
         rdx = self._transposed(rg, x.value, self.weight, False)[0]
@@ -174,21 +186,21 @@ class Layer(Operation):
         return Layer(inputs[0], self.name, self.weight.abs(), None, self.form)
 
     def of_channels(self, bias: torch.Tensor) -> torch.Tensor:
-        """The bias, as it is added to the value."""
+        """The bias, in the shape in which it is added to the value."""
         return bias.view(-1, *[1] * (self.weight.ndim - 2))
 
     def _apply(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         return F.linear(x, weight, bias) if self.form is None else _convolution(x, weight, bias, *self.form)
 
-    def _transposed(self, g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, of_weight: bool = True) -> Any:
-        """W^T g, and the derivative of <g, W x> by W."""
+    def _transposed(self, g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, of_weight: bool) -> Any:
+        """W^T g; and, if of_weight, the derivative of <g, W x> by W, else None."""
         if self.form is None:
             return g @ weight, g.T @ x if of_weight else None
         return _convolution_backward(g, x, weight, None, *self.form, [True, of_weight, False])[:2]
 
 
 class BatchNorm(Operation):
-    """By the statistics of the batch; running ones are left alone."""
+    """value = weight z + bias, z = (x - mean) r, r = 1 / sqrt(variance + eps), by the statistics of the batch."""
 
     def __init__(self, x: Value, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float):
         super().__init__((x,))
@@ -199,13 +211,13 @@ class BatchNorm(Operation):
         return y
 
     def _jacobian(self, g: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """A symmetric linear map; and the sums that it takes of g."""
+        """dx, a symmetric linear map of g; then sum(g z) and sum(g) of each channel."""
         return batch_norm_backward(g, self.inputs[0].value, self.weight, self.mean, self.r, self.eps)
 
     def backward(self, g: torch.Tensor, sweep: Sweep) -> Tensors:
         dx, *sums = self._jacobian(g)
-        if sweep.wanted:
-            sweep.sums[self] = sums
+        if sweep.keep:
+            sweep.outputs[self], sweep.sums[self] = g, sums
         return (dx,)
 
     def forward_along(self, along: Along, *t: torch.Tensor) -> torch.Tensor:
@@ -218,21 +230,24 @@ class BatchNorm(Operation):
         rdx, sum_rgz, _ = self._jacobian(rg)
         sum_tg = channel_sums(t, g)
         if isinstance(x, Layer) and x.bias is None and along.readers[x] == 1:
-            self._of_layer(x, along, sums, sum_rgz, sum_tg)
+            along.products[x] = self._product_of_layer(x, along, sums, sum_rgz, sum_tg)
         second = batch_norm_second(g, t, x.value, self.weight, self.mean, self.r, sums, along.sums[self], sum_tg)
         return (second.add_(rdx),)
 
-    def _of_layer(self, layer: Layer, along: Along, sums: Any, sum_rgz: torch.Tensor, sum_tg: torch.Tensor) -> None:
-        """R{<W, dL/dW>} of a layer that only this reads. The scale of W is taken away but for eps, so there
+    def _product_of_layer(
+        self, layer: Layer, along: Along, sums: list[torch.Tensor], sum_rgz: torch.Tensor, sum_tg: torch.Tensor
+    ) -> float:
+        """R{<W, dL/dW>} of a layer without a bias that nothing else reads.
 
-        <W, dL/dW> = <y, dL/dy> = eps sum_channels weight r^2 S, S = sum(g z): no large terms that cancel.
+        The value hardly depends on the scale of W, only through eps. So <W, dL/dW> = eps sum_channels weight r^2 S, S = sum(g z),
+        and its derivative has no large terms that cancel.
         """
         sum_gz, sum_g = sums
         mean_tz, mean_t = (each * layer.value.shape[1] / layer.value.numel() for each in along.sums[self])
         along_s = sum_rgz + self.r * (sum_tg - mean_t * sum_g - mean_tz * sum_gz)
         of_channels = self.r**2 * (along_s - 2 * sum_gz * self.r * mean_tz)
         of_channels = of_channels if self.weight is None else of_channels * self.weight
-        along.products[layer] = self.eps * float(of_channels.sum(dtype=torch.float64))
+        return self.eps * float(of_channels.sum(dtype=torch.float64))
 
 
 class Sum(Operation):
@@ -255,9 +270,6 @@ def _product(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a * b).sum(dtype=torch.float64))
 
 
-_CURVED = (Layer, BatchNorm)  # not linear in what they read and their weights
-
-
 class Tape(TorchFunctionMode):
     """The operations of a forward pass.
 
@@ -270,7 +282,8 @@ class Tape(TorchFunctionMode):
     def __init__(self, network: nn.Module, names: Mapping[int, str], images: torch.Tensor):
         super().__init__()
         self._names = names
-        self._known: dict[int, tuple[Value, torch.Tensor]] = {}  # by the id of what stands for its value, which is kept
+        # By the id of the tensor that the network knows it by, which is kept so that no other gets that id.
+        self._known: dict[int, tuple[Value, torch.Tensor]] = {}
         self.operations: list[Operation] = []
         given = _channels_last(images)
         self.images = self._constant(given)
@@ -282,7 +295,7 @@ class Tape(TorchFunctionMode):
         except Exception as error:  # the plain passes say what is wrong
             raise NoRule(str(error)) from error
         if not isinstance(output, torch.Tensor) or id(output) not in self._known or output.ndim != 2:
-            raise NoRule("what the network gives")
+            raise NoRule("outputs that are no logits [N, classes]")
         self.output = self._known[id(output)][0]
 
     @property
@@ -295,7 +308,7 @@ class Tape(TorchFunctionMode):
         rule = _RULES.get(func.__name__)
         if rule is not None:
             return rule(self, func, *args, **kwargs)
-        if func not in _LOOKS and any(id(each) in self._known for each in tensors((args, kwargs))):
+        if func not in _OF_SHAPES and any(id(each) in self._known for each in tensors((args, kwargs))):
             raise NoRule(func.__name__)
         return func(*args, **kwargs)
 
@@ -306,47 +319,42 @@ class Tape(TorchFunctionMode):
         self._known[id(value)] = made, value
         return made
 
-    def _of(self, value: torch.Tensor) -> Value:
-        """What gave this tensor. It is a constant where none of our operations did."""
+    def _value_of(self, value: torch.Tensor) -> Value:
+        """What gave this tensor: an operation, the images, or a constant."""
         return self._known[id(value)][0] if id(value) in self._known else self._constant(value)
 
     def _add(self, operation: Operation, stands_for: torch.Tensor | None = None) -> torch.Tensor:
-        """Compute and keep. stands_for: the tensor that the network knows it by, its value if None."""
+        """Compute an operation and write it down. stands_for: the tensor that the network goes on with; None: its value."""
         operation.value = operation.forward(*(one.value for one in operation.inputs))
         self.operations.append(operation)
         known = operation.value if stands_for is None else stands_for
         self._known[id(known)] = operation, known
         return known
 
-    def backward(self, g: torch.Tensor, wanted: bool = True) -> tuple[Sweep, torch.Tensor | None]:
-        """From g = dL/doutput: the sweep, and dL/dimages, None if they do not reach the output. wanted: fill the sweep."""
-        sweep = Sweep(wanted)
-
-        def back(one: Operation, given: torch.Tensor) -> Tensors:
-            if wanted and isinstance(one, _CURVED):
-                sweep.outputs[one] = given
-            return one.backward(given, sweep)
-
-        return sweep, self._swept(g, back)
+    def backward(self, g: torch.Tensor, keep: bool = True) -> tuple[Sweep, torch.Tensor | None]:
+        """From g = dL/doutput: the sweep, and dL/dimages, None if they do not reach the output. keep: see `Sweep`."""
+        sweep = Sweep(keep)
+        return sweep, self._swept(g, lambda one, given: one.backward(given, sweep))
 
     def along(self, sweep: Sweep, direction: Mapping[str, torch.Tensor], rg: Callable[[torch.Tensor], torch.Tensor]) -> Along:
-        """How a sweep changes as the weights move along a direction, by name of node. rg: R{g} from R{output}."""
+        """How a sweep changes as the weights move along a direction, by name of node. rg: gives R{dL/doutput} from R{output}."""
         along = Along(direction, Counter(read for one in self.operations for read in one.inputs))
-        last = {read: one for one in self.operations for read in one.inputs}
+        last_reader = {read: one for one in self.operations for read in one.inputs}
         norms = [one for one in self.operations if isinstance(one, BatchNorm)]
-        needed: set[Value] = {*self.layers, *(read for norm in norms for read in norm.inputs)}
+        needed: set[Value] = {*self.layers, *(read for norm in norms for read in norm.inputs)}  # by `backward_along`
         for one in self.operations:
             for read in one.inputs:
                 if read not in along.values:
                     along.values[read] = torch.zeros_like(read.value)
             along.values[one] = one.forward_along(along, *(along.values[read] for read in one.inputs))
             for read in one.inputs:
-                if last[read] is one and read not in needed:
+                if last_reader[read] is one and read not in needed:
                     along.values.pop(read, None)
         self._swept(rg(along.values[self.output]), lambda one, given: one.backward_along(given, sweep, along))
         return along
 
     def _swept(self, g: torch.Tensor, back: Callable[[Operation, torch.Tensor], Tensors]) -> torch.Tensor | None:
+        """What g at the output becomes at the images, by `back` of each operation; sums where several read a value."""
         waiting: dict[Value, torch.Tensor] = {self.output: g}
         for one in reversed(self.operations):
             if one in waiting:
@@ -354,66 +362,17 @@ class Tape(TorchFunctionMode):
                     waiting[read] = waiting[read] + part if read in waiting else part
         return waiting.get(self.images)
 
-    def flow(self) -> tuple[dict[Layer, torch.Tensor], list[Layer]]:
-        """Synflow: dR/d|W|, float64, where R is the sum of the outputs for one image of ones; and all calls of nodes.
-
-        Weights and biases are positive and nothing is normalised, so a ReLU gives what it gets, and sums reach 1e46: values and
-        gradients are kept as numbers near one and powers of two.
-        """
-        of: dict[Value, Value] = {self.images: Value(torch.ones_like(self.images.value[:1]))}
-        made: list[Operation] = []
-        for one in self.operations:
-            x = tuple(of.setdefault(read, Value(read.value[:1])) for read in one.inputs)
-            new = one.positive(x)
-            of[one] = x[0] if new is None else new
-            if new is None:
-                continue
-            most = max(each.exponent for each in x)
-            value = new.forward(*(_times(each.value, each.exponent - most) for each in x))
-            new.value, new.exponent = _near_one(value, most)
-            if isinstance(one, Layer) and one.bias is not None:
-                most = max(new.exponent, 0)
-                new.value = _times(new.value, new.exponent - most) + _times(one.of_channels(one.bias).abs(), -most)
-                new.exponent = most
-            made.append(new)
-        return _flow_gradients(made, of[self.output]), [one for one in made if isinstance(one, Layer)]
-
-
-def _flow_gradients(operations: list[Operation], output: Value) -> dict[Layer, torch.Tensor]:
-    sweep, found = Sweep(), dict[Layer, torch.Tensor]()
-    waiting: dict[Value, tuple[torch.Tensor, int]] = {output: (torch.ones_like(output.value), 0)}
-    for one in reversed(operations):
-        if one not in waiting:
-            continue
-        g, exponent = _near_one(*waiting.pop(one))
-        for read, part in zip(one.inputs, one.backward(g, sweep), strict=True):
-            other, its = waiting.get(read, (None, exponent))
-            most = max(exponent, its)
-            part = _times(part, exponent - most)
-            waiting[read] = part if other is None else part + _times(other, its - most), most
-        if isinstance(one, Layer):
-            found[one] = sweep.weights.pop(one).double() * 2.0 ** (exponent + one.inputs[0].exponent)
-    return found
-
-
-def _times(value: torch.Tensor, exponent: int) -> torch.Tensor:
-    return value if exponent == 0 else value * 2.0**exponent
-
-
-def _near_one(value: torch.Tensor, exponent: int) -> tuple[torch.Tensor, int]:
-    """value / 2^k, whose greatest entry lies near one, and exponent + k. Nothing in it is negative."""
-    greatest = float(value.amax()) if value.numel() else 0.0
-    k = math.frexp(greatest)[1] if math.isfinite(greatest) else 0
-    return (value, exponent) if abs(k) < 20 else (_times(value, -k), exponent + k)
-
 
 def _channels_last(value: torch.Tensor) -> torch.Tensor:
     """In the order of memory in which convolutions of few channels, pooling and BatchNorm are faster on a CPU."""
     return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
 
+# Rules: each has the tape, the torch function and its arguments, writes down an operation and gives its value.
+
+
 def _linear_rule(tape: Tape, func: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-    read = tuple(map(tape._of, tensors((args, kwargs))))
+    read = tuple(map(tape._value_of, tensors((args, kwargs))))
 
     def function(*x: torch.Tensor) -> Any:
         given = iter(x)
@@ -433,18 +392,18 @@ def _sum_rule(tape: Tape, func: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         return func(*args, **kwargs)
     if kwargs or not all(isinstance(each, torch.Tensor) for each in args) or args[0].shape != args[1].shape:
         raise NoRule(f"{func.__name__} of other than two tensors of one shape")
-    return tape._add(Sum(tuple(map(tape._of, args))))
+    return tape._add(Sum(tuple(map(tape._value_of, args))))
 
 
 def _layer_rule(tape: Tape, func: Any, x: torch.Tensor, weight: torch.Tensor, bias: Any = None, *form: Any, **named: Any) -> Any:
     if named or id(weight) not in tape._names or x.ndim != weight.ndim or (form and isinstance(form[1], str)):
         raise NoRule(func.__name__)
-    stated = None
+    full_form = None
     if func is F.conv2d:
         stride, padding, dilation, groups = form
-        stated = stride, padding, dilation, False, [0, 0], groups
+        full_form = stride, padding, dilation, False, [0, 0], groups
     w, b = _channels_last(weight.detach()), None if bias is None else bias.detach()
-    return tape._add(Layer(tape._of(x), tape._names[id(weight)], w, b, stated))
+    return tape._add(Layer(tape._value_of(x), tape._names[id(weight)], w, b, full_form))
 
 
 def _norm_rule(
@@ -454,11 +413,11 @@ def _norm_rule(
     if not training:
         raise NoRule("batch_norm by running statistics")
     w, b = (None if each is None else each.detach() for each in (weight, bias))
-    return tape._add(BatchNorm(tape._of(x), w, b, eps))
+    return tape._add(BatchNorm(tape._value_of(x), w, b, eps))
 
 
 def _relu_rule(tape: Tape, func: Any, x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
-    return tape._add(Relu((tape._of(x),)), stands_for=x if inplace else None)
+    return tape._add(Relu((tape._value_of(x),)), stands_for=x if inplace else None)
 
 
 def _max_pool_rule(tape: Tape, func: Any, x: torch.Tensor, *args: Any, return_indices: bool = False, **kwargs: Any) -> Any:
@@ -468,7 +427,7 @@ def _max_pool_rule(tape: Tape, func: Any, x: torch.Tensor, *args: Any, return_in
     def with_places(value: torch.Tensor) -> Any:
         return F.max_pool2d(value, *args, **kwargs, return_indices=True)
 
-    return tape._add(MaxPool((tape._of(x),), with_places))
+    return tape._add(MaxPool((tape._value_of(x),), with_places))
 
 
 _RULES: dict[str, Callable[..., torch.Tensor]] = {
@@ -480,7 +439,7 @@ _RULES: dict[str, Callable[..., torch.Tensor]] = {
     "pad": _pad_rule,
     "relu": _relu_rule,
 }
-_LOOKS = {  # functions that read a tensor's shape alone
+_OF_SHAPES = {  # functions that read a tensor's shape alone
     *(torch.Tensor.shape.__get__, torch.Tensor.ndim.__get__, torch.Tensor.size, torch.Tensor.dim),  # type: ignore[attr-defined]
     *(torch.Tensor.new_zeros, torch.zeros_like),
 }
