@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 from parzc_core.report.claims import COMMITTED
 from parzc_core.report.evidence import Evidence, Lacking, Value, number
@@ -22,12 +21,12 @@ ORDERS = (  # rows of `label_free` that several proxies make; the first is the l
 BESIDE = ("ParZC+, from scratch", "ParZC+ and the order")  # two more, with few labels
 
 
-def added(folder: Path | None = None, notebooks: str = "") -> list[str]:
-    """A list item a result that is there; none where its rows are not. folder: of results, the project's if None."""
+def added(notebooks: str = "") -> list[str]:
+    """A list item a result that is there; none where its rows are not. notebooks: the folder that the links go to."""
     items = []
     for notebook, told in TOLD.items():
         try:
-            items.append(f"- {told(Evidence(COMMITTED, folder))} [notebook]({notebooks}{notebook}.ipynb)")
+            items.append(f"- {told(Evidence(COMMITTED))} [notebook]({notebooks}{notebook}.ipynb)")
         except Lacking:
             continue
     return items

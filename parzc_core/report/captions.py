@@ -7,7 +7,6 @@ A place is `{result: row | column | metric}`. A sentence with a number that is n
 
 import math
 import re
-from pathlib import Path
 
 from parzc_core import paths
 from parzc_core.report.comparison import Record, our_rows
@@ -16,10 +15,10 @@ _PLACE = re.compile(r"\{(\w+): ([^|{}]+) \| ([^|{}]+) \| ([^|{}]+)\}")
 _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z{])")
 
 
-def filled(text: str, profile: str, folder: Path | None = None) -> str:
+def filled(text: str, profile: str) -> str:
     """The text without the sentences whose numbers are not in the rows of that profile. Raises as `comparison.compare` does."""
     found = [(table, (row, column, metric)) for table, row, column, metric in places(text)]
-    tables = {table: our_rows(table, profile, folder or paths.RESULTS) for table, _ in found}
+    tables = {table: our_rows(table, profile, paths.RESULTS) for table, _ in found}
     values = {f"{{{table}: {' | '.join(cell)}}}": _value(tables[table].get(cell)) for table, cell in found}
     said = []
     for sentence in _SENTENCE.split(text):

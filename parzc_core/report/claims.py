@@ -1,6 +1,6 @@
 """The paper's claims with their verdicts, computed from the committed result rows (profile "full").
 
-    print(claim("mixer"))                   # one sentence, as a notebook shows it
+    claims_of("table06_08_ablation")        # a sentence each, as a notebook shows them
     judged = judged_claims()                # all of them, in the order of `paper.claims`
     print(table(judged))
 
@@ -13,7 +13,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from markupsafe import Markup
 
@@ -107,41 +106,35 @@ def judge(one: stated.Claim, evidence: Evidence) -> Judged:
     return Judged(one, outcome.verdict, outcome.sentence, evidence.incomplete(), spent, bars, brief)
 
 
-def judged_claims(claims: Sequence[stated.Claim] = stated.CLAIMS, folder: Path | None = None) -> list[Judged]:
-    """The verdict on each claim, from the committed rows. folder: of results; the project's if None."""
-    evidence = Evidence(COMMITTED, folder)
+def judged_claims(claims: Sequence[stated.Claim] = stated.CLAIMS) -> list[Judged]:
+    """The verdict on each claim, from the committed rows."""
+    evidence = Evidence(COMMITTED)
     return [judge(one, evidence.afresh()) for one in claims]
 
 
-def claim(name: str, folder: Path | None = None) -> Text:
-    """The sentence of a claim, with its verdict, from the committed results. Raises UnknownName."""
-    (one,) = judged_claims([stated.claim(name)], folder)
-    return Text(one.markdown)
-
-
-def claims_of(notebook: str, folder: Path | None = None) -> Text:
+def claims_of(notebook: str) -> Text:
     """The sentences of all claims that a notebook's rows decide, a list item each. Raises BadInput if there is none."""
-    return Text("\n".join(f"- {one.markdown}" for one in _of_notebook(notebook, folder)))
+    return Text("\n".join(f"- {one.markdown}" for one in _of_notebook(notebook)))
 
 
-def in_short(notebook: str, folder: Path | None = None) -> Text:
+def in_short(notebook: str) -> Text:
     """The claims of a notebook with their verdicts, a line each, for its top. Raises BadInput if there is none."""
-    lines = [f"- **{one.claim.title}** ({one.claim.place}): *{one.word}.* {one.brief}" for one in _of_notebook(notebook, folder)]
+    lines = [f"- **{one.claim.title}** ({one.claim.place}): *{one.word}.* {one.brief}" for one in _of_notebook(notebook)]
     return Text("\n".join(["**In short**, from the committed results:", "", *lines]))
 
 
-def _of_notebook(notebook: str, folder: Path | None) -> list[Judged]:
+def _of_notebook(notebook: str) -> list[Judged]:
     """All claims that a notebook's rows decide. Raises BadInput if there is none."""
     found = stated.of_notebook(notebook)
     if not found:
         known = ", ".join(sorted({one.notebook for one in stated.CLAIMS}))
         raise BadInput(f"no claim is decided by the notebook {notebook!r}; there are claims of {known}")
-    return judged_claims(found, folder)
+    return judged_claims(found)
 
 
-def key_claims(folder: Path | None = None, notebooks: str = "") -> Text:
+def key_claims(notebooks: str = "") -> Text:
     """The claims that matter most, a list item each, with links to their notebooks in the folder `notebooks`."""
-    judged = judged_claims([one for one in stated.CLAIMS if one.key], folder)
+    judged = judged_claims([one for one in stated.CLAIMS if one.key])
     return Text("\n".join(f"- {one.linked(notebooks)}" for one in judged))
 
 
