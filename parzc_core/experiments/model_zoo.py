@@ -27,7 +27,6 @@ from parzc_core.storage.rows import Row, row_of_runs
 
 TABLE = "model_zoo"
 ALL = "All"
-LABELS = (10, 20, 30)  # published accuracies that a ranker is given
 RANKERS = {"ParZC+": "parzc+", "Params": "params", "FLOPs": "flops"}
 CHOSEN = "best on the labels"  # of RANKERS, the one that orders held-out labels best
 DRAWS = {"smoke": 2, "standard": 5}  # of labels; other profiles MOST_DRAWS

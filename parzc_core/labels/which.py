@@ -16,9 +16,7 @@ from parzc_core import labels, metrics
 from parzc_core.files.registry import NDS_FILES
 from parzc_core.labels import nb201_12_epochs
 from parzc_core.labels.nb201 import DATASETS
-from parzc_core.paths import ROOT
 
-FILE = ROOT / "docs" / "which_label.md"
 BEGIN = "<!-- written by `parzc data labels`; do not edit -->"
 ISSUES = "https://github.com/D-X-Y/NATS-Bench/issues"
 

@@ -145,17 +145,6 @@ def _augmented(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return x
 
 
-def trained(path: Path, images: Images, recipe: Recipe) -> nn.Module:
-    """The network of a checkpoint, or of a training that then writes it; both ways as the file gives it back.
-
-    Raises BadInput for a checkpoint that is corrupt or of another network.
-    """
-    if not path.is_file():
-        network, _ = train(images, recipe)
-        save(network, path)
-    return load(ResNet18(images.classes, images.train.shape[1], recipe.width), path).eval()
-
-
 def save(network: nn.Module, path: Path) -> Path:
     """Write the state of a network, 8 bits a weight, as one npz file; it appears whole or not at all.
 

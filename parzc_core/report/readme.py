@@ -144,8 +144,3 @@ def _why(reasons: pd.Series) -> str:
 
 def _file(name: str) -> Path:
     return paths.ROOT / FILES[name]
-
-
-def readme_block(name: str = "summary") -> str | None:
-    """What stands in a block of FILES; None without the block."""
-    return blocks.get(_file(name), name)

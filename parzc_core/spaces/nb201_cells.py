@@ -267,11 +267,6 @@ def _representatives() -> dict[str, str]:
     return dict(zip(archs, [archs[i] for i in stored.tolist()], strict=True))
 
 
-def class_count() -> int:
-    """Number of classes of isomorphic cells."""
-    return len(set(_representatives().values()))
-
-
 def representative(arch_str: str) -> str:
     """The cell that stands for its class: the one with the fewest operations, so without dead ones. Raises BadInput."""
     parse(arch_str)

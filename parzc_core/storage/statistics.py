@@ -403,11 +403,6 @@ def pack(records: Sequence[Record]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(content: bytes) -> list[Record]:
-    """The records of a shard's bytes."""
-    return _records(_unpacked(content))
-
-
 def _unpacked(content: bytes) -> dict[str, np.ndarray]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {key: file[key] for key in file.files}

@@ -11,7 +11,7 @@ from claim_cases import CASES, HIGH, LOSS, Cell, cell, losses, table_1, table_2,
 from report_rows import put
 
 from parzc_core import paper, paths
-from parzc_core.errors import BadInput, UnknownName
+from parzc_core.errors import BadInput
 from parzc_core.paper.claims import CLAIMS, claim
 from parzc_core.report import claims
 from parzc_core.report.claim_outcomes import FAILS, HOLDS, IN_PART, NOT_TESTABLE, VERDICTS, rule, weighed
@@ -98,7 +98,6 @@ def test_a_sentence_carries_the_numbers_of_the_rows_and_follows_them(project: An
     second = judged("mixer")
     assert (second.verdict, second.minutes, second.cost) == (FAILS, None, "")
     assert "the mixer brings -3.0 [-5.0, -1.0]" in second.sentence
-    assert claims.claim("mixer") == second.markdown
 
 
 def test_of_many_comparisons_the_smallest_and_the_largest_lead_are_told(project: Any) -> None:
@@ -156,8 +155,6 @@ def test_claims_of_a_notebook_and_those_that_matter_most_are_markdown(project: A
         claims.claims_of("explore")
     with pytest.raises(BadInput, match="no claim is decided by the notebook 'explore'"):
         claims.in_short("explore")
-    with pytest.raises(UnknownName):
-        claims.claim("everything")
 
 
 def test_the_list_counts_verdicts_and_names_each_claim(project: Any) -> None:

@@ -12,8 +12,8 @@ from parzc_core.experiments import label_free, label_free_few
 from parzc_core.paper.claims import CLAIMS
 from parzc_core.report import beyond
 from parzc_core.report import readme as readme_
-from parzc_core.report.readme import readme_block
 from parzc_core.search import regret
+from parzc_core.storage import blocks
 
 TRAINED, TAUS = ("NB201 S'_78", "NB101 S_100"), {"ParZC+": 80.0, "ParZC+ without graph": 75.0, "GATES": 70.0, "NP": 60.0}
 NOTEBOOKS = paths.NOTEBOOKS
@@ -78,7 +78,7 @@ def test_each_block_is_replaced_in_its_file_and_nothing_else(project):
         assert whole.startswith("# Title\n<!-- ")
         assert whole.endswith(" -->\nrest\n")
         assert "\nreplaced\n" not in whole
-        assert readme_block(name) == text.strip()
+        assert blocks.get(files[name], name) == text.strip()
     assert readme_.update_readme() is False
 
 
@@ -120,6 +120,6 @@ def test_orders_without_labels_are_those_of_their_experiment():
 
 @pytest.mark.parametrize(("name", "made"), MADE.items())
 def test_the_readme_says_what_the_committed_rows_say(name, made):
-    block = readme_block(name)
+    block = blocks.get(paths.ROOT / readme_.FILES[name], name)
     assert block is not None
     assert block == made().strip(), "run `parzc report --profile full --readme`"

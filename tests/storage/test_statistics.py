@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, CorruptShard
 from parzc_core.proxies import NODE_PROXIES
-from parzc_core.storage.statistics import Record, StatisticsStore, pack, round_mantissa, unpack
+from parzc_core.storage.statistics import Record, StatisticsStore, pack, round_mantissa
 
 
 def fake(seed: int, nodes: tuple[str, ...] = ("c", "b", "a")) -> NodeStatistics:
@@ -131,14 +131,17 @@ def test_grouped_shards_are_read_in_the_order_of_the_sample(tmp_path):
         store.read(3)
 
 
-def test_a_nodes_values_that_architectures_share_are_kept_once():
+def test_a_nodes_values_that_architectures_share_are_kept_once(tmp_path):
     def shard(seeds: list[int]) -> bytes:
         nodes = tuple(f"n{i}" for i in range(40))
         return pack([Record(f"arch{i}", fake(seed, nodes), {}, i) for i, seed in enumerate(seeds)])
 
     same, different = shard([7] * 20), shard(list(range(20)))
     assert len(same) < 0.3 * len(different)
-    for i, one in enumerate(unpack(same)):
+    store = StatisticsStore(tmp_path)
+    store.open({"config": {}}, [f"arch{i}" for i in range(20)], [0])
+    store.add(0, same)
+    for i, one in enumerate(store.read_shard(0)):
         assert np.array_equal(one.statistics.values, round_mantissa(fake(7, one.statistics.nodes).values)), i
 
 

@@ -1,48 +1,11 @@
 """Names of the nodes of the Network Design Spaces' networks: which an architecture has, which are live, all there can be."""
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from parzc_core.errors import BadInput
 from parzc_core.spaces.nds.genotype import INPUTS, LEAST_DEPTH, Architecture, Family, Operation
 from parzc_core.spaces.nds.network import Place, inputs_read, live_layers, live_nodes, places
 
 STEM, CLASSIFIER = "stem.0", "classifier"
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where a node is. stage, cell: of the network, the cell counted from the stage's first; a later stage's 0 is its reduction.
-
-    node: of the cell; 0 and 1 are the projections of its inputs. place: 0 or 1, which of the node's two operations.
-    operation: its name; "projection" for an input. position: which convolution of the operation, in the order they run.
-    """
-
-    stage: int
-    cell: int
-    node: int
-    place: int
-    operation: str
-    position: int
-
-
-_PATH = re.compile(r"stages\.(\d+)\.(\d+)\.(?:inputs\.(\d)|nodes\.(\d+)\.(\d)_(\w+))\.(?:halves\.)?(\d)")
-_POSITIONS = {1: 0, 2: 1, 5: 2, 6: 3}  # of layers: ReLU, depthwise, pointwise, BatchNorm, and again
-
-
-def slot(path: str) -> Slot | None:
-    """The place of a node by its module path; None for the stem and the classifier. Raises BadInput."""
-    if path in (STEM, CLASSIFIER):
-        return None
-    match = _PATH.fullmatch(path)
-    if match is None:
-        raise BadInput(f"got the node {path!r}; expected the path of a convolution as in `SLOTS`")
-    stage, cell, projected, node, place, operation, last = match.groups()
-    position = int(last) if ".halves." in path else _POSITIONS[int(last)]
-    if projected is not None:
-        return Slot(int(stage), int(cell), int(projected), 0, "projection", position)
-    return Slot(int(stage), int(cell), int(node), int(place), operation, position)
 
 
 def node_paths(architecture: Architecture, live: bool = False) -> tuple[str, ...]:

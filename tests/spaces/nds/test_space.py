@@ -185,26 +185,6 @@ def test_slots_hold_every_node_once(name: str) -> None:
         assert set(live.nodes) <= set(paths)
 
 
-@each_space
-def test_a_slot_says_where_its_node_is(name: str) -> None:
-    slots = nds.SPACES[name].SLOTS
-    assert nds_slots.slot(slots[0]) is None is nds_slots.slot(slots[-1])
-    found = [nds_slots.slot(path) for path in slots[1:-1]]
-    # The one place with two ways to project: a reduction's input 0, where the cell before is a reduction or is not.
-    twice = [place for place, times in Counter(found).items() if times > 1]
-    assert twice == [nds_slots.Slot(2, 0, 0, 0, "projection", 0)]
-
-
-def test_slots_of_single_nodes() -> None:
-    slot, place = nds_slots.slot, nds_slots.Slot
-    assert slot("stages.1.3.nodes.4.1_sep_conv_5x5.6") == place(1, 3, 4, 1, "sep_conv_5x5", 3)
-    assert slot("stages.1.3.nodes.4.1_sep_conv_5x5.5") == place(1, 3, 4, 1, "sep_conv_5x5", 2)
-    assert slot("stages.2.0.nodes.2.0_skip_connect.halves.1") == place(2, 0, 2, 0, "skip_connect", 1)
-    assert slot("stages.0.5.inputs.1.1") == place(0, 5, 1, 0, "projection", 0)
-    with pytest.raises(BadInput, match=r"got the node 'cells\.0\.conv'"):
-        slot("cells.0.conv")
-
-
 @pytest.mark.parametrize(
     ("name", "printed"), [("amoeba", 708), ("darts", 500), ("enas", 688), ("nasnet", 630), ("pnas", 728)]
 )
