@@ -20,7 +20,7 @@ from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, UnknownName, names_of, whole
 
 SCHEMES = ("paper", "aligned", "raw", "log")
-PAPER_PROXIES = ("synflow", "snip", "grad_norm")  # three of the four in A.3: 294 inputs are 3 x 98 nodes
+PAPER_PROXIES = ("synflow", "snip", "grad_norm")  # three of the four in A.4: 294 inputs are 3 x 98 nodes
 ABSENT, LIMIT = -3.0, 4.0  # in standard deviations
 
 

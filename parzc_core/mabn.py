@@ -110,7 +110,7 @@ SIZES: dict[str, dict[str, int]] = {
     "small": {"projection": 256, "segment": 16, "width": 32, "depth": 1},  # standard profile: half the time of "cpu"
     "cpu": {"projection": 256, "segment": 16, "width": 64, "depth": 2},  # full profile
     "public": {"projection": 256, "segment": 16, "width": 512, "depth": 4},  # the public code's, for NB101 and NB201
-    "printed": {"projection": 752, "segment": 16, "width": 1600, "depth": 5},  # A.3: 47 segments of 16, five mixers
+    "printed": {"projection": 752, "segment": 16, "width": 1600, "depth": 5},  # A.4: 47 segments of 16, five mixers
 }
 
 

@@ -46,7 +46,7 @@ TITLES = {
 RESNET = nb201.to_string(("nor_conv_3x3", "none", "nor_conv_3x3", "skip_connect", "none", "skip_connect"))  # makes a ResNet
 PROXIES = (*NODE_PROXIES, "params")
 FEW = 10  # percent of the cells, which may lie on the lower edge of a picture
-ALIKE = 50  # unseen cells from which a ranker's record is read
+ALIKE = 50  # unseen cells from which a ranker's empirical interval is read
 SIDES = {"left": ("*", VERMILION), "right": ("D", PURPLE)}  # how the two cells are marked
 
 
@@ -131,7 +131,7 @@ class Explorer:
         return metrics.kendall(values[usable], judged[usable])
 
     def coverage(self, ranker: str) -> float:
-        """Percent of the unseen cells whose true rank lies in the ranker's own doubt (`facts`). Raises BadInput: no spread."""
+        """Percent of the unseen cells whose true rank lies in the predicted interval (`facts`). Raises BadInput: no spread."""
         score, spread = self.values(ranker), self._spread(ranker)
         if spread is None:
             raise BadInput(f"got {ranker}, which has no spread; expected one of {', '.join(self.known.spreads)}")
@@ -217,9 +217,9 @@ class Explorer:
         }
         if spread is not None:
             best, worst = (int(_places(score[others], score[at] + sign * 2 * spread[at])) for sign in (1, -1))
-            said["Its own doubt"] = f"{best:,} to {worst:,}: score ± 2 standard deviations"
+            said["Predicted interval"] = f"{best:,} to {worst:,}: score ± 2 standard deviations"
         said |= {
-            "Its record": f"of the {len(near)} unseen cells scored most alike, 90 % truly rank from {low:,} to {high:,}",
+            "Empirical interval": f"of the {len(near)} unseen cells scored most alike, 90 % truly rank from {low:,} to {high:,}",
             "True rank": f"{_places(judged[others], judged[at]):,}",
             "Validation accuracy": "not on this machine" if self.validation is None else f"{self.validation.loc[arch]:.2f} %",
             "Test accuracy": f"{judged[at]:.2f} %" if self.judged_on == "test" else f"not on this machine; `{COMMAND}` gets it",

@@ -116,8 +116,8 @@ CLAIMS = (
         "§4.2, Table 2",
         "On NAS-Bench-201 ParZC raises the correlation by around ten points.",
         "At each of the five numbers of training cells, the lead over the best printed rival is at least five "
-        "points, half of what is said: yes if the smallest lead that both intervals allow is, no if the largest "
-        "is not.",
+        "points, half of what is said: yes if the lower bound of the lead is (from both intervals), no if the "
+        "upper bound is not.",
         "table02_rankers",
         "table02",
     ),

@@ -50,7 +50,7 @@ def _searching(evidence: Evidence) -> str:
     early, late, best = (" / ".join(number(one.value, 0) for one in each) for each in (found[60], found[100], others))
     return (
         f"**It searches, too**: on NAS-Bench-201's three data sets {early} % of its searches find the best cell in 60 trainings, "
-        f"{late} % in 100; of the best other method {best} %."
+        f"{late} % in 100 (best other method: {best} %)."
     )
 
 

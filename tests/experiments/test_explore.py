@@ -79,8 +79,8 @@ def test_the_rank_is_the_place_among_all(explorer):
     assert facts["To the rankers"] == "unseen"
     seen = str(explorer.cells.index[int(np.flatnonzero(explorer.trained)[0])])
     assert "one of 600" in explorer.facts(seen)["To the rankers"]
-    assert "Its own doubt" in facts
-    assert "Its own doubt" not in explorer.facts(arch, "NP")
+    assert "Predicted interval" in facts
+    assert "Predicted interval" not in explorer.facts(arch, "NP")
 
 
 def test_a_ranker_is_judged_on_the_cells_that_it_has_not_seen_alone(changed):
@@ -91,7 +91,7 @@ def test_a_ranker_is_judged_on_the_cells_that_it_has_not_seen_alone(changed):
     assert changed.tau("NP") == pytest.approx(100)
 
 
-def test_the_record_holds_the_true_ranks_of_the_unseen_cells_scored_alike(changed):
+def test_the_empirical_interval_holds_the_true_ranks_of_the_unseen_cells_scored_alike(changed):
     at = 5
     near = np.flatnonzero(~changed.trained)[10 : 10 + explore.ALIKE]
     changed.known.scores["NP"][:] = np.arange(len(changed)) + 10.0
@@ -99,7 +99,7 @@ def test_the_record_holds_the_true_ranks_of_the_unseen_cells_scored_alike(change
     judged = np.delete(changed.cells["accuracy"].to_numpy(), at)
     ranks = [1 + int((judged > changed.cells["accuracy"].iloc[i]).sum()) for i in near]
     low, high = np.percentile(ranks, (5, 95)).round().astype(int)
-    said = changed.facts(changed.cells.index[at], "NP")["Its record"]
+    said = changed.facts(changed.cells.index[at], "NP")["Empirical interval"]
     assert said.endswith(f"90 % truly rank from {low:,} to {high:,}")
 
 
