@@ -32,6 +32,14 @@ def passes_of(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, se
     return Passes(network, images, labels, consume=True, second_order=second_order)
 
 
+def forget(passes: Passes) -> None:
+    """Give back the memory of passes that were made; what is asked for again is computed again."""
+    made = [name for name in vars(passes) if isinstance(getattr(type(passes), name, None), functools.cached_property)]
+    for name in made:
+        if name != "_start":  # the network as it was before all of them
+            delattr(passes, name)
+
+
 class TapePasses(Passes):
     """`Passes` whose derivatives come from a tape. Raises NoRule as well; the network is as it was then."""
 
@@ -39,8 +47,12 @@ class TapePasses(Passes):
         super().__init__(network, images, labels, consume=True)
         if not isinstance(self.inputs, torch.Tensor) or any(node.parameter != "weight" for node in self.nodes.values()):
             raise NoRule("several inputs, or torch's attention")
+        _ = self.tape  # or NoRule
+
+    @functools.cached_property
+    def tape(self) -> Tape:
         with _fast_layers.without_faster_forms(self.model):
-            self.tape = Tape(self.model, {id(node.weight): name for name, node in self.nodes.items()}, self.images)
+            return Tape(self.model, {id(node.weight): name for name, node in self.nodes.items()}, self.images)
 
     @property
     def logits(self) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from parzc_core import labels
-from parzc_core.collecting.fast import passes_of
+from parzc_core.collecting.fast import forget, passes_of
 from parzc_core.collector import NodeStatistics, node_order, statistics_of
 from parzc_core.errors import BadInput, UnknownName, names_of, whole
 from parzc_core.images.batch import MiniBatch, minibatch
@@ -20,6 +20,7 @@ from parzc_core.spaces import Isomorphism
 from parzc_core.spaces import space as space_named
 from parzc_core.storage.statistics import Record, round_mantissa
 
+OWN_PASSES = ("zen", "zico")  # scores that read no pass that others share
 COUNTING_SCORES = (  # see dead operations too, as in the published networks
     "params", "flops", "nwot", "zen", "eznas", "swap", "meco", "vkdnw", "trainable_layers",
 )  # fmt: skip
@@ -126,10 +127,19 @@ def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
     """Computed on the architecture's own network."""
     live = passes_of(_network(config, arch, batch, True), batch.images, batch.labels, "hessian" in passes_read(config.proxies))
     statistics = statistics_of(live, config.proxies)
-    counting = space_named(config.space).DEAD_OPERATIONS and any(name in COUNTING_SCORES for name in config.scores)
-    whole = Passes(_network(config, arch, batch, False), batch.images, batch.labels, consume=True) if counting else live
-    scores = {name: registry.score_of(name, whole if name in COUNTING_SCORES else live) for name in config.scores}
-    return Record(arch, statistics, scores)
+    of_whole = [name for name in config.scores if name in COUNTING_SCORES and space_named(config.space).DEAD_OPERATIONS]
+    scores = _scores(live, [name for name in config.scores if name not in of_whole])
+    if of_whole:
+        whole = Passes(_network(config, arch, batch, False), batch.images, batch.labels, consume=True)
+        scores |= _scores(whole, of_whole)
+    return Record(arch, statistics, {name: scores[name] for name in config.scores})
+
+
+def _scores(passes: Passes, names: Sequence[str]) -> dict[str, float]:
+    """Those that make passes of their own come last, when the memory of shared ones is given back."""
+    found = {name: registry.score_of(name, passes) for name in names if name not in OWN_PASSES}
+    forget(passes)
+    return found | {name: registry.score_of(name, passes) for name in names if name in OWN_PASSES}
 
 
 def records(

@@ -284,6 +284,7 @@ class Tape(TorchFunctionMode):
         self._names = names
         # By the id of the tensor that the network knows it by, which is kept so that no other gets that id.
         self._known: dict[int, tuple[Value, torch.Tensor]] = {}
+        self._rectified: dict[Value, torch.Tensor] = {}
         self.operations: list[Operation] = []
         given = _channels_last(images)
         self.images = self._constant(given)
@@ -297,6 +298,15 @@ class Tape(TorchFunctionMode):
         if not isinstance(output, torch.Tensor) or id(output) not in self._known or output.ndim != 2:
             raise NoRule("outputs that are no logits [N, classes]")
         self.output = self._known[id(output)][0]
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of values that no pass reads: all but those of layers and ReLUs, and what layers and BatchNorms read."""
+        self._known, self._rectified = {}, {}
+        read = {value for one in self.operations if isinstance(one, Layer | BatchNorm) for value in one.inputs}
+        for one in {*self.operations} - read - {self.output}:
+            if not isinstance(one, Layer | Relu):
+                one.value = torch.empty(0)
 
     @property
     def layers(self) -> list[Layer]:
@@ -417,7 +427,12 @@ def _norm_rule(
 
 
 def _relu_rule(tape: Tape, func: Any, x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
-    return tape._add(Relu((tape._value_of(x),)), stands_for=x if inplace else None)
+    read = tape._value_of(x)
+    if inplace:
+        return tape._add(Relu((read,)), stands_for=x)
+    if read not in tape._rectified:  # edges of a cell rectify the same sum
+        tape._rectified[read] = tape._add(Relu((read,)))
+    return tape._rectified[read]
 
 
 def _max_pool_rule(tape: Tape, func: Any, x: torch.Tensor, *args: Any, return_indices: bool = False, **kwargs: Any) -> Any:

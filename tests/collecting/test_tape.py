@@ -8,9 +8,9 @@ from torch import nn
 
 from parzc_core import proxies
 from parzc_core.collecting import fast
-from parzc_core.collecting.fast import TapePasses, passes_of
+from parzc_core.collecting.fast import TapePasses, forget, passes_of
 from parzc_core.collecting.one import CollectionConfig, record
-from parzc_core.collecting.tape import NoRule
+from parzc_core.collecting.tape import NoRule, Relu
 from parzc_core.collector import NodeStatistics, statistics_of
 from parzc_core.errors import BadInput
 from parzc_core.images.batch import minibatch
@@ -248,3 +248,47 @@ def test_what_is_collected_comes_from_the_tape(monkeypatch):
     plain_record = record(config, CELLS[2], images)
     assert_equal_statistics(plain_record.statistics, fast_record.statistics, FLIPS)
     assert fast_record.scores == pytest.approx(plain_record.scores, rel=FLIPS)
+
+
+class Branches(nn.Module):
+    """Two branches rectify the same input: out of place, or one of them in place."""
+
+    def __init__(self, in_place: bool = False) -> None:
+        super().__init__()
+        self.stem, self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.norms, self.head, self.in_place = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(2)), nn.Linear(4, 3), in_place
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norms[0](self.stem(x))
+        a, b = self.a(F.relu(x)), self.b(F.relu(x, inplace=self.in_place))
+        return self.head(F.relu(self.norms[1](a) + b).mean((2, 3)))
+
+
+@pytest.mark.parametrize(("in_place", "rectifiers"), [(False, 2), (True, 3)])
+def test_what_is_rectified_twice_is_kept_once_and_what_no_pass_reads_is_not_kept(in_place, rectifiers):
+    assert_same(lambda: Branches(in_place), batch())
+    operations = both(lambda: Branches(in_place), batch())[1].tape.operations
+    assert sum(isinstance(one, Relu) for one in operations) == rectifiers
+    assert {type(one).__name__ for one in operations if not one.value.numel()} == {"BatchNorm", "Sum"}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_passes_that_were_forgotten_are_made_again(place):
+    passes = both(Branches, batch())[place]
+    before = statistics_of(passes)
+    forget(passes)
+    assert not {"tape", "_forward", "_loss_gradients", "flow"} & {*vars(passes)}
+    assert_equal_statistics(before, statistics_of(passes), 0)
+
+
+def test_scores_have_the_order_and_the_values_of_each_alone():
+    names = ("zico", "nwot", "zen", "params", "jacov")
+
+    def scores(*names: str) -> dict[str, float]:
+        config = CollectionConfig(cells=1, batch=4, width=4, proxies=("snip",), scores=names)
+        return record(config, CELLS[2], minibatch("cifar10", 4)).scores
+
+    together = scores(*names)
+    assert tuple(together) == names
+    for name in names:
+        assert scores(name) == {name: together[name]}
