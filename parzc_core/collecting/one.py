@@ -127,8 +127,8 @@ def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
     live = passes_of(_network(config, arch, batch, True), batch.images, batch.labels, "hessian" in passes_read(config.proxies))
     statistics = statistics_of(live, config.proxies)
     counting = space_named(config.space).DEAD_OPERATIONS and any(name in COUNTING_SCORES for name in config.scores)
-    whole = Passes(_network(config, arch, batch, False), batch.images, batch.labels, consume=True) if counting else live
-    scores = {name: registry.score_of(name, whole if name in COUNTING_SCORES else live) for name in config.scores}
+    published = Passes(_network(config, arch, batch, False), batch.images, batch.labels, consume=True) if counting else live
+    scores = {name: registry.score_of(name, published if name in COUNTING_SCORES else live) for name in config.scores}
     return Record(arch, statistics, scores)
 
 
