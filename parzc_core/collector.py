@@ -53,7 +53,7 @@ class NodeStatistics:
         return self.values[self.proxies.index(proxy)]
 
     def sums(self) -> dict[str, float]:
-        """Network-level score of each proxy: the sum over nodes, as in [1]."""
+        """Network-level score of each proxy: the sum over its nodes (Abdelfattah et al., 2021, [1])."""
         return {name: float(row.sum()) for name, row in zip(self.proxies, self.values, strict=True)}
 
     @property

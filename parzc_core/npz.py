@@ -106,6 +106,11 @@ def read_arrays(path: str | Path, *forms: Format) -> tuple[dict[str, Any], dict[
     return parted(arrays, path, *forms)
 
 
+def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with the prefix, without it in their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 @contextmanager
 def making_sense(where: str | Path) -> Iterator[None]:
     """Inside, what does not fit together in what was read there raises BadInput: the file is damaged."""

@@ -278,8 +278,8 @@ class Passes:
                     return Flow(flowing, self._by_node(gradients), calls)
         return self._flow(count, copies=True)
 
-    def _by_node(self, tensors: Any) -> Gradients:
-        return {name: None if tensor is None else tensor.detach() for name, tensor in zip(self.nodes, tensors, strict=True)}
+    def _by_node(self, gradients: Sequence[torch.Tensor | None]) -> Gradients:
+        return {name: None if each is None else each.detach() for name, each in zip(self.nodes, gradients, strict=True)}
 
 
 @ordinary_mode()
@@ -407,6 +407,6 @@ def _replaced(model: nn.Module, replaced: Mapping[int, torch.Tensor]) -> Iterato
     try:
         yield
     finally:
-        for held, kept in zip(holders, before, strict=True):
-            held.update(kept)
+        for held, earlier in zip(holders, before, strict=True):
+            held.update(earlier)
         model.train()

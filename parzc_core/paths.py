@@ -50,7 +50,7 @@ def checkout(wanted: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: PARZC_CACHE, else XDG_CACHE_HOME/parzc, else ~/.cache/parzc."""
+    """Where downloads are kept: PARZC_CACHE, else XDG_CACHE_HOME/parzc, else ~/.cache/parzc. Raises BadInput without a home."""
     if chosen := _chosen_folder("PARZC_CACHE"):
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")

@@ -22,7 +22,7 @@ from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput, floats, real, seed_of, whole
 from parzc_core.losses import check_loss, loss
 from parzc_core.mabn import SIZES, MABNConfig, sampling
-from parzc_core.npz import Format, joined, making_sense, read_arrays, write_arrays
+from parzc_core.npz import Format, below, joined, making_sense, read_arrays, write_arrays
 from parzc_core.ranker import (
     GRAPH_BRANCHES,
     Inputs,
@@ -186,7 +186,7 @@ def _ranker(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> FittedRanke
         kind = GRAPH_BRANCHES[about["branch"]["name"]]
         about["config"]["model"]["graph"] = _made(kind, about["config"]["model"]["graph"])
     config = _made(TrainingConfig, about["config"])
-    weights = {name.removeprefix("model/"): value for name, value in arrays.items() if name.startswith("model/")}
+    weights = below("model/", arrays)
     with torch.device("meta"):  # sizes alone, so that no wrong size takes memory
         expected = {name: (tuple(t.shape), t.dtype) for name, t in Model(config.model).state_dict().items()}
     if {name: (value.shape, torch.from_numpy(value).dtype) for name, value in weights.items()} != expected:
@@ -198,8 +198,7 @@ def _ranker(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> FittedRanke
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     encoder = None
     if about["encoder"] is not None:
-        learned = {name.removeprefix("encoder/"): value for name, value in arrays.items()}
-        encoder = Encoder.from_state(about["encoder"], learned)
+        encoder = Encoder.from_state(about["encoder"], below("encoder/", arrays))
     history = tuple(arrays["history"].astype(np.float64).tolist())
     return FittedRanker(model.eval(), history, int(about["seed"]), config, encoder, dict(about["trained_on"]))
 

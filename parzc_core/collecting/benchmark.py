@@ -241,8 +241,8 @@ def peak_memory(config: BenchmarkConfig) -> dict[str, float]:
     """MB of memory (peak resident set) of a fresh process: with everything imported, and after it computed the dearest cell."""
     code = "import sys; from parzc_core.collecting import benchmark; benchmark._print_peaks(*map(int, sys.argv[1:]))"
     sizes = [str(size) for size in (config.channels, config.depth, config.batch)]
-    run = subprocess.run([sys.executable, "-c", code, *sizes], capture_output=True, text=True, check=True)
-    return dict(zip(("imported_mb", "peak_mb"), map(float, run.stdout.split()), strict=True))
+    ended = subprocess.run([sys.executable, "-c", code, *sizes], capture_output=True, text=True, check=True)
+    return dict(zip(("imported_mb", "peak_mb"), map(float, ended.stdout.split()), strict=True))
 
 
 def _print_peaks(channels: int, depth: int, batch: int) -> None:
@@ -264,21 +264,21 @@ def _one_thread() -> Iterator[None]:
 
 def text(results: dict[str, Any]) -> str:
     """The results as tables for a terminal, with notes on what they were measured on."""
-    blocks = []
+    parts = []
     for title, header, rows in _tables(results):
         widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
         lines = [[cell.rjust(width) for cell, width in zip(line, widths, strict=True)] for line in (header, *rows)]
-        blocks.append("\n".join([title, *("  ".join([line[0].strip().ljust(widths[0]), *line[1:]]) for line in lines)]))
-    return "\n\n".join([*blocks, *_notes(results)])
+        parts.append("\n".join([title, *("  ".join([line[0].strip().ljust(widths[0]), *line[1:]]) for line in lines)]))
+    return "\n\n".join([*parts, *_notes(results)])
 
 
 def markdown(results: dict[str, Any]) -> str:
     """The results as Markdown tables under bold titles, with notes on what they were measured on."""
-    blocks = []
+    parts = []
     for title, header, rows in _tables(results):
         lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-        blocks.append(f"**{title}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
-    return "\n\n".join([*blocks, *_notes(results)]) + "\n"
+        parts.append(f"**{title}**\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines))
+    return "\n\n".join([*parts, *_notes(results)]) + "\n"
 
 
 def update_readme() -> bool:

@@ -127,11 +127,11 @@ def _computed(config: CollectionConfig, arch: str, batch: MiniBatch) -> Record:
     """Computed on the architecture's own network."""
     live = passes_of(_network(config, arch, batch, True), batch.images, batch.labels, "hessian" in passes_read(config.proxies))
     statistics = statistics_of(live, config.proxies)
-    of_whole = [name for name in config.scores if name in COUNTING_SCORES and space_named(config.space).DEAD_OPERATIONS]
-    scores = _scores(live, [name for name in config.scores if name not in of_whole])
-    if of_whole:
-        whole = Passes(_network(config, arch, batch, False), batch.images, batch.labels, consume=True)
-        scores |= _scores(whole, of_whole)
+    of_published = [name for name in config.scores if name in COUNTING_SCORES and space_named(config.space).DEAD_OPERATIONS]
+    scores = _scores(live, [name for name in config.scores if name not in of_published])
+    if of_published:
+        published = Passes(_network(config, arch, batch, False), batch.images, batch.labels, consume=True)
+        scores |= _scores(published, of_published)
     return Record(arch, statistics, {name: scores[name] for name in config.scores})
 
 

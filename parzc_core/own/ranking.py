@@ -23,7 +23,7 @@ from parzc_core import training
 from parzc_core.encoding import PAPER_PROXIES
 from parzc_core.errors import BadInput, UnknownName, floats, is_whole, names_of, real, seed_of, whole
 from parzc_core.metrics import kendall
-from parzc_core.npz import Format, joined, making_sense, read_arrays, write_arrays
+from parzc_core.npz import Format, below, joined, making_sense, read_arrays, write_arrays
 from parzc_core.own.models import CountModel, MABNModel, Model, PlusModel, tamed
 from parzc_core.own.networks import COUNTS, PROXIES, Described, Name, describe
 from parzc_core.own.ordering import ranks
@@ -124,6 +124,7 @@ class NetworkRanker:
         """Learn from the networks whose accuracy is known; the arguments are those of `rank_networks`.
 
         networks: of `describe` or `collect_space`. encoded: the proxies that MABN reads (None: those of the paper).
+        Raises as `rank_networks`.
         """
         known = known_labels(accuracies, networks.names)
         names = _rankers(ranker)
@@ -132,11 +133,8 @@ class NetworkRanker:
         real("level", level, 0, 100, above=True)
         if encoded is None:
             encoded = [name for name in PAPER_PROXIES if name in networks.statistics[0].proxies]
-        usable = networks.not_finite == 0
-        if not usable.all():
-            left = [networks.names[i] for i in np.flatnonzero(~usable)]
-            warnings.warn(f"networks {left} have statistics that are not finite, so they get no score", stacklevel=3)
-        there = networks[np.flatnonzero(usable)]
+        usable = networks.usable("get no score")
+        there = networks[usable]
         train = np.flatnonzero(np.isfinite(known[usable]))
         if len(train) < 2:
             raise BadInput(
@@ -176,6 +174,7 @@ class NetworkRanker:
         """A row for each network as in `rank_networks`; `accuracy` is NaN. images, labels: the batch of the fit.
 
         networks: modules, which are collected from, or what `describe` gave. names, space, loss: see `describe`.
+        Raises BadInput: networks without a batch, or without proxies that the ranker reads; and as `describe`.
         """
         real("level", level, 0, 100, above=True)
         if not isinstance(networks, Described):
@@ -187,7 +186,7 @@ class NetworkRanker:
             raise BadInput(f"got networks without {', '.join(missing)}; the ranker reads {', '.join(self.proxies)}")
         if networks.batch != self.batch:
             warnings.warn("these networks saw another batch than those of the fit; scores may differ by that", stacklevel=2)
-        usable = np.flatnonzero(networks.not_finite == 0)
+        usable = networks.usable()
         values = np.full((5, len(networks)), np.nan)
         if len(usable):
             score, spread = self.model.predict(networks[usable])
@@ -239,7 +238,6 @@ def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
         if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf" and not name.endswith("/about")]:
             raise BadInput(f"{odd[0]} has the dtype {arrays[odd[0]].dtype}; expected numbers")
         model: Model = PlusModel() if chosen == "parzc+" else MABNModel(()) if chosen == "mabn" else CountModel(chosen)
-        learned = {name.removeprefix("model/"): array for name, array in arrays.items() if name.startswith("model/")}
         calibration = None
         if about["calibration"] is not None:
             labels, places, errors = (arrays[f"calibration/{name}"] for name in ("labels", "places", "errors"))
@@ -247,7 +245,7 @@ def load_ranker(path: str | Path) -> NetworkRanker | FittedRanker:
             if not labels.ndim == places.ndim == errors.ndim == 1 or len(labels) != len(places) or not len(labels) * len(errors):
                 raise BadInput(f"its calibration has arrays of shapes {labels.shape}, {places.shape}, {errors.shape}")
             calibration = Calibration(labels, places, float(line["intercept"]), float(line["slope"]), errors)
-        model.restore(about["model"], learned)
+        model.restore(about["model"], below("model/", arrays))
         return NetworkRanker(chosen, model, calibration, compared, proxies, str(about["batch"]))
 
 

@@ -221,11 +221,8 @@ class _Pool:
 
     def __init__(self, described: Described, weights: tuple[float, ...], seed: int):
         self.weights, self.seed, self.count = weights, seed, len(described)
-        usable = described.not_finite == 0
-        if not usable.all():
-            left = [described.names[i] for i in np.flatnonzero(~usable)]
-            warnings.warn(f"networks {left} have statistics that are not finite, so they are trained last", stacklevel=3)
-        self.usable = np.flatnonzero(usable)
+        self.usable = described.usable("are trained last")
+        self.row_of = {int(at): row for row, at in enumerate(self.usable)}
         self.described = described[self.usable]
         self.inputs = PlusModel().prepared(self.described) if len(self.usable) else None
 
@@ -233,18 +230,16 @@ class _Pool:
         """Those to begin with: `ordered` of the first of an order without labels, then others as they come in `shuffled`."""
         found: list[int] = []
         if self.inputs is not None and ordered:
-            place = {int(at): row for row, at in enumerate(self.usable)}
-            rows = [place[at] for at in shuffled if at in place]
+            rows = [self.row_of[at] for at in shuffled if at in self.row_of]
             found = self.usable[first_picks(order_of(self.described)[0], self.inputs.classes, rows, ordered)].tolist()
-        return found + [at for at in shuffled if at not in found][: count - len(found)]
+        return list(dict.fromkeys([*found, *shuffled]))[:count]
 
     def pick(self, known: Mapping[int, float], step: int) -> Picked:
-        """A network that is not known for each of the weights, as long as there are any. Random numbers hang on seed and step."""
+        """For each of the weights a network that is not known, as long as there are any. The same step draws the same numbers."""
         generator = np.random.default_rng([self.seed, step])
         seed, chance = int(generator.integers(2**31)), generator.random(self.count)
-        place = {int(at): row for row, at in enumerate(self.usable)}
-        rows = np.array([place[at] for at in known if at in place], dtype=np.int64)
-        accuracy = np.array([value for at, value in known.items() if at in place])
+        rows = np.array([self.row_of[at] for at in known if at in self.row_of], dtype=np.int64)
+        accuracy = np.array([value for at, value in known.items() if at in self.row_of])
         if self.inputs is None or len(rows) < 2 or np.ptp(accuracy) == 0 or not differ(self.inputs):  # nothing to learn from
             return self._others(known, chance, [])
         # Trees take differences of labels for none where they are as small as rounding: labels of any scale are standardised.

@@ -77,6 +77,7 @@ def agreed(votes: pd.DataFrame, committee: Committee) -> tuple[np.ndarray, dict[
 
     As long as some vote's correlation with the sum of the others is below the gate, the least of them is left out. The weights
     are such that every vote goes with the total alike (none is negative); the ridge draws them towards equal ones.
+    Raises BadInput where fewer than two of the committee's votes are there.
     """
     names = [name for name in committee.votes if name in votes]
     if len(names) < 2:

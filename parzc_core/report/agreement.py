@@ -21,9 +21,9 @@ from parzc_core.storage import rows as results
 COMMITTED = "full"
 FILE = "agreement.csv"
 COLUMNS = (
-    *("table", "row", "column", "metric", "here", "here_low", "here_high", "committed", "committed_low", "committed_high"),
-    *("unit", "agrees", "made_differently"),
-)
+    "table", "row", "column", "metric", "here", "here_low", "here_high", "committed", "committed_low", "committed_high",
+    "unit", "agrees", "made_differently",
+)  # fmt: skip
 COST_UNITS = ("s", "h", "days")  # depend on the machine: not compared
 
 

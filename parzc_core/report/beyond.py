@@ -5,7 +5,6 @@
 
 from collections.abc import Callable
 
-from parzc_core.report.claims import COMMITTED
 from parzc_core.report.evidence import Evidence, Lacking, Value, number
 
 PLUS, ORDERED = "ParZC+", "ParZC+ (ordered start)"
@@ -26,7 +25,7 @@ def added(notebooks: str = "") -> list[str]:
     items = []
     for notebook, told in TOLD.items():
         try:
-            items.append(f"- {told(Evidence(COMMITTED))} [notebook]({notebooks}{notebook}.ipynb)")
+            items.append(f"- {told(Evidence())} [notebook]({notebooks}{notebook}.ipynb)")
         except Lacking:
             continue
     return items

@@ -24,8 +24,6 @@ from parzc_core.report.claim_outcomes import NOT_TESTABLE, RULES, VERDICTS, Outc
 from parzc_core.report.evidence import Evidence, Lacking
 from parzc_core.storage import rows as results
 
-COMMITTED = "full"
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -68,16 +66,10 @@ class Judged:
         """The same as plain JSON."""
         one = self.claim
         return {
-            **{
-                "id": one.id,
-                "claim": one.title,
-                "place": one.place,
-                "verdict": self.verdict,
-                "sentence": self.sentence,
-            },
-            **{"preliminary": "; ".join(self.preliminary), "rule": one.rule, "notebook": one.notebook},
-            **{"table": one.table, "command": one.command, "minutes": self.minutes},
-        }
+            "id": one.id, "claim": one.title, "place": one.place, "verdict": self.verdict, "sentence": self.sentence,
+            "preliminary": "; ".join(self.preliminary), "rule": one.rule, "notebook": one.notebook, "table": one.table,
+            "command": one.command, "minutes": self.minutes,
+        }  # fmt: skip
 
 
 class Text(str):
@@ -108,7 +100,7 @@ def judge(one: stated.Claim, evidence: Evidence) -> Judged:
 
 def judged_claims(claims: Sequence[stated.Claim] = stated.CLAIMS) -> list[Judged]:
     """The verdict on each claim, from the committed rows."""
-    evidence = Evidence(COMMITTED)
+    evidence = Evidence()
     return [judge(one, evidence.afresh()) for one in claims]
 
 

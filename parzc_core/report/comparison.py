@@ -17,22 +17,9 @@ from parzc_core.storage import rows as results
 JUDGED = ("matches", "higher", "lower")
 VERDICTS = (*JUDGED, NOT_JUDGED, "new", "quoted", "unavailable")
 COLUMNS = (
-    *(
-        "row",
-        "column",
-        "metric",
-        "paper",
-        "paper_spread",
-        "paper_spread_kind",
-        "ours",
-        "ci_low",
-        "ci_high",
-        "n",
-        "std",
-        "unit",
-    ),
-    *("delta", "verdict", "reason", "origin", "note"),
-)
+    "row", "column", "metric", "paper", "paper_spread", "paper_spread_kind", "ours", "ci_low", "ci_high", "n", "std", "unit",
+    "delta", "verdict", "reason", "origin", "note",
+)  # fmt: skip
 _SLACK = 1e-9  # between a quoted value and the printed one
 Cell = tuple[str, str, str]
 Record = dict[Hashable, Any]  # what pandas makes of a line

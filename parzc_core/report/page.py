@@ -291,7 +291,7 @@ def _address(file: Path) -> str:
 
 def _figures(profile: str, notebooks: list[Notebook]) -> list[Picture]:
     """The paper's figures first, drawn or not, then whatever else was drawn, by name."""
-    folders = {"full": paths.FIGURES, profile: paths.RESULTS / profile / "figures"} | {"full": paths.FIGURES}
+    folders = {profile: paths.RESULTS / profile / "figures", "full": paths.FIGURES}
     drawn = sorted({file.stem for folder in folders.values() for file in folder.glob("*.png")})
     names = [name for name in FIGURE_TEXTS if name in drawn or name not in MORE_FIGURES]
     messages = {made: text for item in artifact.discover() for made, text in item.captions.items()}

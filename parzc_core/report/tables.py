@@ -56,10 +56,8 @@ _SIGNS = {"matches": r"\approx", "higher": "+", "lower": "-"}
 def render_latex(frame: pd.DataFrame) -> str:
     """A booktabs tabular per block, of a wide one several, escaped, plain ASCII but for letters of names.
 
-    What its signs mean follows as comments.
-
-    A printed column becomes two, the paper's and ours with its 95 % interval; a verdict is a raised sign behind ours. Words that
-    do not fit a column of numbers (notes, reasons, origins) are in table.csv and table.md.
+    A printed column becomes two, the paper's and ours with its 95 % interval; a verdict is a raised sign behind ours, which a
+    comment at the end explains. Words that fit no column of numbers (notes, reasons, origins) are in table.csv and table.md.
     """
     shown = view(frame)
     parts = ["% needs \\usepackage{booktabs}"]

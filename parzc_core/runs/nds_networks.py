@@ -110,15 +110,15 @@ def trainings(count: int, seeds: int, recipe: Recipe, folder: Path | None) -> li
 @lru_cache(maxsize=1)
 def _images(folder: Path | None, recipe: Recipe) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """{"train", "val", "test"}: float32[n, 3, side, side] and int64[n]; the three channels are the same."""
-    whole: Images = digits() if folder is None else fashion_mnist(folder)
+    images: Images = digits() if folder is None else fashion_mnist(folder)
     pool = F.adaptive_avg_pool2d
-    train, test = (pool(part, recipe.side).expand(-1, 3, -1, -1) for part in (whole.train, whole.test))
+    train, test = (pool(part, recipe.side).expand(-1, 3, -1, -1) for part in (images.train, images.test))
     end = min(recipe.images, len(train) // 2)
     held = slice(end, end + recipe.val)
     return {
-        "train": (train[:end], whole.train_labels[:end]),
-        "val": (train[held], whole.train_labels[held]),
-        "test": (test[: recipe.test], whole.test_labels[: recipe.test]),
+        "train": (train[:end], images.train_labels[:end]),
+        "val": (train[held], images.train_labels[held]),
+        "test": (test[: recipe.test], images.test_labels[: recipe.test]),
     }
 
 

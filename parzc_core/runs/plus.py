@@ -1,7 +1,6 @@
 """Stored runs of `ParZC+`: how well it ranks, whether its spread is calibrated, and what it picks when it may choose.
 
-Beside ParZC+ stands MABN as printed, whose spread is
-that of scores over draws of its weights.
+Beside ParZC+ stands MABN as printed, whose spread is that of scores over draws of its weights.
 """
 
 import dataclasses

@@ -112,6 +112,7 @@ def ntk_condition(passes: Passes, images: int = 8) -> float:
     NTK_nm = <g_n, g_m>, g_n = d(sum of image n's logits)/dw, train mode: BatchNorm couples the images of the batch, as in the
     authors' code. In (-inf, -1]; -inf for a singular kernel, the zero one included; NaN where it is not finite.
     images: the first so many of the batch are the whole batch here; 8 cost a quarter of 16, one backward pass each.
+    Raises BadInput for a network that gives no logits [N, classes].
     """
     logits = passes.run(passes.part(slice(0, images)))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:

@@ -27,7 +27,7 @@ class CellsOfNB101:
 
         The cell is seen on all seven vertices; each possible edge flips with a chance of 1/7, each of the five operations
         becomes one of the other two with a chance of 1/5, and that is drawn again until it is a cell, and another one. The
-        vertices that a smaller cell lacks are unconnected ones before its output, with random operations.
+        vertices that a smaller cell lacks are unconnected ones before its output, with random operations. Raises BadInput.
         """
         parent = nb101.parse(arch)
         matrix, operations = _on_seven_vertices(parent, generator)

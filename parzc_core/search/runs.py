@@ -82,7 +82,7 @@ class SearchRun:
 
 
 def seconds_for(dataset: str, epochs: int) -> int:
-    """The budget of the comparison: simulated seconds that pay for about 109 trainings of that many epochs."""
+    """The budget of the comparison: simulated seconds that pay for about 109 trainings of that many epochs. Raises BadInput."""
     if dataset not in SECONDS:
         raise BadInput(f"got the data set {dataset!r}; expected one of {', '.join(SECONDS)}")
     return round(SECONDS[dataset] * epochs / EPOCHS)

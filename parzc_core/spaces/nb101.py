@@ -136,7 +136,7 @@ def arch(index: int) -> str:
 
 
 def sample(count: int, seed: int) -> list[str]:
-    """`count` different cells, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    """`count` different cells, uniform; a longer sample of the same seed begins with the shorter one. Raises BadInput."""
     count, seed = whole("count", count), seed_of(seed)
     if not 0 < count <= ARCH_COUNT:
         raise BadInput(f"got a sample of {count} cells; expected 1 to {ARCH_COUNT}")

@@ -44,7 +44,7 @@ def parse(arch_str: str) -> tuple[str, ...]:
 
 
 def to_string(operations: Sequence[str]) -> str:
-    """The architecture string of six operations given in the order of EDGES."""
+    """The architecture string of six operations given in the order of EDGES. Raises BadInput."""
     if len(operations) != len(EDGES) or any(op not in OPERATIONS for op in operations):
         raise BadInput(f"got operations {tuple(operations)}; expected six of {', '.join(OPERATIONS)}")
     groups = [[f"{op}~{i}" for op, (i, j) in zip(operations, EDGES, strict=True) if j == node] for node in (1, 2, 3)]
@@ -136,7 +136,7 @@ def index(arch_str: str) -> int:
 
 
 def sample(count: int, seed: int) -> list[str]:
-    """`count` different cells, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    """`count` different cells, uniform; a longer sample of the same seed begins with the shorter one. Raises BadInput."""
     count, seed = whole("count", count), seed_of(seed)
     if not 0 < count <= ARCH_COUNT:
         raise BadInput(f"got a sample of {count} cells; expected 1 to {ARCH_COUNT}")

@@ -174,10 +174,9 @@ def rows_of_differences(
 
     scores: a row a split, a column a ranker. rest: profile and origin, which are needed, and epochs, published_epochs or note.
     """
-    names = {f"{one} - {other}": (one, other) for one, other in pairs}
     return [
-        row_of_runs(table, name, column, "kendall_difference", (scores[one] - scores[other]).tolist(), **rest)
-        for name, (one, other) in names.items()
+        row_of_runs(table, f"{one} - {other}", column, "kendall_difference", (scores[one] - scores[other]).tolist(), **rest)
+        for one, other in pairs
     ]
 
 

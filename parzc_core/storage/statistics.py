@@ -67,7 +67,7 @@ class Collection:
     scored: dict[str, int] = field(default_factory=dict)
 
     def with_scores(self, other: "Collection") -> "Collection":
-        """Also with those scores of another collection, of the same sample or the front of it, that this one lacks."""
+        """Also with the scores of another collection that this one lacks. Raises BadInput where its sample is another."""
         names = [str(name) for name in other.scores if name not in self.scores]
         shared = [arch for arch, there in zip(self.archs, other.archs, strict=False) if arch == there]
         if len(shared) < min(len(self.archs), len(other.archs)):
@@ -189,10 +189,10 @@ class StatisticsStore:
         """A shard, which from now on says that it is of this collection and of these versions."""
         entry = io.BytesIO()
         np.save(entry, np.array(_made_from(self.manifest, versions)))
-        whole = io.BytesIO(content)
-        with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as file:
+        stamped = io.BytesIO(content)
+        with zipfile.ZipFile(stamped, "a", zipfile.ZIP_DEFLATED) as file:
             file.writestr(zipfile.ZipInfo(f"{MADE_FROM}.npy"), entry.getvalue())  # ZipInfo: of no time, equal bytes each time
-        return whole.getvalue()
+        return stamped.getvalue()
 
     def add(self, number: int, content: bytes, seconds: float = 0.0, peak_mb: float = 0.0) -> None:
         """Write a finished shard (what `pack` gave) and note it: CPU-seconds add up, of the peak memory the largest stays."""

@@ -192,23 +192,23 @@ def _client(address: str) -> Any:
 
 @contextmanager
 def lacking(
-    store: RunStore, keys: Mapping[Item, Mapping[str, Any]], reads: Callable[[Item], Collection[str]] = lambda run: ()
+    store: RunStore, keys: Mapping[Item, Mapping[str, Any]], reads: Callable[[Item], Collection[str]] = lambda item: ()
 ) -> Iterator[list[Item]]:
-    """The runs whose result is not in the store. Inside, no other process computes them, and what one was computing is done.
+    """The items whose result is not in the store. Inside, no other process computes them, and what one was computing is done.
 
     reads: what a result must hold; an older one without is named in a warning and counts as not there.
     """
 
-    def lacks(run: Item) -> set[str] | None:
-        one = store.get(keys[run])
-        return None if one is None else set(reads(run)) - set(one)
+    def lacks(item: Item) -> set[str] | None:
+        one = store.get(keys[item])
+        return None if one is None else set(reads(item)) - set(one)
 
-    found = {run: names for run in keys if (names := lacks(run)) != set()}
+    found = {item: names for item in keys if (names := lacks(item)) != set()}
     if older := [names for names in found.values() if names is not None]:
         recorded = ", ".join(sorted(set().union(*older)))
         warnings.warn(f"{store.path}: {len(older)} runs, stored before {recorded} was recorded, are computed anew", stacklevel=3)
     with store.alone() if found else nullcontext():
-        yield [run for run in found if lacks(run) != set()]
+        yield [item for item in found if lacks(item) != set()]
 
 
 def in_parallel(

@@ -125,7 +125,10 @@ def node_blocks(
 
 
 def slot_groups(slots: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
-    """Positions of the slots (regions, places): all in cells, thirds of the depth, single nodes outside; places in a cell."""
+    """Positions of the slots (regions, places): all in cells, thirds of the depth, single nodes outside; places in a cell.
+
+    Raises BadInput for slots none of which is in a cell.
+    """
     cell = {i: match for i, slot in enumerate(slots) if (match := re.match(r"cells\.(\d+)\.(.+)", slot))}
     if not cell:
         raise BadInput(f"got slots such as {slots[0]!r}; expected some of the form cells.NUMBER.PLACE")

@@ -21,6 +21,7 @@ from parzc_core.collecting.labelled import Data
 from parzc_core.errors import BadInput, UnknownName, whole
 from parzc_core.mabn import SIZES
 from parzc_core.metrics import kendall
+from parzc_core.npz import below
 from parzc_core.predictors.base import Scores
 from parzc_core.predictors.plus.features import Blocks, PlusInputs, columns
 from parzc_core.predictors.plus.learners import (
@@ -288,11 +289,9 @@ class ParZCPlus:
             varies, mean, std = (arrays[f"columns{i}/{name}"] for name in _COLUMN)
             made._columns.append((varies, mean, std))
         for i, name in enumerate(made.config.learners):
-            prefix = f"learner{i}/"
-            own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
             learner = made._new(name)
             assert isinstance(learner, ProcessLearner | TreesLearner)
-            made._learners.append(learner.restore(own))
+            made._learners.append(learner.restore(below(f"learner{i}/", arrays)))
         return made
 
     def _weighed(self, accuracy: np.ndarray) -> np.ndarray:

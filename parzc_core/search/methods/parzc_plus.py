@@ -134,7 +134,7 @@ class ParZCPlusSearch(SearchMethod):
         with session.timed("ranking"):
             order = self._order(session.choices.name, session.dataset)
         first = first_picks(order, pool.inputs.classes, shuffled, self.ordered)
-        return first + [i for i in shuffled if i not in first][: self.start - len(first)]
+        return list(dict.fromkeys([*first, *shuffled]))[: self.start]
 
     def _inside(
         self, session: Session, generator: np.random.Generator, known: dict[str, float], pool: PlusPool

@@ -80,8 +80,8 @@ def from_labels(arch: Mapping[str, Any]) -> Config:
     if set(arch) != expected:
         raise BadInput(f"got an architecture with the keys {sorted(arch)}; expected {sorted(expected)}")
     embed, depth, heads, mlp = (arch[key] for key in ("hidden_dim", "depth", "num_heads", "mlp_ratio"))
-    whole = [vit_blocks.whole(value) for value in (embed, depth, *heads)]
-    return Config(whole[0], whole[1], tuple(whole[2:]), tuple(float(ratio) for ratio in mlp))
+    sizes = [vit_blocks.whole(value) for value in (embed, depth, *heads)]
+    return Config(sizes[0], sizes[1], tuple(sizes[2:]), tuple(float(ratio) for ratio in mlp))
 
 
 def sample(count: int, seed: int, most_parameters: float | None = None) -> list[str]:

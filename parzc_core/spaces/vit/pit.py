@@ -89,8 +89,8 @@ def from_labels(arch: Mapping[str, Any]) -> Config:
     if set(arch) != expected:
         raise BadInput(f"got an architecture with the keys {sorted(arch)}; expected {sorted(expected)}")
     base, depth, heads, mlp = (arch[key] for key in ("base_dim", "depth", "num_heads", "mlp_ratio"))
-    whole, n = [blocks.whole(value) for value in (base, mlp, *depth, *heads)], len(depth)
-    return Config(whole[0], tuple(whole[2 : 2 + n]), tuple(whole[2 + n :]), whole[1])
+    sizes, n = [blocks.whole(value) for value in (base, mlp, *depth, *heads)], len(depth)
+    return Config(sizes[0], tuple(sizes[2 : 2 + n]), tuple(sizes[2 + n :]), sizes[1])
 
 
 def all_archs() -> list[str]:
@@ -99,7 +99,7 @@ def all_archs() -> list[str]:
 
 
 def sample(count: int, seed: int) -> list[str]:
-    """`count` different architectures, uniform; the first n of a longer sample with the same seed are the sample of n."""
+    """`count` different architectures, uniform; a longer sample of the same seed begins with the shorter one. Raises BadInput."""
     count, seed = whole("count", count), seed_of(seed)
     if not 0 < count <= ARCH_COUNT:
         raise BadInput(f"got a sample of {count} architectures; expected 1 to {ARCH_COUNT}")
