@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from parzc_core import checkpoints
-from parzc_core.errors import NotStored
+from parzc_core.errors import BadInput, NotStored
+from parzc_core.runs import protocol
 from parzc_core.runs.protocol import run_all, run_frame
 from parzc_core.storage.run_store import RunStore
 from parzc_core.storage.workers import STORED
@@ -116,3 +117,13 @@ def test_a_frame_has_the_fields_of_a_run_and_then_its_result(tmp_path: Path) -> 
     assert list(frame) == ["seed", "timed", "value", "extra"]
     assert frame["seed"].tolist() == [1, 40]
     assert frame["extra"].isna().tolist() == [False, True]
+
+
+def test_a_worker_whose_run_has_another_key_is_refused() -> None:
+    """Its machine has other labels, statistics or code."""
+    here = RunStore.key(Alone(0).key())
+    with pytest.raises(BadInput, match="would be another run there"):
+        protocol._evaluate_away(((Alone(1), here),))
+    with pytest.raises(BadInput, match="would be another run there"):
+        protocol._evaluate_away(((Alone(0), here), (Alone(1), here)))
+    assert COMPUTED == []
