@@ -95,6 +95,9 @@ def test_bootstrap_interval_draws_from_its_seed_500_times_and_leaves_out_resampl
     values = np.random.default_rng(0).normal(size=30)
     intervals = [metrics.bootstrap_interval(metrics.kendall, values, values**3 + values[::-1], seed=s) for s in (0, 0, 1)]
     assert intervals[0] == intervals[1] != intervals[2]
+    means = [values[generator.integers(0, 30, 30)].mean() for generator in [np.random.default_rng(4)] for _ in range(500)]
+    got = metrics.bootstrap_interval(lambda score, truth: float(score.mean()), values, values, seed=4)
+    assert got == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), abs=1e-12)
 
 
 def test_one_pair_has_no_interval_and_two_have_one():
