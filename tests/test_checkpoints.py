@@ -278,3 +278,102 @@ def test_a_process_killed_at_any_moment_is_gone_on_with(tmp_path, monkeypatch):
     assert 0 < len(trained_again) < LONG.epochs
     assert result["seconds"] > 1
     assert not folder.exists()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """CPU-seconds that a test sets; a checkpoint is due every 120."""
+    now = [1000.0]
+    monkeypatch.setattr("time.process_time", lambda: now[0])
+    return now
+
+
+def test_checkpoints_are_kept_every_so_many_seconds_and_at_the_end_of_a_long_training(clock, tmp_path, monkeypatch):
+    saved, real = [], checkpoints._save
+    monkeypatch.setattr(checkpoints, "_save", lambda path, record: (saved.append(record["epoch"]), real(path, record)))
+    for total, seconds, expected in ((3, 39.0, []), (7, 40.0, [3, 6, 7]), (2, 60.0, [2]), (1, 119.9, []), (2, 150.0, [1, 2])):
+        saved.clear()
+        with kept_as(tmp_path / f"{total} {seconds}") as kept:
+            kept.saved = clock[0]
+            for _ in checkpoints.epochs(total, {"weights": torch.zeros(3)}):
+                clock[0] += seconds
+        assert (saved, kept.earlier) == (expected, 0)
+
+
+def test_seconds_of_earlier_processes_add_up_over_trainings(clock, tmp_path):
+    def train(stop: int) -> float:
+        with kept_as(tmp_path / "key") as kept:
+            for _ in range(2):
+                for epoch in checkpoints.epochs(4, {"weights": torch.zeros(3)}):
+                    clock[0] += 120.0
+                    if epoch == stop:
+                        break
+            return kept.earlier
+
+    assert [train(stop) for stop in (3, 0, 0)] == [0, 2 * 240, 2 * 480]  # of two trainings two epochs were kept, then all four
+
+
+def test_inside_the_block_alone_something_is_kept(often, tmp_path):
+    with kept_as(tmp_path / "one"), kept_as(tmp_path / "two"):
+        list(checkpoints.epochs(1, {}))
+    with pytest.raises(Killed), kept_as(tmp_path / "one"):
+        raise Killed
+    list(checkpoints.epochs(1, {}))
+    with kept_as(None):
+        list(checkpoints.epochs(1, {}))
+    assert [path.name for path in tmp_path.iterdir()] == ["two-0.pt"]
+
+
+BEGINNINGS = {
+    "more epochs": (3, {"w": torch.zeros(2, 3)}),
+    "another name": (2, {"v": torch.zeros(2, 3)}),
+    "another shape": (2, {"w": torch.zeros(3, 2)}),
+    "another type": (2, {"w": torch.zeros(2, 3, dtype=torch.int32)}),
+    "another number": (2, {"w": torch.zeros(2, 3), "seed": [1]}),
+}
+
+
+@pytest.mark.parametrize("what", BEGINNINGS)
+def test_a_training_that_begins_otherwise_does_not_go_on(what, often, tmp_path, monkeypatch):
+    seeds = {"seed": [0]} if "number" in what else {}
+    with kept_as(tmp_path / "key"):
+        assert list(checkpoints.epochs(2, {"w": torch.zeros(2, 3), **seeds})) == [1, 2]
+    with kept_as(tmp_path / "key"):
+        assert list(checkpoints.epochs(2, {"w": torch.zeros(2, 3), **seeds})) == []
+    total, parts = BEGINNINGS[what]
+    with kept_as(tmp_path / "key"), pytest.warns(UserWarning, match="of another training"):
+        assert next(checkpoints.epochs(total, parts)) == 1
+    monkeypatch.setattr(torch, "__version__", "0.1")
+    with kept_as(tmp_path / "key"), pytest.warns(UserWarning, match="of another training"):
+        assert next(checkpoints.epochs(2, {"w": torch.zeros(2, 3), **seeds})) == 1
+
+
+def test_parts_are_put_back_in_place(often, tmp_path):
+    def parts():
+        return {"tensor": torch.zeros(3), "orders": {0: torch.Generator().manual_seed(1)}, "history": []}
+
+    torch.manual_seed(2)
+    with kept_as(tmp_path / "key"):
+        first = parts()
+        for epoch in checkpoints.epochs(2, first):
+            first["tensor"] += torch.rand(3, generator=first["orders"][0]) + torch.rand(3)
+            first["history"].append(epoch)
+    drawn = torch.rand(1), torch.rand(1, generator=first["orders"][0])
+    torch.manual_seed(2)
+    with kept_as(tmp_path / "key"):
+        again = parts()
+        assert list(checkpoints.epochs(2, again)) == []
+    assert torch.equal(again["tensor"], first["tensor"])
+    assert again["history"] == [1, 2]
+    assert (torch.rand(1), torch.rand(1, generator=again["orders"][0])) == drawn
+
+
+def test_forgetting_removes_half_written_files_and_an_empty_folder_alone(tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for name in ("key-0.pt", ".key-1.pt.tmp", "keys-0.pt"):
+        (folder / name).write_bytes(b"")
+    forget(folder / "key")
+    assert [path.name for path in folder.iterdir()] == ["keys-0.pt"]
+    forget(folder / "keys")
+    assert list(tmp_path.iterdir()) == []

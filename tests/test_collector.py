@@ -12,6 +12,7 @@ from torch import nn
 
 from parzc_core.collector import collect_statistics, depth_first_order
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.passes import Passes
 from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY
 from parzc_core.spaces import nb201
 
@@ -312,3 +313,78 @@ def test_unknown_proxy_names_the_known_ones(two_layer, batch):
 def test_the_registry_has_the_seven_of_the_paper():
     assert set(NODE_PROXIES) <= set(NODE_REGISTRY)
     assert len(NODE_PROXIES) == 7
+
+
+# --- the passes that the collector and the scores share
+
+
+class WholeBatches(TwoLayer):
+    """Takes batches of four alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.view(4, 2, 3, 3))
+
+
+def test_synflow_of_a_network_that_takes_whole_batches_alone_is_that_of_one_image(two_layer, batch):
+    torch.manual_seed(1)
+    whole = collect_statistics(WholeBatches(), *batch, ["synflow"])
+    one = collect_statistics(two_layer, *batch, ["synflow"])
+    np.testing.assert_allclose(whole.values, one.values, rtol=1e-6)
+
+
+def test_synflows_pass_drops_nothing_out(two_layer, batch):
+    dropping = copy.deepcopy(two_layer)
+    dropping.linear = nn.Sequential(nn.Dropout(0.5), dropping.linear)
+    dropped, plain = (collect_statistics(network, *batch, ["synflow"]) for network in (dropping, two_layer))
+    np.testing.assert_allclose(dropped.values, plain.values, rtol=1e-6)
+
+
+class Signed(nn.Module):
+    """Its second weight lowers what it gives, whatever the sign of the weight: dR/d|W| is negative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 4, bias=False), nn.Linear(4, 2, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -self.second(self.first(x))
+
+
+def test_synflow_is_a_sum_of_magnitudes():
+    torch.manual_seed(0)
+    network = Signed()
+    got = collect_statistics(network, torch.randn(4, 3), torch.tensor([0, 1, 1, 0]), ["synflow"])
+    expected = float((network.second.weight.detach().abs() @ network.first.weight.detach().abs()).sum())
+    assert got.values[0] == pytest.approx([expected, expected])
+
+
+def test_passes_are_autograds_and_in_train_mode_whatever_was_asked_before():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)).eval()
+    x, y = torch.randn(4, 2, 3, 3), torch.tensor([0, 1, 1, 0])
+    passes = Passes(network, x, y)
+    assert set(passes.flow.gradients) == {"0", "4"}  # in eval mode, without BatchNorm
+    plain, leaf = copy.deepcopy(network).train(), x.clone().requires_grad_(True)
+    logits, weights = plain(leaf), [plain[0].weight, plain[4].weight]
+    torch.testing.assert_close(passes.logits, logits)
+    by_loss = torch.autograd.grad(F.cross_entropy(logits, y), weights, retain_graph=True)
+    by_sum = torch.autograd.grad(logits.sum(), [leaf, *weights])
+    torch.testing.assert_close(list(passes.loss_gradients.values()), list(by_loss))
+    torch.testing.assert_close([passes.image_gradients, *passes.logit_gradients.values()], list(by_sum), rtol=1e-4, atol=1e-6)
+
+
+def test_a_batch_has_two_images_int64_labels_and_classes_of_the_network(two_layer, batch):
+    x, y = batch
+    assert collect_statistics(two_layer, x[:2], y[:2]).not_finite == 0
+    for images, labels, says in (
+        (x[:1], y[:1], "batch of one image"),
+        (x[:0], y[:0], "empty batch"),
+        (x, y.int(), "torch.int32; expected int64"),
+        (x, torch.tensor([0, 1, 2, 0]), "labels from 0 to 2; the network has 2 classes"),
+        (x, torch.tensor([0, 1, -1, 0]), "labels from -1 to 1"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            collect_statistics(two_layer, images, labels)
+    for loss in (lambda outputs, labels: outputs.sum(dim=1), lambda outputs, labels: torch.tensor(1.0)):
+        with pytest.raises(BadInput, match="expected one number that depends on the network's weights"):
+            collect_statistics(two_layer, x, y, loss=loss)

@@ -1,12 +1,15 @@
 """Encodings against hand-computed values; the aligned one does not leak, and says what it cannot read."""
 
+import json
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parzc_core.collector import NodeStatistics
-from parzc_core.encoding import PAPER_PROXIES, Encoder, encode, log_magnitude
+from parzc_core.encoding import PAPER_PROXIES, Encoder, encode, log_magnitude, slotted_logs
 from parzc_core.errors import BadInput, UnknownName
 from parzc_core.proxies import NODE_PROXIES
 from parzc_core.spaces import nb201
@@ -30,6 +33,23 @@ def test_paper_encoding_by_hand():
     assert got.tolist() == [[0, 0.5, 1, 0, 0, 0], [0, 1, 0, 0, 1, 0]]  # 0/0 is 0; padded at the end of each proxy
     alone = NodeStatistics(("x",), ("snip",), np.array([[2.0]]), np.ones(1, int), (0,))
     assert encode([alone], "paper", ("snip",), max_nodes=1).tolist() == [[0]]
+
+
+def alike(nodes: tuple[str, ...], values: list[list[float]], proxies: tuple[str, ...] = ("snip",)) -> NodeStatistics:
+    """Statistics that run from the last node to the first."""
+    return NodeStatistics(nodes, proxies, np.array(values), np.ones(len(nodes), int), tuple(reversed(range(len(nodes)))))
+
+
+@pytest.mark.parametrize("scheme", ["paper", "aligned", "raw", "log"])
+def test_values_that_are_equal_zero_or_nan_are_encoded_without_a_warning(scheme):
+    rows = [[5.0, 5.0, 5.0], [0.0, 0.0, 0.0], [np.nan, 1.0, 2.0]]
+    statistics = [alike(("c", "b", "a"), [row]) for row in rows]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = encode(statistics, scheme, ("snip",))
+    assert (got[1] == (-3 if scheme == "aligned" else 0)).all()
+    if scheme == "paper":
+        assert got[:2].tolist() == [[0, 0, 0]] * 2
 
 
 def test_raw_and_log_values_are_in_the_order_of_the_paper_and_not_scaled():
@@ -101,3 +121,48 @@ def test_nb201_paper_encoding_has_the_papers_294_inputs():
     )
     assert encode([full, fake(1)], "paper").shape == (2, 294)
     assert len(PAPER_PROXIES) == 3
+
+
+def test_slots_that_are_not_given_are_the_nodes_of_all_architectures_as_they_run():
+    statistics = [alike(("b", "a"), [[10.0, 100.0]]), alike(("b", "a"), [[1000.0, 100.0]]), alike(("c", "a"), [[0.1, 1.0]])]
+    got = encode(statistics, "aligned", ("snip",), train=[0, 1])  # slots a, b, c
+    assert got.tolist() == [[0, -1, -3], [0, 1, -3], [-2, -3, -1]]
+    assert Encoder("aligned", ("snip",)).fit(statistics).slots_ == ("a", "b", "c")
+
+
+def test_values_are_found_by_proxy_and_node_in_whatever_order_they_are_stored():
+    one = alike(("b", "a"), [[10.0, 100.0], [1e3, 1e4]], ("snip", "plain"))
+    other = alike(("a", "b"), [[1e4, 1e3], [100.0, 10.0]], ("plain", "snip"))
+    logs = slotted_logs([one, other], ("snip", "plain"), ("a", "b"))
+    assert logs.tolist() == [[[2, 1], [4, 3]]] * 2
+    assert np.array_equal(*encode([one, other], "aligned", ("snip", "plain"), slots=("a", "b")))
+
+
+def test_the_papers_proxies_are_synflow_snip_and_the_gradients_norm_in_that_order():
+    """A.3; the order of the inputs of every stored ranker."""
+    one = fake(0)
+    assert np.array_equal(encode([one]), encode([one], "paper", ("synflow", "snip", "grad_norm")))
+
+
+def test_the_length_of_an_encoding_is_that_of_its_slots_of_max_nodes_or_of_the_longest():
+    part, full = alike(("a", "b"), [[1.0, 2.0]]), alike(("c", "b", "a"), [[1.0, 2.0, 3.0]])
+    slots = ("a", "b", "c", "d")
+    for scheme in ("paper", "raw", "log"):
+        found = [Encoder(scheme, "snip", s, m).fit([part, full]).length_ for s, m in ((None, None), (slots, None), (slots, 7))]
+        assert found == [3, 4, 7]
+    aligned = Encoder("aligned", "snip", slots, max_nodes=7).fit([part, full])
+    assert aligned.length_ == aligned.transform([part]).shape[1] == 4
+    with pytest.raises(BadInput, match="no proxies"):
+        Encoder("paper", ())
+
+
+@pytest.mark.parametrize("scheme", ["paper", "aligned"])
+@pytest.mark.parametrize("max_nodes", [None, 7])
+def test_an_encoder_comes_back_from_its_state(scheme, max_nodes):
+    encoder = Encoder(scheme, ("snip", "plain"), ("a", "b", "c", "d"), max_nodes).fit([fake(0), fake(1)])
+    plain, arrays = encoder.state()
+    again = Encoder.from_state(json.loads(json.dumps(plain)), arrays)
+    for name in ("scheme", "proxies", "slots", "max_nodes", "slots_", "length_"):
+        assert np.array_equal(getattr(again, name), getattr(encoder, name)), name
+    assert np.array_equal(again.transform([fake(2)]), encoder.transform([fake(2)]))
+    assert np.array_equal(again.fit([fake(3)]).transform([fake(2)]), encoder.fit([fake(3)]).transform([fake(2)]))

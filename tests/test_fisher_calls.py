@@ -1,6 +1,7 @@
 """Fisher by the calls of a node: which of them are of its channels and of the same images, and what cannot be told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 from parzc_core.collector import collect_statistics
 from parzc_core.encoding import encode
 from parzc_core.errors import BadInput
-from parzc_core.proxies import NODE_PROXIES
+from parzc_core.proxies import NODE_PROXIES, NODE_REGISTRY, NodeTensors
 
 Applied = Callable[[Any, torch.Tensor], torch.Tensor]  # a layer and its input to what its weight makes of it
 
@@ -365,3 +366,58 @@ def test_logits_without_classes_are_refused_in_our_words() -> None:
     with pytest.raises(BadInput) as error:
         collect_statistics(nn.Sequential(nn.Flatten(), nn.Linear(192, 0)), X, Y)
     assert "IndexError" not in str(error.value)
+
+
+# --- the formulas on tensors
+
+
+def test_proxies_are_their_formulas_on_the_tensors_of_a_node() -> None:
+    generator = torch.Generator().manual_seed(0)
+    w, g, h, f = torch.randn(4, 3, 2, 1, 1, generator=generator)
+    node = NodeTensors(w, gradient=g, hessian_gradient=h, flow_weight=w.abs().double(), flow_gradient=f.double())
+    assert (w * g).min() < 0 < (w * g).max()
+    expected = {
+        "grad_norm": (g**2).sum() ** 0.5,
+        "grasp": -(w * h).sum(),
+        "l2_norm": (w**2).sum() ** 0.5,
+        "plain": (w * g).sum(),
+        "snip": (w * g).abs().sum(),
+        "synflow": (w.abs() * f).abs().sum(),
+    }
+    for name, value in expected.items():
+        assert NODE_REGISTRY[name].value(node) == pytest.approx(float(value), rel=1e-5), name
+    assert NODE_REGISTRY["grasp"].value(replace(node, hessian_product=2.5)) == -2.5
+
+
+def test_a_node_that_does_not_reach_the_loss_has_zeros_without_a_sign() -> None:
+    node = NodeTensors(torch.ones(3, 2))
+    values = {name: NODE_REGISTRY[name].value(node) for name in NODE_PROXIES}
+    assert values == {name: 6**0.5 if name == "l2_norm" else 0.0 for name in NODE_PROXIES}
+    assert str(values["grasp"]) == "0.0"
+    seen = replace(node, gradient=torch.ones(3, 2))
+    assert np.isnan(NODE_REGISTRY["fisher"].value(seen))  # it reaches the loss, and no output was seen
+
+
+def test_fisher_by_hand_of_calls_with_channels_anywhere() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, d = torch.randn(2, 4, 5, 3, generator=generator)  # 4 images, 5 places, 3 channels
+
+    def fisher(outputs: list[torch.Tensor], gradients: list[torch.Tensor], **more: Any) -> float:
+        calls = {"outputs": tuple(outputs), "output_gradients": tuple(gradients)}
+        node = NodeTensors(torch.zeros(3, 2), torch.zeros(3, 2), **calls, **more)
+        return NODE_REGISTRY["fisher"].value(node)
+
+    s = (a * d).sum(dim=1)  # (images, channels)
+    once = 0.5 * float(s.square().mean(dim=0).sum()) * 2
+    assert fisher([a], [d], channel_axis=-1) == pytest.approx(once)
+    assert fisher([a], [d], channel_axis=2) == pytest.approx(once)
+    assert fisher([a.mT], [d.mT]) == pytest.approx(once)
+    assert fisher([a, a], [d, d], channel_axis=2) == pytest.approx(4 * once)  # summed, then squared
+    halves = fisher([a[:2], a[2:]], [d[:2], d[2:]], channel_axis=2, images=(0, 2))
+    assert halves == pytest.approx(2 * once)  # each a mean over two images
+    assert fisher([a, a[:0]], [d, d[:0]], channel_axis=2) == pytest.approx(once)  # of no image
+    parts = fisher([a[..., :1], a[..., 1:]], [d[..., :1], d[..., 1:]], channel_axis=2, rows=(0, 1), channels=3)
+    assert parts == pytest.approx(once)
+    assert fisher([a], [d], channel_axis=2, channels=6) == pytest.approx(once / 2)
+    assert np.isnan(fisher([a, a], [d, d], channel_axis=2, images=(None, None)))
+    assert fisher([a], [d], channel_axis=2, images=(None,)) == pytest.approx(once)

@@ -44,3 +44,14 @@ def test_np_is_its_equations():
 def test_a_size_below_one_is_refused(name):
     with pytest.raises(BadInput, match=f"{name}=0; expected a whole number of at least 1"):
         NPConfig(**{"operations": 7, name: 0})
+
+
+def test_np_has_the_papers_depth_and_drops_out_in_its_head():
+    config = NPConfig(7)
+    assert (config.width, config.depth, config.hidden, config.dropout, config.outputs) == (64, 3, 64, 0.05, 1)
+    model = NP(NPConfig(7, dropout=0.25))
+    assert [m.p for m in model.head if isinstance(m, torch.nn.Dropout)] == [0.25]
+    one = torch.zeros(1, 6, 6), torch.zeros(1, 6, dtype=torch.int64)
+    assert model.eval()(*one).shape == (1,)
+    with pytest.raises(BadInput, match=r"dropout=1\.5"):
+        NPConfig(7, dropout=1.5)

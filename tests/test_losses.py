@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parzc_core.errors import BadInput, UnknownName
-from parzc_core.losses import diff_kendall, loss, pairwise_rank_loss
+from parzc_core.losses import LOSSES, diff_kendall, loss, pairwise_rank_loss
 
 numbers = st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=12, unique=True)
 
@@ -73,3 +73,30 @@ def test_losses_add_up_and_bad_ones_are_refused():
         diff_kendall(torch.zeros(1), torch.zeros(1))
     with pytest.raises(BadInput, match="alpha"):
         diff_kendall(x, y, alpha=0)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("shape", [(4,), (6,), (5, 1)])
+def test_no_loss_broadcasts_one_shape_to_another(name, shape):
+    with pytest.raises(BadInput, match=r"expected the same \[n\]"):
+        LOSSES[name](torch.zeros(5), torch.ones(shape), 0.5)
+
+
+@pytest.mark.parametrize("wrong", [torch.arange(5), [1.0] * 5, np.arange(5.0)])
+def test_a_loss_of_what_is_no_float_tensor_is_refused(wrong):
+    for name in LOSSES:
+        for pair in ((wrong, torch.ones(5)), (torch.ones(5), wrong)):
+            with pytest.raises(BadInput, match="expected a float tensor"):
+                LOSSES[name](*pair, 0.5)
+
+
+def test_the_losses_that_training_minimises_are_the_functions_with_the_papers_values():
+    """DiffKendall gets alpha, 0.5 by default; the hinge has margin 0.1 and counts pairs in the order of the accuracy."""
+    x, y = torch.tensor([0.0, 1.0, 1.05, -3.0]), torch.tensor([3.0, 1.0, 2.0, 0.5])
+    for alpha in (0.5, 3.0):
+        assert loss(x, y, {"diff_kendall": 1.0}, alpha) == -diff_kendall(x, y, alpha)
+    assert loss(x, y, {"diff_kendall": 1.0}) == -diff_kendall(x, y, 0.5)
+    assert loss(x, y, {"rank": 1.0}) == pairwise_rank_loss(x, y) == pairwise_rank_loss(x, y, margin=0.1)
+    assert loss(x, y, {"rank": 1.0}) != loss(y, x, {"rank": 1.0})
+    with pytest.raises(BadInput, match="no loss"):
+        loss(x, y, {})

@@ -60,3 +60,30 @@ def test_any_edit_of_a_file_is_noticed_and_files_without_a_checksum_are_read(tmp
     assert (found["seed"], list(arrays)) == (0, list(ARRAYS))
     with pytest.raises(BadInput, match="a has the dtype complex128; expected numbers"):
         read_arrays(write_arrays(path, {"about": np.array(json.dumps(about)), "a": np.array([1j])}), OTHER)
+
+
+def test_a_checksum_does_not_depend_on_the_order_and_texts_and_truths_are_kept(tmp_path: Path) -> None:
+    arrays = {"b": np.array(["x", "é"]), "a": np.array([True, False]), "c": np.array([2.5], dtype=np.float32)}
+    kept = joined(OTHER, {"seed": 0, "cells": {"y": [1], "x": None}}, arrays)
+    said = json.loads(str(kept["about"]))
+    turned = {"about": np.array(json.dumps(dict(reversed(said.items())))), **dict(reversed(list(arrays.items())))}
+    for content in (kept, turned):
+        about, found = read_arrays(write_arrays(tmp_path / "kept.npz", content), OTHER)
+        assert about == {"format": "other", "version": 3, "seed": 0, "cells": {"y": [1], "x": None}}
+        assert all(np.array_equal(found[name], array) for name, array in arrays.items())
+    for name, other in (("a", "aa"), ("c", "d")):  # the same arrays in the same order
+        renamed = {other if key == name else key: array for key, array in kept.items()}
+        with pytest.raises(BadInput, match="is damaged: its sha256 is"):
+            parted(renamed, "inside", OTHER)
+
+
+@pytest.mark.parametrize("version", [2, 4, "3", None])
+def test_an_older_and_a_newer_version_are_refused(version: Any) -> None:
+    with pytest.raises(BadInput, match=f"has version {version!r} of the format; this parzc reads version 3"):
+        parted(joined(Format("other", version, "other arrays", ""), {}, ARRAYS), "inside", OTHER)
+
+
+def test_compressed_files_are_smaller(tmp_path: Path) -> None:
+    content = joined(PLAIN, {}, {"zeros": np.zeros(10_000)})
+    sizes = [write_arrays(tmp_path / "a.npz", content, compressed).stat().st_size for compressed in (True, False)]
+    assert sizes[0] < 8_000 < 80_000 < sizes[1]

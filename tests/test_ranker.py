@@ -102,3 +102,65 @@ def test_samples_are_draws_of_the_weights_with_their_mean_and_standard_deviation
     mean, spread = ranker.predict(inputs, samples=4)
     np.testing.assert_allclose(mean, draws.mean(0))
     np.testing.assert_allclose(spread, draws.std(0))
+
+
+@pytest.mark.parametrize("chunk", [3, 9, 10, 99])
+def test_chunks_are_all_architectures_in_their_order(monkeypatch, chunk):
+    inputs, _ = toy()
+    monkeypatch.setattr(inputs_module, "CHUNK", chunk)
+    parts = list(inputs.chunks())
+    assert [len(part) for part in parts] == [chunk] * (10 // chunk) + ([10 % chunk] if 10 % chunk else [])
+    for name in ("statistics", "adjacency", "operations"):
+        assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(inputs, name))
+    assert len(Inputs(operations=inputs.operations)) == len(Inputs(inputs.statistics)) == 10
+
+
+@pytest.mark.parametrize(
+    "parts", [(), ("BN", "BN"), ("Mixer", "NP", "Mixer"), ("MLP", "BN"), ("MLP", "Mixer"), ("MLP", "Mixer", "BN"), ("GNN",), "BN"]
+)
+def test_components_that_do_not_fit_together_are_refused(parts):
+    with pytest.raises(BadInput, match="MLP not beside Mixer or BN"):
+        ModelConfig(parts, MABNConfig(30))
+
+
+@pytest.mark.parametrize("part", ["MLP", "BN"])
+def test_a_perceptron_is_three_layers_with_relu_and_dropout_between(part):
+    torch.manual_seed(0)
+    model = Model(ModelConfig((part,), MABNConfig(30, projection=64, dropout=0.3))).eval()
+    matrices = [p for name, p in model.statistics.named_parameters() if not name.endswith("rho")]
+    assert [tuple(matrix.shape) for matrix in matrices] == [(64, 30), (64, 64), (1, 64)]
+    assert [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)] == [0.3, 0.3]
+    assert sum(isinstance(m, BayesianLinear) for m in model.modules()) == (3 if part == "BN" else 0)
+    x = torch.randn(5, 30)
+    expected = torch.relu(torch.relu(x @ matrices[0].T) @ matrices[1].T) @ matrices[2][0]
+    torch.testing.assert_close(model(x, None, None), expected)
+    torch.testing.assert_close(model(x[:1], None, None), expected[:1])
+
+
+def test_two_fully_connected_layers_score_the_sum_of_embeddings():
+    torch.manual_seed(0)
+    model = Model(ModelConfig(("NP", "Mixer"), MABNConfig(30), embedding=10, graph_dropout=0.4)).eval()
+    weights = [tuple(p.shape) for p in model.regressor.parameters()]
+    assert weights == [(5, 10), (5,), (1, 5), (1,)]
+    first, _, last = model.regressor
+    h = torch.randn(7, 10)
+    expected = torch.relu(h @ first.weight.T + first.bias) @ last.weight.T + last.bias
+    torch.testing.assert_close(model.regressor(h), expected)
+    assert [m.p for m in model.graph.modules() if isinstance(m, torch.nn.Dropout)] == [0.4]
+    assert Model(ModelConfig(("Mixer",), MABNConfig(30), embedding=10)).statistics.config.outputs == 1  # alone, it scores
+    with pytest.raises(BadInput, match="embedding=1"):
+        ModelConfig(("NP", "Mixer"), MABNConfig(30), embedding=1)
+
+
+@pytest.mark.parametrize("graph", ["NP", "PINAT"])
+def test_graphs_of_other_shapes_or_types_are_refused(graph):
+    inputs, accuracy = toy()
+    a, o, config = inputs.adjacency, inputs.operations, small((graph,), epochs=1)
+    with pytest.raises(BadInput, match="got operations of float64; expected int64"):
+        fit(Inputs(None, a, o.astype(float)), accuracy, config)
+    fewer_axes, more_axes = (np.zeros((10, 10)), o[:, 0]), (np.zeros((10, 6, 6, 6)), a.astype(int))
+    for adjacency, operations in ((a[:, :, :5], o), (a[:, 0], o[:, 0]), fewer_axes, more_axes):
+        with pytest.raises(BadInput, match=r"expected \[n, N, N\] and \[n, N\]"):
+            fit(Inputs(None, adjacency, operations), accuracy, config)
+    with pytest.raises(BadInput, match="got parts of 9 and 10 architectures"):
+        fit(Inputs(inputs.statistics, a[:9], o[:9]), accuracy, config)

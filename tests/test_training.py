@@ -20,6 +20,7 @@ from parzc_core._seeding import seeded
 from parzc_core.collector import NodeStatistics
 from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
+from parzc_core.losses import diff_kendall
 from parzc_core.mabn import SIZES, MABNConfig
 from parzc_core.ranker import GRAPH_BRANCHES, Model, ModelConfig
 from parzc_core.training import (
@@ -354,3 +355,80 @@ def test_a_ranker_made_by_hand_can_be_saved(tmp_path):
     fitted = fit(inputs, accuracy, small(("MLP",), epochs=1))
     again = load_ranker(FittedRanker(fitted.model, (), 0).save(tmp_path / "ranker"))
     assert np.array_equal(again.predict(inputs), fitted.predict(inputs))
+
+
+@pytest.mark.parametrize("alpha", [0.5, 4.0])
+def test_the_first_loss_is_that_of_the_initial_weights_with_the_alpha_of_the_configuration(alpha):
+    inputs, accuracy = toy()
+    config = small(("MLP",), epochs=1, batch_size=10, alpha=alpha)
+    with seeded(3):
+        model = Model(config.model)
+    z = torch.as_tensor((accuracy - accuracy.mean()) / accuracy.std()).float()
+    with torch.no_grad():
+        expected = -diff_kendall(model(torch.as_tensor(inputs.statistics), None, None), z, alpha)
+    assert fit(inputs, accuracy, config, seed=3).history == pytest.approx([float(expected)], rel=1e-4)
+
+
+def test_each_member_of_a_batch_has_noise_of_its_own():
+    """Equal data, equal seeds: only dropout and the draws of weights tell the two apart, and they are drawn in training."""
+    inputs, accuracy = toy()
+    for parts, dropout, noisy in ((("MLP",), 0.0, False), (("MLP",), 0.5, True), (("BN",), 0.0, True)):
+        config = small(parts, epochs=2)
+        sizes = dataclasses.replace(config.model.mabn, dropout=dropout)
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, mabn=sizes))
+        one, other = fit_many([inputs] * 2, [accuracy] * 2, config, seeds=(5, 5))
+        assert (one.history != other.history) is noisy, parts
+
+
+def test_two_architectures_or_equal_accuracies_are_enough_and_one_is_not():
+    inputs, accuracy = toy(n=2)
+    assert np.isfinite(fit(inputs, accuracy, small(("MLP",), epochs=1)).predict(inputs)).all()
+    assert np.isfinite(fit(inputs, np.full(2, 93.0), small(("MLP",), epochs=1)).predict(inputs)).all()
+    with pytest.raises(BadInput, match="at least 2"):
+        fit(inputs[:1], accuracy[:1], small(("MLP",), epochs=1))
+
+
+def test_every_member_is_checked():
+    inputs, accuracy = toy()
+    holed = dataclasses.replace(inputs, statistics=np.where(inputs.statistics > 2, np.inf, inputs.statistics))
+    assert not np.isfinite(holed.statistics).all()
+    with pytest.raises(BadInput, match="not finite"):
+        fit_many([inputs, holed], [accuracy] * 2, small(("MLP",), epochs=1), seeds=(0, 1))
+    with pytest.raises(BadInput, match="one size for all members"):
+        fit_many([inputs, inputs[:9]], [accuracy, accuracy[:9]], small(("MLP",), epochs=1), seeds=(0, 1))
+
+
+def test_statistics_that_are_not_finite_have_no_score_where_the_ranker_reads_them():
+    statistics = statistics_of_toys()
+    encoder = Encoder("paper", ("snip", "grad_norm")).fit(statistics)
+    ranker = fit(statistics, np.arange(12.0), TrainingConfig(epochs=1), encoder=encoder)
+    for proxy, read in (("synflow", False), ("snip", True), ("grad_norm", True)):
+        values = statistics[4].values.copy()
+        values[statistics[4].proxies.index(proxy), 1] = np.inf
+        holed = [*statistics[:4], dataclasses.replace(statistics[4], values=values), *statistics[5:]]
+        for scores in (ranker.predict(holed), *ranker.predict(holed, samples=3)):
+            assert np.flatnonzero(np.isnan(scores)).tolist() == ([4] if read else [])
+        if read:
+            with pytest.raises(BadInput, match=r"architectures \[4\] are not finite"):
+                fit(holed, np.arange(12.0), TrainingConfig(epochs=1), encoder=encoder)
+
+
+def test_a_last_batch_of_two_stays_one_and_of_one_joins():
+    assert [len(part) for part in batches(torch.arange(8), 3)] == [3, 3, 2]
+    assert [len(part) for part in batches(torch.arange(7), 3)] == [3, 4]
+    assert [len(part) for part in batches(torch.arange(1), 3)] == [1]
+
+
+def test_scores_are_float64_and_draws_are_of_the_rankers_seed():
+    inputs, accuracy = toy()
+    ranker = fit(inputs, accuracy, small(("Mixer", "BN"), epochs=1), seed=5)
+    assert [part.dtype for part in (ranker.predict(inputs), *ranker.predict(inputs, samples=2))] == [np.float64] * 3
+    other = dataclasses.replace(ranker, seed=6)
+    assert np.array_equal(other.predict(inputs), ranker.predict(inputs))
+    assert not np.array_equal(other.predict(inputs, samples=3)[0], ranker.predict(inputs, samples=3)[0])
+
+
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"learning_rate": 0.0}, {"learning_rate": -1e-3}, {"weight_decay": -1e-3}])
+def test_rates_and_epochs_below_their_least_are_refused(bad):
+    with pytest.raises(BadInput, match=next(iter(bad))):
+        TrainingConfig(**bad)

@@ -69,3 +69,35 @@ def test_a_judgement_has_its_correlations_their_intervals_and_the_best_ten():
     assert found["top10"] == metrics.top_k_precision(score, truth, 10)
     assert found["kendall_100"] == metrics.kendall(score[few], truth[few])
     assert not any(name.endswith("interval") for name in judging.judgement(score, truth, resamples=0))
+
+
+def test_the_best_ten_need_ten_scores_and_are_all_of_fewer():
+    truth = np.arange(30.0)
+    score = np.where(truth < 20, np.nan, truth)
+    assert judging.judgement(score, truth, resamples=0)["top10"] == 100
+    score[29] = np.nan
+    assert np.isnan(judging.judgement(score, truth, resamples=0)["top10"])
+    assert judging.judgement(truth[:4], truth[:4], resamples=0)["top10"] == 100
+
+
+def test_a_hundred_are_drawn_by_their_seed_or_all_are_taken():
+    for draw in (0, 3):
+        assert judging.hundred(150, draw).tolist() == np.random.default_rng(draw).permutation(150)[:100].tolist()
+    assert sorted(judging.hundred(60, 5)) == list(range(60))
+
+
+def test_intervals_of_mean_are_percentiles_of_the_mean_over_scores_in_seeded_resamples():
+    random = np.random.default_rng(0)
+    truth = np.round(random.normal(size=4))  # a resample may be constant
+    scores = np.stack([truth + random.normal(size=4) for _ in range(2)])
+    found = judging.intervals_of_mean(scores, truth, resamples=60, seed=5)
+    counts = np.random.default_rng(5).multinomial(4, np.full(4, 1 / 4), size=60)
+    for name in metrics.METRICS:
+        drawn = [
+            np.mean([getattr(metrics.correlations(x[rows], truth[rows]), name) for x in scores])
+            for rows in (np.repeat(np.arange(4), count) for count in counts)
+        ]
+        assert np.isnan(drawn).any()
+        assert found[name][2:] == pytest.approx(tuple(np.nanpercentile(drawn, [2.5, 97.5])), abs=1e-6)
+    with pytest.raises(BadInput, match=r"expected \[k, n\]"):
+        judging.intervals_of_mean(np.zeros((0, 4)), np.zeros(4))

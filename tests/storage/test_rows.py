@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -294,6 +295,7 @@ def rewritten(tmp_path: Path, change, **entries) -> None:
         (b"-1,1,", b"-1,1.5,", "row 1 has '1.5' as n; expected a number"),
         (b"-1,1,", b"-1,,", "row 1 has '' as n"),
         (b"-1,1,", b"-1,%d," % 10**40, "row 1 has '10000.* as n"),
+        (b"-1,1,", b"-1,%d," % (10**19 - 1), "row 1 has '9999.* as n"),  # beyond int64
         (b"kendall,", b"kendall,1,", "row 1 has 18 fields; expected 17"),
         (b"table06,NP", b"table07,NP", "holds a row of 'table07', not of 'table06'"),
         (b"NP", b"\xff", "is damaged or empty"),
@@ -329,3 +331,69 @@ def test_a_manifest_that_is_damaged_or_of_another_table_is_one_line(tmp_path: Pa
     rewritten(tmp_path, bytes, **entries)
     with pytest.raises(BadInput, match=rf"manifest\.json.*{message}.*; run `parzc run table06 --profile smoke` again"):
         read_rows("table06", "smoke", tmp_path)
+
+
+def test_the_interval_is_that_of_10000_seeded_resamples() -> None:
+    """Of 15 zeros and 15 ones, the mean of a resample is binomial, whose percentiles are known; else as scipy has it."""
+    values = [0.0] * 15 + [1.0] * 15
+    _, std, low, high = summarise(values)
+    assert std == pytest.approx(math.sqrt(30 * 0.25 / 29))
+    assert (low, high) == pytest.approx(tuple(scipy.stats.binom(30, 0.5).ppf([0.025, 0.975]) / 30), abs=1 / 30 + 1e-9)
+    runs = np.random.default_rng(1).normal(size=9)
+    for options, resamples in (({}, 10_000), ({"seed": 3, "resamples": 50}, 50)):
+        generator = np.random.default_rng(options.get("seed", 0))
+        found = scipy.stats.bootstrap(
+            (runs,), np.mean, n_resamples=resamples, batch=1000, method="percentile", rng=generator
+        ).confidence_interval
+        assert summarise(runs.tolist(), **options)[2:] == pytest.approx((found.low, found.high), abs=1e-12)
+    assert np.isnan(summarise([1.0, math.inf])).all()
+    for value, n, resamples in ((24.7, 16, 50), (-92.081, 12, 10), (70.1, 7, 10_000)):  # rounding may turn the ends around
+        same = summarise([value] * n, resamples=resamples)
+        assert same.ci_low <= same.ci_high == pytest.approx(value)
+
+
+def test_a_split_with_equal_scores_is_not_won() -> None:
+    scores = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 1.0, 4.0, 4.0]})
+    assert results.paired_differences(scores, {"x": ("a", "b")})["splits won (%)"].tolist() == [25]
+    more = scores.assign(a=scores["a"] + 2)
+    (row,) = results.rows_of_differences("table06", "c", more, [("a", "b")], profile="smoke", origin="ours")
+    assert (row.row, row.metric, row.value, row.n, row.runs) == ("a - b", "kendall_difference", 2.0, 4, 4)
+
+
+def test_rows_at_the_limits_are_good() -> None:
+    assert a_row(ci_low=3.0, ci_high=3.0).ci_low == 3.0  # equal runs
+    assert a_row(n=2, std=0.0).std == 0.0
+    assert a_row(value=math.inf).value == math.inf  # a value, which needs no note
+    assert (a_row(seed=-1).seed, a_row(n=0, runs=0).n) == (-1, 0)
+    with pytest.raises(BadInput, match="epochs 0 of -1"):
+        a_row(published_epochs=-1)
+
+
+def test_a_cell_is_told_by_its_metric_too_and_the_file_may_hold_long_seeds(tmp_path: Path) -> None:
+    rows = [a_row(seed=10**18 - 1), a_row(seed=10**18 - 1, metric="spearman", value=math.inf)]
+    write_rows("table06", rows, "smoke", {}, tmp_path)
+    back = read_rows("table06", "smoke", tmp_path)
+    assert back["seed"].tolist() == [10**18 - 1] * 2
+    assert back["value"].tolist() == [34.5, math.inf]
+    assert read_manifest("table06", "smoke", tmp_path)["without_value"] == 0
+
+
+def test_minutes_below_zero_and_one_row_of_another_table_are_damage(tmp_path: Path) -> None:
+    rewritten(tmp_path, bytes, minutes=-1)
+    with pytest.raises(BadInput, match="got minutes=-1"):
+        read_rows("table06", "smoke", tmp_path)
+    rewritten(tmp_path, lambda data: data.replace(b"table06,MLP", b"table07,MLP"))
+    with pytest.raises(BadInput, match="holds a row of 'table07'"):
+        read_rows("table06", "smoke", tmp_path)
+
+
+def test_committed_results_are_the_projects_own_where_runs_write_elsewhere(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "results").mkdir()
+    elsewhere = project / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(results.paths, "RESULTS", elsewhere)
+    assert results.committed() == project / "results"
+    (elsewhere / "full").mkdir()
+    assert results.committed() == elsewhere

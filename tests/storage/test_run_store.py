@@ -323,3 +323,57 @@ def test_what_is_no_result_is_refused_and_nothing_is_written(tmp_path: Path, res
     with pytest.raises(BadInput, match=r"expected|cannot be stored"):
         store.put({"a": 1}, result)
     assert not store.path.exists()
+
+
+def test_a_file_as_long_as_the_one_before_it_is_read_from_its_start(tmp_path: Path) -> None:
+    store, other = RunStore(tmp_path / "runs.jsonl"), RunStore(tmp_path / "other.jsonl")
+    for seed in range(2):
+        store.put({"seed": seed}, {"tau": 0.1})
+        other.put({"seed": seed}, {"tau": 0.2})
+    assert [store.get({"seed": seed}) for seed in range(2)] == [{"tau": 0.1}] * 2
+    assert other.path.stat().st_size == store.path.stat().st_size
+    other.path.replace(store.path)
+    assert [store.get({"seed": seed}) for seed in range(2)] == [{"tau": 0.2}] * 2
+
+
+def test_faults_and_checksums_of_a_file_that_was_replaced_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    older = three_runs(path, checksum=False)
+    three_runs(path)
+    with open(path, "ab") as file:
+        file.write(b"null\n")
+    store = RunStore(path)
+    with pytest.warns(UserWarning, match="line 7"):
+        assert len(store) == 3
+    assert list(store.faults) == [7]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):  # a line is named once
+            assert len(store) == 3
+        path.write_text("".join(f"{line}\n" for line in older))  # of an earlier version: no line has a checksum
+        assert store.get({"seed": 1})["tau"] == 1 / 7  # type: ignore[index]
+    assert (len(store), store.faults) == (3, {})
+
+
+def test_a_result_moved_to_another_configuration_is_noticed(tmp_path: Path) -> None:
+    """The configuration and its key fit together, and the result is whole; only the checksum tells."""
+    path = tmp_path / "runs.jsonl"
+    lines = three_runs(path)
+    moved = json.loads(lines[1]) | {"config": {"seed": 7}, "key": RunStore.key({"seed": 7})}
+    path.write_text("\n".join([lines[0], json.dumps(moved), lines[2], ""]))
+    with pytest.warns(UserWarning, match="line 2: its sha256 is not that of its result"):
+        assert RunStore(path).get({"seed": 7}) is None
+
+
+def test_a_line_is_on_the_disk_before_put_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced = tmp_path / "runs.jsonl", []
+    monkeypatch.setattr("os.fsync", lambda number: synced.append(path.read_bytes()))
+    for seed in range(2):
+        RunStore(path).put({"seed": seed}, {"tau": 1.0})
+    assert synced[-1] == path.read_bytes()
+    assert len(synced) == 2
+
+
+def test_paths_and_dataclasses_are_plain() -> None:
+    found = {"folder": Path("a") / "b", "run": Seed(3), "values": [np.float32(0.5)]}
+    assert RunStore.key(found) == RunStore.key({"folder": "a/b", "run": {"seed": 3}, "values": [0.5]})

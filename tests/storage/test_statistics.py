@@ -1,5 +1,7 @@
 """The store: what is written is read, whole shards or none, damage is named, two collectors do not meet."""
 
+import gc
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from parzc_core.collector import NodeStatistics
 from parzc_core.errors import BadInput, CorruptShard
 from parzc_core.proxies import NODE_PROXIES
-from parzc_core.storage.statistics import Record, StatisticsStore, pack, round_mantissa
+from parzc_core.storage.statistics import Record, StatisticsStore, archs_sha256, pack, round_mantissa
 
 
 def fake(seed: int, nodes: tuple[str, ...] = ("c", "b", "a")) -> NodeStatistics:
@@ -244,3 +246,88 @@ def test_a_count_that_is_none_is_refused(tmp_path, count):
     store, _ = filled(tmp_path)
     with pytest.raises(BadInput, match="expected a whole number"):
         store.read(count)
+
+
+def test_scores_of_another_collection_are_taken_by_architecture_and_counted(tmp_path):
+    store, records = filled(tmp_path / "one")
+    other = StatisticsStore(tmp_path / "other")
+    other.open({"config": {}}, ["arch0", "arch1", "arch2"], [0])
+    other.add(0, pack([Record(r.arch, r.statistics, {"zen": -1.0, "nwot": 10.0 * r.position}, r.position) for r in records[:3]]))
+    found = store.read().with_scores(other.read())
+    assert found.scores["zen"].tolist() == [0, 1, 2, 3, 4]  # its own
+    assert found.scores["nwot"].tolist() == pytest.approx([0, 10, 20, np.nan, np.nan], nan_ok=True)
+    assert (found.scored, found.archs) == ({"nwot": 3}, [f"arch{i}" for i in range(5)])
+    stranger = StatisticsStore(tmp_path / "stranger")
+    stranger.open({"config": {}}, ["arch1", "arch0"], [0])
+    stranger.add(0, pack([Record(f"arch{1 - i}", fake(i), {"nwot": 1.0}, i) for i in range(2)]))
+    with pytest.raises(BadInput, match="another sample"):
+        store.read().with_scores(stranger.read())
+
+
+def test_a_sample_is_told_by_its_order():
+    assert archs_sha256(["a", "b"]) == hashlib.sha256(b"a\nb").hexdigest() != archs_sha256(["b", "a"])
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_reading_leaves_the_collector_of_cycles_as_it_was(tmp_path, enabled):
+    store, _ = filled(tmp_path)
+    try:
+        (gc.enable if enabled else gc.disable)()
+        store.read()
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
+def test_the_memory_kept_is_the_largest_and_not_the_last(tmp_path):
+    store, records = filled(tmp_path)
+    store.add(2, pack(records[4:]), 0.26, 50.0)
+    assert (store.manifest["cpu_seconds"], store.manifest["peak_memory_mb"]) == (3.3, 102)
+
+
+def test_only_the_shards_that_are_asked_for_are_read(tmp_path):
+    store, _ = filled(tmp_path)
+    store.path(1).write_bytes(b"damaged")
+    assert store.read(2).archs == ["arch0", "arch1"]
+    with pytest.raises(CorruptShard):
+        store.read(3)
+
+
+def test_an_unknown_shard_that_does_not_say_what_it_is_of_is_refused(tmp_path):
+    store, _ = filled(tmp_path)
+    store._write_manifest({**store.manifest, "shards": {}})
+    with pytest.raises(CorruptShard, match="does not say what it was computed from"):
+        store.read()
+
+
+def test_versions_that_were_mixed_before_may_be_added_to(tmp_path):
+    store, _ = filled(tmp_path)
+    here, older = {"torch": "2", "parzc": "0.1.0"}, {"torch": "1", "parzc": "0.1.0"}
+    store._write_manifest({**store.manifest, "versions": older})
+    with pytest.raises(BadInput, match="computed with torch 1, here is 2"):
+        store.check_versions(here)
+    store.check_versions(here, mix=True)
+    for versions in (here, older, here | {"numpy": "9"}):  # numpy decides no value
+        store.check_versions(versions)
+    assert store.manifest["other_versions"] == [here]
+
+
+def test_sums_are_in_the_order_of_the_sample_where_shards_are_not(tmp_path):
+    store = StatisticsStore(tmp_path)
+    groups = [[0, 3, 5], [1], [2, 4]]
+    store.open({"config": {}}, [f"arch{i}" for i in range(6)], [group[0] for group in groups])
+    for number, group in enumerate(groups):
+        store.add(number, pack([Record(f"arch{i}", fake(i), {"zen": float(i)}, i) for i in group]))
+    got = store.sums()
+    assert got.index.tolist() == [f"arch{i}" for i in range(6)]
+    assert got["shard"].tolist() == [0, 1, 2, 0, 2, 0]
+
+
+def test_rounding_is_to_the_nearest_of_20_bits_and_the_largest_number_stays_finite():
+    one = 1 + 2.0**-19
+    assert round_mantissa(np.array([one, 1 + 2.0**-21, 1 + 1.5 * 2.0**-19, -one])).tolist() == [one, 1, 1 + 2 * 2.0**-19, -one]
+    values = np.random.default_rng(0).lognormal(sigma=20, size=1000)
+    errors = np.abs(round_mantissa(values) / values - 1)
+    assert errors.max() <= 2.0**-20
+    largest = np.finfo(np.float64).max
+    assert round_mantissa(np.array([largest, -largest])).tolist() == [largest, -largest]
