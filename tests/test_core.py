@@ -74,6 +74,12 @@ def test_the_core_loads_nothing_else():
     assert {name.partition(".")[0] for name in modules} & {"pandas", "sklearn", "scipy", "matplotlib", "joblib"} == set()
 
 
+@pytest.mark.parametrize("command", [["claims", "mixer"], ["status", "--profile", "smoke"], ["data", "status"]])
+def test_commands_that_only_look_load_no_torch(command):
+    code = f"import sys; from parzc_core.cli import main; main({command}); print('torch' in sys.modules)"
+    assert python(code).splitlines()[-1] == "False"
+
+
 def test_importing_the_package_alone_loads_no_torch():
     assert python("import parzc_core, sys; print('torch' in sys.modules, 'numpy' in sys.modules)").split() == ["False"] * 2
 

@@ -29,6 +29,7 @@ from parzc_core.report.claim_outcomes import (
 )
 from parzc_core.report.evidence import NO, OPEN, YES, Answer, Bar, Evidence, Lacking, Value, between, number
 from parzc_core.report.verdicts import MARGIN
+from parzc_core.spaces import nb201_cells
 
 SMALL, FULL_MODEL = "NB201-CF10 78", "NP+Mixer+BN"
 NB101_LOSS = "NB101-CF10 178"
@@ -152,16 +153,9 @@ def _figure_5(evidence: Evidence, column: str, metric: str) -> list[Value]:
     return found
 
 
-def _slots() -> int:
-    """Places that a node of NAS-Bench-201 can have."""
-    from parzc_core.spaces import nb201  # here, since it imports torch
-
-    return len(nb201.SLOTS)
-
-
 @rule("nodes")
 def _nodes(evidence: Evidence) -> Outcome:
-    most = _slots() / 10
+    most = len(nb201_cells.SLOTS) / 10
     answers = [
         Answer(
             YES if one.value <= most else NO,
@@ -171,7 +165,7 @@ def _nodes(evidence: Evidence) -> Outcome:
         )
         for one in _figure_5(evidence, "nodes with half of it", "nodes")
     ]
-    said = f"nodes that hold half of the importance, of {_slots()}: {listed(answers, most=6)}"
+    said = f"nodes that hold half of the importance, of {len(nb201_cells.SLOTS)}: {listed(answers, most=6)}"
     return Outcome(
         weighed(answers), f"{counted(answers, 'proxies')}: {said}.", tuple(answers), ("nodes", "a tenth of all")
     )

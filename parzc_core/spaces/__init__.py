@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
-from torch import nn
 
 from parzc_core import _plugins
 from parzc_core.errors import UnknownName
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NDS = ("nds_amoeba", "nds_darts", "nds_enas", "nds_nasnet", "nds_pnas")
 
@@ -64,7 +66,7 @@ class Space(Protocol):
     def sample(self, count: int, seed: int) -> list[str]:
         """`count` different architectures, drawn without replacement; a longer sample begins with the shorter one."""
 
-    def build(self, arch_str: str, *, classes: int = 10, skip_dead: bool = True, **width: int) -> nn.Module:
+    def build(self, arch_str: str, *, classes: int = 10, skip_dead: bool = True, **width: int) -> "nn.Module":
         """The network with the framework's own random initialisation; skip_dead leaves out what cannot reach the output."""
 
     def graph(self, arch_str: str) -> Graph:

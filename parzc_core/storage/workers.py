@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -17,9 +17,11 @@ from tqdm import tqdm
 
 from parzc_core import __version__
 from parzc_core.errors import BadInput, WorkerDied
-from parzc_core.proxies import NODE_REGISTRY, NodeProxy
-from parzc_core.scores.registry import REGISTRY, Score
 from parzc_core.storage.run_store import RunStore
+
+if TYPE_CHECKING:
+    from parzc_core.proxies import NodeProxy
+    from parzc_core.scores.registry import Score
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -90,8 +92,11 @@ def run(
         client.close()
 
 
-def _own_proxies() -> tuple[dict[str, NodeProxy], dict[str, Score]]:
+def _own_proxies() -> "tuple[dict[str, NodeProxy], dict[str, Score]]":
     """The proxies and scores that are not this package's, such as those of a script: another process does not know them."""
+    from parzc_core.proxies import NODE_REGISTRY  # with torch, which commands that run nothing do without
+    from parzc_core.scores.registry import REGISTRY
+
     proxies = {name: one for name, one in NODE_REGISTRY.items() if _is_own(one.formula)}
     return proxies, {name: one for name, one in REGISTRY.items() if _is_own(one)}
 
@@ -101,9 +106,12 @@ def _is_own(function: Callable[..., Any]) -> bool:
 
 
 def _with_proxies(
-    own: tuple[dict[str, NodeProxy], dict[str, Score]], function: Callable[..., Result], *arguments: Any
+    own: "tuple[dict[str, NodeProxy], dict[str, Score]]", function: Callable[..., Result], *arguments: Any
 ) -> Result:
     """function(*arguments), with these proxies and scores registered; joblib and Dask send functions of a script as code."""
+    from parzc_core.proxies import NODE_REGISTRY
+    from parzc_core.scores.registry import REGISTRY
+
     NODE_REGISTRY.update(own[0])
     REGISTRY.update(own[1])
     return function(*arguments)

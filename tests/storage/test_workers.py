@@ -9,6 +9,8 @@ import threading
 import psutil
 import pytest
 
+from parzc_core import proxies
+from parzc_core.scores import registry
 from parzc_core.storage import workers
 
 ORPHANS = """
@@ -36,9 +38,9 @@ def test_results_come_in_order_if_asked():
 
 def test_a_worker_gets_own_proxies_and_own_scores_each_in_their_table(monkeypatch):
     own = {"of_nodes": object()}, {"of_networks": object()}
-    for name in ("NODE_REGISTRY", "REGISTRY"):
-        monkeypatch.setattr(workers, name, {})
-    assert workers._with_proxies(own, lambda: (workers.NODE_REGISTRY, workers.REGISTRY)) == own
+    monkeypatch.setattr(proxies, "NODE_REGISTRY", {})
+    monkeypatch.setattr(registry, "REGISTRY", {})
+    assert workers._with_proxies(own, lambda: (proxies.NODE_REGISTRY, registry.REGISTRY)) == own
 
 
 @pytest.mark.slow
