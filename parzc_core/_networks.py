@@ -188,8 +188,9 @@ def prepare(model: nn.Module) -> dict[str, Node]:
             module.inplace = False  # type: ignore[assignment]
         if isinstance(module, nn.DataParallel):
             module.device_ids = []  # it then calls its module, whose layers can be seen
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                parameter.requires_grad_(False)
     nodes = weight_nodes(model)
     for node in nodes.values():
         node.weight.requires_grad_(True)

@@ -53,6 +53,8 @@ class Space(Protocol):
     MAX_NODES: how many of them one network has at most.
     DEAD_OPERATIONS: whether an architecture can hold operations that do not reach its output.
     WIDTH: the argument of `build` for the channels of the first stage.
+    ANY_IMAGE_SIZE, where a space has it and it is True: images of another size give the same nodes in the same order, so that
+    `--share-isomorphic` finds the order on small ones.
     """
 
     ARCH_COUNT: int

@@ -70,6 +70,7 @@ from parzc_core.spaces.nb201_cells import (
 
 DEAD_OPERATIONS = True  # see SearchedCell
 WIDTH = "channels"
+ANY_IMAGE_SIZE = True  # images of another size give the same nodes in the same order
 
 IMAGE_SIZE = {"cifar10": 32, "cifar100": 32, "imagenet16-120": 16}
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
