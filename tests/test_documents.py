@@ -153,7 +153,7 @@ QUICK: dict[str, Command] = {
     ),
     "parzc run": ("run paper_audit --profile smoke",),
     "parzc run NAME --profile full --jobs N": ("run --help",),
-    "parzc run NAME --stored": ("run paper_audit --profile smoke --stored",),
+    "parzc run NAME --stored": ("run paper_audit --profile smoke --stored --dry-run",),
     "parzc run --check": ("run --profile smoke --check --dry-run",),
     "parzc status": tuple(f"status --profile {name}" for name in ("smoke", "standard", "full", "paper")),
     "parzc tune": ("tune --help",),
