@@ -19,8 +19,8 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from parzc_core._nested import mapped, shapes_of, tensors, version_of
-from parzc_core._networks import Node, made_layers
+from parzc_core._nested import made_since, mapped, operations_counted, shapes_of, tensors, version_of
+from parzc_core._networks import Node, made_layers, parts_of
 from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
 
@@ -411,7 +411,7 @@ def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
 
     Raises BadInput: inputs that it cannot take.
     """
-    given = mapped(inputs, torch.Tensor.clone)
+    counted, given = operations_counted(), mapped(inputs, torch.Tensor.clone)
     try:
         with ordinary(), watch.hooked():
             if isinstance(given, Mapping):
@@ -427,4 +427,4 @@ def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
         raise raised(f"{type(model).__name__} cannot process {shapes_of(inputs)}: {kind}{error}") from error
     if watch.led_back:  # and the network caught the error
         raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
-    return outputs
+    return made_since(counted, outputs, parts_of(model) | getattr(watch, "_replaced", {}).keys())

@@ -94,7 +94,7 @@ def collect_statistics(
     loss: function of the network's outputs and the labels to a scalar, for other tasks; both may then be anything. None: the
         mean cross-entropy. Synflow's R is the sum of all outputs.
     Raises BadInput (a batch of one, shapes that the network cannot take, no node, a function without the derivatives that a
-    proxy needs), UnknownName (proxies).
+    proxy needs, layers that other threads call), UnknownName (proxies).
     """
     names = check_node_proxies(proxies)
     second_order = "hessian" in passes_read(names)

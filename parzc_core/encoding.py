@@ -111,11 +111,11 @@ class Encoder:
         if not self.slots_:
             raise BadInput("got an encoder that is not fitted; call fit with the training architectures first")
         statistics = check_statistics(statistics)
-        if self.scheme == "raw":
-            with np.errstate(over="ignore"):
-                return self._padded(statistics).astype(np.float32)
         if self.scheme != "aligned":
-            return np.nan_to_num(self._padded(statistics), nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # of infinite values, and of those that float32 cannot hold
+                values = self._padded(statistics)
+                finite = values if self.scheme == "raw" else np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+                return finite.astype(np.float32)
         standardised = np.clip((self._aligned(statistics) - self.mean_) / self.scale_, -LIMIT, LIMIT)
         return np.where(np.isnan(standardised), ABSENT, standardised).astype(np.float32)
 

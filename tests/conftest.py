@@ -19,6 +19,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def rankers_stay():
+    """No test writes into the committed rankers, which lie in the checkout whatever PARZC_RESULTS says."""
+    folder = paths.ROOT / "results" / "rankers"
+
+    def found():
+        return {file.name: (file.stat().st_mtime_ns, file.stat().st_size) for file in folder.glob("*")}
+
+    before = found()
+    yield
+    assert found() == before, f"a test of this file wrote into {folder}"
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """An empty project: no notebook, no row, no figure."""

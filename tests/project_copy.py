@@ -30,7 +30,8 @@ def tree_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def without_network(tree: Path) -> dict[str, str]:
     """Variables with which the copy's code runs on its own files, in one thread, and nothing is fetched from elsewhere."""
-    own = {name: value for name, value in os.environ.items() if name not in ("PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")}
+    elsewhere = ("PARZC_HOME", "PARZC_RESULTS", "PARZC_FIGURES", "PARZC_REPORT")
+    own = {name: value for name, value in os.environ.items() if name not in elsewhere}
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     return own | nowhere | threads | {"PYTHONPATH": str(tree)}

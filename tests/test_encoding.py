@@ -52,6 +52,19 @@ def test_values_that_are_equal_zero_or_nan_are_encoded_without_a_warning(scheme)
         assert got[:2].tolist() == [[0, 0, 0]] * 2
 
 
+@pytest.mark.parametrize("scheme", ["paper", "aligned", "raw", "log"])
+@pytest.mark.parametrize(
+    "odd", [[np.inf, 1.0, 2.0], [-np.inf, 1.0, np.inf], [np.inf] * 3, [1e308, -1e308, 0.0], [np.nan, np.inf, 0.0]]
+)
+def test_infinite_values_are_encoded_without_a_warning(scheme, odd):
+    statistics = [alike(("c", "b", "a"), [row]) for row in (odd, [1.0, 2.0, 3.0])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = encode(statistics, scheme, ("snip",))
+    if scheme == "paper":  # the range is infinite, or unknown
+        assert got.tolist() == [[0, 0, 0], [0, 0.5, 1]]
+
+
 def test_raw_and_log_values_are_in_the_order_of_the_paper_and_not_scaled():
     values = np.array([[2.0, -4e50, 0.0], [1e-3, 5.0, np.nan]])
     one = NodeStatistics(("x", "y", "z"), ("snip", "plain"), values, np.ones(3, int), (2, 1, 0))

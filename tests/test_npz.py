@@ -9,6 +9,9 @@ import pytest
 
 from parzc_core.errors import BadInput
 from parzc_core.npz import Format, joined, parted, read_arrays, write_arrays
+from parzc_core.paths import ROOT
+from parzc_core.runs.shipped import FORMAT as SCORES
+from parzc_core.training import FORMAT as RANKER
 
 PLAIN = Format("plain", 1, "plain arrays", "make them with: plain")
 OTHER = Format("other", 3, "other arrays", "make them with: other")
@@ -40,7 +43,7 @@ def test_another_format_or_version_and_what_is_no_such_file_are_refused(tmp_path
         write_arrays(path / "below.npz", ARRAYS)
 
 
-def test_any_edit_of_a_file_is_noticed_and_files_without_a_checksum_are_read(tmp_path: Path) -> None:
+def test_any_edit_of_a_file_is_noticed_and_a_file_without_a_checksum_is_damaged(tmp_path: Path) -> None:
     path = write_arrays(tmp_path / "kept.npz", joined(OTHER, {"seed": 0}, ARRAYS))
     with np.load(path) as file:
         kept = {name: file[name] for name in file.files}
@@ -55,11 +58,25 @@ def test_any_edit_of_a_file_is_noticed_and_files_without_a_checksum_are_read(tmp
     for edit in edits.values():
         with pytest.raises(BadInput, match=r"kept\.npz is damaged: its sha256 is"):
             read_arrays(write_arrays(path, {**kept, **edit}), OTHER)
-    del about["sha256"]
-    found, arrays = read_arrays(write_arrays(path, {**kept, "about": np.array(json.dumps(about))}), OTHER)
-    assert (found["seed"], list(arrays)) == (0, list(ARRAYS))
+    for without in ({**about, "sha256": None}, {name: value for name, value in about.items() if name != "sha256"}):
+        with pytest.raises(BadInput, match=r"kept\.npz is damaged: .*…, it says nothing of it; make them with: other$"):
+            read_arrays(write_arrays(path, {**kept, "about": np.array(json.dumps(without))}), OTHER)
     with pytest.raises(BadInput, match="a has the dtype complex128; expected numbers"):
-        read_arrays(write_arrays(path, {"about": np.array(json.dumps(about)), "a": np.array([1j])}), OTHER)
+        read_arrays(write_arrays(path, joined(OTHER, {}, {"a": np.array([1j])})), OTHER)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results" / "rankers").glob("*.npz")), ids=lambda path: path.stem)
+def test_a_committed_file_that_is_older_than_checksums_is_read_and_an_edit_of_it_is_noticed(path: Path, tmp_path: Path) -> None:
+    form = SCORES if path.stem.endswith("_scores") else RANKER
+    _, arrays = read_arrays(path, form)
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files}
+    assert "sha256" not in json.loads(str(kept["about"]))
+    name = next(name for name, array in arrays.items() if array.dtype.kind == "f" and array.size)
+    changed = kept[name].copy()
+    changed.flat[0] += 1
+    with pytest.raises(BadInput, match="is damaged: its sha256 is"):
+        read_arrays(write_arrays(tmp_path / path.name, {**kept, name: changed}), form)
 
 
 def test_a_checksum_does_not_depend_on_the_order_and_texts_and_truths_are_kept(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Training: the same arguments give the same ranker, members share nothing; and saved rankers come back as they were."""
 
 import dataclasses
-import json
 import math
 import pickle
 import subprocess
@@ -22,8 +21,10 @@ from parzc_core.encoding import Encoder
 from parzc_core.errors import BadInput
 from parzc_core.losses import diff_kendall
 from parzc_core.mabn import SIZES, MABNConfig
+from parzc_core.npz import joined, read_arrays
 from parzc_core.ranker import GRAPH_BRANCHES, Model, ModelConfig
 from parzc_core.training import (
+    FORMAT,
     FittedRanker,
     TrainingConfig,
     batches,
@@ -215,14 +216,10 @@ def saved(tmp_path_factory) -> Path:
 
 
 def changed(saved: Path, path: Path, arrays: dict[str, np.ndarray] | None = None, **about) -> Path:
-    """The saved ranker with other arrays or entries of its JSON text, and without its checksum, as files of before are."""
-    with np.load(saved) as file:
-        content = {name: file[name] for name in file.files}
-    kept = json.loads(str(content["about"]))
-    del kept["sha256"]
-    content["about"] = np.array(json.dumps({**kept, **about}))
+    """The saved ranker with other arrays or entries of its JSON text, and the checksum of those."""
+    told, kept = read_arrays(saved, FORMAT)
     with open(path, "wb") as out:
-        np.savez(out, **{**content, **(arrays or {})})
+        np.savez(out, **joined(FORMAT, {**told, **about}, {**kept, **(arrays or {})}))
     return path
 
 

@@ -121,11 +121,11 @@ class Arch2Vec:
     def fit(self, inputs: Inputs, accuracy: np.ndarray, seed: int, unlabelled: Inputs | None = None) -> "Arch2Vec":
         """See `Predictor`. The autoencoder is trained once in a process for the same unlabelled architectures."""
         kinds = self.config.kinds
-        labelled = kinds.check(inputs)
+        labelled = kinds.tensors(inputs)
         y = z_score(inputs, accuracy)
         self._nodes = labelled[1].shape[1]
         self.autoencoder = pretrained(
-            self.config, *(labelled if unlabelled is None else kinds.check(unlabelled, self._nodes))
+            self.config, *(labelled if unlabelled is None else kinds.tensors(unlabelled, self._nodes))
         )
         x = self._embedded(*labelled)
         self._scaling = x.mean(axis=0), np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
@@ -138,7 +138,7 @@ class Arch2Vec:
         if regressor is None:
             raise BadInput("Arch2Vec was asked to predict before it was fitted; call fit first")
         whole("samples", samples, 0)
-        x = (self._embedded(*self.config.kinds.check(inputs, self._nodes)) - self._scaling[0]) / self._scaling[1]
+        x = (self._embedded(*self.config.kinds.tensors(inputs, self._nodes)) - self._scaling[0]) / self._scaling[1]
         if not samples:
             return regressor.predict(x)
         if isinstance(regressor, GaussianProcessRegressor):
@@ -152,22 +152,21 @@ class Arch2Vec:
         kernel = ConstantKernel() * Matern(3.0, nu=0.5) + WhiteKernel()
         return GaussianProcessRegressor(kernel, random_state=seed)
 
-    def _embedded(self, adjacency: np.ndarray, operations: np.ndarray) -> np.ndarray:
+    def _embedded(self, adjacency: torch.Tensor, operations: torch.Tensor) -> np.ndarray:
         """float64[n, latent]."""
         with torch.no_grad():
-            return self.autoencoder.embed(torch.tensor(adjacency), torch.tensor(operations)).double().numpy()
+            return self.autoencoder.embed(adjacency, operations).double().numpy()
 
 
 _PRETRAINED: dict[tuple[Arch2VecConfig, str], Autoencoder] = {}
 
 
-def pretrained(config: Arch2VecConfig, adjacency: np.ndarray, operations: np.ndarray) -> Autoencoder:
-    """The autoencoder of these architectures, trained once in a process. Raises BadInput for fewer than two."""
-    if len(operations) < 2:
-        raise BadInput(f"got {len(operations)} unlabelled architectures; expected at least 2")
-    key = config, hashlib.sha256(adjacency.tobytes() + operations.tobytes()).hexdigest()
+def pretrained(config: Arch2VecConfig, a: torch.Tensor, o: torch.Tensor) -> Autoencoder:
+    """The autoencoder of adjacency a and operations o, trained once in a process. Raises BadInput for fewer than two."""
+    if len(o) < 2:
+        raise BadInput(f"got {len(o)} unlabelled architectures; expected at least 2")
+    key = config, hashlib.sha256(a.numpy().tobytes() + o.numpy().tobytes()).hexdigest()
     if key not in _PRETRAINED:
-        a, o = torch.tensor(adjacency), torch.tensor(operations)
         with seeded(config.pretraining_seed), torch.enable_grad():
             autoencoder = Autoencoder(config)
             minimise(autoencoder, lambda rows: autoencoder.loss(a[rows], o[rows]), len(o), config.pretraining)

@@ -86,6 +86,11 @@ class Kinds:
             )
         return np.asarray(adjacency, dtype=np.float32), np.asarray(operations, dtype=np.int64)
 
+    def tensors(self, inputs: Inputs, nodes: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `check` gives, as tensors. They are copies: the arrays of labelled data are read-only."""
+        adjacency, operations = self.check(inputs, nodes)
+        return torch.tensor(adjacency), torch.tensor(operations)
+
     def without_none(self, adjacency: Any, operations: Any) -> Any:
         """adjacency [n, N, N] (array or tensor) without the edges into and out of nodes that let nothing pass."""
         if self.none is None:

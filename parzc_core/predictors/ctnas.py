@@ -101,9 +101,7 @@ class CTNAS(NetworkPredictor):
         if not isinstance(network, Comparator):
             raise BadInput("CTNAS was asked to compare before it was fitted; call fit first")
         with torch.no_grad():
-            left, right = (
-                network.embed(*map(torch.tensor, self.config.kinds.check(side, self._nodes))) for side in (a, b)
-            )
+            left, right = (network.embed(*self.config.kinds.tensors(side, self._nodes)) for side in (a, b))
             strengths = [network.strength(side).squeeze(1).double() for side in (left, right)]
         return torch.sigmoid(strengths[0][:, None] - strengths[1][None]).numpy()
 

@@ -45,7 +45,7 @@ class NetworkPredictor(ABC):
         self, inputs: Inputs, accuracy: np.ndarray, seed: int, unlabelled: Inputs | None = None
     ) -> "NetworkPredictor":
         """See `Predictor`; `unlabelled` is not used."""
-        a, o = map(torch.tensor, self.config.kinds.check(inputs))
+        a, o = self.config.kinds.tensors(inputs)
         y = torch.from_numpy(self.target(inputs, accuracy)).float()
         with seeded(seed), torch.enable_grad():
             network = self.build(o.shape[1])
@@ -70,7 +70,7 @@ class NetworkPredictor(ABC):
         """See `Predictor`."""
         if self.network is None:
             raise BadInput(f"{type(self).__name__} was asked to predict before it was fitted; call fit first")
-        a, o = map(torch.tensor, self.config.kinds.check(inputs, self._nodes))
+        a, o = self.config.kinds.tensors(inputs, self._nodes)
         whole("samples", samples, 0)
         if samples and not self.has_spread:
             raise BadInput(f"got samples={samples}; {type(self).__name__} has no spread, expected 0")

@@ -17,6 +17,7 @@ from parzc_core._state import same_start, switch
 from parzc_core._watch import CallsTheOriginal
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes, gradients_of, weight_nodes
+from parzc_core.scores.codes import ACTIVATIONS, each_code
 from parzc_core.scores.registry import network_score
 
 
@@ -80,27 +81,19 @@ def nwot(passes: Passes) -> float:
 
     A unit is on where its output is positive. GELU(x) = x Phi(x) is positive exactly where x is, so GELUs have the code that
     ReLUs in their place would have had on the same inputs; a unit of a Transformer is a hidden unit at one token.
-    NaN for a network without ReLU and GELU modules and where one gives NaN, -inf where two images switch the same units.
+    NaN for a network without ReLU and GELU modules, where one gives NaN, and where it cannot be told which axis of its output
+    counts the images; -inf where two images switch the same units. Raises BadInput for outputs that are not of all images.
     """
     n = len(passes.images)
     kernel = torch.zeros(n, n, dtype=torch.float64, device=passes.device)
-    relus = [module for module in passes.model.modules() if isinstance(module, nn.ReLU | nn.GELU)]
 
-    def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        code = (output.detach() > 0).flatten(1).float()  # (N, units); counts stay below 2^24, so float32 is exact
-        both, on = (code @ code.T).double(), code.sum(dim=1).double()
-        kernel.add_(code.shape[1] - on[:, None] - on[None, :] + 2 * both)  # on in both, or off in both
-        if bool(output.isnan().any()):
-            kernel.fill_(torch.nan)
+    def add(on: torch.Tensor) -> None:
+        code = on.float()  # (N, units); counts stay below 2^24, so float32 is exact
+        both, on_in = (code @ code.T).double(), code.sum(dim=1).double()
+        kernel.add_(code.shape[1] - on_in[:, None] - on_in[None, :] + 2 * both)  # on in both, or off in both
 
-    handles = [module.register_forward_hook(add) for module in relus]
-    try:
-        with torch.no_grad():
-            passes.run()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return float(torch.linalg.slogdet(kernel).logabsdet) if relus else float("nan")
+    known = each_code(passes, passes.inputs, add) and any(isinstance(module, ACTIVATIONS) for module in passes.model.modules())
+    return float(torch.linalg.slogdet(kernel).logabsdet) if known else float("nan")
 
 
 @network_score

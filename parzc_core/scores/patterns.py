@@ -1,8 +1,5 @@
 """Network-level scores of one forward pass: what feature maps tell images, or channels, apart by (SWAP, MeCo)."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
@@ -10,6 +7,7 @@ from torch import nn
 from parzc_core._nested import tensors
 from parzc_core.errors import BadInput
 from parzc_core.passes import Passes
+from parzc_core.scores.codes import each_code, forward_hooked
 from parzc_core.scores.registry import network_score
 
 _IMAGE_SIDE = 64  # of MeCo's random image, whatever the network was built for
@@ -22,7 +20,8 @@ def swap(passes: Passes) -> float:
     A unit's pattern says for each image whether its ReLU is on (for GELU see `nwot`). There are 2^N patterns over N images, and
     with the paper's 16 nearly all occur (65,400 of 65,536), which tells no networks apart; so up to 32 images [N, C, H, W]
     stand beside their mirror images. Left out: the regularised score, whose mean and width are chosen for each space.
-    NaN for a network without ReLU and GELU modules, and where one gives NaN. Raises BadInput for more than 64 images.
+    NaN for a network without ReLU and GELU modules, where one gives NaN, and where it cannot be told which axis of its output
+    counts the images. Raises BadInput for more than 64 images, and for outputs that are not of all images.
     """
     inputs = passes.inputs
     if isinstance(inputs, torch.Tensor) and inputs.ndim == 4 and len(inputs) <= 32:
@@ -32,16 +31,13 @@ def swap(passes: Passes) -> float:
         raise BadInput(f"got {n} images; swap expects at most 64, as a unit's pattern is one 64-bit number")
     width = next(bits for bits in (8, 16, 32, 64) if n <= bits)
     patterns: list[np.ndarray] = []
-    unknown: list[bool] = []
 
-    def add(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        unknown.append(bool(output.isnan().any()))
-        on = (output.detach() > 0).flatten(1).cpu().numpy()  # (N, units)
-        padded = np.pad(np.packbits(on, axis=0), ((0, (width - n) // 8), (0, 0)))
+    def add(on: torch.Tensor) -> None:
+        padded = np.pad(np.packbits(on.cpu().numpy(), axis=0), ((0, (width - n) // 8), (0, 0)))  # of (N, units)
         patterns.append(np.unique(np.ascontiguousarray(padded.T).view(f"u{width // 8}")))
 
-    _forward(passes, inputs, (nn.ReLU, nn.GELU), add)
-    return float("nan") if any(unknown) or not patterns else float(len(np.unique(np.concatenate(patterns))))
+    known = each_code(passes, inputs, add)
+    return float(len(np.unique(np.concatenate(patterns)))) if known and patterns else float("nan")
 
 
 @network_score
@@ -65,7 +61,7 @@ def meco(passes: Passes) -> float:
             finite = bool(correlation.isfinite().all())
             least.append(float(torch.linalg.eigvalsh(correlation)[0]) if finite else float("nan"))
 
-    _forward(passes, image, (nn.Module,), add)
+    forward_hooked(passes, image, (nn.Module,), add)
     return sum(least)
 
 
@@ -75,14 +71,3 @@ def _correlation(rows: torch.Tensor) -> torch.Tensor:
     norm = centred.norm(dim=1, keepdim=True)
     norms = norm * norm.T
     return (centred @ centred.T / norms).masked_fill(norms == 0, 0.0)
-
-
-def _forward(passes: Passes, inputs: Any, kinds: tuple[type[nn.Module], ...], hook: Callable[..., None]) -> None:
-    """One forward pass, `hook` called after each module of those kinds."""
-    handles = [module.register_forward_hook(hook) for module in passes.model.modules() if isinstance(module, kinds)]
-    try:
-        with torch.no_grad():
-            passes.run(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -61,7 +61,8 @@ def test_both_pictures_are_labelled_and_whole():
     check(
         cells_.node_statistics_bars(statistics()), ["SNIP", "GraSP", "node along depth (execution order)", "positive"]
     )
-    check(cells_.cell_graph(CELL), ["input", "output", "conv 3×3", "conv 1×1", "skip", "none", "avg pool 3×3"])
+    nodes = ["0", "1", "2", "3", "input", "node 1", "node 2", "output"]  # numbered as in the arch string
+    check(cells_.cell_graph(CELL), [*nodes, "conv 3×3", "conv 1×1", "skip", "none", "avg pool 3×3"])
 
 
 def test_a_cell_of_vertices_has_a_box_a_vertex_and_an_arrow_an_edge():

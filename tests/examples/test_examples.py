@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from project_copy import tree_fixture, warmed_fixture  # noqa: F401
+from project_copy import tree_fixture, warmed_fixture, without_network  # noqa: F401
 from warm import Warm
 
 from parzc_core.paths import ROOT
@@ -46,3 +46,9 @@ def test_an_example_works_in_at_most_20_lines(warmed: Warm, name: str, tmp_path:
     run = warmed.run(code, cwd=tmp_path)
     assert run.returncode == 0, run.stderr[-2000:]
     assert re.search(SAID[name], run.stdout), run.stdout
+
+
+def test_what_runs_in_the_copy_writes_in_the_copy_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "RESULTS", "FIGURES", "REPORT"):
+        monkeypatch.setenv(f"PARZC_{name}", str(ROOT))
+    assert not [name for name, value in without_network(FOLDER).items() if name.startswith("PARZC_") and value == str(ROOT)]

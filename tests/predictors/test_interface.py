@@ -1,6 +1,9 @@
 """What every predictor behind the interface keeps to: it learns, is reproducible and invariant where it claims so."""
 
 import dataclasses
+import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 
 from parzc_core import metrics
 from parzc_core.errors import BadInput, UnknownName
+from parzc_core.predictors import base
 from parzc_core.predictors.base import Kinds
 from parzc_core.predictors.nn_former import WarmSchedule
 from parzc_core.predictors.optimise import Schedule
@@ -156,6 +160,25 @@ def test_bad_input_is_refused_with_what_was_expected(name):
     smaller = Inputs(None, OTHERS.adjacency[:, :7, :7], OTHERS.operations[:, :7])
     with pytest.raises(BadInput, match=r"expected \[n, 8, 8\]"):
         fitted.predict(smaller)
+
+
+def test_graphs_that_are_read_only_are_copied_in_one_place():
+    kept = rows(TEN, 10)
+    for array in (kept.adjacency, kept.operations):
+        array.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warns of tensors on such an array
+        adjacency, operations = Kinds.of("nb201").tensors(kept)
+    assert np.array_equal(adjacency, kept.adjacency)
+    assert np.array_equal(operations, kept.operations)
+    assert (adjacency.dtype, operations.dtype) == (torch.float32, torch.int64)
+    adjacency.zero_()
+    assert kept.adjacency.any()
+    with pytest.raises(BadInput, match=r"expected \[n, 7, 7\]"):
+        Kinds.of("nb201").tensors(kept, 7)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in Path(base.__file__).parent.glob("*.py")}
+    copying = re.compile(r"torch\.tensor\(?,? ?(adjacency|operations|self)")
+    assert [name for name, text in texts.items() if copying.search(text)] == ["base.py"]
 
 
 def test_the_registry():
