@@ -25,11 +25,6 @@ DAMAGED_NPZ = (
     *(OSError, ValueError, KeyError, IndexError, TypeError, EOFError, RuntimeError, SyntaxError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
 )
-# The files of results/rankers were written before files had a checksum. They are known by the first digits of what it would be.
-_WITHOUT_CHECKSUM = (
-    *("de4d36a442d3", "4a78f83bfa9b", "0869299287ca", "9d12247f6603"),
-    *("6f46c29f8554", "aa97336475ab", "62dfd37f3cb7", "450ca5e45680"),
-)
 
 
 @dataclass(frozen=True)
@@ -70,10 +65,8 @@ def parted(arrays: Mapping[str, np.ndarray], where: str | Path, *forms: Format) 
     if about.get("version") != form.version:
         got = about.get("version")
         raise BadInput(f"{where} has version {got!r} of the format; this parzc reads version {form.version}; {form.remedy}")
-    kept = about.pop("sha256", None)
-    got = _checksum(about, rest)
-    if kept != got and (kept is not None or got[:12] not in _WITHOUT_CHECKSUM):
-        said = "it says nothing of it" if kept is None else f"it says {str(kept)[:12]}…"
+    if (kept := about.pop("sha256", None)) != (got := _checksum(about, rest)):
+        said = "it has none" if kept is None else f"it says {str(kept)[:12]}…"
         raise BadInput(f"{where} is damaged: its sha256 is {got[:12]}…, {said}; {form.remedy}")
     if odd := [name for name, array in rest.items() if array.dtype.kind not in "biufU"]:
         raise BadInput(f"{where} is damaged: {odd[0]} has the dtype {rest[odd[0]].dtype}; expected numbers; {form.remedy}")
