@@ -41,7 +41,7 @@ def substitute(model: nn.Module) -> None:
         elif isinstance(module, nn.AvgPool2d) and _is_same_size(module):
             module.__dict__["forward"] = _Faster(_average, module)
         elif issubclass(kind, nn.modules.batchnorm._BatchNorm):
-            module.__dict__["forward"] = _Faster(_batch_norm, module)
+            module.__dict__["forward"] = _Faster(_batch_norm, module, given=[buffer.clone() for buffer in module.buffers()])
 
 
 def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> list[tuple[nn.Module, Any]]:
@@ -127,8 +127,8 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-def _batch_norm(norm: Any, x: torch.Tensor) -> torch.Tensor:
-    """BatchNorm by the statistics of the batch; running statistics follow. Weights that another layer made are torch's."""
+def _batch_norm(norm: Any, x: torch.Tensor, given: Any = None) -> torch.Tensor:
+    """BatchNorm by the statistics of the batch; running ones follow (given: as they were). With made weights it is torch's."""
     made = any(part is not None and not part.is_leaf for part in (norm.weight, norm.bias))
     if made or not norm.training or x.numel() == x.shape[1]:
         return type(norm).forward(norm, x)  # the latter raises torch's own error: one value a channel has no variance

@@ -95,7 +95,7 @@ def test_a_network_that_reads_running_statistics_after_the_batch_norm() -> None:
     check(network, network, NOT_SYNFLOW)
 
 
-@pytest.mark.parametrize("first", ["vkdnw", "nasi"])
+@pytest.mark.parametrize("first", ["vkdnw", "nasi", "zico"])
 def test_vkdnw_does_not_depend_on_earlier_passes(first: str) -> None:
     from parzc_core.scores import score_of
 

@@ -32,8 +32,10 @@ def vkdnw(passes: Passes) -> float:
     combined by 16 random vectors of that covariance, whose expectation is F. An entry that no logit depends on has eigenvalue 0.
     Raises BadInput for a layer with weights that is none of Conv2d, Linear and BatchNorm, and for no logits [N, classes].
     """
-    with passes._from_the_start(), passes.changeable() as network:  # with the running statistics that it was given with
-        _fast_layers.restore(network)
+    with passes.changeable() as network:
+        for layer, form in _fast_layers.restore(network):
+            for buffer, given in zip(layer.buffers(), form.keywords.get("given", ()), strict=True):
+                buffer.copy_(given)  # earlier passes changed running statistics
         kaiming(network)
         network.eval()
         rows = _weighted_jacobian(passes, network)
