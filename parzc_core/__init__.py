@@ -46,9 +46,10 @@
     verifying      recomputes a sample of the committed results
     pipeline       runs the notebooks
 
-Beside the core: `_state` (a network and generators as they were), `_nested` (tensors in tuples and dicts), `_seeding`,
-`_denormals` (tiny numbers as zeros), `_resampling` (bootstrap draws of rank correlations), `paths` (folders), `checkpoints`
-(of long trainings), `npz` (kept arrays), `profiles` (sizes of a run), `artifact` (the list of notebooks), `cli` (the command).
+Beside the core: `_state` (a network and generators as they were), `_graph` (what autograd's graph tells of a tensor),
+`_nested` (tensors in tuples and dicts), `_seeding`, `_denormals` (tiny numbers as zeros), `_resampling` (bootstrap draws of
+rank correlations), `paths` (folders), `checkpoints` (of long trainings), `npz` (kept arrays), `profiles` (sizes of a run),
+`artifact` (the list of notebooks), `cli` (the command).
 The names below are imported at first use, so `import parzc_core` alone is fast.
 """
 

@@ -41,7 +41,7 @@ def substitute(model: nn.Module) -> None:
         elif isinstance(module, nn.AvgPool2d) and _is_same_size(module):
             module.__dict__["forward"] = _Faster(_average, module)
         elif issubclass(kind, nn.modules.batchnorm._BatchNorm):
-            module.__dict__["forward"] = _Faster(_batch_norm, module)
+            module.__dict__["forward"] = _Faster(_batch_norm, module, given=[buffer.clone() for buffer in module.buffers()])
 
 
 def restore(model: nn.Module, kind: type[nn.Module] = nn.Module) -> list[tuple[nn.Module, Any]]:
@@ -71,7 +71,7 @@ def without_batch_norm(model: nn.Module) -> Iterator[None]:
 
 
 def _identity(input: torch.Tensor) -> torch.Tensor:
-    return input
+    return input.clone()  # what comes next may overwrite it
 
 
 _FASTER: dict[type[nn.Module], Any] = {
@@ -127,26 +127,31 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-def _batch_norm(norm: Any, x: torch.Tensor) -> torch.Tensor:
-    """BatchNorm by the statistics of the batch; running statistics are left alone."""
-    if not norm.training or x.numel() == x.shape[1]:
+def _batch_norm(norm: Any, x: torch.Tensor, given: Any = None) -> torch.Tensor:
+    """BatchNorm by the statistics of the batch; running ones follow (given: as they were). With made weights it is torch's."""
+    made = any(part is not None and not part.is_leaf for part in (norm.weight, norm.bias))
+    if made or not norm.training or x.numel() == x.shape[1]:
         return type(norm).forward(norm, x)  # the latter raises torch's own error: one value a channel has no variance
-    return _BatchNorm.apply(x, norm.weight, norm.bias, norm.eps)
+    running, momentum = (norm.running_mean, norm.running_var) if norm.track_running_stats else (None, None), norm.momentum
+    if norm.track_running_stats and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+        momentum = 1 / float(norm.num_batches_tracked) if momentum is None else momentum
+    return _BatchNorm.apply(x, norm, *running, momentum or 0.0)
 
 
 class _BatchNorm(torch.autograd.Function):
     """y = weight * (x - mean) * r + bias, r = 1 / sqrt(variance + eps). Gradients for x alone: no statistic needs the others."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: Any, bias: Any, eps: float) -> torch.Tensor:
-        y, mean, r = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
-        ctx.save_for_backward(x, weight, mean, r)
-        ctx.eps = eps
+    def forward(ctx: Any, x: torch.Tensor, norm: Any, *running: Any) -> torch.Tensor:
+        y, mean, r = torch.native_batch_norm(x, norm.weight, norm.bias, running[0], running[1], True, running[2], norm.eps)
+        ctx.save_for_backward(x, norm.weight, mean, r)
+        ctx.eps = norm.eps
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        return _BatchNormBackward.apply(*gradients, *ctx.saved_tensors, ctx.eps), None, None, None
+        return _BatchNormBackward.apply(*gradients, *ctx.saved_tensors, ctx.eps), None, None, None, None
 
 
 class _BatchNormBackward(torch.autograd.Function):

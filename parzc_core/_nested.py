@@ -2,12 +2,10 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import torch
-
-from parzc_core.errors import BadInput
 
 
 def mapped(values: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
@@ -62,37 +60,6 @@ def without_values() -> str:
 def version_of(tensor: torch.Tensor) -> int:
     """How often its memory was written to; 0 of a tensor that was made in inference mode, which does not count."""
     return 0 if tensor.is_inference() else tensor._version
-
-
-def operations_counted() -> int:
-    """How many operations autograd has counted in this thread."""
-    with torch.inference_mode(False), torch.enable_grad():
-        one: Any = torch.ones((), requires_grad=True).clone().grad_fn
-    return one._sequence_nr() + 1
-
-
-def made_since(counted: int, outputs: Any, weights: Collection[int]) -> Any:
-    """The outputs. Raises BadInput where they depend on a weight by an operation that is none of this thread's since then.
-
-    counted: of `operations_counted`, at the start. weights: their ids.
-    """
-    stack: list[tuple[Any, str]] = [(tensor.grad_fn, "") for tensor in tensors(outputs)]  # and an operation of elsewhere
-    now, seen = operations_counted(), set[tuple[Any, bool]]()
-    while stack:
-        operation, other = stack.pop()
-        if operation is None or (operation, bool(other)) in seen:
-            continue
-        seen.add((operation, bool(other)))
-        if type(operation).__name__ == "AccumulateGrad":  # a leaf has no number
-            if other and id(operation.variable) in weights:
-                raise BadInput(
-                    f"the outputs depend on weights by a tensor that was computed before this forward pass, or by another thread "
-                    f"({other}); expected a forward that computes all of it anew, in one thread, and keeps none in a cache"
-                )
-        elif not counted <= operation._sequence_nr() < now:
-            other = other or type(operation).__name__
-        stack.extend((each, other) for each, _ in operation.next_functions)
-    return outputs
 
 
 def total(outputs: Any) -> torch.Tensor:

@@ -103,7 +103,7 @@ def left_out(network: nn.Module, nodes: dict[str, Node]) -> tuple[str, ...]:
     computed = []
     for path, module in network.named_modules():
         for name, p in module._parameters.items():
-            if p is not None and p.ndim > 1 and p.is_floating_point() and id(p) not in known:
+            if p is not None and p.ndim > 1 and (p.is_floating_point() or p.is_complex()) and id(p) not in known:
                 found.setdefault(id(p), f"{path}.{name}".lstrip("."))
         if isinstance(module, NODE_TYPES) and not _is_weight(module, "weight"):
             computed.append(f"{path}.weight".lstrip("."))
@@ -175,7 +175,7 @@ def parts_of(network: nn.Module) -> frozenset[int]:
 
 
 def prepare(model: nn.Module) -> dict[str, Node]:
-    """Ready a model for the passes, and give its nodes: train mode, plain weights, nothing in place, gradients of nodes alone."""
+    """Ready a model for the passes, and give its nodes: train mode, plain weights, nothing frozen of the nodes."""
     switch(model, "train")  # before all else: some networks freeze layers here
     for module in list(model.modules()):
         for name, child in module._modules.items():
@@ -184,13 +184,8 @@ def prepare(model: nn.Module) -> dict[str, Node]:
         _with_plain_weights(module)
         if module.__dict__.get("_compiled_call_impl") is not None:  # of module.compile()
             module._compiled_call_impl = None
-        if module.__dict__.get("inplace") is True:
-            module.inplace = False  # type: ignore[assignment]
         if isinstance(module, nn.DataParallel):
             module.device_ids = []  # it then calls its module, whose layers can be seen
-        for parameter in module._parameters.values():
-            if parameter is not None:
-                parameter.requires_grad_(False)
     nodes = weight_nodes(model)
     for node in nodes.values():
         node.weight.requires_grad_(True)

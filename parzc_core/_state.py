@@ -173,6 +173,21 @@ def same_start() -> Iterator[None]:
             np.random.set_state(state_of_numpy)  # noqa: NPY002
 
 
+def random_numbers() -> Step:
+    """A step that brings back the state of torch's, numpy's and Python's random numbers."""
+    on_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+
+    def undo() -> None:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        np.random.set_state(states[2])  # noqa: NPY002
+        if on_devices:
+            torch.cuda.set_rng_state_all(on_devices)
+
+    return undo
+
+
 def _empty(containers: list[Any]) -> None:
     for container in containers:
         if container:

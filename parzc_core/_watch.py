@@ -4,6 +4,7 @@ So a node is known by its weight, whether its module is called or the weight is 
 found out before it changes anything; and Synflow's pass has its parameters, types and missing BatchNorm wherever they are read.
 """
 
+import functools
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -19,8 +20,9 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from parzc_core._nested import made_since, mapped, operations_counted, shapes_of, tensors, version_of
-from parzc_core._networks import Node, made_layers, parts_of
+from parzc_core._graph import made_since, operations_counted, reaches
+from parzc_core._nested import mapped, shapes_of, tensors, version_of
+from parzc_core._networks import NODE_TYPES, Node, made_layers, parts_of
 from parzc_core._state import Step, kept, same_start
 from parzc_core.errors import BadInput
 
@@ -77,7 +79,7 @@ class Call:
         one = self.channel_axis == 0 or self.output.ndim == 1
         rows = 0 if one else self.output.shape[0]
         read = None if self.tokens is not None else self.read
-        base = None if read is None else read._base
+        base = None if read is None or read._base is None or read._base.dtype != read.dtype else read._base
         if read is not None and base is not None and base.ndim and len(base) == count and base.stride(0) > 0:
             size = base.stride(0)  # of an image
             first, rest = divmod(int(read.storage_offset() - base.storage_offset()), size)
@@ -94,7 +96,11 @@ _WEIGHT_SECOND = {"linear", "matmul", "mm", "bmm", "__matmul__"} | {
     f"conv{kind}{d}d" for kind in ("", "_transpose") for d in (1, 2, 3)
 }
 _MATRIX = {"matmul", "mm", "bmm", "__matmul__"}
+_CONTRACTING = {"einsum", "tensordot", "inner", "bilinear"}  # the axes of what they give cannot be told
+_PICKING = {"embedding", "gather", "index_select", "take_along_dim", "cdist", "__getitem__"}  # rows, or distances to them
+_OWN = {kind.forward for kind in NODE_TYPES}
 _FREEZING = (torch.Tensor.requires_grad_, torch.Tensor.requires_grad.__set__, torch.Tensor.detach_)  # type: ignore[attr-defined]
+_BARE = torch.Tensor.data.__get__  # type: ignore[attr-defined]
 _BATCH_NORMS = (F.batch_norm, torch.batch_norm, torch.native_batch_norm)
 
 
@@ -115,7 +121,8 @@ class Watch(TorchFunctionMode):
         self._used: dict[str, torch.Tensor | None] = {}  # by node: the weight that it had at its first call
         for name, node in reversed(list(nodes.items())):
             self._add_reader(_Reader(name, node.weight, 0, node.weight_axis))
-        self._inside: set[int] = set()  # ids of the weights whose module is being called
+        self._inside: set[int] = set()  # ids of the weights of torch's own layers that are being called
+        self._began: dict[str, int] = {}  # by node whose module is being called: how many calls there were
         self._tokens: tuple[int, int] | None = None
 
     def _add_reader(self, reader: "_Reader | None") -> None:
@@ -151,15 +158,27 @@ class Watch(TorchFunctionMode):
         weight = id(self._weights[name])
 
         def enter(module: Any, inputs: Any) -> None:
-            self._inside.add(weight)
+            self._began[name] = len(self.calls)
+            if _is_plain(module):
+                self._inside.add(weight)
 
         return enter
 
     def _after(self, name: str, node: Node) -> Callable[..., torch.Tensor]:
-        weight, axis = id(self._weights[name]), node.channel_axis
+        weight, axis = self._weights[name], node.channel_axis
 
-        def leave(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-            self._inside.discard(weight)
+        def leave(module: Any, inputs: Any, output: Any) -> Any:
+            """What the module gives is its node's output, unless a function inside applied the weight and more came after it."""
+            self._inside.discard(id(weight))
+            began = self._began.pop(name, len(self.calls))
+            calls = [replace(c, name=name) if self._weights[c.name] is weight else c for c in self.calls[began:]]
+            applied = [c for c in calls if c.name == name]
+            beyond = [*(c.grad_fn for c in applied), *(part.grad_fn for part in tensors(inputs))]
+            seen = bool(applied) and all(c.row is not None for c in applied)
+            if seen and not (isinstance(output, torch.Tensor) and reaches(output, weight, beyond)):
+                self.calls[began:] = calls
+                return output
+            self.calls[began:] = [c for c in calls if c.name != name]
             read = inputs[0] if inputs and isinstance(inputs[0], torch.Tensor) else None
             return self._record(name, output, axis, 0, read) if isinstance(output, torch.Tensor) else output
 
@@ -180,6 +199,8 @@ class Watch(TorchFunctionMode):
             self._check(given)
         if func is F.multi_head_attention_forward:
             return self._attention(func, args, kwargs or {})
+        if func == _BARE:  # what is written there is not counted
+            self.calls = [replace(call, version=-1) if call.output is args[0] else call for call in self.calls]
         if func in _FREEZING and (isinstance(args[0], nn.Parameter) or id(args[0]) in self._readers):
             return args[0]
         result = self._called(func, args, kwargs or {})
@@ -234,11 +255,20 @@ class Watch(TorchFunctionMode):
             if fits and reader.axis in (None, channels):
                 return self._record(reader.name, result, axis, None if heads else reader.row, given[1 if third else 1 - place])
             return result
+        if function in _CONTRACTING:
+            alone = all(id(value) in self._readers for value in given if isinstance(value, torch.Tensor))
+            return result if alone else self._record(reader.name, result, -1, None, None)
         for part in result if isinstance(result, list | tuple) else (result,):
             made = isinstance(part, torch.Tensor) and part.requires_grad and part is not applied
             if made and not is_functorch_wrapped_tensor(part):
-                self._add_reader(reader.made(part, whole))
+                self._add_reader(reader.made(part, whole, function))
         return result
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether a layer gives what torch's own forward gives: nothing else was put there, and no other hook changes it."""
+    own = isinstance(layer.__dict__.get("forward"), functools.partial | None)
+    return own and type(layer).forward in _OWN and len(layer._forward_hooks) == 1
 
 
 def ordered_calls(calls: list[Call], model: nn.Module, count: int) -> list[Call]:
@@ -259,7 +289,7 @@ class _Reader:
     row: int
     axis: int | None
 
-    def made(self, part: torch.Tensor, whole: torch.Tensor) -> "_Reader | None":
+    def made(self, part: torch.Tensor, whole: torch.Tensor, function: str) -> "_Reader | None":
         """What a function made of it, if that is all of it in another form, or a part of it that shares its memory."""
         tensor, axis = self.tensor, self.axis
         if part.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr():
@@ -267,7 +297,7 @@ class _Reader:
             same = [a for a in range(part.ndim) if part.stride(a) == step and part.shape[a] > 1]
             row = self.row + (part.storage_offset() - tensor.storage_offset()) // max(1, step)
             return _Reader(self.name, part, row, same[0] if len(same) == 1 else None)
-        if part.numel() != tensor.numel():
+        if part.numel() != tensor.numel() or function in _PICKING:
             return None
         return _Reader(self.name, part, self.row, axis if part.shape == tensor.shape else None)
 
@@ -300,8 +330,8 @@ class FlowWatch(Watch):
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         args = [self._double(value) for value in args]
-        if func in _BATCH_NORMS:
-            return args[0] if args else self._double(kwargs["input"])
+        if func in _BATCH_NORMS and not (args and id(args[0]) in self._readers):  # where it does not standardise a weight
+            return (args[0] if args else self._double(kwargs["input"])).clone()
         return self._double(func(*args, **{name: self._double(value) for name, value in kwargs.items()}))
 
     def _double(self, value: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from parzc_core._graph import of_other_images
 from parzc_core._networks import left_out
 from parzc_core._watch import ordered_calls
 from parzc_core.errors import BadInput
@@ -153,6 +154,10 @@ def _tensors(passes: Passes, names: tuple[str, ...]) -> tuple[dict[str, NodeTens
         ordered = ordered_calls(passes.calls, passes.model, len(passes.images))
         seen = [(call, d) for call, d in zip(ordered, passes.output_gradients, strict=True) if d is not None]
         untold = {call.name for call, _ in seen if call.row is None}
+        alike: dict[Any, list[torch.Tensor | None]] = {}
+        for call in (call for call, _ in seen if call.name not in untold):
+            alike.setdefault((call.name, call.row, call.images(len(passes.images)), call.output.shape), []).append(call.read)
+        untold |= {key[0] for key, reads in alike.items() if of_other_images(reads, len(passes.images))}
         for call, gradient in seen:
             if call.name not in untold:
                 axis, (image, one) = passes.nodes[call.name].channel_axis, call.images(len(passes.images))

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from parzc_core import _fast_layers, _networks, _watch
+from parzc_core._graph import gradients_of, no_second_derivative, second_derivatives_missing
 from parzc_core._nested import clone_of, has_values, mapped, positive, tensors, total
 from parzc_core._networks import NODE_TYPES, Node, nodes_of, weight_nodes
-from parzc_core._state import Step, kept, ordinary_mode, restored, same_start, switch, told_apart
+from parzc_core._state import Step, kept, ordinary_mode, random_numbers, restored, same_start, switch, told_apart
 from parzc_core._watch import Call, CallsTheOriginal, Watch, recorded, run_watched
 from parzc_core.errors import BadInput
 
@@ -127,6 +128,7 @@ class Passes:
             outputs, calls = _watch.forward_with_calls(
                 self.model, self.nodes, inputs, classes=self._classes, foreign=self.foreign, start=self._start
             )
+            self._drawn = random_numbers()
         return leaves, outputs, calls
 
     @functools.cached_property
@@ -144,6 +146,14 @@ class Passes:
         finally:
             now()
 
+    @contextmanager
+    def _after_the_forward_pass(self) -> Iterator[None]:
+        """Inside, random numbers go on: a loss, and functions in a backward pass, may draw some."""
+        _ = self._forward
+        with same_start():
+            self._drawn()
+            yield
+
     @property
     def logits(self) -> Any:
         """float32[N, classes], or whatever the network gives where a loss was given."""
@@ -156,13 +166,14 @@ class Passes:
 
     @functools.cached_property
     def _loss_gradients(self) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
-        with ordinary_mode():
+        with self._after_the_forward_pass():
             watch = Watch(self.nodes, foreign=self.foreign)
             loss = self.loss_of(self.logits, watch=watch)
             self.calls.extend(watch.calls)  # a loss may run the network again
             outputs = [call.output for call in self.calls]
-            self._not_differentiable = _second_derivatives_missing(loss) if self._second_order else set()
+            self._not_differentiable = second_derivatives_missing(loss) if self._second_order else set()
             found = gradients_of(loss, [*self.weights, *outputs], create_graph=self._second_order)
+            self._drawn_last = random_numbers()
         return found[: len(self.weights)], found[len(self.weights) :]
 
     def loss_of(self, outputs: Any, labels: Any = None, watch: Watch | None = None) -> torch.Tensor:
@@ -208,16 +219,18 @@ class Passes:
         found = [g for g, of_layer in zip(self._loss_gradients[0], layers, strict=True) if of_layer]
         live = [g for g in found if g is not None and g.requires_grad]
         if self._not_differentiable:
-            raise BadInput(_no_second_derivative(", ".join(sorted(self._not_differentiable))))
+            raise BadInput(no_second_derivative(", ".join(sorted(self._not_differentiable))))
         if not live:
             return self._by_node([None] * len(self.weights))
-        with ordinary_mode():
+        with same_start():
+            self._drawn_last()
             z = torch.stack([(g.detach() * g).sum() for g in live]).sum()
             return self._by_node(gradients_of(z, self.weights))
 
     @functools.cached_property
     def _logit_gradients(self) -> list[torch.Tensor | None]:
-        return gradients_of(total(self.logits), [*self._forward[0][:1], *self.weights])
+        with self._after_the_forward_pass():
+            return gradients_of(total(self.logits), [*self._forward[0][:1], *self.weights])
 
     @functools.cached_property
     def image_gradients(self) -> torch.Tensor | None:
@@ -227,7 +240,8 @@ class Passes:
             return None
         if "_logit_gradients" in self.__dict__:
             return self._logit_gradients[0]
-        return gradients_of(total(self.logits), leaves)[0]
+        with self._after_the_forward_pass():
+            return gradients_of(total(self.logits), leaves)[0]
 
     @property
     def logit_gradients(self) -> Gradients:
@@ -263,7 +277,8 @@ class Passes:
             model, replaced = self.model, dict[int, torch.Tensor]()
             switch(model, "eval")  # some merge weights there
             for module in model.modules():  # whatever its own `parameters` gives
-                replaced |= {id(p): positive(p.detach()) for p in module._parameters.values() if p is not None}
+                parameters = (p for p in module._parameters.values() if p is not None)
+                replaced |= {id(p): positive(p.detach()).requires_grad_(p.requires_grad) for p in parameters}
                 own = (buffer for buffer in module._buffers.values() if buffer is not None)
                 replaced |= {id(buffer): buffer.double() if buffer.is_floating_point() else buffer.clone() for buffer in own}
             for weight in self.weights:
@@ -344,57 +359,6 @@ def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
         raise BadInput(f"got labels from {int(labels.min())} to {int(labels.max())}; the network has {logits.shape[1]} classes")
     return F.cross_entropy(logits, labels)
-
-
-def gradients_of(
-    of: torch.Tensor, by: Sequence[torch.Tensor], retain_graph: bool | None = True, create_graph: bool = False
-) -> list[torch.Tensor | None]:
-    """The derivatives of a scalar; None by what it does not depend on, or what has no gradient. Raises BadInput."""
-    live = [tensor for tensor in by if tensor.requires_grad]
-    if not live or not of.requires_grad:
-        return [None] * len(by)
-    try:
-        found = torch.autograd.grad(of, live, retain_graph=retain_graph, create_graph=create_graph, allow_unused=True)
-    except RuntimeError as error:
-        if "not implemented" in str(error) or "twice" in str(error):
-            raise BadInput(_no_second_derivative(str(error))) from error
-        raise BadInput(f"the network's backward pass failed: {error}") from error
-    given = iter(found)
-    return [next(given) if tensor.requires_grad else None for tensor in by]
-
-
-def _no_second_derivative(what: str) -> str:
-    return f"grasp needs second derivatives, and the network uses a function that has none ({what}); leave out grasp"
-
-
-def _second_derivatives_missing(loss: torch.Tensor) -> set[str]:
-    """The names of custom functions that turn out to have no second derivative; filled while `loss` is differentiated.
-
-    Such a function's gradient is marked by torch as an error that nothing meets, or has lost its own graph.
-    """
-    missing: set[str] = set()
-
-    def watch(node: Any, name: str) -> None:
-        def check(results: Any, given: Any) -> None:
-            if not any(g is not None and g.requires_grad for g in given):
-                return
-            for g in results:
-                if g is not None and (type(g.grad_fn).__name__ == "Error" or (not g.requires_grad and bool(g.any()))):
-                    missing.add(name)
-
-        node.register_hook(check)
-
-    stack, seen = [loss.grad_fn], set()
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        kind = getattr(type(node), "_forward_cls", None)
-        if kind is not None and kind.__module__ != _fast_layers.__name__:
-            watch(node, kind.__name__)
-        stack.extend(after for after, _ in node.next_functions)
-    return missing
 
 
 @contextmanager

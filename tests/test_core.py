@@ -28,10 +28,10 @@ CORE = (
     "ranker",
     "training",
 )
-BESIDE = {"__init__", "__main__", "_nested", "_optional", "_plugins", "_resampling", "_seeding", "_state", "artifact"}
+BESIDE = {"__init__", "__main__", "_graph", "_nested", "_optional", "_plugins", "_resampling", "_seeding", "_state", "artifact"}
 BESIDE |= {"_denormals", "checkpoints", "npz", "paths", "profiles", "cli", "cli_checks", "cli_data", "cli_own", "cli_verify"}
 # What the core may import beside itself.
-READ = ("_denormals", "_nested", "_plugins", "_resampling", "_seeding", "_state", "checkpoints", "npz", "paths")
+READ = ("_denormals", "_graph", "_nested", "_plugins", "_resampling", "_seeding", "_state", "checkpoints", "npz", "paths")
 FOLDER = ROOT / "parzc_core"
 
 

@@ -117,11 +117,16 @@ def test_eval_mode_and_unbatched_images_are_torchs_own():
         assert torch.equal(a, b)
 
 
-def test_batch_norm_leaves_running_statistics_and_refuses_one_value_a_channel():
-    norm = nn.BatchNorm2d(3)
+@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"momentum": 0.3}, {"track_running_stats": False}])
+def test_running_statistics_of_a_batch_norm_follow_and_one_value_a_channel_is_refused(options):
+    norm = nn.BatchNorm2d(3, **options)
+    plain = copy.deepcopy(norm)
     substitute(norm)
-    norm(torch.randn(4, 3, 5, 5) + 5)
-    assert not norm.running_mean.any()
+    for seed in (0, 1):
+        x = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(seed)) + 5
+        torch.testing.assert_close(norm(x), plain(x))
+    for own, other in zip(norm.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(own, other)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         norm(torch.randn(1, 3, 1, 1))
 

@@ -11,7 +11,7 @@ PACKAGE = "parzc_core"
 # The paper, readable alone: what §3 describes, and the few files that every module may use.
 CORE = (
     *("collector", "passes", "proxies", "encoding", "gcn", "mabn", "losses", "ranker", "training", "metrics", "errors"),
-    *("_networks", "_watch", "_nested", "_fast_layers", "_state", "_resampling", "_seeding", "_optional", "_plugins"),
+    *("_networks", "_watch", "_nested", "_fast_layers", "_state", "_graph", "_resampling", "_seeding", "_optional", "_plugins"),
     *("_denormals", "artifact", "checkpoints", "npz", "paths", "profiles"),
 )
 # From top to bottom. A layer may import those below it. Modules of one line do not import each other.

@@ -181,7 +181,15 @@ def test_a_layer_that_merges_an_update_in_eval_mode(mode: bool) -> None:
         made.fc = Merging(6, 4)
         return made.train(mode)
 
-    check(network(), network())
+    def beside(self: Any, h: torch.Tensor) -> torch.Tensor:
+        pooled = torch.relu(self.c2(h)).mean((2, 3))
+        return self.fc(pooled) + pooled @ self.down.T @ self.up.T
+
+    plain, given = with_(second=beside), network().train()
+    plain.down, plain.up = given.fc.down, given.fc.up
+    plain.fc.load_state_dict({"weight": given.fc.weight, "bias": given.fc.bias})
+    check(network(), plain, tuple(name for name in NODE_PROXIES if name != "synflow"))
+    check(network(), network(), ("synflow",))
     values = [collect_statistics(network(), X, Y, proxies).of("snip") for proxies in (["snip"], ["synflow", "snip"])]
     np.testing.assert_array_equal(*values)
 

@@ -12,11 +12,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from parzc_core import _fast_layers
+from parzc_core._graph import gradients_of
 from parzc_core._nested import mapped, tensors
 from parzc_core._state import same_start, switch
 from parzc_core._watch import CallsTheOriginal
 from parzc_core.errors import BadInput
-from parzc_core.passes import Passes, gradients_of, weight_nodes
+from parzc_core.passes import Passes, weight_nodes
 from parzc_core.scores.codes import ACTIVATIONS, each_code
 from parzc_core.scores.registry import network_score
 
@@ -129,7 +130,7 @@ def _zen(passes: Passes, network: nn.Module, repeats: int, step: float) -> float
         if isinstance(norm, nn.BatchNorm2d):
             norm.register_forward_pre_hook(variance)
     if pooled is not None:
-        pooled.register_forward_pre_hook(lambda module, inputs: found.update(features=inputs[0]))
+        pooled.register_forward_pre_hook(lambda module, inputs: found.update(features=inputs[0].clone()))
     scores = []
     with torch.no_grad():
         for _ in range(repeats):

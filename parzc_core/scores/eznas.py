@@ -39,6 +39,8 @@ def eznas(passes: Passes) -> float:
     with ExitStack() as hooks:
         for relu in relus:
             hooks.callback(relu.register_forward_pre_hook(record).remove)
+            hooks.callback(setattr, relu, "inplace", relu.inplace)
+            relu.inplace = False  # type: ignore[assignment]  # it would overwrite the branch
         inputs_of_all = mapped(passes.inputs, lambda x: x.detach().requires_grad_(True) if x.is_floating_point() else x)
         outputs, _ = forward_with_calls(passes.model, {}, inputs_of_all, classes=False)
     live = [branch for branches in inputs.values() for branch in branches if branch.requires_grad]

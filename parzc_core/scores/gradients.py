@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn.grad import conv2d_weight
 
 from parzc_core import _fast_layers
+from parzc_core._graph import gradients_of
 from parzc_core._watch import Watch, forward_with_calls, ordered_calls, run_watched
 from parzc_core.errors import BadInput
-from parzc_core.passes import Gradients, Passes, gradients_of, weight_nodes
+from parzc_core.passes import Gradients, Passes, weight_nodes
 from parzc_core.scores.registry import network_score
 
 
@@ -118,9 +119,7 @@ def ntk_condition(passes: Passes, images: int = 8) -> float:
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         raise BadInput("ntk_condition expects a network that gives logits [N, classes]")
     weights = list({id(weight): weight for weight in passes.weights}.values())
-    rows = [
-        torch.autograd.grad(row.sum(), weights, retain_graph=True, allow_unused=True) for row in logits.unbind()
-    ]
+    rows = [gradients_of(row.sum(), weights) for row in logits.unbind()]
     kernel = torch.zeros(len(rows), len(rows), dtype=torch.float64)
     for of_weight in zip(*rows, strict=True):
         live = [gradient for gradient in of_weight if gradient is not None]

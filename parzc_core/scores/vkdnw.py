@@ -33,7 +33,9 @@ def vkdnw(passes: Passes) -> float:
     Raises BadInput for a layer with weights that is none of Conv2d, Linear and BatchNorm, and for no logits [N, classes].
     """
     with passes.changeable() as network:
-        _fast_layers.restore(network)
+        for layer, form in _fast_layers.restore(network):
+            for buffer, given in zip(layer.buffers(), form.keywords.get("given", ()), strict=True):
+                buffer.copy_(given)  # earlier passes changed running statistics
         kaiming(network)
         network.eval()
         rows = _weighted_jacobian(passes, network)
