@@ -79,10 +79,11 @@ def operations_counted() -> int:
     return one._sequence_nr() + 1
 
 
-def made_since(counted: int, outputs: Any, weights: Collection[int]) -> Any:
+def made_since(counted: int, outputs: Any, weights: Collection[int], known: Collection[Any], norms: bool) -> Any:
     """The outputs. Raises BadInput where they depend on a weight by an operation that is none of this thread's since then.
 
-    counted: of `operations_counted`, at the start. weights: their ids.
+    counted: of `operations_counted`, at the start. weights: their ids. known: operations that gave outputs of layers since then,
+    in whatever thread. norms: whether another thread may normalise what they gave.
     """
     stack: list[tuple[Any, str]] = [(tensor.grad_fn, "") for tensor in tensors(outputs)]  # and an operation of elsewhere
     now, seen = operations_counted(), set[tuple[Any, bool]]()
@@ -91,7 +92,9 @@ def made_since(counted: int, outputs: Any, weights: Collection[int]) -> Any:
         if operation is None or (operation, bool(other)) in seen:
             continue
         seen.add((operation, bool(other)))
-        if type(operation).__name__ == "AccumulateGrad":  # a leaf has no number
+        if operation in known and (norms or "BatchNorm" not in other):
+            other, seen = "", seen | {(each, False) for each, _ in operation.next_functions if _is_of_one_leaf(each)}
+        elif type(operation).__name__ == "AccumulateGrad":  # a leaf has no number
             if other and id(operation.variable) in weights:
                 raise BadInput(
                     f"the outputs depend on weights by a tensor that was computed before this forward pass, or by another thread "
@@ -101,6 +104,11 @@ def made_since(counted: int, outputs: Any, weights: Collection[int]) -> Any:
             other = other or type(operation).__name__
         stack.extend((each, other) for each, _ in operation.next_functions)
     return outputs
+
+
+def _is_of_one_leaf(operation: Any) -> bool:
+    """Whether it gives a leaf in another form, such as a layer's weight transposed."""
+    return [type(each).__name__ for each, _ in getattr(operation, "next_functions", ())] == ["AccumulateGrad"]
 
 
 def reaches(output: torch.Tensor, leaf: torch.Tensor, beyond: Collection[Any]) -> bool:

@@ -457,4 +457,6 @@ def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
         raise raised(f"{type(model).__name__} cannot process {shapes_of(inputs)}: {kind}{error}") from error
     if watch.led_back:  # and the network caught the error
         raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
-    return made_since(counted, outputs, parts_of(model) | getattr(watch, "_replaced", {}).keys())
+    weights, flow = frozenset(map(id, watch._weights.values())) or parts_of(model), isinstance(watch, FlowWatch)
+    weights = parts_of(model) | watch._replaced.keys() if flow else weights  # type: ignore[attr-defined]
+    return made_since(counted, outputs, weights, {call.grad_fn for call in watch.calls}, norms=not flow)
