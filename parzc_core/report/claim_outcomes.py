@@ -94,11 +94,24 @@ def left_open(verdict: str) -> str:
 
 
 def above(one: Value, other: Value, where: str, digits: int = 1) -> Answer:
-    """Whether one value is above another, with both in words: "NB101-CF10 78.7 [77.4, 79.7] against 62.0 of Zen"."""
+    """Whether one value is above another, with both in words: "NB101-CF10 78.7 [77.4, 79.7] against 62.0 of Zen".
+
+    Open where the lower one, or one that is not the best yet, was cut short.
+    """
     difference = between(one, other)
-    text = f"{where} {one.told(digits)} against {other.told(digits)} of {other.row}"
+    text = f"{where} {one.told(digits)} against {other.told(digits)} of {other.row}{cut_short(other)}"
     bar = Bar(f"{one.column}: {other.row}", one.span, other.span)
-    return Answer(difference.answer, text, difference.value, bar)
+    return Answer(unless_cut(difference.answer, one, other), text, difference.value, bar)
+
+
+def cut_short(rival: Value) -> str:
+    """What is said behind the best of several rivals, if trainings of some were cut short."""
+    return ", with rivals cut short" if rival.cut else ""
+
+
+def unless_cut(name: str, one: Value, other: Value) -> str:
+    """The answer whether `one` is above `other`; OPEN where the one that is behind may yet rise."""
+    return OPEN if (name == YES and other.cut) or (name == NO and one.cut) else name
 
 
 def printed_rivals(table: str, *without: str, column: str | None = None) -> list[str]:

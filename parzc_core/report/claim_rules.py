@@ -19,12 +19,14 @@ from parzc_core.report.claim_outcomes import (
     Outcome,
     above,
     counted,
+    cut_short,
     for_and_against,
     left_open,
     listed,
     printed_rivals,
     rule,
     told,
+    unless_cut,
     weighed,
 )
 from parzc_core.report.comparison import compare
@@ -114,9 +116,9 @@ def _ten_points(evidence: Evidence) -> Outcome:
     columns = [column for column in dict.fromkeys(paper.printed("table02")["column"]) if column.startswith("NB201")]
     for ours, rival in _against_predictors(evidence, columns):
         lead = between(ours, rival)
-        name = YES if lead.low >= half else NO if lead.high < half else OPEN
+        name = unless_cut(YES if lead.low >= half else NO if lead.high < half else OPEN, ours, rival)
         text, bar = (
-            f"{ours.column}, {ours.row} {lead.told()} ahead of {rival.row}",
+            f"{ours.column}, {ours.row} {lead.told()} ahead of {rival.row}{cut_short(rival)}",
             Bar(f"{ours.column}: {rival.row}", lead.span, (half,) * 3),
         )
         answers.append(Answer(name, text, lead.value, bar))

@@ -26,7 +26,10 @@ class Lacking(BadInput):
 
 
 class Value(NamedTuple):
-    """Our value of one cell, in its unit, with its 95 % interval (NaN where there is none)."""
+    """Our value of one cell, in its unit, with its 95 % interval (NaN where there is none).
+
+    cut: whether its trainings ended before the published epochs, so that it may yet rise.
+    """
 
     row: str
     column: str
@@ -35,6 +38,7 @@ class Value(NamedTuple):
     high: float = math.nan
     std: float = math.nan
     runs: int = 1
+    cut: bool = False
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -127,7 +131,8 @@ class Evidence:
         if record is None or record["origin"] == "quoted" or math.isnan(record["value"]):
             return None
         self.used[table, (row, column, metric)] = record
-        return Value(row, column, *(record[name] for name in ("value", "ci_low", "ci_high", "std", "runs")))
+        found = Value(row, column, *(record[name] for name in ("value", "ci_low", "ci_high", "std", "runs")))
+        return found._replace(cut=_cut_short(record))
 
     def cell(self, table: str, row: str, column: str, metric: str = "kendall") -> Value:
         """Our value of a cell. Raises Lacking where there is none."""
@@ -145,13 +150,13 @@ class Evidence:
         return True
 
     def best(self, table: str, rows: Iterable[str], column: str, metric: str = "kendall") -> Value:
-        """The highest value of those rows that are there. Raises Lacking if none is."""
+        """The highest value of those rows that are there, `cut` if any of them is. Raises Lacking if none is there."""
         found = [value for row in rows if (value := self.find(table, row, column, metric)) is not None]
         if not found:
             raise Lacking(
                 f"results/{self.profile}/{table}/rows.csv has none of the rows compared in {column!r} ({metric})"
             )
-        return max(found, key=lambda value: value.value)
+        return max(found, key=lambda value: value.value)._replace(cut=any(value.cut for value in found))
 
     def columns(self, table: str, row: str, metric: str = "kendall") -> list[str]:
         """The columns in which a row has a value of ours, in their order."""
@@ -182,11 +187,15 @@ class Evidence:
         for (table, key), record in self.used.items():
             if not _trained(table, key, record):
                 continue
-            if 0 < record["epochs"] < record["published_epochs"]:
+            if _cut_short(record):
                 reasons["fewer epochs than published"] += 1
             if record["runs"] < LEAST_RUNS:
                 reasons[f"fewer than {LEAST_RUNS} runs"] += 1
         return tuple(f"{reason} in {count} of the {len(self.used)} rows read" for reason, count in reasons.items())
+
+
+def _cut_short(record: Record) -> bool:
+    return bool(0 < record["epochs"] < record["published_epochs"])
 
 
 def between(one: Value, other: Value) -> Difference:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from claim_cases import CASES, HIGH, LOSS, Cell, cell, losses, table_1, table_2, table_6
+from claim_cases import CASES, HIGH, LOSS, LOW, Cell, cell, losses, table_1, table_2, table_6
 from report_rows import put
 
 from parzc_core import paper, paths
@@ -130,6 +130,33 @@ def test_a_claim_is_preliminary_until_its_rows_are_complete(project: Any, more: 
     found = judged("predictors")
     assert "; ".join(found.preliminary) == said
     assert found.word == ("holds, preliminary" if said else "holds")
+
+
+CUT = {"epochs": 30, "published_epochs": 300}
+
+
+@pytest.mark.parametrize(
+    ("ours", "pinat", "counted"),
+    [
+        (HIGH, CUT, "True in 0 of 10 training sets, undecided in 10"),  # PINAT may yet rise, though NP is as high
+        (LOW, CUT, "True in 0 of 10 training sets, false in 10"),
+        (HIGH, {}, "True in 10 of 10 training sets"),
+    ],
+)
+def test_who_is_ahead_of_a_training_that_was_cut_short_is_undecided(
+    project: Any, ours: list[float], pinat: Cell, counted: str
+) -> None:
+    write([{**one, **pinat} if one["row"] == "PINAT" else one for one in table_2(ours)])
+    found = judged("predictors")
+    assert found.sentence.startswith(f"{counted}: ")
+    assert (", with rivals cut short" in found.sentence) == bool(pinat)
+
+
+def test_who_is_behind_and_was_cut_short_is_undecided(project: Any) -> None:
+    write(table_2(LOW, **CUT))
+    for name in ("predictors", "ten_points"):
+        assert judged(name).sentence.startswith("True in 0 of ")
+        assert judged(name).verdict == NOT_TESTABLE
 
 
 def test_what_is_not_trained_needs_no_five_runs(project: Any) -> None:
