@@ -1,6 +1,6 @@
 """Derivatives, and what autograd's graph tells of a tensor: whether it can be derived twice, what it reads."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -59,17 +59,24 @@ def second_derivatives_missing(loss: torch.Tensor) -> set[str]:
 
         node.register_hook(check)
 
-    stack, seen = [loss.grad_fn], set()
+    for node in functions_behind([loss.grad_fn]):
+        kind = getattr(type(node), "_forward_cls", None)
+        if kind is not None and kind.__module__ != FASTER:
+            watch(node, kind.__name__)
+    return missing
+
+
+def functions_behind(starts: Iterable[Any], stops: Collection[Any] = ()) -> Iterator[Any]:
+    """These functions of the graph, where they are not None, and those behind them, each once; nothing behind `stops`."""
+    stack, seen = list(starts), set()
     while stack:
         node = stack.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        kind = getattr(type(node), "_forward_cls", None)
-        if kind is not None and kind.__module__ != FASTER:
-            watch(node, kind.__name__)
-        stack.extend(after for after, _ in node.next_functions)
-    return missing
+        yield node
+        if node not in stops:
+            stack.extend(after for after, _ in node.next_functions)
 
 
 def operations_counted() -> int:
@@ -79,11 +86,13 @@ def operations_counted() -> int:
     return one._sequence_nr() + 1
 
 
-def made_since(counted: int, outputs: Any, weights: Collection[int], known: Collection[Any], norms: bool) -> Any:
+def made_since(
+    counted: int, outputs: Any, weights: Callable[[], Collection[int]], known: Collection[Any], norms: bool
+) -> Any:
     """The outputs. Raises BadInput where they depend on a weight by an operation that is none of this thread's since then.
 
-    counted: of `operations_counted`, at the start. weights: their ids. known: operations that gave outputs of layers since then,
-    in whatever thread. norms: whether another thread may normalise what they gave.
+    counted: of `operations_counted`, at the start. weights: gives their ids. known: operations that gave outputs of layers
+    since then, in whatever thread. norms: whether another thread may normalise what they gave.
     """
     stack: list[tuple[Any, str]] = [(tensor.grad_fn, "") for tensor in tensors(outputs)]  # and an operation of elsewhere
     now, seen = operations_counted(), set[tuple[Any, bool]]()
@@ -93,9 +102,10 @@ def made_since(counted: int, outputs: Any, weights: Collection[int], known: Coll
             continue
         seen.add((operation, bool(other)))
         if operation in known and (norms or "BatchNorm" not in other):
-            other, seen = "", seen | {(each, False) for each, _ in operation.next_functions if _is_of_one_leaf(each)}
+            other = ""
+            seen.update((each, False) for each, _ in operation.next_functions if _is_of_one_leaf(each))
         elif type(operation).__name__ == "AccumulateGrad":  # a leaf has no number
-            if other and id(operation.variable) in weights:
+            if other and id(operation.variable) in weights():
                 raise BadInput(
                     f"the outputs depend on weights by a tensor that was computed before this forward pass, or by another thread "
                     f"({other}); expected a forward that computes all of it anew, in one thread, and keeps none in a cache"
@@ -113,16 +123,7 @@ def _is_of_one_leaf(operation: Any) -> bool:
 
 def reaches(output: torch.Tensor, leaf: torch.Tensor, beyond: Collection[Any]) -> bool:
     """Whether the output depends on a leaf in another way than through the functions of the graph in `beyond`."""
-    stack, seen = [output.grad_fn], set(beyond)
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        if getattr(node, "variable", None) is leaf:
-            return True
-        seen.add(node)
-        stack.extend(after for after, _ in node.next_functions)
-    return False
+    return any(getattr(node, "variable", None) is leaf for node in functions_behind([output.grad_fn], beyond))
 
 
 def of_other_images(reads: Sequence[torch.Tensor | None], count: int) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from parzc_core._seeding import seeded
 from parzc_core.errors import BadInput
 
 _TURN = threading.RLock()  # random numbers and flags of torch are of the process
@@ -162,15 +161,15 @@ def same_start() -> Iterator[None]:
 
     The caller's generators are restored after it. They are of the process: another thread that draws meanwhile draws from here.
     """
-    state, state_of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with ordinary_mode(), seeded(0):
+    with ordinary_mode():
+        undo = random_numbers()
+        torch.manual_seed(0)
         random.seed(0)
         np.random.seed(0)  # noqa: NPY002
         try:
             yield
         finally:
-            random.setstate(state)
-            np.random.set_state(state_of_numpy)  # noqa: NPY002
+            undo()
 
 
 def random_numbers() -> Step:

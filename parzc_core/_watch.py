@@ -209,6 +209,10 @@ class Watch(TorchFunctionMode):
                 return self._read(func.__name__, place, given, self._readers[id(value)], result)
         return result
 
+    def derived_by(self, model: nn.Module) -> frozenset[int]:
+        """The ids of what derivatives may be taken by."""
+        return frozenset(map(id, self._weights.values())) or parts_of(model)
+
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(*args, **kwargs)
 
@@ -327,6 +331,9 @@ class FlowWatch(Watch):
             if p.is_floating_point() and bool((p < 0).any()):
                 hint = "run one batch through it first, if it starts from data"
                 raise BadInput(f"the forward pass writes negative numbers into {name!r}; {hint}")
+
+    def derived_by(self, model: nn.Module) -> frozenset[int]:
+        return parts_of(model) | self._replaced.keys()
 
     def _called(self, func: Any, args: Any, kwargs: Any) -> Any:
         args = [self._double(value) for value in args]
@@ -457,6 +464,5 @@ def run_watched(watch: Watch, model: nn.Module, inputs: Any) -> Any:
         raise raised(f"{type(model).__name__} cannot process {shapes_of(inputs)}: {kind}{error}") from error
     if watch.led_back:  # and the network caught the error
         raise CallsTheOriginal(f"the copy of {type(model).__name__} uses the original's weights")
-    weights, flow = frozenset(map(id, watch._weights.values())) or parts_of(model), isinstance(watch, FlowWatch)
-    weights = parts_of(model) | watch._replaced.keys() if flow else weights  # type: ignore[attr-defined]
-    return made_since(counted, outputs, weights, {call.grad_fn for call in watch.calls}, norms=not flow)
+    weights, known = functools.partial(watch.derived_by, model), {call.grad_fn for call in watch.calls}
+    return made_since(counted, outputs, weights, known, norms=not isinstance(watch, FlowWatch))

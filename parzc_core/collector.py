@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parzc_core._graph import of_other_images
+from parzc_core._graph import functions_behind, of_other_images
 from parzc_core._networks import left_out
 from parzc_core._watch import ordered_calls
 from parzc_core.errors import BadInput
@@ -184,17 +184,11 @@ def _children(grad_fns: Sequence[Any], names: Sequence[str]) -> dict[str, list[s
     owner = {grad_fn: name for grad_fn, name in zip(grad_fns, names, strict=True) if grad_fn is not None}
     children: dict[str, list[str]] = {name: [] for name in dict.fromkeys(names)}
     for grad_fn, name in zip(grad_fns, names, strict=True):
-        stack, seen = [f for f, _ in getattr(grad_fn, "next_functions", ()) if f is not None], set()
-        while stack:
-            current = stack.pop()
-            if current in seen:
-                continue
-            seen.add(current)
-            if current in owner:
-                if owner[current] != name and name not in children[owner[current]]:
-                    children[owner[current]].append(name)
-            else:
-                stack.extend(f for f, _ in current.next_functions if f is not None)
+        read = [function for function, _ in getattr(grad_fn, "next_functions", ())]
+        for current in functions_behind(read, owner):
+            giver = owner.get(current, name)
+            if giver != name and name not in children[giver]:
+                children[giver].append(name)
     return children
 
 
